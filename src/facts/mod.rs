@@ -1,0 +1,120 @@
+//! What is known of the node: plain types without any wire form.
+//!
+//! The Talos watchers write one [`Facts`] value and replace it whole on every change; the services
+//! compare it with what the host last acknowledged. A field is `None` until Talos has told it once;
+//! afterwards the last known value stands, also while Talos is away. So `None` always means "not known
+//! yet", never "gone", and nothing made up is ever reported.
+
+mod link;
+mod network;
+
+pub use link::{Address, AddressScope, AddressStatus, Link, Mac};
+pub use network::{Nic, NicAddress, nics, primary_address};
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+/// Everything known of the node at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// Host name, from HostnameStatus.
+    pub host_name: Option<HostName>,
+    /// All network links, from LinkStatus; known once the first watch has been bootstrapped.
+    pub links: Option<Vec<Link>>,
+    /// All addresses of all links, from AddressStatus; known once the first watch has been bootstrapped.
+    pub addresses: Option<Vec<Address>>,
+    /// Talos' own views of the node's addresses, from NodeAddress.
+    pub node_addresses: Option<NodeAddresses>,
+    /// Floating addresses shared by several nodes, from the VIP operators of OperatorSpec.
+    pub virtual_ips: Option<BTreeSet<IpAddr>>,
+    /// Which Talos runs, from the Version call.
+    pub talos: Option<TalosVersion>,
+    /// What the machine is doing, from MachineStatus.
+    pub stage: Option<Stage>,
+}
+
+/// The node's name as Talos resolved it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostName {
+    /// First label.
+    pub host: String,
+    /// Domain without a leading dot; empty when there is none.
+    pub domain: String,
+}
+
+impl HostName {
+    /// `host.domain`, or the host alone when there is no domain.
+    pub fn fqdn(&self) -> String {
+        if self.domain.is_empty() {
+            self.host.clone()
+        } else {
+            format!("{}.{}", self.host, self.domain)
+        }
+    }
+}
+
+/// Address lists that Talos keeps under NodeAddress, each in Talos' order; empty when Talos has no such list.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NodeAddresses {
+    /// `default`: one sticky address.
+    pub default: Vec<IpAddr>,
+    /// `current`: all usable addresses.
+    pub current: Vec<IpAddr>,
+    /// `current-no-k8s`: `current` without pod and service ranges.
+    pub current_no_k8s: Vec<IpAddr>,
+    /// `routed`: `current` without external and SideroLink addresses.
+    pub routed: Vec<IpAddr>,
+    /// `routed-no-k8s`: `routed` without pod and service ranges; exists once Kubernetes is configured.
+    pub routed_no_k8s: Vec<IpAddr>,
+}
+
+impl NodeAddresses {
+    /// The best view of the node's own reachable addresses: `routed-no-k8s`, else `routed`, else the
+    /// `current` lists, else `default`.
+    pub fn best(&self) -> &[IpAddr] {
+        [
+            &self.routed_no_k8s,
+            &self.routed,
+            &self.current_no_k8s,
+            &self.current,
+            &self.default,
+        ]
+        .into_iter()
+        .find(|list| !list.is_empty())
+        .map_or(&[], Vec::as_slice)
+    }
+}
+
+/// Which Talos runs on the node.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TalosVersion {
+    /// Release tag such as `v1.13.0`.
+    pub tag: String,
+    /// Architecture in Go's spelling, `amd64` or `arm64`.
+    pub arch: String,
+    /// Platform name such as `vmware` or `metal`.
+    pub platform: String,
+}
+
+/// What the machine is doing (runtime MachineStatus `stage`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// 0: not said.
+    Unknown,
+    /// 1
+    Booting,
+    /// 2
+    Installing,
+    /// 3: waiting for a machine config.
+    Maintenance,
+    /// 4
+    Running,
+    /// 5: a reboot sequence is under way.
+    Rebooting,
+    /// 6: a shutdown sequence is under way.
+    ShuttingDown,
+    /// 7
+    Resetting,
+    /// 8
+    Upgrading,
+}

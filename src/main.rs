@@ -1,0 +1,3 @@
+//! Arguments → logging → daemon → exit code; nothing else.
+
+fn main() {}

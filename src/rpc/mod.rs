@@ -1,0 +1,1 @@
+//! The host's protocols as machines without I/O: message channel, RPCI, TCLO.

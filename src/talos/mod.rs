@@ -1,0 +1,1 @@
+//! The bridge to Talos: MachineService and COSI resources over gRPC.

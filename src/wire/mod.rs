@@ -1,0 +1,3 @@
+//! Pure codecs, one per file: bytes in, types out, and back.
+
+pub mod registers;
