@@ -240,8 +240,7 @@ mod tests {
             write: move |line: &str| sink.lock().unwrap().push_str(line),
         };
         tracing::subscriber::with_default(Registry::default().with(lines), || events(&handle));
-        let text = written.lock().unwrap().clone();
-        text
+        std::mem::take(&mut *written.lock().unwrap())
     }
 
     #[test]
