@@ -16,16 +16,29 @@ pub fn page() -> std::io::Result<Vec<u8>> {
             (!matches!(flag, "help" | "version")).then(|| (env::variable_of(flag), flag.to_owned()))
         })
         .collect();
+    // Not by clap_mangen, which would point at a page of its own for each.
+    let subcommands: Vec<(String, String)> = command
+        .get_subcommands()
+        .map(|subcommand| {
+            let about = subcommand.get_about().map(ToString::to_string);
+            (subcommand.get_name().to_owned(), about.unwrap_or_default())
+        })
+        .collect();
     let man = Man::new(command);
     let mut page = Vec::new();
     man.render_title(&mut page)?;
     man.render_name_section(&mut page)?;
     man.render_synopsis_section(&mut page)?;
     man.render_description_section(&mut page)?;
-    man.render_subcommands_section(&mut page)?;
     man.render_options_section(&mut page)?;
 
     let mut roff = Roff::new();
+    roff.control("SH", ["SUBCOMMANDS"]);
+    for (name, about) in subcommands {
+        roff.control("TP", []);
+        roff.text([bold(name)]);
+        roff.text([roman(about)]);
+    }
     roff.control("SH", ["ENVIRONMENT"]);
     roff.text([roman(
         "A variable counts where its flag is not given; an empty variable counts as unset.",

@@ -282,6 +282,24 @@ mod tests {
     }
 
     #[test]
+    fn the_readme_lists_every_flag_with_its_variable() {
+        let readme = include_str!("../../README.md");
+        for argument in Cli::command().get_arguments() {
+            let Some(flag) = argument.get_long() else {
+                continue;
+            };
+            let row = readme
+                .lines()
+                .find(|line| {
+                    line.starts_with(&format!("| `--{flag} "))
+                        || line.starts_with(&format!("| `--{flag}["))
+                })
+                .unwrap_or_else(|| panic!("no row for --{flag}"));
+            assert!(row.contains(&env::variable_of(flag)), "{row}");
+        }
+    }
+
+    #[test]
     fn every_flag_has_a_variable() {
         let known: Vec<String> = Cli::command()
             .get_arguments()
