@@ -1,1 +1,3 @@
 //! The host's protocols as machines without I/O: message channel, RPCI, TCLO.
+
+pub mod message_channel;

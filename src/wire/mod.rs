@@ -1,3 +1,5 @@
 //! Pure codecs, one per file: bytes in, types out, and back.
 
+pub mod hypervisor;
+pub mod message;
 pub mod registers;
