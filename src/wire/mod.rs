@@ -1,3 +1,5 @@
 //! Pure codecs, one per file: bytes in, types out, and back.
 
+pub mod datamap;
+pub mod guest_rpc_packet;
 pub mod registers;
