@@ -1,1 +1,6 @@
 //! The host's protocols as machines without I/O: message channel, RPCI, TCLO.
+
+pub mod backoff;
+pub mod route;
+pub mod rpci;
+pub mod tclo;
