@@ -2,4 +2,6 @@
 
 pub mod datamap;
 pub mod guest_rpc_packet;
+pub mod hypervisor;
+pub mod message;
 pub mod registers;
