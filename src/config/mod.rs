@@ -3,6 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub mod talosconfig;
+pub mod yaml;
+
 /// Everything the daemon and the commands need to know, validated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
