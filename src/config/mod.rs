@@ -16,6 +16,7 @@ pub mod cli;
 pub mod env;
 mod file;
 mod settings;
+pub mod talosconfig;
 mod value;
 pub mod yaml;
 

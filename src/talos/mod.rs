@@ -1,1 +1,3 @@
 //! The bridge to Talos: MachineService and COSI resources over gRPC.
+
+pub mod proto;
