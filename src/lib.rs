@@ -4,6 +4,7 @@ pub mod commands;
 pub mod config;
 pub mod daemon;
 pub mod facts;
+pub mod log;
 pub mod rpc;
 pub mod services;
 pub mod talos;

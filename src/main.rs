@@ -1,3 +1,7 @@
-//! Arguments → logging → daemon → exit code; nothing else.
+//! Arguments and environment in, exit code out; everything else is in the library.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    talos_vmtoolsd::commands::main(std::env::args_os(), |name| std::env::var_os(name))
+}

@@ -1,1 +1,210 @@
-//! One file per subcommand.
+//! One file per subcommand, and the way from the command line to them.
+//!
+//! A subcommand has two parts: one in `probe` that asks the host or Talos, and a pure one that makes an
+//! [`Answer`] of it. Only `vmtoolsd` keeps running; it is [`crate::daemon`].
+
+pub mod check;
+pub mod completion;
+pub mod man;
+mod probe;
+pub mod rpc;
+pub mod talosquery;
+
+use std::ffi::OsString;
+use std::io::Write as _;
+use std::os::unix::ffi::OsStrExt as _;
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser as _};
+use tracing::Level;
+
+use crate::config::cli::Command;
+use crate::config::{self, Cli, Config, LogConfig};
+use crate::log::{self, Chain};
+
+/// The command line or the configuration is wrong.
+const USAGE: u8 = 2;
+
+/// What a command writes and exits with.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Answer {
+    /// For standard output.
+    pub stdout: Vec<u8>,
+    /// For standard error.
+    pub stderr: Vec<u8>,
+    /// For the exit code.
+    pub code: u8,
+}
+
+impl Answer {
+    /// Text for standard output, and success.
+    pub fn success(stdout: impl Into<Vec<u8>>) -> Self {
+        Self {
+            stdout: stdout.into(),
+            ..Self::default()
+        }
+    }
+
+    /// One line for standard error.
+    pub fn failure(code: u8, line: &str) -> Self {
+        Self {
+            stderr: format!("{line}\n").into_bytes(),
+            code,
+            ..Self::default()
+        }
+    }
+
+    /// Writes it. Readers that have gone away are not waited for.
+    fn deliver(&self) -> ExitCode {
+        let mut stdout = std::io::stdout().lock();
+        let _ = stdout.write_all(&self.stdout);
+        let _ = stdout.flush();
+        let _ = std::io::stderr().lock().write_all(&self.stderr);
+        ExitCode::from(self.code)
+    }
+}
+
+/// Runs the program: `arguments` begin with its name, `env` gives the value of a variable.
+pub fn main(
+    arguments: impl IntoIterator<Item = OsString>,
+    env: impl Fn(&str) -> Option<OsString>,
+) -> ExitCode {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        // Help and version come this way, too.
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(USAGE));
+        }
+    };
+    let Some(command) = &cli.command else {
+        return help().deliver();
+    };
+    if let Some(answer) = offline(command) {
+        return answer.deliver();
+    }
+    let config = match config::load(&cli.flags, &env) {
+        Ok(config) => config,
+        Err(error) => {
+            return Answer::failure(USAGE, &format!("talos-vmtoolsd: {}", Chain(&error))).deliver();
+        }
+    };
+    let log = log::init(match command {
+        Command::Vmtoolsd => config.log,
+        _ => quiet(config.log),
+    });
+    match command {
+        Command::Vmtoolsd => probe::vmtoolsd(config, log, || config::load(&cli.flags, &env)),
+        command => online(command, &config).deliver(),
+    }
+}
+
+fn help() -> Answer {
+    Answer::success(Cli::command().render_long_help().to_string())
+}
+
+/// Answers what concerns neither host nor Talos, and therefore works whatever the configuration is.
+fn offline(command: &Command) -> Option<Answer> {
+    match command {
+        Command::Completion { shell } => Some(Answer::success(completion::script(*shell))),
+        Command::Man => Some(match man::page() {
+            Ok(page) => Answer::success(page),
+            Err(error) => Answer::failure(1, &format!("cannot write the page: {error}")),
+        }),
+        Command::Rpc { command: None } => Some(rpc::usage()),
+        _ => None,
+    }
+}
+
+fn online(command: &Command, config: &Config) -> Answer {
+    match command {
+        Command::Rpc {
+            command: Some(command),
+        } => match probe::rpci(&config.host, command.as_bytes()) {
+            Ok(outcome) => rpc::answer(&outcome),
+            Err(probe::HostError::NotOnVmware) => rpc::not_on_vmware(),
+            Err(probe::HostError::Unreachable(problem)) => rpc::failed(&problem),
+        },
+        Command::Talosquery { json } => match probe::facts(config) {
+            Ok(facts) => {
+                let view = talosquery::View::from(facts);
+                Answer::success(if *json {
+                    pretty(&talosquery::json(&view))
+                } else {
+                    talosquery::table(&view)
+                })
+            }
+            Err(problem) => Answer::failure(1, &format!("talos-vmtoolsd: {problem}")),
+        },
+        Command::Check { json } => {
+            let checks = probe::checks(config);
+            Answer {
+                code: u8::from(!check::all_well(&checks)),
+                ..Answer::success(if *json {
+                    pretty(&check::json(&checks))
+                } else {
+                    check::lines(&checks)
+                })
+            }
+        }
+        Command::Vmtoolsd | Command::Completion { .. } | Command::Man | Command::Rpc { .. } => {
+            Answer::default()
+        }
+    }
+}
+
+fn pretty(value: &serde_json::Value) -> String {
+    format!("{value:#}\n")
+}
+
+/// The log of commands that answer at once: their output is the answer, so they log only when asked to be
+/// detailed.
+fn quiet(config: LogConfig) -> LogConfig {
+    LogConfig {
+        level: if config.level > Level::INFO {
+            config.level
+        } else {
+            Level::ERROR
+        },
+        ..config
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_help_names_subcommands_and_flags() {
+        let answer = help();
+        let text = String::from_utf8(answer.stdout).unwrap();
+        assert_eq!(answer.code, 0);
+        for word in [
+            "vmtoolsd",
+            "talosquery",
+            "check",
+            "rpc",
+            "--use-machined",
+            "VMTOOLSD_TALOS_NODE",
+        ] {
+            assert!(text.contains(word), "{word}: {text}");
+        }
+    }
+
+    #[test]
+    fn rpc_without_a_command_is_usage() {
+        assert_eq!(offline(&Command::Rpc { command: None }), Some(rpc::usage()));
+        assert_eq!(offline(&Command::Vmtoolsd), None);
+    }
+
+    #[test]
+    fn quick_commands_log_only_when_asked_for_details() {
+        let at = |level| LogConfig {
+            level,
+            format: config::LogFormat::Text,
+        };
+        assert_eq!(quiet(at(Level::INFO)).level, Level::ERROR);
+        assert_eq!(quiet(at(Level::WARN)).level, Level::ERROR);
+        assert_eq!(quiet(at(Level::TRACE)).level, Level::TRACE);
+    }
+}

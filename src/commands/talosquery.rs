@@ -1,0 +1,395 @@
+//! `talosquery`: what the daemon sees of Talos, as a table or as JSON.
+
+use std::fmt::{self, Display, Write as _};
+use std::net::IpAddr;
+
+use serde_json::{Value, json};
+
+use crate::facts::{
+    Address, AddressScope, AddressStatus, Facts, Link, Nic, NicAddress, NodeAddresses, Stage,
+};
+
+/// Stands for everything that Talos has not told.
+const UNKNOWN: &str = "not known";
+
+/// What is shown: the facts, and what the host would be told of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct View {
+    /// Everything that Talos told.
+    pub facts: Facts,
+    /// The NICs that the host would be told of.
+    pub nics: Option<Vec<Nic>>,
+    /// The primary address that the host would be told of.
+    pub primary_address: Option<IpAddr>,
+}
+
+impl From<Facts> for View {
+    fn from(facts: Facts) -> Self {
+        Self {
+            nics: crate::facts::nics(&facts),
+            primary_address: crate::facts::primary_address(&facts),
+            facts,
+        }
+    }
+}
+
+/// The view as a table of names and values and one of NICs, for people.
+pub fn table(view: &View) -> String {
+    let facts = &view.facts;
+    let rows = [
+        (
+            "host name",
+            facts.host_name.as_ref().map(|name| name.fqdn()),
+        ),
+        (
+            "Talos",
+            facts
+                .talos
+                .as_ref()
+                .map(|talos| format!("{} {} on {}", talos.tag, talos.arch, talos.platform)),
+        ),
+        (
+            "stage",
+            facts.stage.map(|stage| stage_name(stage).to_owned()),
+        ),
+        (
+            "primary address",
+            view.primary_address.map(|ip| ip.to_string()),
+        ),
+        (
+            "node addresses",
+            facts.node_addresses.as_ref().map(|all| list(all.best())),
+        ),
+        ("virtual IPs", facts.virtual_ips.as_ref().map(list)),
+    ];
+    let mut text = columns(
+        &rows.map(|(name, value)| [name.to_owned(), value.unwrap_or_else(|| UNKNOWN.to_owned())]),
+    );
+    text.push('\n');
+    match &view.nics {
+        None => {
+            let _ = writeln!(text, "NICs {UNKNOWN}");
+        }
+        Some(nics) => {
+            let mut rows = vec![["NIC", "MAC", "ADDRESSES"].map(str::to_owned)];
+            rows.extend(nics.iter().map(|nic| {
+                [
+                    nic.name.clone(),
+                    nic.mac.to_string(),
+                    list(nic.addresses.iter().map(Cidr)),
+                ]
+            }));
+            text.push_str(&columns(&rows));
+        }
+    }
+    text
+}
+
+/// The view as JSON, for programs; `null` is what Talos has not told.
+pub fn json(view: &View) -> Value {
+    let facts = &view.facts;
+    json!({
+        "host_name": facts.host_name.as_ref().map(|name| json!({
+            "host": name.host,
+            "domain": name.domain,
+            "fqdn": name.fqdn(),
+        })),
+        "talos": facts.talos.as_ref().map(|talos| json!({
+            "tag": talos.tag,
+            "arch": talos.arch,
+            "platform": talos.platform,
+        })),
+        "stage": facts.stage.map(stage_name),
+        "primary_address": view.primary_address.map(|ip| ip.to_string()),
+        "node_addresses": facts.node_addresses.as_ref().map(node_addresses),
+        "virtual_ips": facts.virtual_ips.as_ref().map(texts),
+        "nics": view.nics.as_ref().map(|nics| nics.iter().map(nic).collect::<Vec<_>>()),
+        "links": facts.links.as_ref().map(|links| links.iter().map(link).collect::<Vec<_>>()),
+        "addresses": facts
+            .addresses
+            .as_ref()
+            .map(|addresses| addresses.iter().map(address).collect::<Vec<_>>()),
+    })
+}
+
+fn node_addresses(addresses: &NodeAddresses) -> Value {
+    json!({
+        "default": texts(&addresses.default),
+        "current": texts(&addresses.current),
+        "current_no_k8s": texts(&addresses.current_no_k8s),
+        "routed": texts(&addresses.routed),
+        "routed_no_k8s": texts(&addresses.routed_no_k8s),
+    })
+}
+
+fn nic(nic: &Nic) -> Value {
+    json!({
+        "name": nic.name,
+        "mac": nic.mac.to_string(),
+        "addresses": nic.addresses.iter().map(|address| json!({
+            "ip": address.ip.to_string(),
+            "prefix_length": address.prefix_length,
+            "status": status_name(address.status),
+        })).collect::<Vec<_>>(),
+    })
+}
+
+fn link(link: &Link) -> Value {
+    json!({
+        "name": link.name,
+        "index": link.index,
+        "kind": link.kind,
+        "physical": link.is_physical(),
+        "mac": link.mac.map(|mac| mac.to_string()),
+        "up": link.up,
+        "master_index": link.master_index,
+        "parent_index": link.parent_index,
+    })
+}
+
+fn address(address: &Address) -> Value {
+    json!({
+        "ip": address.ip.to_string(),
+        "prefix_length": address.prefix_length,
+        "link": address.link_name,
+        "scope": scope_name(address.scope),
+        "status": status_name(address.status),
+        "temporary": address.temporary,
+    })
+}
+
+/// `10.0.0.1/24`, with the status where there is something to say about it.
+struct Cidr<'a>(&'a NicAddress);
+
+impl Display for Cidr<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.0.ip, self.0.prefix_length)?;
+        if self.0.status != AddressStatus::Preferred {
+            write!(f, " ({})", status_name(self.0.status))?;
+        }
+        Ok(())
+    }
+}
+
+fn texts<T: Display>(items: impl IntoIterator<Item = T>) -> Vec<String> {
+    items.into_iter().map(|item| item.to_string()).collect()
+}
+
+/// Comma-separated; `none` for nothing.
+fn list<T: Display>(items: impl IntoIterator<Item = T>) -> String {
+    let items = texts(items);
+    if items.is_empty() {
+        "none".to_owned()
+    } else {
+        items.join(", ")
+    }
+}
+
+/// Left-aligned columns, two spaces apart, nothing at the ends of lines. Control characters are escaped.
+fn columns<const N: usize>(rows: &[[String; N]]) -> String {
+    let rows: Vec<[String; N]> = rows
+        .iter()
+        .map(|row| row.each_ref().map(|cell| printable(cell)))
+        .collect();
+    let mut widths = [0; N];
+    for row in &rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = cell.chars().count().max(*width);
+        }
+    }
+    let mut text = String::new();
+    for row in &rows {
+        let mut line = String::new();
+        for (cell, width) in row.iter().zip(widths) {
+            let _ = write!(line, "{cell:width$}  ");
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+fn printable(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() {
+            escaped.extend(c.escape_default());
+        } else {
+            escaped.push(c);
+        }
+    }
+    escaped
+}
+
+fn stage_name(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Unknown => "unknown",
+        Stage::Booting => "booting",
+        Stage::Installing => "installing",
+        Stage::Maintenance => "maintenance",
+        Stage::Running => "running",
+        Stage::Rebooting => "rebooting",
+        Stage::ShuttingDown => "shutting down",
+        Stage::Resetting => "resetting",
+        Stage::Upgrading => "upgrading",
+    }
+}
+
+fn scope_name(scope: AddressScope) -> &'static str {
+    match scope {
+        AddressScope::Global => "global",
+        AddressScope::Site => "site",
+        AddressScope::Link => "link",
+        AddressScope::Host => "host",
+        AddressScope::Nowhere => "nowhere",
+    }
+}
+
+fn status_name(status: AddressStatus) -> &'static str {
+    match status {
+        AddressStatus::Preferred => "preferred",
+        AddressStatus::Deprecated => "deprecated",
+        AddressStatus::Tentative => "tentative",
+        AddressStatus::Duplicate => "duplicate",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::facts::{HostName, Mac, TalosVersion};
+
+    fn node() -> View {
+        let ip = |text: &str| text.parse::<IpAddr>().unwrap();
+        View {
+            facts: Facts {
+                host_name: Some(HostName {
+                    host: "cp-1".into(),
+                    domain: "example.org".into(),
+                }),
+                links: Some(vec![Link {
+                    name: "eth0".into(),
+                    index: 2,
+                    arp_type: 1,
+                    mac: Some(Mac([0, 0x50, 0x56, 1, 2, 3])),
+                    up: true,
+                    ..Link::default()
+                }]),
+                addresses: Some(vec![Address {
+                    ip: ip("10.5.0.2"),
+                    prefix_length: 24,
+                    link_name: "eth0".into(),
+                    link_index: 2,
+                    scope: AddressScope::Global,
+                    status: AddressStatus::Preferred,
+                    temporary: false,
+                }]),
+                node_addresses: Some(NodeAddresses {
+                    routed: vec![ip("10.5.0.2"), ip("2001:db8::2")],
+                    ..NodeAddresses::default()
+                }),
+                virtual_ips: Some([ip("10.5.0.100")].into()),
+                talos: Some(TalosVersion {
+                    tag: "v1.13.0".into(),
+                    arch: "amd64".into(),
+                    platform: "vmware".into(),
+                }),
+                stage: Some(Stage::Running),
+            },
+            nics: Some(vec![
+                Nic {
+                    name: "eth0".into(),
+                    mac: Mac([0, 0x50, 0x56, 1, 2, 3]),
+                    addresses: vec![
+                        NicAddress {
+                            ip: ip("10.5.0.2"),
+                            prefix_length: 24,
+                            status: AddressStatus::Preferred,
+                        },
+                        NicAddress {
+                            ip: ip("2001:db8::2"),
+                            prefix_length: 64,
+                            status: AddressStatus::Tentative,
+                        },
+                    ],
+                },
+                Nic {
+                    name: "eth10".into(),
+                    mac: Mac([0, 0x50, 0x56, 1, 2, 4]),
+                    addresses: vec![],
+                },
+            ]),
+            primary_address: Some(ip("10.5.0.2")),
+        }
+    }
+
+    #[test]
+    fn the_table_of_a_node() {
+        assert_eq!(
+            table(&node()),
+            "\
+host name        cp-1.example.org
+Talos            v1.13.0 amd64 on vmware
+stage            running
+primary address  10.5.0.2
+node addresses   10.5.0.2, 2001:db8::2
+virtual IPs      10.5.0.100
+
+NIC    MAC                ADDRESSES
+eth0   00:50:56:01:02:03  10.5.0.2/24, 2001:db8::2/64 (tentative)
+eth10  00:50:56:01:02:04  none
+"
+        );
+    }
+
+    #[test]
+    fn the_table_of_nothing() {
+        let text = table(&View::default());
+        assert_eq!(text.matches(UNKNOWN).count(), 7, "{text}");
+        assert!(!text.contains("none"), "{text}");
+    }
+
+    #[test]
+    fn a_name_from_outside_cannot_paint_the_terminal() {
+        let mut view = node();
+        view.facts.host_name.as_mut().unwrap().host = "a\x1b[2J\nb".into();
+        let text = table(&view);
+        assert!(!text.contains('\x1b'), "{text:?}");
+        assert!(text.contains("a\\u{1b}[2J\\nb"), "{text:?}");
+    }
+
+    #[test]
+    fn json_of_a_node() {
+        let value = json(&node());
+        assert_eq!(value["host_name"]["fqdn"], "cp-1.example.org");
+        assert_eq!(value["talos"]["tag"], "v1.13.0");
+        assert_eq!(value["stage"], "running");
+        assert_eq!(value["primary_address"], "10.5.0.2");
+        assert_eq!(
+            value["node_addresses"]["routed"],
+            json!(["10.5.0.2", "2001:db8::2"])
+        );
+        assert_eq!(value["virtual_ips"], json!(["10.5.0.100"]));
+        assert_eq!(
+            value["nics"][0],
+            json!({
+                "name": "eth0",
+                "mac": "00:50:56:01:02:03",
+                "addresses": [
+                    {"ip": "10.5.0.2", "prefix_length": 24, "status": "preferred"},
+                    {"ip": "2001:db8::2", "prefix_length": 64, "status": "tentative"},
+                ],
+            })
+        );
+        assert_eq!(value["links"][0]["physical"], true);
+        assert_eq!(value["addresses"][0]["scope"], "global");
+    }
+
+    #[test]
+    fn json_of_nothing_is_null_under_every_key() {
+        let value = json(&View::default());
+        let object = value.as_object().unwrap();
+        assert_eq!(object.len(), 9);
+        assert!(object.values().all(Value::is_null), "{value}");
+    }
+}

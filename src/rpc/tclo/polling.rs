@@ -1,0 +1,94 @@
+//! TCLO on the backdoor: the guest asks again and again whether the host wants something.
+//!
+//! One poll is a send and a receive. The send carries the reply that is owed, or nothing at all, which tells
+//! the host that we live. The VMX takes the next send for the reply to its request, so nothing is polled
+//! while a reply is owed; once there, it goes out at once and brings the next request with it. When the host
+//! has nothing to say the pauses grow, 10, 20, 40, 80, 100 ms [rpcin.c: RPCIN_MAX_DELAY].
+
+use std::time::Duration;
+
+use crate::rpc::backoff::Backoff;
+
+const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
+const LONGEST_PAUSE: Duration = Duration::from_millis(100);
+
+#[derive(Debug)]
+enum State {
+    /// To be sent at once: a reply, or nothing.
+    Due(Vec<u8>),
+    /// Sent; waiting to hear what was received.
+    Polling,
+    /// The host waits for our reply.
+    Owed,
+    /// The host has nothing to say.
+    Resting { until: Duration },
+}
+
+/// The polls of one connection.
+#[derive(Debug)]
+pub(super) struct Polling {
+    state: State,
+    pause: Backoff,
+}
+
+impl Polling {
+    pub(super) const fn new() -> Self {
+        Self {
+            state: State::Due(Vec::new()),
+            pause: Backoff::new(SHORTEST_PAUSE, LONGEST_PAUSE),
+        }
+    }
+
+    /// The bytes to send now, maybe none at all; [`Polling::handle_received`] must follow.
+    pub(super) fn take_due(&mut self) -> Option<Vec<u8>> {
+        match std::mem::replace(&mut self.state, State::Polling) {
+            State::Due(bytes) => Some(bytes),
+            state => {
+                self.state = state;
+                None
+            }
+        }
+    }
+
+    /// What the poll brought; gives back the request if it is one.
+    pub(super) fn handle_received(
+        &mut self,
+        message: Option<Vec<u8>>,
+        now: Duration,
+    ) -> Option<Vec<u8>> {
+        match message {
+            Some(request) if !request.is_empty() => {
+                self.pause.reset();
+                self.state = State::Owed;
+                Some(request)
+            }
+            Some(_) | None => {
+                let until = now.saturating_add(self.pause.next_delay());
+                self.state = State::Resting { until };
+                None
+            }
+        }
+    }
+
+    /// Takes the reply that is owed; false when none is.
+    pub(super) fn reply(&mut self, bytes: Vec<u8>) -> bool {
+        let owed = matches!(self.state, State::Owed);
+        if owed {
+            self.state = State::Due(bytes);
+        }
+        owed
+    }
+
+    pub(super) fn handle_timeout(&mut self, now: Duration) {
+        if matches!(self.state, State::Resting { until } if now >= until) {
+            self.state = State::Due(Vec::new());
+        }
+    }
+
+    pub(super) const fn poll_timeout(&self) -> Option<Duration> {
+        match self.state {
+            State::Resting { until } => Some(until),
+            State::Due(_) | State::Polling | State::Owed => None,
+        }
+    }
+}
