@@ -3,12 +3,16 @@
 //! This is the only place with select!, spawn, timers and the real clock, and the only one where `rpc`
 //! meets `transport` and `services` meet `talos`.
 
+pub mod alarm;
 pub mod bridge;
 pub mod channel;
 pub mod clock;
 pub mod event_loop;
+pub mod link;
+pub mod rpci_link;
 pub mod rpci_task;
 pub mod signals;
+pub mod tclo_link;
 
 use std::process::ExitCode;
 
