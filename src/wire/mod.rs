@@ -1,3 +1,8 @@
 //! Pure codecs, one per file: bytes in, types out, and back.
 
+pub mod guest_info;
+pub mod nic_info_v3;
 pub mod registers;
+pub mod text;
+pub mod vix;
+pub mod xdr;
