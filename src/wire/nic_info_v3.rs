@@ -137,9 +137,10 @@ macro_rules! wire_enum {
             }
 
             fn decode(decoder: &mut XdrDecoder<'_>) -> Result<Self, XdrError> {
-                match decoder.checked(|value| matches!(value, $($value)|*))? {
+                let offset = decoder.offset();
+                match decoder.u32()? {
                     $($value => Ok(Self::$variant),)*
-                    value => Err(XdrError::Invalid { offset: 0, value }),
+                    value => Err(XdrError::Invalid { offset, value }),
                 }
             }
         }
@@ -340,6 +341,7 @@ fn encode_ip(encoder: &mut XdrEncoder, ip: &IpAddr) {
 
 fn decode_ip(decoder: &mut XdrDecoder<'_>) -> Result<IpAddr, XdrError> {
     let kind = decoder.checked(|kind| matches!(kind, IPV4 | IPV6))?;
+    let offset = decoder.offset();
     let bytes = decoder.opaque(MAX_ADDRESS)?;
     let ip = if kind == IPV4 {
         <[u8; 4]>::try_from(bytes).map(|bytes| Ipv4Addr::from(bytes).into())
@@ -347,7 +349,7 @@ fn decode_ip(decoder: &mut XdrDecoder<'_>) -> Result<IpAddr, XdrError> {
         <[u8; 16]>::try_from(bytes).map(|bytes| Ipv6Addr::from(bytes).into())
     };
     ip.map_err(|_| XdrError::Invalid {
-        offset: 0,
+        offset,
         value: u32::try_from(bytes.len()).unwrap_or(u32::MAX),
     })
 }

@@ -123,6 +123,11 @@ impl<'a> XdrDecoder<'a> {
         }
     }
 
+    /// How many bytes have been read.
+    pub fn offset(&self) -> usize {
+        self.offset
+    }
+
     fn take(&mut self, len: usize) -> Result<&'a [u8], XdrError> {
         let (taken, rest) = self.rest.split_at_checked(len).ok_or(XdrError::Truncated {
             offset: self.offset,
