@@ -215,8 +215,8 @@ async fn version(channel: &Channel, metadata: &[(&'static str, &'static str)]) -
         let value = value.parse().unwrap();
         request.metadata_mut().append(*key, value);
     }
-    let answer = MachineServiceClient::new(channel.clone()).version(request);
-    match answer.await {
+    let mut machine = MachineServiceClient::new(channel.clone());
+    match machine.version(request).await {
         Ok(_) => Code::Ok,
         Err(status) => status.code(),
     }
