@@ -69,6 +69,13 @@ pub struct NicAddress {
     pub status: AddressStatus,
 }
 
+impl NicAddress {
+    /// Whether the address means nothing beyond its link.
+    pub fn is_link_local(&self) -> bool {
+        is_link_local(self.ip)
+    }
+}
+
 /// The NICs to report, the one with the primary address first, no hardware address twice; `None` while links
 /// or addresses are not known yet.
 pub fn nics(facts: &Facts) -> Option<Vec<Nic>> {
