@@ -5,3 +5,6 @@ pub mod channel;
 pub mod link;
 pub mod rpci_link;
 pub mod tclo_link;
+
+#[cfg(test)]
+mod fake_peer;
