@@ -8,6 +8,8 @@ pub mod bridge;
 pub mod channel;
 pub mod clock;
 pub mod event_loop;
+#[cfg(test)]
+mod fake_peer;
 pub mod link;
 pub mod rpci_link;
 pub mod rpci_task;
