@@ -91,7 +91,7 @@ impl Bridge {
         };
         let deadline: Duration = config.deadline;
         tokio::spawn(async move {
-            talos::carry_out(client, call, deadline, |progress| {
+            talos::carry_out(&client, call, deadline, |progress| {
                 let outcome = match progress {
                     PowerProgress::Accepted => PowerOutcome::Accepted,
                     PowerProgress::Rejected(reason) => PowerOutcome::Rejected(reason),
