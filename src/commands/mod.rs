@@ -94,7 +94,7 @@ pub fn main(
         _ => quiet(config.log),
     });
     match command {
-        Command::Vmtoolsd => probe::vmtoolsd(config, log, || config::load(&cli.flags, &env)),
+        Command::Vmtoolsd => crate::daemon::run(config, log, || config::load(&cli.flags, &env)),
         command => online(command, &config).deliver(),
     }
 }
