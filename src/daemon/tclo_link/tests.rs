@@ -78,6 +78,22 @@ async fn over_the_backdoor_a_reset_is_handed_out_and_answered() {
     quiet(&mut link, Duration::from_secs(10)).await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_host_that_never_stops_asking_does_not_keep_others_from_running() {
+    let backdoor = Backdoor::new();
+    for _ in 0..1_000 {
+        backdoor.host.request(b"ping");
+    }
+    let mut link = link(TransportChoice::Backdoor, &backdoor, &FakeVsock::default());
+    assert_eq!(link.next().await, CONNECTED_BACKDOOR);
+    let other = tokio::spawn(std::future::ready(()));
+    for _ in 0..1_000 {
+        assert_eq!(link.next().await, request(b"ping"));
+        link.reply(b"OK ".to_vec());
+    }
+    assert!(other.is_finished());
+}
+
 /// A poll without anything to say is SENDSIZE and RECVSIZE.
 #[tokio::test(start_paused = true)]
 async fn idle_on_the_backdoor_is_ten_polls_a_second() {
