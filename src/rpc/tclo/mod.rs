@@ -66,6 +66,14 @@ pub enum Output {
     Lost(Transport),
 }
 
+/// The host accepted a vsock connection and then said nothing, while the backdoor could serve instead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the host accepted the connection but sent nothing for {} ms", .silent.as_millis())]
+pub struct Silent {
+    /// How long it was silent.
+    pub silent: Duration,
+}
+
 /// An open connection.
 #[derive(Debug)]
 struct Session {
@@ -279,7 +287,10 @@ impl Tclo {
     }
 
     /// The time of [`Tclo::poll_timeout`] has come; also to be called once at the start.
-    pub fn handle_timeout(&mut self, now: Duration) {
+    ///
+    /// # Errors
+    /// [`Silent`], for the log: the connection has been given up.
+    pub fn handle_timeout(&mut self, now: Duration) -> Result<(), Silent> {
         match &mut self.state {
             State::Waiting { until } if now >= *until => {
                 let transport = self.route.choose(now);
@@ -293,7 +304,11 @@ impl Tclo {
                 Line::Vsock {
                     silent_until: Some(until),
                     ..
-                } if now >= *until => self.handle_broken(now),
+                } if now >= *until => {
+                    let silent = now.saturating_sub(session.opened);
+                    self.handle_broken(now);
+                    return Err(Silent { silent });
+                }
                 Line::Vsock { streaming, .. } => {
                     let ping = streaming.handle_timeout(now);
                     self.outputs.extend(ping.map(Output::Write));
@@ -301,6 +316,7 @@ impl Tclo {
             },
             State::Waiting { .. } | State::Opening { .. } | State::Closed => {}
         }
+        Ok(())
     }
 
     /// Closes what is open, for good.

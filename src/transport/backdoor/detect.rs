@@ -229,3 +229,277 @@ fn channel(access: &mut impl RegisterAccess) -> Result<(), ProbeError> {
     }
     Err(ProbeError::NoChannel { status: status.0 })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fake::{FakeHost, Fault};
+    use super::*;
+    use std::cell::{Cell, RefCell};
+    use std::rc::Rc;
+
+    const PORTS: Platform = Platform {
+        hypervisor: Hypervisor::Vmware,
+        interface: Interface::Ports,
+    };
+    const VMCALL: Platform = Platform {
+        hypervisor: Hypervisor::Vmware,
+        interface: Interface::Vmcall,
+    };
+    const KVM: Platform = Platform {
+        hypervisor: Hypervisor::Kvm,
+        interface: Interface::Ports,
+    };
+
+    /// A machine given by what it does to registers.
+    struct Machine<F>(F);
+
+    impl<F: FnMut(&mut Registers) -> Result<(), AccessFault>> RegisterAccess for Machine<F> {
+        fn low(&mut self, registers: &mut Registers) -> Result<(), AccessFault> {
+            (self.0)(registers)
+        }
+        fn high_out(&mut self, _: &mut Registers, _: &[u8]) -> Result<(), AccessFault> {
+            panic!("detection needs no blocks")
+        }
+        fn high_in(&mut self, _: &mut Registers, _: &mut [u8]) -> Result<(), AccessFault> {
+            panic!("detection needs no blocks")
+        }
+    }
+
+    /// What was found, without the way to it.
+    fn on(
+        platform: Platform,
+        skip: bool,
+        machine: impl FnMut(&mut Registers) -> Result<(), AccessFault>,
+    ) -> Detection<()> {
+        let machine = Rc::new(RefCell::new(machine));
+        let access = |_| {
+            let machine = Rc::clone(&machine);
+            Machine(move |registers: &mut Registers| (machine.borrow_mut())(registers))
+        };
+        without_access(detect_on(platform, skip, access))
+    }
+
+    fn without_access<A>(detection: Detection<A>) -> Detection<()> {
+        match detection {
+            Detection::Vmware {
+                interface,
+                vmx_type,
+                ..
+            } => Detection::Vmware {
+                access: (),
+                interface,
+                vmx_type,
+            },
+            Detection::NotVmware { hypervisor } => Detection::NotVmware { hypervisor },
+            Detection::Unresponsive {
+                interface, error, ..
+            } => Detection::Unresponsive {
+                access: (),
+                interface,
+                error,
+            },
+        }
+    }
+
+    fn esxi(interface: Interface) -> Detection<()> {
+        Detection::Vmware {
+            access: (),
+            interface,
+            vmx_type: VmxType::ScalableServer,
+        }
+    }
+
+    fn unresponsive(interface: Interface, error: ProbeError) -> Detection<()> {
+        Detection::Unresponsive {
+            access: (),
+            interface,
+            error,
+        }
+    }
+
+    /// QEMU's vmport as observed: GETVERSION like an ESXi, everything else all ones (or untouched).
+    fn vmport(ones: bool) -> impl Fn(&mut Registers) -> Result<(), AccessFault> {
+        move |registers| {
+            if registers.cx & 0xFFFF == 10 {
+                registers.ax = 6;
+                registers.bx = MAGIC;
+                registers.cx = 2;
+            } else if ones {
+                registers.ax = ALL_ONES;
+            }
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn an_esxi_is_found_and_left_clean() {
+        for host in [FakeHost::new(), FakeHost::new().without_cookies()] {
+            let found = detect_on(PORTS, false, |_| host.clone());
+            assert_eq!(without_access(found), esxi(Interface::Ports));
+            assert_eq!(host.open_channels(), 0);
+        }
+    }
+
+    #[test]
+    fn another_hypervisor_is_not_touched() {
+        let untouched = |_: &mut Registers| -> Result<(), AccessFault> { panic!("touched") };
+        assert_eq!(
+            on(KVM, false, untouched),
+            Detection::NotVmware {
+                hypervisor: Hypervisor::Kvm
+            }
+        );
+    }
+
+    #[test]
+    fn skipping_detection_looks_for_a_vmx_all_the_same() {
+        let host = FakeHost::new();
+        let found = detect_on(KVM, true, |_| host.clone());
+        assert_eq!(without_access(found), esxi(Interface::Ports));
+    }
+
+    #[test]
+    fn skipping_detection_off_vmware_is_not_vmware() {
+        let not_vmware = Detection::NotVmware {
+            hypervisor: Hypervisor::Kvm,
+        };
+        assert_eq!(on(KVM, true, |_| Err(AccessFault)), not_vmware);
+        // A hypercall that KVM refuses: EPERM in EAX.
+        let refusing = |registers: &mut Registers| {
+            registers.ax = ALL_ONES;
+            Ok(())
+        };
+        assert_eq!(on(KVM, true, refusing), not_vmware);
+        assert_eq!(on(KVM, true, |_| Ok(())), not_vmware);
+        assert_eq!(on(KVM, true, vmport(true)), not_vmware);
+        assert_eq!(on(KVM, true, vmport(false)), not_vmware);
+        let ones = |registers: &mut Registers| {
+            *registers = Registers {
+                ax: ALL_ONES,
+                bx: ALL_ONES,
+                cx: ALL_ONES,
+                dx: ALL_ONES,
+                si: ALL_ONES,
+                di: ALL_ONES,
+                bp: ALL_ONES,
+            };
+            Ok(())
+        };
+        assert_eq!(on(KVM, true, ones), not_vmware);
+    }
+
+    #[test]
+    fn vmware_without_a_backdoor_is_unresponsive() {
+        assert_eq!(
+            on(PORTS, false, |_| Err(AccessFault)),
+            unresponsive(Interface::Ports, ProbeError::Fault(AccessFault))
+        );
+        assert_eq!(
+            on(PORTS, false, |_| Ok(())),
+            unresponsive(Interface::Ports, ProbeError::NoAnswer)
+        );
+        assert_eq!(
+            on(PORTS, false, vmport(true)),
+            unresponsive(Interface::Ports, ProbeError::NoChannel { status: 0 })
+        );
+        let newer = |registers: &mut Registers| {
+            registers.ax = 7;
+            registers.bx = MAGIC;
+            Ok(())
+        };
+        assert_eq!(
+            on(PORTS, false, newer),
+            unresponsive(Interface::Ports, ProbeError::Version { version: 7 })
+        );
+    }
+
+    #[test]
+    fn a_hypercall_that_works_is_used() {
+        let host = FakeHost::new();
+        let found = detect_on(VMCALL, false, |_| host.clone());
+        assert_eq!(without_access(found), esxi(Interface::Vmcall));
+    }
+
+    #[test]
+    fn ports_are_tried_once_where_the_hypercall_fails() {
+        let host = FakeHost::new();
+        let tries = Cell::new(0);
+        let found = detect_on(VMCALL, false, |interface| {
+            let mut host = host.clone();
+            let vmcall = interface == Interface::Vmcall;
+            tries.set(tries.get() + 1);
+            Machine(move |registers: &mut Registers| {
+                if vmcall {
+                    Err(AccessFault)
+                } else {
+                    host.low(registers)
+                }
+            })
+        });
+        assert_eq!(without_access(found), esxi(Interface::Ports));
+        assert_eq!(tries.get(), 2);
+    }
+
+    #[test]
+    fn the_way_that_came_closest_is_kept() {
+        let found = detect_on(VMCALL, false, |interface| {
+            let answers = vmport(true);
+            Machine(move |registers: &mut Registers| match interface {
+                Interface::Ports => answers(registers),
+                _ => Err(AccessFault),
+            })
+        });
+        assert_eq!(
+            without_access(found),
+            unresponsive(Interface::Ports, ProbeError::NoChannel { status: 0 })
+        );
+        assert_eq!(
+            on(VMCALL, false, |_| Err(AccessFault)),
+            unresponsive(Interface::Vmcall, ProbeError::Fault(AccessFault))
+        );
+    }
+
+    #[test]
+    fn a_fault_between_the_questions_is_a_fault() {
+        let host = FakeHost::new();
+        host.fault_after(1, Fault::Trap);
+        let found = detect_on(PORTS, false, |_| host.clone());
+        assert_eq!(
+            without_access(found),
+            unresponsive(Interface::Ports, ProbeError::Fault(AccessFault))
+        );
+    }
+
+    /// vmcheck.c, vm_vmx_type.h.
+    #[test]
+    fn the_product_is_read_from_cx() {
+        let of = |cx| {
+            VmxType::of(&Registers {
+                cx,
+                ..Registers::default()
+            })
+        };
+        assert_eq!(of(0xFFFF_000A), VmxType::Unset);
+        assert_eq!(of(2), VmxType::ScalableServer);
+        assert_eq!(of(4), VmxType::Workstation);
+        assert_eq!(of(9), VmxType::Other(9));
+    }
+
+    /// Wherever this runs: it returns, and off VMware it says so.
+    #[test]
+    fn detection_on_this_machine_does_not_fault() {
+        let guard = FaultGuard::install().unwrap();
+        let platform = platform();
+        for skip in [false, true] {
+            let found = detect(skip, guard);
+            if platform.hypervisor != Hypervisor::Vmware && !skip {
+                assert_eq!(
+                    without_access(found),
+                    Detection::NotVmware {
+                        hypervisor: platform.hypervisor
+                    }
+                );
+            }
+        }
+    }
+}

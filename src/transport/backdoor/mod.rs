@@ -23,6 +23,9 @@ mod instruction;
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 compile_error!("VMware's backdoor exists on x86-64 and arm64");
 
+#[cfg(test)]
+pub(crate) mod fake;
+
 pub use detect::{Detection, ProbeError, VmxType};
 pub use instruction::FaultGuard;
 

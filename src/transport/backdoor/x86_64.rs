@@ -323,6 +323,54 @@ mod tests {
         }
     }
 
+    form!(
+        /// A host that is an instruction sequence: tells every register apart and changes all of them.
+        by_hand,
+        "add rax, 1",
+        "add rbx, 2",
+        "add rcx, 3",
+        "add rdx, 4",
+        "add rsi, 5",
+        "add rdi, 6",
+        "add rbp, 7"
+    );
+
+    #[test]
+    fn every_register_goes_in_and_comes_out() {
+        let mut wide = Wide {
+            ax: 0x10_0000_0000,
+            bx: 0x20_0000_0000,
+            cx: 0x30_0000_0000,
+            dx: 0x40_0000_0000,
+            si: 0x50_0000_0000,
+            di: 0x60_0000_0000,
+            bp: 0x70_0000_0000,
+        };
+        // JUSTIFICATION: as the forms. SAFETY: additions touch no memory and do not fault.
+        unsafe { by_hand(&mut wide) }.unwrap();
+        let Wide {
+            ax,
+            bx,
+            cx,
+            dx,
+            si,
+            di,
+            bp,
+        } = wide;
+        assert_eq!(
+            [ax, bx, cx, dx, si, di, bp],
+            [
+                0x10_0000_0001,
+                0x20_0000_0002,
+                0x30_0000_0003,
+                0x40_0000_0004,
+                0x50_0000_0005,
+                0x60_0000_0006,
+                0x70_0000_0007,
+            ]
+        );
+    }
+
     /// Every form, where nobody traps it: the process lives, registers and callee-saved state are as before.
     #[test]
     fn no_form_ends_the_process() {
