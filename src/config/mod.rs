@@ -105,6 +105,8 @@ pub struct HostConfig {
     pub high_bandwidth: bool,
     /// Go on although CPUID does not say VMware.
     pub skip_vmware_detection: bool,
+    /// Where there is no VMware, wait idle for the stop instead of ending: a DaemonSet restarts what ends.
+    pub idle_off_vmware: bool,
 }
 
 /// Which transports may be used towards the host.
@@ -210,6 +212,7 @@ fn resolve(settings: Settings) -> Config {
             transport: settings.transport.unwrap_or_default(),
             high_bandwidth: !settings.low_bandwidth.unwrap_or(false),
             skip_vmware_detection: settings.skip_vmware_detection.unwrap_or(false),
+            idle_off_vmware: settings.idle_off_vmware.unwrap_or(false),
         },
         power: PowerConfig {
             deadline: settings.power_deadline.unwrap_or(DEFAULT_POWER_DEADLINE),
@@ -313,6 +316,7 @@ mod tests {
                     transport: TransportChoice::Auto,
                     high_bandwidth: true,
                     skip_vmware_detection: false,
+                    idle_off_vmware: false,
                 },
                 talos: Err(SettingError::NoTalosAccess),
                 power: PowerConfig {

@@ -1,7 +1,160 @@
-//! The event loop: the only place with select, spawn, timers and the real clock.
+//! The daemon: finds the host, joins the layers, and runs until it is asked to stop.
+//!
+//! This is the only place with select!, spawn, timers and the real clock, and the only one where `rpc`
+//! meets `transport` and `services` meet `talos`.
 
 pub mod alarm;
+pub mod bridge;
 pub mod channel;
+pub mod clock;
+pub mod event_loop;
+#[cfg(test)]
+mod fake_peer;
 pub mod link;
 pub mod rpci_link;
+pub mod rpci_task;
+pub mod signals;
 pub mod tclo_link;
+
+use std::process::ExitCode;
+
+use nix::sys::utsname::uname;
+
+use crate::config::{self, Config};
+use crate::log::{self, Chain};
+use crate::rpc::message_channel::Bandwidth;
+use crate::services::{Machine, Services};
+use crate::transport::backdoor::detect::{Detection, detect};
+use crate::transport::backdoor::{Backdoor, FaultGuard};
+use bridge::Bridge;
+use event_loop::EventLoop;
+use link::LinkSettings;
+use signals::Signals;
+
+/// Neither off VMware nor asked to stop: the service manager shall start us again.
+const FAILED: u8 = 1;
+/// The command line, the environment or the file must be corrected first.
+const MISCONFIGURED: u8 = 2;
+
+/// Runs until SIGTERM or SIGINT. Exit code 0 means just that, or that this is not VMware.
+pub fn run(
+    config: Config,
+    log: log::Handle,
+    reload: impl Fn() -> Result<Config, config::Error>,
+) -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!(error = %Chain(&error), "the runtime does not start");
+            return ExitCode::from(FAILED);
+        }
+    };
+    let code = runtime.block_on(async {
+        match FaultGuard::install().and_then(|guard| Ok((guard, Signals::listen()?))) {
+            Ok((guard, signals)) => serve(config, log, &reload, guard, signals).await,
+            Err(error) => {
+                tracing::error!(error = %Chain(&error), "signals cannot be handled");
+                ExitCode::from(FAILED)
+            }
+        }
+    });
+    // A name look-up may still sit in a thread of its own; nobody waits for it.
+    runtime.shutdown_background();
+    code
+}
+
+async fn serve(
+    config: Config,
+    log: log::Handle,
+    reload: event_loop::Reload<'_>,
+    guard: FaultGuard,
+    mut signals: Signals,
+) -> ExitCode {
+    let Some(access) = find_host(&config, guard) else {
+        if config.host.idle_off_vmware {
+            while signals.next().await != signals::Wish::Stop {}
+        }
+        return ExitCode::SUCCESS;
+    };
+    let bridge = config
+        .talos
+        .as_ref()
+        .map_err(|error| Chain(error).to_string())
+        .and_then(|talos| Bridge::start(talos).map_err(|error| Chain(&error).to_string()));
+    let bridge = match bridge {
+        Ok(bridge) => bridge,
+        Err(error) => {
+            tracing::error!(error, "misconfigured");
+            return ExitCode::from(MISCONFIGURED);
+        }
+    };
+    let settings = LinkSettings {
+        transport: config.host.transport,
+        access: Some(access),
+        bandwidth: if config.host.high_bandwidth {
+            Bandwidth::High
+        } else {
+            Bandwidth::Low
+        },
+    };
+    EventLoop::new(
+        config,
+        settings,
+        Services::new(machine()),
+        bridge,
+        signals,
+        log,
+    )
+    .run(reload)
+    .await;
+    tracing::info!("stopped");
+    ExitCode::SUCCESS
+}
+
+/// The way to the VMX, or `None` where there is none, which is said in one line.
+fn find_host(config: &Config, guard: FaultGuard) -> Option<Backdoor> {
+    let version = env!("CARGO_PKG_VERSION");
+    match detect(config.host.skip_vmware_detection, guard) {
+        Detection::Vmware {
+            access,
+            interface,
+            vmx_type,
+        } => {
+            tracing::info!(version, host = %vmx_type, backdoor = interface.name(), "talos-vmtoolsd started");
+            Some(access)
+        }
+        Detection::Unresponsive { access, error, .. } => {
+            tracing::warn!(version, error = %Chain(&error), "talos-vmtoolsd started, but the backdoor of this VMware host does not work yet");
+            Some(access)
+        }
+        Detection::NotVmware { hypervisor } => {
+            let then = if config.host.idle_off_vmware {
+                "idle"
+            } else {
+                "done"
+            };
+            tracing::info!(hypervisor = %hypervisor, then, "not on VMware, nothing to do");
+            None
+        }
+    }
+}
+
+/// What the kernel says of the machine.
+fn machine() -> Machine {
+    let (kernel_release, machine) = uname().map_or_else(
+        |_| (String::new(), String::new()),
+        |name| {
+            (
+                name.release().to_string_lossy().into_owned(),
+                name.machine().to_string_lossy().into_owned(),
+            )
+        },
+    );
+    Machine {
+        kernel_release,
+        machine,
+    }
+}

@@ -240,3 +240,6 @@ async fn exchange_packets(stream: &mut UnixStream, message: &[u8]) -> Result<Vec
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -103,10 +103,8 @@ impl<A: RegisterAccess + Clone, V: Dial> TcloLink<A, V> {
     pub async fn next(&mut self) -> TcloEvent {
         loop {
             let now = self.now();
-            if self.tclo.poll_timeout().is_some_and(|due| now >= due) {
-                if let Err(error) = self.tclo.handle_timeout(now) {
-                    self.log.failed(Transport::Vsock, &error.into());
-                }
+            if let Err(error) = self.tclo.handle_timeout(now) {
+                self.log.failed(Transport::Vsock, &error.into());
             }
             if let Some(event) = self.perform() {
                 return event;
@@ -301,3 +299,6 @@ impl<A: RegisterAccess + Clone, V: Dial> TcloLink<A, V> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -98,12 +98,18 @@ impl Dial for HostVsock {
         source: SourcePort,
         timeout: Duration,
     ) -> impl Future<Output = Result<UnixStream, ConnectError>> + 'static {
-        async move {
-            tokio::time::timeout(timeout, dial_host(port, source))
-                .await
-                .unwrap_or(Err(ConnectError::TimedOut { port, timeout }))
-        }
+        dial_within(port, source, timeout)
     }
+}
+
+async fn dial_within(
+    port: u32,
+    source: SourcePort,
+    timeout: Duration,
+) -> Result<UnixStream, ConnectError> {
+    tokio::time::timeout(timeout, dial_host(port, source))
+        .await
+        .unwrap_or(Err(ConnectError::TimedOut { port, timeout }))
 }
 
 async fn dial_host(port: u32, source: SourcePort) -> Result<UnixStream, ConnectError> {

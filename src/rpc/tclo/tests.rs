@@ -357,13 +357,13 @@ proptest! {
         for event in events {
             let ping = Packet::data(b"ping").encode();
             match (awaited, event) {
-                (Awaited::Open(_), 0 | 1 | 2) => tclo.handle_opened(now),
+                (Awaited::Open(_), 0..=2) => tclo.handle_opened(now),
                 (Awaited::Open(_), 3) => tclo.handle_open_failed(OpenFailure::Absent, now),
                 (Awaited::Open(_), _) => tclo.handle_open_failed(OpenFailure::Failed, now),
                 (Awaited::Poll, 0 | 1) => tclo.handle_polled(Some(b"ping".to_vec()), now),
                 (Awaited::Poll, 2 | 3) => tclo.handle_polled(None, now),
                 (Awaited::Poll, _) => tclo.handle_broken(now),
-                (Awaited::Reply, 0 | 1 | 2) => drop(tclo.reply(b"OK ".to_vec(), now)),
+                (Awaited::Reply, 0..=2) => drop(tclo.reply(b"OK ".to_vec(), now)),
                 (Awaited::Bytes, 0) => drop(tclo.handle_bytes(&ping, now)),
                 (Awaited::Bytes, 1) => drop(tclo.handle_bytes(&[ping.clone(), ping].concat(), now)),
                 (Awaited::Bytes, 2) => drop(tclo.handle_bytes(&[0xff; 4], now)),
@@ -374,7 +374,7 @@ proptest! {
                 }
             }
             let opened = match (awaited, event) {
-                (Awaited::Open(Vsock), 0 | 1 | 2) => Some(Awaited::Bytes),
+                (Awaited::Open(Vsock), 0..=2) => Some(Awaited::Bytes),
                 _ => None,
             };
             awaited = match awaited {

@@ -1,1 +1,27 @@
-//! A simulated VMX.
+//! A simulated VMX: runs an unmodified x86-64 program and plays the VMware host for it.
+//!
+//! ```text
+//! program ──in/ins/outs, vmcall, vmmcall, cpuid──▶ trace ──registers──▶ host ──▶ vcenter, events, violations
+//!         ──socket(AF_VSOCK), connect────────────▶ trace ──stream─────▶ vsock server ──▲
+//!                                                                        test: Vmx ────┘
+//! ```
+//!
+//! * [`Vmx::builder`] starts a program; [`Vmx::wait_for`] waits for a state of the [`Host`], woken by every
+//!   change; [`Vmx::host`] spoils things; [`Vmx::request`] asks the guest over TCLO.
+//! * `codec` are decoders of the simulator's own, kept apart from the daemon's on purpose.
+//! * Everything the guest does against the protocol lands in [`Host::violations`]; a test may demand that
+//!   it stays empty.
+
+pub mod codec;
+mod exit;
+mod host;
+mod profile;
+mod run;
+mod trace;
+
+pub use exit::ExitStatus;
+pub use host::*;
+pub use profile::{Form, Profile};
+pub(crate) use run::Shared;
+pub use run::{Rss, Vmx, VmxBuilder, WaitError};
+pub use trace::Sandbox;

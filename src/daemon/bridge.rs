@@ -1,0 +1,112 @@
+//! The bridge to Talos as the daemon uses it: facts come in, power operations go out, each in its own task.
+
+use std::time::Duration;
+
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::config::{PowerConfig, TalosConfig, talosconfig::BadEndpoint};
+use crate::facts::Facts;
+use crate::services::{PowerOperation, PowerOutcome};
+use crate::talos::{self, Client, PowerCall, PowerProgress};
+
+/// What comes from Talos.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum News {
+    /// The facts have changed.
+    Facts(Facts),
+    /// What became of a power operation. One operation may have two outcomes: accepted, and later that it
+    /// did not happen.
+    Power(PowerOperation, PowerOutcome),
+}
+
+/// Talos, seen from the event loop.
+#[derive(Debug)]
+pub struct Bridge {
+    client: Client,
+    observer: JoinHandle<()>,
+    facts: watch::Receiver<Facts>,
+    facts_sender: watch::Sender<Facts>,
+    outcomes: UnboundedReceiver<(PowerOperation, PowerOutcome)>,
+    outcome_sender: UnboundedSender<(PowerOperation, PowerOutcome)>,
+}
+
+impl Bridge {
+    /// Starts to observe Talos.
+    ///
+    /// # Errors
+    /// When the configured node is no endpoint.
+    pub fn start(config: &TalosConfig) -> Result<Self, BadEndpoint> {
+        let client = Client::new(config)?;
+        let (facts_sender, facts) = watch::channel(Facts::default());
+        let (outcome_sender, outcomes) = unbounded_channel();
+        let observer = tokio::spawn(talos::observe(client.clone(), facts_sender.clone()));
+        Ok(Self {
+            client,
+            observer,
+            facts,
+            facts_sender,
+            outcomes,
+            outcome_sender,
+        })
+    }
+
+    /// Turns to another Talos API. What is known stays known; a power operation under way goes on.
+    ///
+    /// # Errors
+    /// When the configured node is no endpoint; then all stays as it is.
+    pub fn reconnect(&mut self, config: &TalosConfig) -> Result<(), BadEndpoint> {
+        self.client = Client::new(config)?;
+        self.observer.abort();
+        self.observer = tokio::spawn(talos::observe(
+            self.client.clone(),
+            self.facts_sender.clone(),
+        ));
+        Ok(())
+    }
+
+    /// The next news from Talos; cancel-safe.
+    pub async fn next(&mut self) -> News {
+        tokio::select! {
+            biased;
+            Some((operation, outcome)) = self.outcomes.recv() => News::Power(operation, outcome),
+            // The sender lives in this very value, so there is always a next change to wait for.
+            Ok(()) = self.facts.changed() => News::Facts(self.facts.borrow_and_update().clone()),
+            else => std::future::pending().await,
+        }
+    }
+
+    /// Asks Talos for a power operation, in the background.
+    pub fn power(&self, operation: PowerOperation, config: PowerConfig) {
+        let client = self.client.clone();
+        let outcomes = self.outcome_sender.clone();
+        let call = match operation {
+            PowerOperation::Shutdown => PowerCall::Shutdown {
+                force: config.force_shutdown,
+            },
+            PowerOperation::Reboot => PowerCall::Reboot {
+                mode: config.reboot_mode,
+            },
+        };
+        let deadline: Duration = config.deadline;
+        tokio::spawn(async move {
+            talos::carry_out(&client, call, deadline, |progress| {
+                let outcome = match progress {
+                    PowerProgress::Accepted => PowerOutcome::Accepted,
+                    PowerProgress::Rejected(reason) => PowerOutcome::Rejected(reason),
+                    PowerProgress::DidNotHappen(reason) => PowerOutcome::DidNotHappen(reason),
+                };
+                // Nobody listens any more once the daemon stops.
+                let _ = outcomes.send((operation, outcome));
+            })
+            .await;
+        });
+    }
+}
+
+impl Drop for Bridge {
+    fn drop(&mut self) {
+        self.observer.abort();
+    }
+}

@@ -1,0 +1,760 @@
+//! The message channel, from the host's side (guest_msg_def.h, message.c): register calls in, status and
+//! messages out. Channels are strict: a step out of order, a wrong cookie, a count that does not fit are
+//! violations, and get no SUCCESS.
+
+use std::time::Instant;
+
+use super::Host;
+use super::event::{By, EventKind, Link, Protocol};
+use super::fault::{FaultKind, Step};
+use super::tclo::ExchangeId;
+use crate::profile::{Form, Profile};
+
+const MAGIC: u32 = 0x564D_5868;
+const PORT: u32 = 0x5658;
+const PORT_HB: u32 = 0x5659;
+const FLAG_HB: u32 = 1;
+const FLAG_WRITE: u32 = 2;
+const CMD_GETVERSION: u32 = 10;
+const CMD_MESSAGE: u32 = 30;
+const VMX_TYPE_ESX: u64 = 2;
+const RPCI: u32 = 0x4943_5052;
+const TCLO: u32 = 0x4F4C_4354;
+const FLAG_COOKIE: u32 = 0x8000_0000;
+const MAX_CHANNELS: usize = 128;
+const MAX_MESSAGE: u32 = 65536;
+
+const SUCCESS: u32 = 0x01;
+const DORECV: u32 = 0x02;
+const CLOSED: u32 = 0x04;
+const UNSENT: u32 = 0x08;
+const CPT: u32 = 0x10;
+const TIMEOUT: u32 = 0x40;
+const HB: u32 = 0x80;
+
+const TYPE_SENDSIZE: u64 = 1;
+const TYPE_SENDPAYLOAD: u64 = 2;
+
+/// The registers of a call.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct Registers {
+    pub rax: u64,
+    pub rbx: u64,
+    pub rcx: u64,
+    pub rdx: u64,
+    pub rsi: u64,
+    pub rdi: u64,
+    pub rbp: u64,
+    /// EFLAGS.DF.
+    pub backwards: bool,
+}
+
+/// The guest's memory, for high bandwidth.
+pub trait GuestMemory {
+    /// Reads `len` bytes.
+    ///
+    /// # Errors
+    /// Unmapped memory.
+    fn read(&mut self, address: u64, len: usize) -> std::io::Result<Vec<u8>>;
+    /// Writes `bytes`.
+    ///
+    /// # Errors
+    /// Unmapped memory.
+    fn write(&mut self, address: u64, bytes: &[u8]) -> std::io::Result<()>;
+}
+
+/// What the machine does with the instruction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Executed; the registers are the answer.
+    Done,
+    /// It faults as if nobody were there.
+    Fault,
+}
+
+/// Of a high-bandwidth call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// Guest to host.
+    Out,
+    /// Host to guest.
+    In,
+}
+
+#[derive(Debug)]
+pub(super) struct Channel {
+    protocol: Protocol,
+    cookie: (u32, u32),
+    sending: Option<Sending>,
+    receiving: Option<Receiving>,
+    /// RPCI: the reply not yet fetched in full.
+    reply: Option<Vec<u8>>,
+    /// TCLO: the request offered and not yet fetched in full.
+    offered: Option<ExchangeId>,
+}
+
+#[derive(Debug)]
+struct Sending {
+    expected: usize,
+    bytes: Vec<u8>,
+    hb: bool,
+}
+
+#[derive(Debug)]
+struct Receiving {
+    message: Vec<u8>,
+    at: usize,
+    hb: bool,
+}
+
+impl Channel {
+    pub(super) fn protocol(&self) -> Protocol {
+        self.protocol
+    }
+}
+
+impl Host {
+    /// One low-bandwidth call: `in` (or `out`) on the port, or a hypercall.
+    pub fn low_bandwidth(&mut self, form: Form, r: &mut Registers, now: Instant) -> Verdict {
+        if !self.config.profile.answers(form) {
+            self.stats.faulted += 1;
+            return Verdict::Fault;
+        }
+        self.count(form);
+        self.stats.low_bandwidth += 1;
+        let (ax, cx, dx) = (r.rax as u32, r.rcx as u32, r.rdx as u32);
+        let port_fits = match form {
+            Form::Port => dx & 0xffff == PORT,
+            Form::Vmcall | Form::Vmmcall => dx & 0xffff & FLAG_HB == 0,
+        };
+        if ax != MAGIC || !port_fits {
+            self.violation(
+                now,
+                format!("{form:?}: eax {ax:#010x}, edx {dx:#010x} is no backdoor call"),
+            );
+            self.stats.faulted += 1;
+            return Verdict::Fault;
+        }
+        if self.config.profile.has_vmport() {
+            return self.vmport(cx & 0xffff, r, now);
+        }
+        if self.faults.restricted {
+            self.stats.faulted += 1;
+            return Verdict::Fault;
+        }
+        if self.faults.dead_port {
+            self.fill(r, false);
+            return Verdict::Done;
+        }
+        match cx & 0xffff {
+            CMD_GETVERSION => {
+                if let Some(kind) = self.due(Step::Version, None) {
+                    return self.play_bare(kind, r, now);
+                }
+                self.version_asked(now);
+                r.rax = 6;
+                r.rbx = u64::from(MAGIC);
+                r.rcx = VMX_TYPE_ESX;
+                Verdict::Done
+            }
+            CMD_MESSAGE => self.message(r, now),
+            _ => {
+                if let Some(kind) = self.due(Step::Other, None) {
+                    return self.play_bare(kind, r, now);
+                }
+                r.rax = 0xffff_ffff;
+                Verdict::Done
+            }
+        }
+    }
+
+    fn version_asked(&mut self, now: Instant) {
+        if !std::mem::replace(&mut self.announced_version, true) {
+            self.event(now, EventKind::VersionAsked);
+        }
+    }
+
+    /// QEMU's hw/i386/vmport.c: GETVERSION and little else.
+    fn vmport(&mut self, command: u32, r: &mut Registers, now: Instant) -> Verdict {
+        match command {
+            CMD_GETVERSION => {
+                self.version_asked(now);
+                r.rax = 6;
+                r.rbx = u64::from(MAGIC);
+                r.rcx = VMX_TYPE_ESX;
+            }
+            _ if self.config.profile == Profile::QemuVmportOld => {}
+            _ => r.rax = 0xffff_ffff,
+        }
+        Verdict::Done
+    }
+
+    fn play_bare(&mut self, kind: FaultKind, r: &mut Registers, now: Instant) -> Verdict {
+        self.event(now, EventKind::Fault(format!("{kind:?}")));
+        match kind {
+            FaultKind::Fault => {
+                self.stats.faulted += 1;
+                return Verdict::Fault;
+            }
+            FaultKind::Garbage => self.fill(r, true),
+            _ => self.fill(r, false),
+        }
+        Verdict::Done
+    }
+
+    fn message(&mut self, r: &mut Registers, now: Instant) -> Verdict {
+        let step = match (r.rcx as u32) >> 16 {
+            0 => Step::Open,
+            1 => Step::SendSize,
+            2 => Step::SendPayload,
+            3 => Step::RecvSize,
+            4 => Step::RecvPayload,
+            5 => Step::RecvStatus,
+            6 => Step::Close,
+            other => {
+                self.violation(now, format!("message type {other}"));
+                self.status(r, 0);
+                return Verdict::Done;
+            }
+        };
+        let id = ((r.rdx as u32) >> 16) as u16;
+        let protocol = if step == Step::Open {
+            protocol_of(r.rbx as u32 & !FLAG_COOKIE)
+        } else {
+            self.channels.get(&id).map(Channel::protocol)
+        };
+        if let Some(kind) = self.due(step, protocol) {
+            return self.play(kind, step, id, r, now);
+        }
+        if step == Step::Open {
+            self.open(r, now);
+            return Verdict::Done;
+        }
+        if !self.known(id, (r.rsi as u32, r.rdi as u32), step, now) {
+            let closed = self.closed_by_host.contains(&id);
+            self.status(r, if closed { CLOSED } else { 0 });
+            return Verdict::Done;
+        }
+        match step {
+            Step::SendSize => self.send_size(id, r, now),
+            Step::SendPayload => self.send_payload(id, r, now),
+            Step::RecvSize => self.recv_size(id, r, now),
+            Step::RecvPayload => self.recv_payload(id, r, now),
+            Step::RecvStatus => self.recv_status(id, r, now),
+            _ => {
+                if let Some(channel) = self.channels.remove(&id) {
+                    self.gone(Link::Backdoor(id), channel.protocol, By::Guest, now);
+                }
+                self.status(r, SUCCESS);
+            }
+        }
+        Verdict::Done
+    }
+
+    /// Writes the status and, where the reply says nothing else, junk.
+    fn status(&mut self, r: &mut Registers, status: u32) {
+        let low = if self.config.scramble {
+            self.junk() & 0xffff
+        } else {
+            r.rcx as u32 & 0xffff
+        };
+        r.rcx = u64::from(status << 16 | low);
+        if self.config.scramble {
+            r.rax = u64::from(self.junk());
+            r.rbx = u64::from(self.junk());
+            r.rdx = u64::from(self.junk());
+            r.rsi = u64::from(self.junk());
+            r.rdi = u64::from(self.junk());
+        }
+    }
+
+    fn known(&mut self, id: u16, cookie: (u32, u32), step: Step, now: Instant) -> bool {
+        let Some(channel) = self.channels.get(&id) else {
+            if !self.closed_by_host.contains(&id) {
+                self.violation(now, format!("{step:?} on channel {id}, which is not open"));
+            }
+            return false;
+        };
+        if channel.cookie != cookie {
+            self.violation(
+                now,
+                format!(
+                    "{step:?} on channel {id} with cookie {cookie:08x?}, not {:08x?}",
+                    channel.cookie
+                ),
+            );
+            return false;
+        }
+        true
+    }
+
+    fn play(
+        &mut self,
+        kind: FaultKind,
+        step: Step,
+        id: u16,
+        r: &mut Registers,
+        now: Instant,
+    ) -> Verdict {
+        if matches!(
+            kind,
+            FaultKind::Ones | FaultKind::Garbage | FaultKind::Fault
+        ) {
+            return self.play_bare(kind, r, now);
+        }
+        let status = self.play_status(kind, step, id, now);
+        self.status(r, status);
+        Verdict::Done
+    }
+
+    fn play_status(&mut self, kind: FaultKind, step: Step, id: u16, now: Instant) -> u32 {
+        self.event(
+            now,
+            EventKind::Fault(format!("{kind:?} at {step:?} on ch{id}")),
+        );
+        if let Some(channel) = self.channels.get_mut(&id).filter(|_| step != Step::Open) {
+            channel.sending = None;
+            channel.receiving = None;
+        }
+        match kind {
+            FaultKind::Checkpoint => CPT,
+            FaultKind::Unsent => UNSENT,
+            FaultKind::Timeout => TIMEOUT,
+            FaultKind::Close => {
+                self.lose_channel(id, now);
+                CLOSED
+            }
+            _ => 0,
+        }
+    }
+
+    fn open(&mut self, r: &mut Registers, now: Instant) {
+        let asked = r.rbx as u32;
+        let Some(protocol) = protocol_of(asked & !FLAG_COOKIE) else {
+            self.violation(now, format!("OPEN of protocol {asked:#010x}"));
+            self.status(r, 0);
+            return;
+        };
+        let cookie_wanted = asked & FLAG_COOKIE != 0;
+        if cookie_wanted && !self.config.cookies {
+            self.status(r, 0);
+            return;
+        }
+        if self.faults.refuse_open[protocol as usize].take() || self.channels.len() >= MAX_CHANNELS
+        {
+            self.event(now, EventKind::OpenRefused(protocol));
+            self.status(r, 0);
+            return;
+        }
+        let mut id = self.next_channel;
+        while self.channels.contains_key(&id) {
+            id = (id + 1) % MAX_CHANNELS as u16;
+        }
+        self.next_channel = (id + 1) % MAX_CHANNELS as u16;
+        self.closed_by_host.retain(|&closed| closed != id);
+        let cookie = if cookie_wanted {
+            (self.junk(), self.junk())
+        } else {
+            (0, 0)
+        };
+        let channel = Channel {
+            protocol,
+            cookie,
+            sending: None,
+            receiving: None,
+            reply: None,
+            offered: None,
+        };
+        self.channels.insert(id, channel);
+        self.opened(Link::Backdoor(id), protocol, now);
+        self.status(r, SUCCESS);
+        r.rdx = u64::from(id) << 16 | (r.rdx & 0xffff);
+        if cookie_wanted {
+            r.rsi = u64::from(cookie.0);
+            r.rdi = u64::from(cookie.1);
+        }
+    }
+
+    fn send_size(&mut self, id: u16, r: &mut Registers, now: Instant) {
+        let len = r.rbx as u32;
+        let link = Link::Backdoor(id);
+        let hb = self.config.high_bandwidth;
+        let Some(channel) = self.channels.get_mut(&id) else {
+            return;
+        };
+        let protocol = channel.protocol;
+        let unfetched = channel.reply.is_some();
+        if len > MAX_MESSAGE {
+            self.violation(now, format!("{link}: SENDSIZE of {len} bytes"));
+            self.status(r, 0);
+            return;
+        }
+        if protocol == Protocol::Rpci && unfetched {
+            self.violation(
+                now,
+                format!("{link}: SENDSIZE before the reply was fetched"),
+            );
+        }
+        if protocol == Protocol::Tclo {
+            self.alive(link, now);
+            if len > 0 {
+                self.reply_started(link, now);
+            }
+        }
+        if len == 0 {
+            self.dispatch(id, Vec::new(), now);
+        } else if let Some(channel) = self.channels.get_mut(&id) {
+            channel.reply = None;
+            channel.sending = Some(Sending {
+                expected: len as usize,
+                bytes: Vec::new(),
+                hb,
+            });
+        }
+        self.status(r, SUCCESS | if hb { HB } else { 0 });
+    }
+
+    fn send_payload(&mut self, id: u16, r: &mut Registers, now: Instant) {
+        let word = (r.rbx as u32).to_le_bytes();
+        let sending = self
+            .channels
+            .get_mut(&id)
+            .and_then(|channel| channel.sending.as_mut());
+        let Some(sending) = sending else {
+            self.violation(now, format!("ch{id}: SENDPAYLOAD without SENDSIZE"));
+            self.status(r, 0);
+            return;
+        };
+        let (used, padding) = word.split_at((sending.expected - sending.bytes.len()).min(4));
+        sending.bytes.extend(used);
+        let complete = sending.bytes.len() == sending.expected;
+        if padding.iter().any(|&byte| byte != 0) {
+            self.violation(
+                now,
+                format!("ch{id}: the last word is not padded with zeros"),
+            );
+        }
+        if complete {
+            self.sent(id, now);
+        }
+        self.status(r, SUCCESS);
+    }
+
+    fn sent(&mut self, id: u16, now: Instant) {
+        let sending = self
+            .channels
+            .get_mut(&id)
+            .and_then(|channel| channel.sending.take());
+        if let Some(sending) = sending {
+            self.dispatch(id, sending.bytes, now);
+        }
+    }
+
+    fn dispatch(&mut self, id: u16, message: Vec<u8>, now: Instant) {
+        let link = Link::Backdoor(id);
+        match self.channels.get(&id).map(Channel::protocol) {
+            Some(Protocol::Rpci) => {
+                let reply = self.rpci(link, false, &message, now);
+                if let Some(channel) = self.channels.get_mut(&id) {
+                    channel.reply = Some(reply);
+                }
+            }
+            Some(Protocol::Tclo) => self.tclo_sent(link, message, now),
+            None => {}
+        }
+    }
+
+    fn recv_size(&mut self, id: u16, r: &mut Registers, now: Instant) {
+        let link = Link::Backdoor(id);
+        let hb = self.config.high_bandwidth;
+        let Some(channel) = self.channels.get(&id) else {
+            return;
+        };
+        let mid_send = channel.sending.is_some();
+        let message = match channel.protocol {
+            Protocol::Rpci => {
+                let reply = channel.reply.clone();
+                if reply.is_none() {
+                    self.violation(now, format!("{link}: RECVSIZE with nothing asked"));
+                }
+                reply
+            }
+            Protocol::Tclo => {
+                let request = channel.offered.or_else(|| self.next_request(link, now));
+                if let Some(channel) = self.channels.get_mut(&id) {
+                    channel.offered = request;
+                }
+                request.map(|request| self.offer(request, link, now))
+            }
+        };
+        if mid_send {
+            self.violation(now, format!("{link}: RECVSIZE in the middle of a send"));
+        }
+        let Some(message) = message else {
+            self.status(r, SUCCESS);
+            return;
+        };
+        let len = message.len() as u64;
+        if let Some(channel) = self.channels.get_mut(&id) {
+            channel.receiving = Some(Receiving { message, at: 0, hb });
+        }
+        self.status(r, SUCCESS | DORECV | if hb { HB } else { 0 });
+        r.rbx = len;
+        r.rdx = TYPE_SENDSIZE << 16 | (r.rdx & 0xffff);
+    }
+
+    /// The guest said whether it could use the previous step; false drops the message.
+    fn guest_is_fine(&mut self, id: u16, said: u32, step: Step, now: Instant) -> bool {
+        if said == SUCCESS {
+            return true;
+        }
+        self.violation(
+            now,
+            format!("ch{id}: {step:?} with status {said:#x} from the guest"),
+        );
+        if let Some(channel) = self.channels.get_mut(&id) {
+            channel.receiving = None;
+            channel.reply = None;
+            channel.offered = None;
+        }
+        self.withdraw(Link::Backdoor(id), now);
+        false
+    }
+
+    fn recv_payload(&mut self, id: u16, r: &mut Registers, now: Instant) {
+        if !self.guest_is_fine(id, r.rbx as u32, Step::RecvPayload, now) {
+            self.status(r, SUCCESS);
+            return;
+        }
+        let receiving = self
+            .channels
+            .get_mut(&id)
+            .and_then(|channel| channel.receiving.as_mut());
+        let Some(receiving) = receiving.filter(|receiving| receiving.at < receiving.message.len())
+        else {
+            self.violation(now, format!("ch{id}: RECVPAYLOAD with nothing left"));
+            self.status(r, 0);
+            return;
+        };
+        let rest = &receiving.message[receiving.at..];
+        let len = rest.len().min(4);
+        // Bytes beyond the message have no meaning; a guest that uses them shall notice.
+        let mut word = [0xEE; 4];
+        word[..len].copy_from_slice(&rest[..len]);
+        receiving.at += len;
+        self.status(r, SUCCESS);
+        r.rbx = u64::from(u32::from_le_bytes(word));
+        r.rdx = TYPE_SENDPAYLOAD << 16 | (r.rdx & 0xffff);
+    }
+
+    fn recv_status(&mut self, id: u16, r: &mut Registers, now: Instant) {
+        if !self.guest_is_fine(id, r.rbx as u32, Step::RecvStatus, now) {
+            self.status(r, SUCCESS);
+            return;
+        }
+        let Some(channel) = self.channels.get_mut(&id) else {
+            return;
+        };
+        let complete = channel
+            .receiving
+            .take()
+            .is_some_and(|r| r.at == r.message.len());
+        channel.reply = None;
+        let offered = channel.offered.take();
+        if !complete {
+            self.violation(
+                now,
+                format!("ch{id}: RECVSTATUS before the whole message was fetched"),
+            );
+        }
+        if let Some(request) = offered {
+            self.picked_up(request, now);
+        }
+        self.status(r, SUCCESS);
+    }
+
+    /// One high-bandwidth call: `rep outsb`, `rep insb`, or a hypercall.
+    pub fn high_bandwidth(
+        &mut self,
+        form: Form,
+        direction: Direction,
+        r: &mut Registers,
+        memory: &mut dyn GuestMemory,
+        now: Instant,
+    ) -> Verdict {
+        if !self.config.profile.has_backdoor() || !self.config.profile.answers(form) {
+            self.stats.faulted += 1;
+            return Verdict::Fault;
+        }
+        self.count(form);
+        match direction {
+            Direction::Out => self.stats.high_bandwidth_out += 1,
+            Direction::In => self.stats.high_bandwidth_in += 1,
+        }
+        let (ax, bx, dx) = (r.rax as u32, r.rbx as u32, r.rdx as u32);
+        let port_fits = match (form, direction) {
+            (Form::Port, _) => dx & 0xffff == PORT_HB,
+            (_, Direction::Out) => dx & 0xffff == FLAG_HB | FLAG_WRITE,
+            (_, Direction::In) => dx & 0xffff == FLAG_HB,
+        };
+        if ax != MAGIC || !port_fits || self.faults.restricted {
+            if !self.faults.restricted {
+                self.violation(
+                    now,
+                    format!("{form:?} {direction:?}: eax {ax:#010x}, edx {dx:#010x}"),
+                );
+            }
+            self.stats.faulted += 1;
+            return Verdict::Fault;
+        }
+        if self.faults.dead_port {
+            self.fill_hb(r, false);
+            return Verdict::Done;
+        }
+        let id = (dx >> 16) as u16;
+        let (step, cookie) = match direction {
+            Direction::Out => (Step::HighBandwidthOut, (r.rbp as u32, r.rdi as u32)),
+            Direction::In => (Step::HighBandwidthIn, (r.rsi as u32, r.rbp as u32)),
+        };
+        let protocol = self.channels.get(&id).map(Channel::protocol);
+        let status = match self.due(step, protocol) {
+            Some(FaultKind::Fault) => {
+                self.stats.faulted += 1;
+                return Verdict::Fault;
+            }
+            Some(kind @ (FaultKind::Ones | FaultKind::Garbage)) => {
+                self.event(now, EventKind::Fault(format!("{kind:?} at {step:?}")));
+                self.fill_hb(r, kind == FaultKind::Garbage);
+                return Verdict::Done;
+            }
+            Some(kind) => self.play_status(kind, step, id, now),
+            None if !self.known(id, cookie, step, now) => {
+                if self.closed_by_host.contains(&id) {
+                    CLOSED
+                } else {
+                    0
+                }
+            }
+            None => {
+                if bx & 0xffff != 0 || bx >> 16 != SUCCESS {
+                    self.violation(now, format!("ch{id}: {step:?} with ebx {bx:#010x}"));
+                }
+                if r.backwards {
+                    self.violation(now, format!("ch{id}: {step:?} with the direction flag set"));
+                }
+                match direction {
+                    Direction::Out => self.transfer_out(id, r, memory, now),
+                    Direction::In => self.transfer_in(id, r, memory, now),
+                }
+            }
+        };
+        if form == Form::Port {
+            let count = r.rcx;
+            match direction {
+                Direction::Out => r.rsi = r.rsi.wrapping_add(count),
+                Direction::In => r.rdi = r.rdi.wrapping_add(count),
+            }
+            r.rcx = 0;
+        }
+        r.rbx = u64::from(status << 16 | (bx & 0xffff));
+        Verdict::Done
+    }
+
+    fn fill_hb(&mut self, r: &mut Registers, garbage: bool) {
+        let mut filled = *r;
+        self.fill(&mut filled, garbage);
+        r.rax = filled.rax;
+        r.rbx = filled.rbx;
+        r.rcx = 0;
+    }
+
+    fn transfer_out(
+        &mut self,
+        id: u16,
+        r: &Registers,
+        memory: &mut dyn GuestMemory,
+        now: Instant,
+    ) -> u32 {
+        let sending = self
+            .channels
+            .get_mut(&id)
+            .and_then(|channel| channel.sending.as_mut());
+        let Some(sending) = sending else {
+            self.violation(now, format!("ch{id}: high-bandwidth send without SENDSIZE"));
+            return 0;
+        };
+        let (expected, offered) = (sending.expected, sending.hb);
+        if !offered || r.rcx != expected as u64 || !sending.bytes.is_empty() {
+            self.violation(
+                now,
+                format!("ch{id}: high-bandwidth send of {} bytes; {expected} were announced, offered: {offered}", r.rcx),
+            );
+            return 0;
+        }
+        match memory.read(r.rsi, expected) {
+            Ok(bytes) => {
+                if let Some(sending) = self.channels.get_mut(&id).and_then(|c| c.sending.as_mut()) {
+                    sending.bytes = bytes;
+                }
+                self.sent(id, now);
+                SUCCESS
+            }
+            Err(error) => {
+                self.violation(
+                    now,
+                    format!("ch{id}: high-bandwidth send from {:#x}: {error}", r.rsi),
+                );
+                0
+            }
+        }
+    }
+
+    fn transfer_in(
+        &mut self,
+        id: u16,
+        r: &Registers,
+        memory: &mut dyn GuestMemory,
+        now: Instant,
+    ) -> u32 {
+        let receiving = self
+            .channels
+            .get_mut(&id)
+            .and_then(|channel| channel.receiving.as_mut());
+        let Some(receiving) = receiving else {
+            self.violation(
+                now,
+                format!("ch{id}: high-bandwidth receive with nothing offered"),
+            );
+            return 0;
+        };
+        let len = receiving.message.len();
+        if !receiving.hb || r.rcx != len as u64 || receiving.at != 0 {
+            let text = format!(
+                "ch{id}: high-bandwidth receive of {} bytes, message has {len}",
+                r.rcx
+            );
+            self.violation(now, text);
+            return 0;
+        }
+        receiving.at = len;
+        match memory.write(r.rdi, &receiving.message) {
+            Ok(()) => SUCCESS,
+            Err(error) => {
+                self.violation(
+                    now,
+                    format!("ch{id}: high-bandwidth receive to {:#x}: {error}", r.rdi),
+                );
+                0
+            }
+        }
+    }
+}
+
+fn protocol_of(number: u32) -> Option<Protocol> {
+    match number {
+        RPCI => Some(Protocol::Rpci),
+        TCLO => Some(Protocol::Tclo),
+        _ => None,
+    }
+}

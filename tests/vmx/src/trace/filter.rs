@@ -1,0 +1,200 @@
+//! The seccomp filter that stops the program at the few system calls the simulator plays a part in;
+//! everything else runs at full speed.
+
+use libc::sock_filter;
+
+const ARCH_X86_64: u32 = 0xC000_003E;
+const RET_ALLOW: u32 = 0x7fff_0000;
+const RET_TRACE: u32 = 0x7ff0_0000;
+const LD_W_ABS: u16 = 0x20;
+const JEQ_K: u16 = 0x15;
+const JSET_K: u16 = 0x45;
+const AND_K: u16 = 0x54;
+const RET_K: u16 = 0x06;
+
+/// `IOCTL_VM_SOCKETS_GET_LOCAL_CID` (linux/vm_sockets.h).
+pub(crate) const GET_LOCAL_CID: u32 = 0x7b9;
+
+enum When {
+    Always,
+    /// The low word of the argument equals.
+    Equals(u8, u32),
+    /// It does not.
+    Differs(u8, u32),
+    /// It has one of these bits.
+    Has(u8, u32),
+    /// Masked, it equals one of two.
+    MaskedIsOneOf(u8, u32, u32, u32),
+    /// Two arguments equal.
+    Both((u8, u32), (u8, u32)),
+}
+
+/// The filter's program.
+pub(crate) fn program(count_wakeups: bool) -> Vec<sock_filter> {
+    let mut rules: Vec<(libc::c_long, When)> = vec![
+        (libc::SYS_socket, When::Equals(0, libc::AF_VSOCK as u32)),
+        (libc::SYS_bind, When::Always),
+        (libc::SYS_connect, When::Always),
+        (libc::SYS_getsockname, When::Always),
+        (libc::SYS_getpeername, When::Always),
+        (
+            libc::SYS_getsockopt,
+            When::Both((1, libc::SOL_SOCKET as u32), (2, libc::SO_ERROR as u32)),
+        ),
+        (libc::SYS_ioctl, When::Equals(1, GET_LOCAL_CID)),
+        (libc::SYS_mmap, When::Has(2, libc::PROT_EXEC as u32)),
+        (libc::SYS_mprotect, When::Has(2, libc::PROT_EXEC as u32)),
+        (libc::SYS_iopl, When::Always),
+        (libc::SYS_ioperm, When::Always),
+        (libc::SYS_reboot, When::Always),
+        (libc::SYS_clock_settime, When::Always),
+        (libc::SYS_settimeofday, When::Always),
+        (libc::SYS_adjtimex, When::Always),
+        (libc::SYS_clock_adjtime, When::Always),
+        (libc::SYS_kexec_load, When::Always),
+        (libc::SYS_kexec_file_load, When::Always),
+    ];
+    if count_wakeups {
+        const FUTEX_COMMAND: u32 = 0x7f;
+        rules.extend([
+            (libc::SYS_epoll_wait, When::Differs(3, 0)),
+            (libc::SYS_epoll_pwait, When::Differs(3, 0)),
+            (libc::SYS_epoll_pwait2, When::Always),
+            (libc::SYS_poll, When::Differs(2, 0)),
+            (libc::SYS_ppoll, When::Always),
+            (libc::SYS_select, When::Always),
+            (libc::SYS_pselect6, When::Always),
+            (libc::SYS_nanosleep, When::Always),
+            (libc::SYS_clock_nanosleep, When::Always),
+            (libc::SYS_pause, When::Always),
+            (libc::SYS_rt_sigtimedwait, When::Always),
+            (
+                libc::SYS_futex,
+                When::MaskedIsOneOf(
+                    1,
+                    FUTEX_COMMAND,
+                    libc::FUTEX_WAIT as u32,
+                    libc::FUTEX_WAIT_BITSET as u32,
+                ),
+            ),
+        ]);
+    }
+    let mut code = vec![
+        op(LD_W_ABS, 4),
+        jump(JEQ_K, ARCH_X86_64, 1, 0),
+        op(RET_K, RET_ALLOW),
+        op(LD_W_ABS, 0),
+    ];
+    for (number, when) in rules {
+        let body = body(&when);
+        code.push(jump(JEQ_K, number as u32, 0, body.len() as u8));
+        code.extend(body);
+    }
+    code.push(op(RET_K, RET_ALLOW));
+    code
+}
+
+/// Whether the filter stops at this call to count it and nothing else.
+pub(crate) fn blocks(number: libc::c_long) -> bool {
+    matches!(
+        number,
+        libc::SYS_epoll_wait
+            | libc::SYS_epoll_pwait
+            | libc::SYS_epoll_pwait2
+            | libc::SYS_poll
+            | libc::SYS_ppoll
+            | libc::SYS_select
+            | libc::SYS_pselect6
+            | libc::SYS_nanosleep
+            | libc::SYS_clock_nanosleep
+            | libc::SYS_pause
+            | libc::SYS_rt_sigtimedwait
+            | libc::SYS_futex
+    )
+}
+
+fn body(when: &When) -> Vec<sock_filter> {
+    let verdicts = [op(RET_K, RET_ALLOW), op(RET_K, RET_TRACE)];
+    let argument = |index: u8| op(LD_W_ABS, 16 + 8 * u32::from(index));
+    let mut code = match *when {
+        When::Always => return vec![op(RET_K, RET_TRACE)],
+        When::Equals(index, value) => vec![argument(index), jump(JEQ_K, value, 1, 0)],
+        When::Differs(index, value) => vec![argument(index), jump(JEQ_K, value, 0, 1)],
+        When::Has(index, bits) => vec![argument(index), jump(JSET_K, bits, 1, 0)],
+        When::MaskedIsOneOf(index, mask, one, other) => vec![
+            argument(index),
+            op(AND_K, mask),
+            jump(JEQ_K, one, 2, 0),
+            jump(JEQ_K, other, 1, 0),
+        ],
+        When::Both((first, one), (second, other)) => vec![
+            argument(first),
+            jump(JEQ_K, one, 0, 2),
+            argument(second),
+            jump(JEQ_K, other, 1, 0),
+        ],
+    };
+    code.extend(verdicts);
+    code
+}
+
+fn op(code: u16, k: u32) -> sock_filter {
+    jump(code, k, 0, 0)
+}
+
+fn jump(code: u16, k: u32, jt: u8, jf: u8) -> sock_filter {
+    sock_filter { code, jt, jf, k }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A filter machine of the five instructions used here.
+    fn run(program: &[sock_filter], number: i64, args: [u32; 6]) -> u32 {
+        let (mut at, mut a) = (0, 0u32);
+        loop {
+            let i = program[at];
+            at += 1;
+            let taken = match i.code {
+                LD_W_ABS => {
+                    a = match i.k {
+                        0 => number as u32,
+                        4 => ARCH_X86_64,
+                        k => args[(k as usize - 16) / 8],
+                    };
+                    continue;
+                }
+                AND_K => {
+                    a &= i.k;
+                    continue;
+                }
+                RET_K => return i.k,
+                JEQ_K => a == i.k,
+                JSET_K => a & i.k != 0,
+                other => panic!("{other:#x}"),
+            };
+            at += usize::from(if taken { i.jt } else { i.jf });
+        }
+    }
+
+    #[test]
+    fn stops_where_it_shall_and_nowhere_else() {
+        let program = program(true);
+        let traced = |number, args| run(&program, number, args) == RET_TRACE;
+        assert!(traced(libc::SYS_socket, [40, 1, 0, 0, 0, 0]));
+        assert!(!traced(libc::SYS_socket, [1, 1, 0, 0, 0, 0]));
+        assert!(traced(libc::SYS_connect, [0; 6]));
+        assert!(traced(libc::SYS_mmap, [0, 0, 5, 0, 0, 0]));
+        assert!(!traced(libc::SYS_mmap, [0, 0, 3, 0, 0, 0]));
+        assert!(traced(libc::SYS_getsockopt, [3, 1, 4, 0, 0, 0]));
+        assert!(!traced(libc::SYS_getsockopt, [3, 1, 7, 0, 0, 0]));
+        assert!(!traced(libc::SYS_getsockopt, [3, 6, 4, 0, 0, 0]));
+        assert!(traced(libc::SYS_epoll_wait, [3, 0, 0, u32::MAX, 0, 0]));
+        assert!(!traced(libc::SYS_epoll_wait, [3, 0, 0, 0, 0, 0]));
+        assert!(traced(libc::SYS_futex, [0, 0x80, 0, 0, 0, 0]));
+        assert!(traced(libc::SYS_futex, [0, 0x89, 0, 0, 0, 0]));
+        assert!(!traced(libc::SYS_futex, [0, 0x81, 0, 0, 0, 0]));
+        assert!(!traced(libc::SYS_read, [0; 6]));
+    }
+}
