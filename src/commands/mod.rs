@@ -7,6 +7,7 @@ pub mod check;
 pub mod completion;
 mod host;
 pub mod man;
+mod node;
 pub mod rpc;
 mod talos;
 pub mod talosquery;

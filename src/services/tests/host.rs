@@ -61,7 +61,7 @@ pub(super) fn node(name: &str, addresses: &[&str]) -> Facts {
             arch: "amd64".into(),
             platform: "vmware".into(),
         }),
-        stage: None,
+        ..Facts::default()
     }
 }
 
