@@ -3,5 +3,9 @@
 mod guest_info;
 mod host;
 mod invariants;
+mod logged;
 mod power;
 mod requests;
+mod schedule;
+mod unsafe_config;
+mod variables;
