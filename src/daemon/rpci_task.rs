@@ -109,3 +109,62 @@ async fn work<A: RegisterAccess + Copy + Send + Sync + 'static>(
     }
     link.close();
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+
+    use super::*;
+    use crate::config::TransportChoice;
+    use crate::daemon::link::LinkSettings;
+    use crate::rpc::message_channel::Bandwidth;
+    use crate::transport::backdoor::AccessFault;
+    use crate::wire::registers::Registers;
+
+    /// A host that is gone; the accesses are counted.
+    #[derive(Clone, Copy, Debug)]
+    struct Gone(&'static AtomicUsize);
+
+    impl Gone {
+        fn count(self) -> Result<(), AccessFault> {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            Err(AccessFault)
+        }
+    }
+
+    impl RegisterAccess for Gone {
+        fn low(&mut self, _: &mut Registers) -> Result<(), AccessFault> {
+            self.count()
+        }
+        fn high_out(&mut self, _: &mut Registers, _: &[u8]) -> Result<(), AccessFault> {
+            self.count()
+        }
+        fn high_in(&mut self, _: &mut Registers, _: &mut [u8]) -> Result<(), AccessFault> {
+            self.count()
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn commands_to_a_lost_host_fail_without_an_access() {
+        static ACCESSES: AtomicUsize = AtomicUsize::new(0);
+        let mut task = RpciTask::spawn(RpciLink::new(LinkSettings {
+            transport: TransportChoice::Backdoor,
+            access: Some(Gone(&ACCESSES)),
+            bandwidth: Bandwidth::High,
+        }));
+        for id in 1..=3 {
+            task.send(RpciId(id), b"log queued before the host was lost".to_vec());
+        }
+        task.host_lost();
+        task.send(RpciId(4), b"log after".to_vec());
+        for id in 1..=4 {
+            assert_eq!(task.outcome().await, (RpciId(id), RpciOutcome::Failed));
+        }
+        assert_eq!(ACCESSES.load(Ordering::Relaxed), 0);
+        task.forget_failures();
+        task.send(RpciId(5), b"log again".to_vec());
+        assert_eq!(task.outcome().await, (RpciId(5), RpciOutcome::Failed));
+        assert!(ACCESSES.load(Ordering::Relaxed) > 0);
+        task.close().await;
+    }
+}

@@ -3,7 +3,6 @@
 mod guest_info;
 mod host;
 mod invariants;
-mod logged;
 mod power;
 mod requests;
 mod schedule;

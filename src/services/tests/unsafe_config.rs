@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 
 use super::host::{Host, machine_at, ms};
-use super::logged::Logged;
 use crate::facts::{Facts, Stage};
+use crate::log::logged::Logged;
 
 /// Not to be found in any log.
 const SECRET: &str = "dmVyc2lvbjogU0VDUkVULU1BUktFUg==";

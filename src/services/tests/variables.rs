@@ -1,8 +1,8 @@
 //! What only Talos knows, on the host.
 
 use super::host::{Host, machine_at, ms, node};
-use super::logged::Logged;
 use crate::facts::Stage;
+use crate::log::logged::Logged;
 
 const PREFIX: &str = "> info-set guestinfo.vmtools.talos.";
 

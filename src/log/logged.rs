@@ -1,4 +1,4 @@
-//! Everything that is logged, at all levels.
+//! For tests: everything that is logged, at all levels and of all targets.
 
 use std::fmt::{Debug, Write as _};
 use std::sync::{Arc, Mutex};
@@ -8,7 +8,7 @@ use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 
 /// Takes what is logged from here on, in this thread, until it is dropped.
-pub(super) struct Logged {
+pub(crate) struct Logged {
     log: Log,
     _guard: tracing::subscriber::DefaultGuard,
 }
@@ -17,19 +17,19 @@ pub(super) struct Logged {
 struct Log(Arc<Mutex<Vec<(Level, String)>>>);
 
 impl Logged {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let log = Log::default();
         let guard = tracing::subscriber::set_default(log.clone());
         Self { log, _guard: guard }
     }
 
     /// All lines since the last time: level, then fields.
-    pub(super) fn take(&self) -> Vec<(Level, String)> {
+    pub(crate) fn take(&self) -> Vec<(Level, String)> {
         std::mem::take(&mut *self.log.0.lock().unwrap())
     }
 
     /// The warnings since the last time.
-    pub(super) fn warnings(&self) -> Vec<String> {
+    pub(crate) fn warnings(&self) -> Vec<String> {
         let lines = self.take().into_iter();
         let lines = lines.filter(|(level, _)| *level <= Level::WARN);
         lines.map(|(_, line)| line).collect()
