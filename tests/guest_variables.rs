@@ -4,10 +4,6 @@
 
 #![cfg(test)]
 #![cfg(all(target_arch = "x86_64", target_os = "linux"))]
-#![expect(
-    clippy::disallowed_methods,
-    reason = "tests of real processes measure real time"
-)]
 
 use std::ffi::OsString;
 use std::path::PathBuf;
