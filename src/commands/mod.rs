@@ -97,22 +97,12 @@ pub fn main(
         _ => quiet(config.log),
     });
     match command {
-        Command::Vmtoolsd => vmtoolsd(config, log, || config::load(&cli.flags, &env)),
+        Command::Vmtoolsd => crate::daemon::run(config, log, || config::load(&cli.flags, &env)),
         command => match runtime() {
             Ok(runtime) => runtime.block_on(online(command, &config)).deliver(),
             Err(error) => Answer::failure(1, &format!("talos-vmtoolsd: {error}")).deliver(),
         },
     }
-}
-
-/// Runs the daemon until it is asked to stop. `reload` reads the configuration again.
-fn vmtoolsd(
-    _config: Config,
-    _log: log::Handle,
-    _reload: impl Fn() -> Result<Config, config::Error>,
-) -> ExitCode {
-    tracing::error!("the daemon is not linked in");
-    ExitCode::FAILURE
 }
 
 fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
