@@ -1,9 +1,11 @@
-//! The host's end for tests of the links: scripted vsock connections, and a backdoor that can be gone.
+//! For tests of the links: scripted vsock connections, a backdoor that can be gone, and a count of log lines.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::Future;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -187,4 +189,31 @@ impl RegisterAccess for Backdoor {
         }
         self.host.high_in(registers, data)
     }
+}
+
+/// Counts the events at INFO and above.
+#[derive(Clone, Debug, Default)]
+pub(super) struct CountLines(Arc<AtomicUsize>);
+
+impl CountLines {
+    /// How many since the last call.
+    pub(super) fn take(&self) -> usize {
+        self.0.swap(0, Ordering::Relaxed)
+    }
+}
+
+impl tracing::Subscriber for CountLines {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        *metadata.level() <= tracing::Level::INFO
+    }
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+    fn event(&self, _: &tracing::Event<'_>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+    fn enter(&self, _: &tracing::span::Id) {}
+    fn exit(&self, _: &tracing::span::Id) {}
 }

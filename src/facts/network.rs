@@ -215,10 +215,8 @@ fn groups(links: &[Link]) -> Vec<Vec<&Link>> {
             .contains(&link.kind.as_str())
             .then(|| find(link.parent_index))
             .flatten();
-        let master = (link.kind != "veth" && link.kind != "tun")
-            .then(|| find(link.master_index))
-            .flatten()
-            .filter(|master| JOINING_KINDS.contains(&master.kind.as_str()));
+        let master =
+            find(link.master_index).filter(|master| JOINING_KINDS.contains(&master.kind.as_str()));
         for other in [parent, master].into_iter().flatten() {
             let (from, to) = (root(&above, link.index), root(&above, other.index));
             if from != to {

@@ -37,7 +37,7 @@ pub enum Error {
     #[error(transparent)]
     Talosconfig(#[from] talosconfig::Error),
     /// Talos refuses the call to our roles.
-    #[error("Talos denies {call} to {role}: {message}")]
+    #[error("Talos denies {call} to {role} (it takes os:operator): {message}")]
     Denied {
         /// Method or resource type.
         call: &'static str,
@@ -194,7 +194,7 @@ mod tests {
     use super::*;
 
     fn from(status: Status) -> Error {
-        Error::from_status("Reboot", "here:1", "os:operator", &status)
+        Error::from_status("Reboot", "here:1", "os:reader", &status)
     }
 
     fn transport(error: impl std::error::Error + Send + Sync + 'static) -> Error {
@@ -210,7 +210,7 @@ mod tests {
         assert!(denied.is_retryable() && !denied.is_ambiguous() && !denied.is_connection());
         assert_eq!(
             denied.to_string(),
-            "Talos denies Reboot to os:operator: not authorized"
+            "Talos denies Reboot to os:reader (it takes os:operator): not authorized"
         );
 
         let absent = from(Status::permission_denied(

@@ -181,17 +181,19 @@ async fn vsock_is_tried_again_after_4_seconds_but_never_where_it_is_absent() {
     }
 }
 
+/// The host has shut its side down but would still take the command.
 #[tokio::test(start_paused = true)]
 async fn a_vsock_closed_while_idle_is_opened_again_and_the_command_sent_once() {
     let (backdoor, vsock) = (Backdoor::new(), FakeVsock::default());
     let mut link = link(TransportChoice::Auto, &backdoor, &vsock);
+    let mut first = vsock.listen();
     let host = async {
-        let mut first = vsock.listen();
         let packet = first.receive().await.unwrap();
         assert_eq!(packet.payload, b"one");
         first.send(b"1 ").await;
-        drop(first);
+        first.stream.shutdown().await.unwrap();
         vsock.listen().echo().await;
+        assert_eq!(first.receive().await, None);
     };
     let guest = async {
         link.exchange(b"one").await.unwrap();
@@ -211,9 +213,13 @@ async fn a_stray_packet_does_not_pass_for_the_next_reply() {
     let mut first = vsock.listen();
     let host = async {
         first.receive().await.unwrap();
-        first.send(b"1 right").await;
-        first.send(b"1 stray").await;
+        let both = [
+            Packet::data(b"1 right").encode(),
+            Packet::data(b"1 stray").encode(),
+        ];
+        first.stream.write_all(&both.concat()).await.unwrap();
         vsock.listen().echo().await;
+        assert_eq!(first.receive().await, None);
     };
     let guest = async {
         assert_eq!(link.exchange(b"one").await.unwrap(), accepted(b"right"));

@@ -1,12 +1,10 @@
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use tokio::time::timeout;
 
 use super::*;
 use crate::config::TransportChoice;
-use crate::daemon::fake_peer::{Backdoor, Dialed, FakeVsock, Mode, Peer};
+use crate::daemon::fake_peer::{Backdoor, CountLines, Dialed, FakeVsock, Mode, Peer};
 use crate::rpc::message_channel::Bandwidth;
 use crate::transport::backdoor::fake::Fault;
 use crate::wire::guest_rpc_packet::{Kind, Packet};
@@ -80,6 +78,22 @@ async fn over_the_backdoor_a_reset_is_handed_out_and_answered() {
     quiet(&mut link, Duration::from_secs(10)).await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_host_that_never_stops_asking_does_not_keep_others_from_running() {
+    let backdoor = Backdoor::new();
+    for _ in 0..1_000 {
+        backdoor.host.request(b"ping");
+    }
+    let mut link = link(TransportChoice::Backdoor, &backdoor, &FakeVsock::default());
+    assert_eq!(link.next().await, CONNECTED_BACKDOOR);
+    let other = tokio::spawn(std::future::ready(()));
+    for _ in 0..1_000 {
+        assert_eq!(link.next().await, request(b"ping"));
+        link.reply(b"OK ".to_vec());
+    }
+    assert!(other.is_finished());
+}
+
 /// A poll without anything to say is SENDSIZE and RECVSIZE.
 #[tokio::test(start_paused = true)]
 async fn idle_on_the_backdoor_is_ten_polls_a_second() {
@@ -118,22 +132,22 @@ async fn while_the_backdoor_is_gone_little_is_tried_and_less_is_said() {
     for gone in [Mode::Dead, Mode::Faulting] {
         let backdoor = Backdoor::new();
         let mut link = link(TransportChoice::Auto, &backdoor, &FakeVsock::default());
-        let lines = Arc::new(AtomicUsize::new(0));
-        let _guard = tracing::subscriber::set_default(CountLines(lines.clone()));
+        let lines = CountLines::default();
+        let _guard = tracing::subscriber::set_default(lines.clone());
         assert_eq!(link.next().await, CONNECTED_BACKDOOR);
         quiet(&mut link, Duration::from_secs(10)).await;
-        lines.store(0, Ordering::Relaxed);
+        lines.take();
         backdoor.mode.set(gone);
         assert_eq!(link.next().await, TcloEvent::Lost);
         let before = backdoor.accesses.get();
         quiet(&mut link, Duration::from_secs(3600)).await;
         let accesses = backdoor.accesses.get() - before;
         assert!(accesses <= 2 * 3600, "{accesses}");
-        let told = lines.load(Ordering::Relaxed);
+        let told = lines.take();
         assert!((1..=4).contains(&told), "{told}");
         backdoor.mode.set(Mode::Served);
         assert_eq!(link.next().await, CONNECTED_BACKDOOR);
-        assert_eq!(lines.load(Ordering::Relaxed), told + 1);
+        assert_eq!(lines.take(), 1);
     }
 }
 
@@ -210,12 +224,15 @@ async fn a_host_that_reads_slowly_gets_the_whole_reply() {
     let packet = Packet::data(&reply).encode();
     link.reply(reply);
     assert_eq!(poll_once(&mut link), None);
+    let start = Instant::now();
     let host = async {
         let mut got = vec![0; packet.len()];
         tokio::io::AsyncReadExt::read_exact(&mut peer.stream, &mut got)
             .await
             .unwrap();
         assert!(got == packet);
+        // Sooner than the first PING could carry it on.
+        assert!(start.elapsed() < Duration::from_secs(1));
     };
     tokio::select! {
         event = link.next() => panic!("{event:?}"),
@@ -291,23 +308,4 @@ async fn a_reply_to_a_request_of_a_lost_connection_is_dropped() {
     link.reply(b"OK late".to_vec());
     assert_eq!(link.next().await, CONNECTED_BACKDOOR);
     assert_eq!(replies(&backdoor), Vec::<Vec<u8>>::new());
-}
-
-/// Counts the events at INFO and above.
-struct CountLines(Arc<AtomicUsize>);
-
-impl tracing::Subscriber for CountLines {
-    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
-        *metadata.level() <= tracing::Level::INFO
-    }
-    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
-        tracing::span::Id::from_u64(1)
-    }
-    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
-    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
-    fn event(&self, _: &tracing::Event<'_>) {
-        self.0.fetch_add(1, Ordering::Relaxed);
-    }
-    fn enter(&self, _: &tracing::span::Id) {}
-    fn exit(&self, _: &tracing::span::Id) {}
 }

@@ -43,6 +43,18 @@ fn nothing_is_polled_while_a_reply_is_owed_and_the_reply_goes_out_at_once() {
 }
 
 #[test]
+fn after_a_request_the_pauses_start_again_from_10_ms() {
+    let mut guest = Guest::new(Policy::Only(Backdoor));
+    guest.run_until(1_000);
+    guest.host.requests = vec![b"ping".to_vec()];
+    guest.run_until(1_100);
+    guest.trace.clear();
+    guest.reply(b"OK ");
+    guest.run_until(1_150);
+    assert_eq!(guest.trace(), "1100 poll OK |1110 poll|1130 poll");
+}
+
+#[test]
 fn an_empty_message_is_no_request() {
     let mut guest = Guest::new(Policy::Only(Backdoor));
     guest.host.requests = vec![Vec::new()];
