@@ -119,11 +119,21 @@ impl fmt::Display for WaitError {
 
 impl std::error::Error for WaitError {}
 
+/// A change of the host that is still to be made.
+struct Prepare(Box<dyn FnOnce(&mut Host) + Send>);
+
+impl fmt::Debug for Prepare {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Prepare")
+    }
+}
+
 /// What to run, and under which host.
 #[derive(Debug)]
 pub struct VmxBuilder {
     config: HostConfig,
     variables: Vec<(String, Vec<u8>)>,
+    prepare: Vec<Prepare>,
     program: PathBuf,
     args: Vec<OsString>,
     env: Vec<(OsString, OsString)>,
@@ -143,6 +153,12 @@ impl VmxBuilder {
     /// Everything else about the host.
     pub fn config(mut self, change: impl FnOnce(&mut HostConfig)) -> Self {
         change(&mut self.config);
+        self
+    }
+
+    /// Changes the host before the program starts (faults, variables).
+    pub fn host(mut self, change: impl FnOnce(&mut Host) + Send + 'static) -> Self {
+        self.prepare.push(Prepare(Box::new(change)));
         self
     }
 
@@ -223,6 +239,9 @@ impl VmxBuilder {
         let mut host = Host::new(self.config, Instant::now(), wall_clock.unwrap_or_default());
         for (key, value) in self.variables {
             host.set_variable(&key, value);
+        }
+        for Prepare(change) in self.prepare {
+            change(&mut host);
         }
         let shared = Arc::new(Shared {
             host: Mutex::new(host),
@@ -329,6 +348,7 @@ impl Vmx {
         VmxBuilder {
             config: HostConfig::default(),
             variables: Vec::new(),
+            prepare: Vec::new(),
             program: program.into(),
             args: Vec::new(),
             env: Vec::new(),

@@ -88,7 +88,8 @@ pub enum Direction {
 #[derive(Debug)]
 pub(super) struct Channel {
     protocol: Protocol,
-    cookie: (u32, u32),
+    /// None when it was opened without: then nobody looks at what the guest has there.
+    cookie: Option<(u32, u32)>,
     sending: Option<Sending>,
     receiving: Option<Receiving>,
     /// RPCI: the reply not yet fetched in full.
@@ -298,13 +299,10 @@ impl Host {
             }
             return false;
         };
-        if channel.cookie != cookie {
+        if let Some(wanted) = channel.cookie.filter(|&wanted| wanted != cookie) {
             self.violation(
                 now,
-                format!(
-                    "{step:?} on channel {id} with cookie {cookie:08x?}, not {:08x?}",
-                    channel.cookie
-                ),
+                format!("{step:?} on channel {id} with cookie {cookie:08x?}, not {wanted:08x?}"),
             );
             return false;
         }
@@ -375,11 +373,7 @@ impl Host {
         }
         self.next_channel = (id + 1) % MAX_CHANNELS as u16;
         self.closed_by_host.retain(|&closed| closed != id);
-        let cookie = if cookie_wanted {
-            (self.junk(), self.junk())
-        } else {
-            (0, 0)
-        };
+        let cookie = cookie_wanted.then(|| (self.junk(), self.junk()));
         let channel = Channel {
             protocol,
             cookie,
@@ -392,9 +386,9 @@ impl Host {
         self.opened(Link::Backdoor(id), protocol, now);
         self.status(r, SUCCESS);
         r.rdx = u64::from(id) << 16 | (r.rdx & 0xffff);
-        if cookie_wanted {
-            r.rsi = u64::from(cookie.0);
-            r.rdi = u64::from(cookie.1);
+        if let Some((high, low)) = cookie {
+            r.rsi = u64::from(high);
+            r.rdi = u64::from(low);
         }
     }
 
