@@ -69,6 +69,13 @@ pub struct NicAddress {
     pub status: AddressStatus,
 }
 
+impl NicAddress {
+    /// Whether the address means nothing beyond its link.
+    pub fn is_link_local(&self) -> bool {
+        is_link_local(self.ip)
+    }
+}
+
 /// The NICs to report, the one with the primary address first, no hardware address twice; `None` while links
 /// or addresses are not known yet.
 pub fn nics(facts: &Facts) -> Option<Vec<Nic>> {
@@ -208,10 +215,8 @@ fn groups(links: &[Link]) -> Vec<Vec<&Link>> {
             .contains(&link.kind.as_str())
             .then(|| find(link.parent_index))
             .flatten();
-        let master = (link.kind != "veth" && link.kind != "tun")
-            .then(|| find(link.master_index))
-            .flatten()
-            .filter(|master| JOINING_KINDS.contains(&master.kind.as_str()));
+        let master =
+            find(link.master_index).filter(|master| JOINING_KINDS.contains(&master.kind.as_str()));
         for other in [parent, master].into_iter().flatten() {
             let (from, to) = (root(&above, link.index), root(&above, other.index));
             if from != to {

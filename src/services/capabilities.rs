@@ -51,7 +51,11 @@ impl Capabilities {
                 "none",
                 Acceptance::Status,
             ),
-            version: Publication::new("tools.set.version", "tools.set.version", Acceptance::Status),
+            version: Publication::new(
+                "tools.set.versiontype",
+                "tools.set.version",
+                Acceptance::Status,
+            ),
             waiting: None,
         }
     }
@@ -83,6 +87,8 @@ pub(super) fn handle(members: &mut Members, _args: &[u8], cx: &mut Context<'_>, 
     this.statechange.publish(cx.outbox, cx.now);
     this.softpowerop_retry.publish(cx.outbox, cx.now);
     let uptime = members.guest_info.send_uptime(cx);
+    this.version
+        .rename("tools.set.versiontype", "tools.set.version");
     this.version.want(Some(version_type()));
     this.version.publish(cx.outbox, cx.now);
     this.waiting = Some(Waiting {
@@ -112,6 +118,7 @@ impl Service for Capabilities {
         self.softpowerop_retry.settle(id, outcome, cx.now);
         if self.version.settle(id, outcome, cx.now) == Settled::Refused {
             // A host that does not know the type may know the number.
+            self.version.rename("tools.set.version", "none");
             self.version
                 .want(Some(terminated(&format!("tools.set.version {UNMANAGED}"))));
         }

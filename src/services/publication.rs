@@ -5,6 +5,7 @@
 //! last, and nothing twice. A lost message is repeated with a growing delay, a refused one at the pace of
 //! open-vm-tools' gather loop, since the host may have been busy.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tracing::{debug, warn};
@@ -59,8 +60,8 @@ pub(super) struct Publication {
     held_until: Option<Duration>,
     /// Messages lost in a row.
     losses: u32,
-    /// Whether a refusal has been logged since the last acknowledgement.
-    refused: bool,
+    /// Commands whose refusal has been logged and that have not been acknowledged since.
+    refused: BTreeSet<&'static str>,
 }
 
 impl Publication {
@@ -79,8 +80,14 @@ impl Publication {
             in_flight: None,
             held_until: None,
             losses: 0,
-            refused: false,
+            refused: BTreeSet::new(),
         }
+    }
+
+    /// What is wanted from here on goes under another command, with another fallback.
+    pub(super) fn rename(&mut self, command: &'static str, fallback: &'static str) {
+        self.command = command;
+        self.fallback = fallback;
     }
 
     /// The host shall have `message`. `None` means not known: what was wanted before stays wanted.
@@ -151,7 +158,7 @@ impl Publication {
                 debug!(command = self.command, "the host has it");
                 self.acknowledged = Some(message);
                 self.losses = 0;
-                self.refused = false;
+                self.refused.remove(self.command);
                 return Settled::Stored;
             }
             RpciOutcome::Accepted(text) | RpciOutcome::Refused(text) => text,
@@ -173,15 +180,15 @@ impl Publication {
         if self.wanted.as_ref() == Some(&message) {
             self.held_until = Some(now.saturating_add(REFUSED_DELAY));
         }
-        if std::mem::replace(&mut self.refused, true) {
-            debug!(command = self.command, "refused again");
-        } else {
+        if self.refused.insert(self.command) {
             warn!(
                 command = self.command,
                 reply = printable(refusal),
                 fallback = self.fallback,
                 "the host refused a message"
             );
+        } else {
+            debug!(command = self.command, "refused again");
         }
         Settled::Refused
     }

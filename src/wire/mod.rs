@@ -1,10 +1,10 @@
 //! Pure codecs, one per file: bytes in, types out, and back.
 
 pub mod datamap;
+pub mod guest_info;
 pub mod guest_rpc_packet;
 pub mod hypervisor;
 pub mod message;
-pub mod guest_info;
 pub mod nic_info_v3;
 pub mod registers;
 pub mod text;

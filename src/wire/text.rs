@@ -54,7 +54,7 @@ pub fn key_value(args: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 /// The first word of `args` as a number, decimal or with `0x` hexadecimal, as strtoul reads it
-/// [StrUtil_GetNextUintToken]. `None` when there is no word or it is not a number of 32 bits.
+/// (StrUtil_GetNextUintToken). `None` when there is no word or it is not a number of 32 bits.
 pub fn number(args: &[u8]) -> Option<u32> {
     let word = text(args)
         .split(|&byte| byte == b' ')

@@ -69,7 +69,7 @@ impl XdrEncoder {
         self.u32(u32::from(value));
     }
 
-    /// opaque<max>: at most `max` bytes are written.
+    /// `opaque<max>`: at most `max` bytes are written.
     pub fn opaque(&mut self, value: &[u8], max: usize) {
         let value = value.get(..max).unwrap_or(value);
         self.u32(u32::try_from(value.len()).unwrap_or(u32::MAX));
@@ -78,7 +78,7 @@ impl XdrEncoder {
         self.bytes.extend(std::iter::repeat_n(0, padding));
     }
 
-    /// string<max>: cut between characters to at most `max` bytes.
+    /// `string<max>`: cut between characters to at most `max` bytes.
     pub fn string(&mut self, value: &str, max: usize) {
         let end = value.floor_char_boundary(max.min(value.len()));
         self.opaque(value.get(..end).unwrap_or_default().as_bytes(), max);
@@ -171,7 +171,7 @@ impl<'a> XdrDecoder<'a> {
         Ok(len)
     }
 
-    /// opaque<max>.
+    /// `opaque<max>`.
     pub fn opaque(&mut self, max: usize) -> Result<&'a [u8], XdrError> {
         let len = self.length(max)?;
         let value = self.take(len)?;
@@ -189,7 +189,7 @@ impl<'a> XdrDecoder<'a> {
         }
     }
 
-    /// string<max>.
+    /// `string<max>`.
     pub fn string(&mut self, max: usize) -> Result<String, XdrError> {
         let offset = self.offset;
         let bytes = self.opaque(max)?;

@@ -57,38 +57,63 @@ fn demo(show: &Show, binary: &Path) -> Outcome {
 
 /// The whole story, over the backdoor, as in an extension container where AF_VSOCK is refused.
 fn backdoor(show: &Show, binary: &Path, folder: &Folder) -> Outcome {
-    show.chapter("A Talos node on ESXi, backdoor transport (AF_VSOCK is refused, as in Talos' containers)");
-    let node = Node::start(show, binary, folder, VsockMode::Refused(nix::errno::Errno::EPERM as i32))?;
+    show.chapter(
+        "A Talos node on ESXi, backdoor transport (AF_VSOCK is refused, as in Talos' containers)",
+    );
+    let node = Node::start(
+        show,
+        binary,
+        folder,
+        VsockMode::Refused(nix::errno::Errno::EPERM as i32),
+    )?;
     node.comes_up()?;
 
     show.step("Talos: eth0 gets a further address, 10.5.0.77/24");
     let started = Instant::now();
     node.talos.set_address("eth0", "10.5.0.77/24");
-    node.sees("the new address", started, |v| v.addresses().iter().any(|ip| ip == "10.5.0.77"))?;
+    node.sees("the new address", started, |v| {
+        v.addresses().iter().any(|ip| ip == "10.5.0.77")
+    })?;
 
     show.step("Talos: the host name becomes talos-cp-9.example.com");
     let started = Instant::now();
     node.talos.set_hostname("talos-cp-9", "example.com");
-    node.sees("the new host name", started, |v| v.host_name.as_deref() == Some("talos-cp-9.example.com"))?;
+    node.sees("the new host name", started, |v| {
+        v.host_name.as_deref() == Some("talos-cp-9.example.com")
+    })?;
 
     show.step("Talos: the API goes away");
     node.talos.stop();
     let beats = node.vmx.stats().liveness;
     let exchange = node.vmx.request("ping", DEADLINE)?;
     let latency = exchange.latency().ok_or("the ping has no latency")?;
-    show.seen(&format!("vmx: ping answered {:?} after pick-up, without Talos", latency), None);
-    node.vmx.wait_for("ten more heartbeats", DEADLINE, |host, _| (host.stats.liveness >= beats + 10).then_some(()))?;
+    show.seen(
+        &format!(
+            "vmx: ping answered {:?} after pick-up, without Talos",
+            latency
+        ),
+        None,
+    );
+    node.vmx
+        .wait_for("ten more heartbeats", DEADLINE, |host, _| {
+            (host.stats.liveness >= beats + 10).then_some(())
+        })?;
     let view = node.vmx.vcenter();
     if !view.is_green() || view.ip_address.as_deref() != Some("10.5.0.2") {
         return Err("the last known state did not stand while Talos was away".into());
     }
-    show.seen("vCenter: still green, last known name and addresses stand", None);
+    show.seen(
+        "vCenter: still green, last known name and addresses stand",
+        None,
+    );
 
     show.step("Talos: the API comes back with the old host name");
     node.talos.set_hostname("talos-cp-1", "example.com");
     let started = Instant::now();
     node.talos.restart()?;
-    node.sees("the name set meanwhile", started, |v| v.host_name.as_deref() == Some("talos-cp-1.example.com"))?;
+    node.sees("the name set meanwhile", started, |v| {
+        v.host_name.as_deref() == Some("talos-cp-1.example.com")
+    })?;
 
     node.power("Restart Guest", "OS_Reboot", Method::Reboot, 1)?;
     // The simulated node does not really go down, so it can be shut down next.
@@ -107,7 +132,9 @@ fn vsock(show: &Show, binary: &Path, folder: &Folder) -> Outcome {
     show.step("Talos: eth0 gets a further address, 10.5.0.78/24");
     let started = Instant::now();
     node.talos.set_address("eth0", "10.5.0.78/24");
-    node.sees("the new address", started, |v| v.addresses().iter().any(|ip| ip == "10.5.0.78"))?;
+    node.sees("the new address", started, |v| {
+        v.addresses().iter().any(|ip| ip == "10.5.0.78")
+    })?;
     node.power("Shut Down Guest", "OS_Halt", Method::Shutdown, 1)?;
     node.stop()
 }
@@ -157,16 +184,25 @@ impl<'a> Node<'a> {
         self.sees("host name talos-cp-1.example.com", started, |v| {
             v.host_name.as_deref() == Some("talos-cp-1.example.com")
         })?;
-        self.sees("IP address 10.5.0.2", started, |v| v.ip_address.as_deref() == Some("10.5.0.2"))?;
+        self.sees("IP address 10.5.0.2", started, |v| {
+            v.ip_address.as_deref() == Some("10.5.0.2")
+        })?;
         self.sees("Talos as guest OS", started, |v| {
-            v.guest_full_name.as_deref().is_some_and(|name| name.contains("v1.13.0"))
+            v.guest_full_name
+                .as_deref()
+                .is_some_and(|name| name.contains("v1.13.0"))
         })
     }
 
     /// Waits until vCenter's view is so, and says how long it took from `started`.
     fn sees(&self, what: &str, started: Instant, is_so: impl Fn(&vmx::Vcenter) -> bool) -> Outcome {
-        let at = self.vmx.wait_for(what, DEADLINE, |host, now| is_so(&host.vcenter(now)).then_some(now))?;
-        self.show.seen(&format!("vCenter: {what}"), Some(at.saturating_duration_since(started)));
+        let at = self.vmx.wait_for(what, DEADLINE, |host, now| {
+            is_so(&host.vcenter(now)).then_some(now)
+        })?;
+        self.show.seen(
+            &format!("vCenter: {what}"),
+            Some(at.saturating_duration_since(started)),
+        );
         Ok(())
     }
 
@@ -179,17 +215,37 @@ impl<'a> Node<'a> {
         if exchange.reply.as_deref() != Some(b"OK ") {
             return Err(format!("{command} was answered {:?}", exchange.reply).into());
         }
-        let calls = self.talos.wait_calls(method, before + 1, DEADLINE).ok_or_else(|| format!("{method:?} did not reach Talos"))?;
-        let roles = calls.last().map(|call| call.roles.join(", ")).unwrap_or_default();
-        self.show.seen(&format!("Talos: {method:?} called with role {roles}"), Some(started.elapsed()));
+        let calls = self
+            .talos
+            .wait_calls(method, before + 1, DEADLINE)
+            .ok_or_else(|| format!("{method:?} did not reach Talos"))?;
+        let roles = calls
+            .last()
+            .map(|call| call.roles.join(", "))
+            .unwrap_or_default();
+        self.show.seen(
+            &format!("Talos: {method:?} called with role {roles}"),
+            Some(started.elapsed()),
+        );
         self.sees("status 1 for the operation", started, |v| {
-            v.power.iter().any(|status| status.state == state && status.success)
+            v.power
+                .iter()
+                .any(|status| status.state == state && status.success)
         })
     }
 
     fn check_panel(&self) -> Outcome {
         let panel = self.vmx.vcenter().to_string();
-        for wanted in ["running", "talos-cp-1.example.com", "10.5.0.2", "10.5.0.77", MAC, "v1.13.0", "OS_Reboot", "OS_Halt"] {
+        for wanted in [
+            "running",
+            "talos-cp-1.example.com",
+            "10.5.0.2",
+            "10.5.0.77",
+            MAC,
+            "v1.13.0",
+            "OS_Reboot",
+            "OS_Halt",
+        ] {
             if !panel.contains(wanted) {
                 return Err(format!("{wanted} is missing in the panel").into());
             }
@@ -210,7 +266,8 @@ impl<'a> Node<'a> {
         if !status.success() {
             return Err(format!("the daemon ended with {status}").into());
         }
-        self.show.seen("stopped, exit 0, channels closed", Some(started.elapsed()));
+        self.show
+            .seen("stopped, exit 0, channels closed", Some(started.elapsed()));
         Ok(())
     }
 }

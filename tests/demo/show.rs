@@ -40,7 +40,11 @@ impl Show {
 
     /// A block of text under a heading.
     pub fn panel(&self, title: &str, text: &str) {
-        println!("\n{}\n{}\n", self.paint("1", title), self.paint("36", text.trim_end()));
+        println!(
+            "\n{}\n{}\n",
+            self.paint("1", title),
+            self.paint("36", text.trim_end())
+        );
     }
 
     /// The last line when all went well.
@@ -55,8 +59,14 @@ impl Show {
 
     fn line(&self, colour: &str, mark: &str, text: &str, after: Option<Duration>) {
         let now = self.started.elapsed().as_secs_f64();
-        let after = after.map_or_else(String::new, |after| format!("  +{:.1} ms", after.as_secs_f64() * 1e3));
-        println!("{now:8.3} s {} {text}{}", self.paint(colour, mark), self.paint("2", &after));
+        let after = after.map_or_else(String::new, |after| {
+            format!("  +{:.1} ms", after.as_secs_f64() * 1e3)
+        });
+        println!(
+            "{now:8.3} s {} {text}{}",
+            self.paint(colour, mark),
+            self.paint("2", &after)
+        );
     }
 
     fn paint(&self, code: &str, text: &str) -> String {

@@ -15,7 +15,7 @@ pub(super) mod os;
 
 use std::time::Duration;
 
-use crate::facts::{self, AddressStatus, Facts, HostName, Nic};
+use crate::facts::{self, AddressStatus, Facts, Nic};
 use crate::wire::guest_info;
 use crate::wire::nic_info_v3::{GuestNic, IpStatus, NicInfoV3, NicIp};
 use crate::wire::text::info_set;
@@ -155,10 +155,10 @@ impl GuestInfo {
     /// Looks at the facts: what shall the host have?
     fn want_facts(&mut self, cx: &Context<'_>) {
         self.changes = None;
-        let name = cx.facts.host_name.as_ref().map(HostName::fqdn);
+        let name = cx.facts.host_name.as_ref();
         self.host_name.want(
-            name.filter(|name| !name.is_empty())
-                .map(|name| guest_info::host_name(&name)),
+            name.filter(|name| !name.host.is_empty())
+                .map(|name| guest_info::host_name(&name.fqdn())),
         );
         self.want_os(cx);
         self.want_nics(cx.facts);
@@ -193,8 +193,12 @@ impl GuestInfo {
         let nics = facts::nics(facts).filter(|nics| {
             nics.iter()
                 .flat_map(|nic| &nic.addresses)
-                .any(|address| !is_link_local(address.ip))
+                .any(|address| !address.is_link_local())
         });
+        match self.nic_form {
+            NicForm::V3 => self.nics.rename("SetGuestInfo 10", "SetGuestInfo 9"),
+            NicForm::V2 => self.nics.rename("SetGuestInfo 9", "none"),
+        }
         self.nics.want(nics.map(|nics| {
             let info = nic_info(&nics);
             match self.nic_form {
@@ -319,12 +323,5 @@ fn nic_info(nics: &[Nic]) -> NicInfoV3 {
             })
             .collect(),
         ..NicInfoV3::default()
-    }
-}
-
-fn is_link_local(ip: std::net::IpAddr) -> bool {
-    match ip {
-        std::net::IpAddr::V4(ip) => ip.is_link_local(),
-        std::net::IpAddr::V6(ip) => ip.is_unicast_link_local(),
     }
 }

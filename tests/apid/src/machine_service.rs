@@ -93,7 +93,7 @@ impl MachineService for Machine {
         );
         let listen = |request: EventsRequest, _: &Admitted| {
             let stream = self.0.events.listen(&request);
-            Ok(Receiver::new(stream))
+            Ok(Receiver::new(stream, &self.0))
         };
         self.0
             .answer(Method::Events, request, summary, listen)

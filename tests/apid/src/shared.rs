@@ -59,15 +59,11 @@ impl Shared {
         summary: String,
         act: impl FnOnce(T, &Admitted) -> Result<R, Status>,
     ) -> Result<Response<R>, Status> {
-        let peer = request
-            .extensions()
-            .get::<Peer>()
-            .cloned()
-            .unwrap_or_else(|| Peer {
-                connection: 0,
-                certificate: None,
-                forwarding: false,
-            });
+        let peer = request.extensions().get::<Peer>().cloned().unwrap_or(Peer {
+            connection: 0,
+            certificate: None,
+            forwarding: false,
+        });
         let metadata = ascii(request.metadata());
         let roles = roles(&peer, &metadata);
         let place = self.journal.record(Call {
@@ -204,7 +200,8 @@ fn route(
             method.path()
         )));
     }
-    if !peer.forwarding && !(node.is_empty() && nodes.is_empty()) {
+    let routed = !node.is_empty() || !nodes.is_empty();
+    if routed && !peer.forwarding {
         return Err(Status::permission_denied("no request forwarding"));
     }
     Ok((!nodes.is_empty()).then_some(nodes))

@@ -56,7 +56,7 @@ impl State for Resources {
                 // The receiver is in our hands, so this cannot fail.
                 drop(sender.send(Ok(ListResponse { resource })));
             }
-            Ok(Receiver::new(stream))
+            Ok(Receiver::new(stream, &self.0))
         };
         self.0.answer(Method::List, request, summary, list).await
     }
@@ -88,7 +88,7 @@ impl State for Resources {
         let watch = |request: WatchRequest, admitted: &Admitted| {
             let (namespace, kind) = (&request.namespace, &request.r#type);
             self.0.store.permit(namespace, kind, &admitted.roles)?;
-            Ok(Receiver::new(self.0.store.watch(&request)?))
+            Ok(Receiver::new(self.0.store.watch(&request)?, &self.0))
         };
         self.0.answer(Method::Watch, request, summary, watch).await
     }

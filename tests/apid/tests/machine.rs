@@ -205,6 +205,9 @@ async fn in_a_container_power_is_refused() {
 async fn the_answer_is_out_before_the_api_dies() {
     let (directory, apid, channel) = machined().await;
     apid.set_power(PowerBehaviour::AcceptThenDie);
+    let mut stages = client::everything(MACHINE_STATUS);
+    "runtime".clone_into(&mut stages.namespace);
+    let mut stages = client::watch(&channel, stages).await;
     let mut events = listen(&channel, EventsRequest::default()).await;
     reboot(&channel).await;
     loop {
@@ -213,6 +216,12 @@ async fn the_answer_is_out_before_the_api_dies() {
             Err(status) => break assert_eq!(status.code(), Code::Unavailable),
         }
     }
+    // The contents, their end, the stage that changed, and then no more.
+    for _ in 0..3 {
+        message(&mut stages).await;
+    }
+    let ended = tokio::time::timeout(SOON, stages.message()).await;
+    assert_eq!(ended.unwrap().unwrap_err().code(), Code::Unavailable);
     assert!(!directory.join("machine.sock").exists());
     let gone = apid.until(SOON, |apid| (apid.connection_count() == 0).then_some(()));
     assert!(gone.await.is_some());

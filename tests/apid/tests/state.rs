@@ -286,8 +286,11 @@ async fn watches_are_described_in_the_journal_and_can_be_awaited() {
         let apid = apid.clone();
         std::thread::spawn(move || apid.wait_watches(LINK_STATUS, 1, SOON))
     };
-    let _watch = watch(&channel, everything(LINK_STATUS)).await;
+    let open = watch(&channel, everything(LINK_STATUS)).await;
     assert!(waiting.join().unwrap());
+    drop(open);
+    let closed = |apid: &apid::Apid| (apid.watch_count(LINK_STATUS) == 0).then_some(());
+    assert!(apid.until(SOON, closed).await.is_some());
     let [call] = &apid.calls_of(apid::Method::Watch)[..] else {
         panic!("one watch")
     };
