@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 
 use crate::digest::Digest;
 use crate::layer::{Files, Layer};
+use crate::{TITLE, VERSION};
 
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -46,7 +47,8 @@ struct Blob {
 pub(crate) struct Layout {
     blobs: Vec<Blob>,
     index: Blob,
-    tag: String,
+    /// What podman calls it once loaded.
+    name: String,
 }
 
 impl Image {
@@ -82,11 +84,13 @@ impl Image {
             "manifests": manifests,
             "annotations": self.labels,
         });
-        let tag = self.labels.get(crate::VERSION).cloned().unwrap_or_default();
+        let name = [TITLE, VERSION]
+            .map(|label| self.labels.get(label).map_or("", String::as_str))
+            .join(":");
         Ok(Layout {
             blobs,
             index: Blob::json(INDEX, &index),
-            tag,
+            name,
         })
     }
 
@@ -135,7 +139,7 @@ impl Layout {
 
     fn nested_index(&self) -> Vec<u8> {
         let mut descriptor = self.index.descriptor();
-        descriptor["annotations"] = json!({ "org.opencontainers.image.ref.name": self.tag });
+        descriptor["annotations"] = json!({ "org.opencontainers.image.ref.name": self.name });
         canonical(&json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": [descriptor] }))
     }
 

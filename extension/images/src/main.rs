@@ -29,7 +29,8 @@ use crate::layer::Files;
 use crate::layout::{Image, Layout};
 use crate::sbom::Subject;
 
-/// The label that is also the image's tag.
+/// The labels that make up the image's name: title and tag.
+const TITLE: &str = "org.opencontainers.image.title";
 const VERSION: &str = "org.opencontainers.image.version";
 
 /// Where Talos looks, below the root of the extension.
@@ -41,7 +42,7 @@ const SBOM: &str = "rootfs/usr/local/share/spdx/vmtoolsd-guest-agent.spdx.json";
 struct Built {
     architecture: String,
     binary: Vec<u8>,
-    linked: VersionInfo,
+    recorded: VersionInfo,
     version: String,
 }
 
@@ -86,7 +87,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .ok_or("Cargo.toml has no description")?;
     let labels = |title: &str, description: String| {
         BTreeMap::from([
-            ("org.opencontainers.image.title", title.to_owned()),
+            (TITLE, title.to_owned()),
             (VERSION, format!("v{version}")),
             ("org.opencontainers.image.source", source.clone()),
             (
@@ -115,7 +116,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     for Built {
         architecture,
         binary,
-        linked,
+        recorded,
         ..
     } in built
     {
@@ -125,8 +126,9 @@ fn main() -> Result<(), Box<dyn Error>> {
             source: &source,
             revision,
             created: &created,
+            linked: &cargo::linked(&architecture)?,
         };
-        let mut document = sbom::document(&subject, &linked, &crates);
+        let mut document = sbom::document(&subject, &recorded, &crates);
         let duplicates = sbom::duplicates(&document);
         if !duplicates.is_empty() {
             return Err(format!("the SBOM would name {} twice", duplicates.join(", ")).into());
@@ -156,9 +158,9 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn read(platform: &str) -> Result<Built, Box<dyn Error>> {
     let (architecture, path) = platform.split_once('=').ok_or("expected <arch>=<binary>")?;
     let binary = std::fs::read(path).map_err(|error| format!("{path}: {error}"))?;
-    let linked = auditable_info::audit_info_from_file(Path::new(path), Default::default())
+    let recorded = auditable_info::audit_info_from_file(Path::new(path), Default::default())
         .map_err(|error| format!("{path} was not built by cargo auditable: {error}"))?;
-    let root = linked
+    let root = recorded
         .packages
         .iter()
         .find(|package| package.root)
@@ -167,7 +169,7 @@ fn read(platform: &str) -> Result<Built, Box<dyn Error>> {
     Ok(Built {
         architecture: architecture.to_owned(),
         binary,
-        linked,
+        recorded,
         version,
     })
 }

@@ -1,13 +1,13 @@
 //! The bill of materials of one binary, SPDX 2.3 JSON.
 //!
-//! What was linked is not guessed from the manifest: `cargo auditable` wrote it into the binary, and it is read
-//! from there. Cargo.lock adds the checksums, the crates' own manifests the licences, and the compiler's marks in
+//! What went into the binary is read from the binary, where `cargo auditable` wrote it, less what Cargo says is
+//! not linked on that platform. Cargo.lock adds the checksums, the crates' own manifests the licences, and the compiler's marks in
 //! the binary the two libraries that no manifest names: Rust's standard library and, in a static binary, glibc.
 //! Nothing in the document depends on when or where it is written.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use auditable_serde::{DependencyKind, Source, VersionInfo};
+use auditable_serde::{DependencyKind, Package, Source, VersionInfo};
 use serde_json::{Value, json};
 
 use crate::cargo::Crates;
@@ -26,21 +26,32 @@ pub(crate) struct Subject<'a> {
     pub(crate) revision: &'a str,
     /// `2026-01-01T00:00:00Z`.
     pub(crate) created: &'a str,
+    /// Name and version of what Cargo links.
+    pub(crate) linked: &'a BTreeSet<(String, String)>,
 }
 
-/// Writes the document for `subject`, linked from `linked`.
-pub(crate) fn document(subject: &Subject<'_>, linked: &VersionInfo, crates: &Crates) -> Value {
+impl Subject<'_> {
+    fn links(&self, package: &Package) -> bool {
+        package.kind == DependencyKind::Runtime
+            && self
+                .linked
+                .contains(&(package.name.clone(), package.version.to_string()))
+    }
+}
+
+/// Writes the document for `subject`, whose binary says it is made of `recorded`.
+pub(crate) fn document(subject: &Subject<'_>, recorded: &VersionInfo, crates: &Crates) -> Value {
     // Build scripts and macros run at build time; nothing of them is in the binary.
     let runtime = |at: &usize| {
-        linked
+        recorded
             .packages
             .get(*at)
-            .filter(|package| package.kind == DependencyKind::Runtime)
+            .filter(|package| subject.links(package))
     };
     let mut packages = Vec::new();
     let mut relationships = Vec::new();
     let mut root_id = String::new();
-    for package in (0..linked.packages.len()).filter_map(|at| runtime(&at)) {
+    for package in (0..recorded.packages.len()).filter_map(|at| runtime(&at)) {
         let id = spdx_id(&package.name, &package.version.to_string());
         for dependency in package.dependencies.iter().filter_map(runtime) {
             let other = spdx_id(&dependency.name, &dependency.version.to_string());
@@ -92,12 +103,7 @@ pub(crate) fn document(subject: &Subject<'_>, linked: &VersionInfo, crates: &Cra
     })
 }
 
-fn application(
-    id: &str,
-    package: &auditable_serde::Package,
-    subject: &Subject<'_>,
-    crates: &Crates,
-) -> Value {
+fn application(id: &str, package: &Package, subject: &Subject<'_>, crates: &Crates) -> Value {
     let version = package.version.to_string();
     let download = if subject.revision.ends_with("-dirty") {
         "NOASSERTION".to_owned()
@@ -125,7 +131,7 @@ fn application(
     })
 }
 
-fn library(id: &str, package: &auditable_serde::Package, crates: &Crates) -> Value {
+fn library(id: &str, package: &Package, crates: &Crates) -> Value {
     let (name, version) = (&package.name, package.version.to_string());
     let from_registry = package.source == Source::CratesIo;
     let mut library = json!({
@@ -238,12 +244,13 @@ mod tests {
         GNU C Library (Debian GLIBC 2.36-9+deb12u14) stable release version 2.36.\n";
 
     fn made() -> Value {
-        let linked = json!({ "packages": [
+        let recorded = json!({ "packages": [
             { "name": "build_time", "version": "0.1.0", "source": "crates.io", "kind": "build" },
             { "name": "lib_a", "version": "1.2.3+x", "source": "crates.io" },
-            { "name": "tool", "version": "2.0.0", "source": "local", "dependencies": [0, 1], "root": true },
+            { "name": "test_only", "version": "3.0.0", "source": "crates.io" },
+            { "name": "tool", "version": "2.0.0", "source": "local", "dependencies": [0, 1, 2], "root": true },
         ]});
-        let linked: VersionInfo = serde_json::from_str(&linked.to_string()).unwrap();
+        let recorded: VersionInfo = serde_json::from_str(&recorded.to_string()).unwrap();
         let crates = Crates::parse(
             r#"{"packages": [
                 {"name": "lib_a", "version": "1.2.3+x", "license": "MIT/Apache-2.0"},
@@ -251,18 +258,25 @@ mod tests {
             "[[package]]\nname = \"lib_a\"\nversion = \"1.2.3+x\"\nchecksum = \"abcd\"\n",
         )
         .unwrap();
+        let linked = [
+            ("build_time", "0.1.0"),
+            ("lib_a", "1.2.3+x"),
+            ("tool", "2.0.0"),
+        ]
+        .map(|(name, version)| (name.to_owned(), version.to_owned()));
         let subject = Subject {
             binary: BINARY,
+            linked: &BTreeSet::from(linked),
             architecture: "amd64",
             source: "https://github.com/example/tool",
             revision: "0123",
             created: "2026-01-01T00:00:00Z",
         };
-        document(&subject, &linked, &crates)
+        document(&subject, &recorded, &crates)
     }
 
     #[test]
-    fn what_only_the_build_used_is_not_listed() {
+    fn what_only_the_build_or_a_test_used_is_not_listed() {
         let document = made();
         let names: Vec<_> = document["packages"]
             .as_array()
