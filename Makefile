@@ -110,7 +110,7 @@ images-check: images skopeo umoci crane spdx-tools ## Check the images, their SB
 .PHONY: smoke-arm64
 smoke-arm64: qemu-user ## Run the arm64 binary under qemu's user emulation
 	$(MAKE) --no-print-directory build TARGET=aarch64-unknown-linux-gnu
-	@TALOS_VMTOOLSD='$(CURDIR)/_out/linux-arm64/talos-vmtoolsd' tests/images/smoke qemu-aarch64-static
+	@tests/images/smoke '$(CURDIR)/_out/linux-arm64/talos-vmtoolsd' qemu-aarch64-static
 
 .PHONY: reproduce
 reproduce: cargo-auditable ## Build the last commit's images twice, elsewhere and later, and compare
