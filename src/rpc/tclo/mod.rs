@@ -155,7 +155,7 @@ impl Tclo {
             return;
         };
         let line = match transport {
-            Transport::Backdoor => Line::Backdoor(Polling::new()),
+            Transport::Backdoor => Line::Backdoor(Polling::new(now)),
             Transport::Vsock => Line::Vsock {
                 streaming: Streaming::new(),
                 silent_until: self
