@@ -156,7 +156,11 @@ open-vm-tools:
 	    echo 'make: in CI nothing may be skipped' >&2; exit 1; \
 	fi
 
+# Compiled in a hurry: they run for seconds.
 .PHONY: cargo-auditable cargo-deny rust-audit-info
+cargo-auditable cargo-deny rust-audit-info: export CARGO_PROFILE_RELEASE_LTO := off
+cargo-auditable cargo-deny rust-audit-info: export CARGO_PROFILE_RELEASE_OPT_LEVEL := 1
+cargo-auditable cargo-deny rust-audit-info: export CARGO_PROFILE_RELEASE_CODEGEN_UNITS := 16
 cargo-auditable: tool := cargo-auditable@0.7.7
 cargo-deny: tool := cargo-deny@0.20.2
 rust-audit-info: tool := rust-audit-info@0.5.4
