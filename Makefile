@@ -59,7 +59,7 @@ bench: build open-vm-tools ## Measure memory, start, idle cost and latencies bes
 lint: rust-components ## Check format, clippy and documentation; warnings are errors
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- --deny warnings
-	RUSTDOCFLAGS='--deny warnings' $(CARGO) doc --locked --workspace --no-deps
+	RUSTDOCFLAGS='--deny warnings' $(CARGO) doc --locked --workspace --no-deps --document-private-items
 
 .PHONY: clean
 clean: ## Remove everything that was built

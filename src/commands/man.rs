@@ -77,6 +77,7 @@ host:
   transport: auto
   low_bandwidth: false
   skip_vmware_detection: false
+  idle_off_vmware: false
 talos:
   use_machined: true
   machined_socket: /system/run/machined/machine.sock

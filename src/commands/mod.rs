@@ -1,13 +1,14 @@
 //! One file per subcommand, and the way from the command line to them.
 //!
-//! A subcommand has two parts: one in `probe` that asks the host or Talos, and a pure one that makes an
-//! [`Answer`] of it. Only `vmtoolsd` keeps running; it is [`crate::daemon`].
+//! A subcommand has two parts: one in `host` or `talos` that asks, and a pure one that makes an [`Answer`]
+//! of it. Only `vmtoolsd` keeps running; it is [`crate::daemon`].
 
 pub mod check;
 pub mod completion;
+mod host;
 pub mod man;
-mod probe;
 pub mod rpc;
+mod talos;
 pub mod talosquery;
 
 use std::ffi::OsString;
@@ -18,6 +19,8 @@ use std::process::ExitCode;
 use clap::{CommandFactory as _, Parser as _};
 use tracing::Level;
 
+use self::check::Check;
+use self::host::HostError;
 use crate::config::cli::Command;
 use crate::config::{self, Cli, Config, LogConfig};
 use crate::log::{self, Chain};
@@ -94,9 +97,18 @@ pub fn main(
         _ => quiet(config.log),
     });
     match command {
-        Command::Vmtoolsd => probe::vmtoolsd(config, log, || config::load(&cli.flags, &env)),
-        command => online(command, &config).deliver(),
+        Command::Vmtoolsd => crate::daemon::run(config, log, || config::load(&cli.flags, &env)),
+        command => match runtime() {
+            Ok(runtime) => runtime.block_on(online(command, &config)).deliver(),
+            Err(error) => Answer::failure(1, &format!("talos-vmtoolsd: {error}")).deliver(),
+        },
     }
+}
+
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
 }
 
 fn help() -> Answer {
@@ -116,16 +128,16 @@ fn offline(command: &Command) -> Option<Answer> {
     }
 }
 
-fn online(command: &Command, config: &Config) -> Answer {
+async fn online(command: &Command, config: &Config) -> Answer {
     match command {
         Command::Rpc {
             command: Some(command),
-        } => match probe::rpci(&config.host, command.as_bytes()) {
-            Ok(outcome) => rpc::answer(&outcome),
-            Err(probe::HostError::NotOnVmware) => rpc::not_on_vmware(),
-            Err(probe::HostError::Unreachable(problem)) => rpc::failed(&problem),
+        } => match host::rpci(&config.host, command.as_bytes()).await {
+            Ok(reply) => rpc::answer(&reply),
+            Err(HostError::NotOnVmware) => rpc::not_on_vmware(),
+            Err(HostError::Unreachable(problem)) => rpc::failed(&problem),
         },
-        Command::Talosquery { json } => match probe::facts(config) {
+        Command::Talosquery { json } => match talos::facts(&config.talos).await {
             Ok(facts) => {
                 let view = talosquery::View::from(facts);
                 Answer::success(if *json {
@@ -137,7 +149,7 @@ fn online(command: &Command, config: &Config) -> Answer {
             Err(problem) => Answer::failure(1, &format!("talos-vmtoolsd: {problem}")),
         },
         Command::Check { json } => {
-            let checks = probe::checks(config);
+            let checks = checks(config).await;
             Answer {
                 code: u8::from(!check::all_well(&checks)),
                 ..Answer::success(if *json {
@@ -151,6 +163,18 @@ fn online(command: &Command, config: &Config) -> Answer {
             Answer::default()
         }
     }
+}
+
+async fn checks(config: &Config) -> [Check; 4] {
+    let [hypervisor, transport] = host::checks(&config.host).await;
+    let [talos, role] = talos::checks(&config.talos).await;
+    [
+        ("hypervisor", hypervisor),
+        ("transport", transport),
+        ("talos", talos),
+        ("role", role),
+    ]
+    .map(|(name, outcome)| Check { name, outcome })
 }
 
 fn pretty(value: &serde_json::Value) -> String {

@@ -9,7 +9,7 @@
 //! | no command given | | usage | 1 |
 
 use super::Answer;
-use crate::services::RpciOutcome;
+use crate::rpc::rpci::Reply;
 
 /// What vmware-rpctool's `return -1` becomes.
 const NOT_ON_VMWARE: u8 = 255;
@@ -36,18 +36,17 @@ pub fn failed(problem: &str) -> Answer {
 }
 
 /// The answer for what the host said.
-pub fn answer(outcome: &RpciOutcome) -> Answer {
-    match outcome {
-        RpciOutcome::Accepted(value) => Answer {
+pub fn answer(reply: &Reply) -> Answer {
+    match reply {
+        Reply::Accepted(value) => Answer {
             stdout: line(value),
             ..Answer::default()
         },
-        RpciOutcome::Refused(reason) => Answer {
+        Reply::Refused(reason) => Answer {
             stderr: line(reason),
             code: 1,
             ..Answer::default()
         },
-        RpciOutcome::Failed => failed("the channel broke"),
     }
 }
 
@@ -72,32 +71,27 @@ mod tests {
 
     #[test]
     fn a_value_goes_to_stdout() {
-        let accepted = answer(&RpciOutcome::Accepted(b"10.0.0.1".to_vec()));
+        let accepted = answer(&Reply::Accepted(b"10.0.0.1".to_vec()));
         assert_eq!(texts(&accepted), ("10.0.0.1\n", "", 0));
-        let empty = answer(&RpciOutcome::Accepted(vec![]));
+        let empty = answer(&Reply::Accepted(vec![]));
         assert_eq!(texts(&empty), ("\n", "", 0));
     }
 
     #[test]
     fn a_refusal_goes_to_stderr() {
-        let refused = answer(&RpciOutcome::Refused(b"No value found".to_vec()));
+        let refused = answer(&Reply::Refused(b"No value found".to_vec()));
         assert_eq!(texts(&refused), ("", "No value found\n", 1));
     }
 
     #[test]
     fn text_ends_at_a_nul_and_need_not_be_utf8() {
-        let accepted = answer(&RpciOutcome::Accepted(b"a\xff\0b".to_vec()));
+        let accepted = answer(&Reply::Accepted(b"a\xff\0b".to_vec()));
         assert_eq!(accepted.stdout, b"a\xff\n");
     }
 
     #[test]
     fn every_other_end_is_one_line_and_not_success() {
-        for answer in [
-            usage(),
-            not_on_vmware(),
-            failed("x"),
-            answer(&RpciOutcome::Failed),
-        ] {
+        for answer in [usage(), not_on_vmware(), failed("x")] {
             let (stdout, stderr, code) = texts(&answer);
             assert_eq!(stdout, "");
             assert_eq!(stderr.lines().count(), 1, "{stderr}");

@@ -90,6 +90,10 @@ pub struct Flags {
     #[arg(long, global = true, value_name = "BOOL", num_args = 0..=1, require_equals = true,
           default_missing_value = "true", value_parser = value::boolean)]
     pub skip_vmware_detection: Option<bool>,
+    /// Where there is no VMware, stay up idle instead of ending
+    #[arg(long, global = true, value_name = "BOOL", num_args = 0..=1, require_equals = true,
+          default_missing_value = "true", value_parser = value::boolean)]
+    pub idle_off_vmware: Option<bool>,
     /// Configuration file (YAML)
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
@@ -130,6 +134,7 @@ impl From<&Flags> for Settings {
             log_level,
             log_format,
             skip_vmware_detection,
+            idle_off_vmware,
             config: _,
             machined_socket,
             machined_role,
@@ -143,6 +148,7 @@ impl From<&Flags> for Settings {
             transport,
             low_bandwidth,
             skip_vmware_detection,
+            idle_off_vmware,
             use_machined: use_machined.map(Ok),
             machined_socket,
             machined_role,

@@ -5,6 +5,7 @@
 //!   transport: auto
 //!   low_bandwidth: false
 //!   skip_vmware_detection: false
+//!   idle_off_vmware: false
 //! talos:
 //!   use_machined: true
 //!   machined_socket: /system/run/machined/machine.sock
@@ -48,6 +49,7 @@ pub(super) fn parse(text: &str) -> Result<Settings, YamlError> {
         transport: host.transport,
         low_bandwidth: host.low_bandwidth,
         skip_vmware_detection: host.skip_vmware_detection,
+        idle_off_vmware: host.idle_off_vmware,
         use_machined: talos.use_machined.map(Ok),
         machined_socket: talos.machined_socket,
         machined_role: talos.machined_role,
@@ -77,6 +79,7 @@ struct Host {
     transport: Option<TransportChoice>,
     low_bandwidth: Option<bool>,
     skip_vmware_detection: Option<bool>,
+    idle_off_vmware: Option<bool>,
 }
 
 #[derive(Default, serde::Deserialize)]
@@ -184,6 +187,7 @@ host:
   transport: backdoor
   low_bandwidth: true
   skip_vmware_detection: true
+  idle_off_vmware: true
 talos:
   use_machined: true
   machined_socket: /s
@@ -207,6 +211,7 @@ log:
                 transport: Some(TransportChoice::Backdoor),
                 low_bandwidth: Some(true),
                 skip_vmware_detection: Some(true),
+                idle_off_vmware: Some(true),
                 use_machined: Some(Ok(true)),
                 machined_socket: Some("/s".into()),
                 machined_role: Some("os:reader".into()),

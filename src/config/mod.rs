@@ -105,6 +105,8 @@ pub struct HostConfig {
     pub high_bandwidth: bool,
     /// Go on although CPUID does not say VMware.
     pub skip_vmware_detection: bool,
+    /// Where there is no VMware, wait idle for the stop instead of ending: a DaemonSet restarts what ends.
+    pub idle_off_vmware: bool,
 }
 
 /// Which transports may be used towards the host.
@@ -210,6 +212,7 @@ fn resolve(settings: Settings) -> Config {
             transport: settings.transport.unwrap_or_default(),
             high_bandwidth: !settings.low_bandwidth.unwrap_or(false),
             skip_vmware_detection: settings.skip_vmware_detection.unwrap_or(false),
+            idle_off_vmware: settings.idle_off_vmware.unwrap_or(false),
         },
         power: PowerConfig {
             deadline: settings.power_deadline.unwrap_or(DEFAULT_POWER_DEADLINE),
@@ -230,7 +233,10 @@ fn resolve_talos(settings: Settings) -> Result<TalosConfig, SettingError> {
         let role = settings
             .machined_role
             .unwrap_or_else(|| DEFAULT_MACHINED_ROLE.to_owned());
-        if role.is_empty() || !role.bytes().all(|byte| byte.is_ascii_graphic()) {
+        // Several roles are separated by commas.
+        let is_role =
+            |name: &str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic());
+        if !role.split(',').map(str::trim).all(is_role) {
             return Err(SettingError::Role { role });
         }
         return Ok(TalosConfig::Machined {
@@ -310,6 +316,7 @@ mod tests {
                     transport: TransportChoice::Auto,
                     high_bandwidth: true,
                     skip_vmware_detection: false,
+                    idle_off_vmware: false,
                 },
                 talos: Err(SettingError::NoTalosAccess),
                 power: PowerConfig {
@@ -413,8 +420,16 @@ mod tests {
         // A flag makes the bad variable irrelevant.
         assert!(load_simple(&["--use-machined"], &variables).talos.is_ok());
 
-        let config = load_simple(&["--use-machined", "--machined-role=os: operator"], &[]);
-        assert!(matches!(config.talos, Err(SettingError::Role { .. })));
+        for (role, good) in [
+            ("os:operator", true),
+            ("os:operator, os:etcd:backup", true),
+            ("os: operator", false),
+            ("os:operator,", false),
+            ("os:\u{fc}", false),
+        ] {
+            let config = load_simple(&["--use-machined", "--machined-role", role], &[]);
+            assert_eq!(config.talos.is_ok(), good, "{role:?}: {:?}", config.talos);
+        }
 
         let config = load_simple(&["--talos-config="], &[("VMTOOLSD_TALOS_CONFIG", "/c")]);
         assert_eq!(config.talos, Err(SettingError::NoTalosAccess));

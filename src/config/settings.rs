@@ -16,6 +16,8 @@ pub struct Settings {
     pub low_bandwidth: Option<bool>,
     /// Go on although CPUID does not say VMware.
     pub skip_vmware_detection: Option<bool>,
+    /// Wait idle off VMware instead of ending.
+    pub idle_off_vmware: Option<bool>,
     /// Talk to machined's socket. A bad value is kept, because it matters only on VMware.
     pub use_machined: Option<Result<bool, SettingError>>,
     /// Path of machined's socket.
@@ -45,6 +47,7 @@ impl Settings {
             transport: self.transport.or(weaker.transport),
             low_bandwidth: self.low_bandwidth.or(weaker.low_bandwidth),
             skip_vmware_detection: self.skip_vmware_detection.or(weaker.skip_vmware_detection),
+            idle_off_vmware: self.idle_off_vmware.or(weaker.idle_off_vmware),
             use_machined: self.use_machined.or(weaker.use_machined),
             machined_socket: self.machined_socket.or(weaker.machined_socket),
             machined_role: self.machined_role.or(weaker.machined_role),

@@ -11,6 +11,16 @@ use crate::facts::Facts;
 use crate::services::{PowerOperation, PowerOutcome};
 use crate::talos::{self, Client, PowerCall, PowerProgress};
 
+/// What comes from Talos.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum News {
+    /// The facts have changed.
+    Facts(Facts),
+    /// What became of a power operation. One operation may have two outcomes: accepted, and later that it
+    /// did not happen.
+    Power(PowerOperation, PowerOutcome),
+}
+
 /// Talos, seen from the event loop.
 #[derive(Debug)]
 pub struct Bridge {
@@ -56,19 +66,14 @@ impl Bridge {
         Ok(())
     }
 
-    /// The facts, once they have changed; cancel-safe.
-    pub async fn changed(&mut self) -> Facts {
-        // The sender lives in this very value.
-        let _ = self.facts.changed().await;
-        self.facts.borrow_and_update().clone()
-    }
-
-    /// The next outcome of a power operation; cancel-safe. One operation may have two: accepted, and later
-    /// that it did not happen.
-    pub async fn power_outcome(&mut self) -> (PowerOperation, PowerOutcome) {
-        match self.outcomes.recv().await {
-            Some(outcome) => outcome,
-            None => std::future::pending().await,
+    /// The next news from Talos; cancel-safe.
+    pub async fn next(&mut self) -> News {
+        tokio::select! {
+            biased;
+            Some((operation, outcome)) = self.outcomes.recv() => News::Power(operation, outcome),
+            // The sender lives in this very value, so there is always a next change to wait for.
+            Ok(()) = self.facts.changed() => News::Facts(self.facts.borrow_and_update().clone()),
+            else => std::future::pending().await,
         }
     }
 
@@ -86,7 +91,7 @@ impl Bridge {
         };
         let deadline: Duration = config.deadline;
         tokio::spawn(async move {
-            talos::carry_out(client, call, deadline, |progress| {
+            talos::carry_out(&client, call, deadline, |progress| {
                 let outcome = match progress {
                     PowerProgress::Accepted => PowerOutcome::Accepted,
                     PowerProgress::Rejected(reason) => PowerOutcome::Rejected(reason),

@@ -9,13 +9,13 @@
 //! Nothing in here waits for Talos: it has its own tasks, and so has RPCI. TCLO comes first in the loop, so
 //! the host is served first.
 
-use super::bridge::Bridge;
+use super::bridge::{Bridge, News};
 use super::clock::{now, sleep_until};
+use super::link::LinkSettings;
 use super::rpci_link::RpciLink;
 use super::rpci_task::RpciTask;
 use super::signals::{Signals, Wish};
 use super::tclo_link::{TcloEvent, TcloLink};
-use super::link::LinkSettings;
 use crate::config::Config;
 use crate::log::{self, Chain};
 use crate::services::{Output, Services};
@@ -37,11 +37,13 @@ pub struct EventLoop<A: RegisterAccess> {
 
 impl<A: RegisterAccess> std::fmt::Debug for EventLoop<A> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("EventLoop").field("config", &self.config).finish_non_exhaustive()
+        f.debug_struct("EventLoop")
+            .field("config", &self.config)
+            .finish_non_exhaustive()
     }
 }
 
-impl<A: RegisterAccess + Copy + Send + 'static> EventLoop<A> {
+impl<A: RegisterAccess + Copy + Send + Sync + 'static> EventLoop<A> {
     /// Puts the parts together; the first connection is made by [`EventLoop::run`].
     pub fn new(
         config: Config,
@@ -75,10 +77,12 @@ impl<A: RegisterAccess + Copy + Send + 'static> EventLoop<A> {
                 },
                 event = self.tclo.next() => self.handle_tclo(event),
                 (id, outcome) = self.rpci.outcome() => self.services.handle_rpci(id, outcome, now()),
-                (operation, outcome) = self.bridge.power_outcome() => {
-                    self.services.handle_power(operation, outcome, now());
-                }
-                facts = self.bridge.changed() => self.services.handle_facts(&facts, now()),
+                news = self.bridge.next() => match news {
+                    News::Facts(facts) => self.services.handle_facts(&facts, now()),
+                    News::Power(operation, outcome) => {
+                        self.services.handle_power(operation, outcome, now());
+                    }
+                },
                 () = sleep_until(deadline) => self.services.handle_timeout(now()),
             }
         }
@@ -117,15 +121,23 @@ impl<A: RegisterAccess + Copy + Send + 'static> EventLoop<A> {
         };
         self.log.set(config.log);
         if config.host != self.config.host {
-            tracing::warn!("the settings for the host have changed; they count from the next start");
+            tracing::warn!(
+                "the settings for the host have changed; they count from the next start"
+            );
         }
         if config.talos != self.config.talos {
             let reconnected = match &config.talos {
-                Ok(talos) => self.bridge.reconnect(talos).map_err(|error| Chain(&error).to_string()),
+                Ok(talos) => self
+                    .bridge
+                    .reconnect(talos)
+                    .map_err(|error| Chain(&error).to_string()),
                 Err(error) => Err(Chain(error).to_string()),
             };
             if let Err(error) = reconnected {
-                return tracing::error!(error, "the configuration is not read again; the old one stays");
+                return tracing::error!(
+                    error,
+                    "the configuration is not read again; the old one stays"
+                );
             }
         }
         self.config = Config {

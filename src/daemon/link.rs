@@ -181,6 +181,7 @@ impl LinkLog {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::daemon::fake_peer::CountLines;
 
     fn settings(transport: TransportChoice, access: Option<()>) -> LinkSettings<()> {
         LinkSettings {
@@ -209,6 +210,29 @@ mod tests {
         for (transport, access, policy) in policies {
             assert_eq!(settings(transport, access).policy(), policy);
         }
+    }
+
+    #[test]
+    fn each_fault_is_told_once_an_outage_and_no_more_than_a_few_of_them() {
+        let lines = CountLines::default();
+        let _guard = tracing::subscriber::set_default(lines.clone());
+        let mut log = LinkLog::new("rpci");
+        let refused = LinkError::NoBackdoor;
+        for _ in 0..100 {
+            log.failed(Transport::Backdoor, &refused);
+        }
+        assert_eq!(lines.take(), 1);
+        for len in 0..100 {
+            log.failed(Transport::Backdoor, &LinkError::Unasked { len });
+        }
+        assert_eq!(lines.take(), MAX_TOLD - 1);
+        log.connected(Transport::Backdoor);
+        log.connected(Transport::Backdoor);
+        assert_eq!(lines.take(), 1);
+        log.failed(Transport::Backdoor, &refused);
+        assert_eq!(lines.take(), 1);
+        log.connected(Transport::Backdoor);
+        assert_eq!(lines.take(), 0);
     }
 
     #[test]

@@ -8,6 +8,8 @@ pub mod bridge;
 pub mod channel;
 pub mod clock;
 pub mod event_loop;
+#[cfg(test)]
+mod fake_peer;
 pub mod link;
 pub mod rpci_link;
 pub mod rpci_task;
@@ -40,7 +42,10 @@ pub fn run(
     log: log::Handle,
     reload: impl Fn() -> Result<Config, config::Error>,
 ) -> ExitCode {
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => {
             tracing::error!(error = %Chain(&error), "the runtime does not start");
@@ -89,11 +94,22 @@ async fn serve(
     let settings = LinkSettings {
         transport: config.host.transport,
         access: Some(access),
-        bandwidth: if config.host.high_bandwidth { Bandwidth::High } else { Bandwidth::Low },
+        bandwidth: if config.host.high_bandwidth {
+            Bandwidth::High
+        } else {
+            Bandwidth::Low
+        },
     };
-    EventLoop::new(config, settings, Services::new(machine()), bridge, signals, log)
-        .run(reload)
-        .await;
+    EventLoop::new(
+        config,
+        settings,
+        Services::new(machine()),
+        bridge,
+        signals,
+        log,
+    )
+    .run(reload)
+    .await;
     tracing::info!("stopped");
     ExitCode::SUCCESS
 }
@@ -102,7 +118,11 @@ async fn serve(
 fn find_host(config: &Config, guard: FaultGuard) -> Option<Backdoor> {
     let version = env!("CARGO_PKG_VERSION");
     match detect(config.host.skip_vmware_detection, guard) {
-        Detection::Vmware { access, interface, vmx_type } => {
+        Detection::Vmware {
+            access,
+            interface,
+            vmx_type,
+        } => {
             tracing::info!(version, host = %vmx_type, backdoor = interface.name(), "talos-vmtoolsd started");
             Some(access)
         }
@@ -111,7 +131,11 @@ fn find_host(config: &Config, guard: FaultGuard) -> Option<Backdoor> {
             Some(access)
         }
         Detection::NotVmware { hypervisor } => {
-            let then = if config.host.idle_off_vmware { "idle" } else { "done" };
+            let then = if config.host.idle_off_vmware {
+                "idle"
+            } else {
+                "done"
+            };
             tracing::info!(hypervisor = %hypervisor, then, "not on VMware, nothing to do");
             None
         }
@@ -129,5 +153,8 @@ fn machine() -> Machine {
             )
         },
     );
-    Machine { kernel_release, machine }
+    Machine {
+        kernel_release,
+        machine,
+    }
 }

@@ -15,7 +15,7 @@ use crate::rpc::message_channel::Protocol;
 use crate::rpc::route::Transport;
 use crate::rpc::rpci::{Client, Failure, MAX_REQUEST, Output, Reply};
 use crate::transport::backdoor::RegisterAccess;
-use crate::transport::vsock::{Dial, HostVsock, SourcePort};
+use crate::transport::vsock::{self, Dial, HostVsock, SourcePort};
 use crate::wire::guest_rpc_packet::{Deframer, Packet};
 
 /// GUESTRPC_RPCI_VSOCK_LISTEN_PORT [vmci_defs.h]
@@ -51,7 +51,7 @@ pub enum RpciError {
 enum Line<A: RegisterAccess> {
     None,
     Backdoor(Channel<A>),
-    Vsock(UnixStream),
+    Vsock(UnixStream, Deframer),
 }
 
 /// The RPCI connection, opened when it is needed.
@@ -194,7 +194,7 @@ impl<A: RegisterAccess + Clone, V: Dial> RpciLink<A, V> {
             Transport::Vsock => {
                 let source = SourcePort::PreferPrivileged;
                 let stream = self.dialer.dial(RPCI_PORT, source, CONNECT_TIMEOUT).await?;
-                Ok(Line::Vsock(stream))
+                Ok(Line::Vsock(stream, Deframer::new()))
             }
         }
     }
@@ -210,25 +210,33 @@ impl<A: RegisterAccess + Clone, V: Dial> RpciLink<A, V> {
                 channel.send(message)?;
                 Ok(channel.receive()?.unwrap_or_default())
             }
-            Line::Vsock(stream) => timeout(limit, exchange_packets(stream, message))
-                .await
-                .unwrap_or(Err(LinkError::Silent { timeout: limit })),
+            Line::Vsock(stream, deframer) => {
+                timeout(limit, exchange_packets(stream, deframer, message))
+                    .await
+                    .unwrap_or(Err(LinkError::Silent { timeout: limit }))
+            }
         }
     }
 }
 
 /// One packet out, one with a payload in.
-async fn exchange_packets(stream: &mut UnixStream, message: &[u8]) -> Result<Vec<u8>, LinkError> {
-    let mut buffer = [0; 1024];
-    // A connection that was closed while it was idle is better noticed before the command is on its way.
-    match stream.try_read(&mut buffer) {
-        Ok(0) => return Err(LinkError::Closed),
-        Ok(len) => return Err(LinkError::Unasked { len }),
-        Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
-        Err(error) => return Err(error.into()),
+async fn exchange_packets(
+    stream: &mut UnixStream,
+    deframer: &mut Deframer,
+    message: &[u8],
+) -> Result<Vec<u8>, LinkError> {
+    // Better noticed before the command is on its way: that the connection was closed while it was idle, and
+    // that something is there which would pass for the reply.
+    match vsock::unread(stream)? {
+        None if deframer.is_empty() => {}
+        Some(0) => return Err(LinkError::Closed),
+        unread => {
+            let len = unread.unwrap_or(0).saturating_add(deframer.len());
+            return Err(LinkError::Unasked { len });
+        }
     }
     stream.write_all(&Packet::data(message).encode()).await?;
-    let mut deframer = Deframer::new();
+    let mut buffer = [0; 1024];
     loop {
         match deframer.next_packet()? {
             Some(packet) if packet.payload.is_empty() => {}
@@ -240,3 +248,6 @@ async fn exchange_packets(stream: &mut UnixStream, message: &[u8]) -> Result<Vec
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -24,11 +24,15 @@ pub struct RpciTask {
 
 impl RpciTask {
     /// Starts the task on `link`.
-    pub fn spawn<A: RegisterAccess + Copy + Send + 'static>(link: RpciLink<A>) -> Self {
+    pub fn spawn<A: RegisterAccess + Copy + Send + Sync + 'static>(link: RpciLink<A>) -> Self {
         let (orders, order_receiver) = unbounded_channel();
         let (outcome_sender, outcomes) = unbounded_channel();
         let task = tokio::spawn(work(link, order_receiver, outcome_sender));
-        Self { orders, outcomes, task }
+        Self {
+            orders,
+            outcomes,
+            task,
+        }
     }
 
     /// Queues a command.
@@ -61,7 +65,7 @@ impl RpciTask {
     }
 }
 
-async fn work<A: RegisterAccess + Copy + Send + 'static>(
+async fn work<A: RegisterAccess + Copy + Send + Sync + 'static>(
     mut link: RpciLink<A>,
     mut orders: UnboundedReceiver<Order>,
     outcomes: UnboundedSender<(RpciId, RpciOutcome)>,

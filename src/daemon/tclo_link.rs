@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use tokio::io::Interest;
 use tokio::net::UnixStream;
+use tokio::task::coop::consume_budget;
 use tokio::time::Instant;
 
 use super::alarm::Alarm;
@@ -101,12 +102,12 @@ impl<A: RegisterAccess + Clone, V: Dial> TcloLink<A, V> {
 
     /// The next event. Cancel-safe: dropped before it ends, it has taken nothing.
     pub async fn next(&mut self) -> TcloEvent {
+        // A host that always has one more request must not keep signals and other tasks from running.
+        consume_budget().await;
         loop {
             let now = self.now();
-            if self.tclo.poll_timeout().is_some_and(|due| now >= due) {
-                if let Err(error) = self.tclo.handle_timeout(now) {
-                    self.log.failed(Transport::Vsock, &error.into());
-                }
+            if let Err(error) = self.tclo.handle_timeout(now) {
+                self.log.failed(Transport::Vsock, &error.into());
             }
             if let Some(event) = self.perform() {
                 return event;
@@ -301,3 +302,6 @@ impl<A: RegisterAccess + Clone, V: Dial> TcloLink<A, V> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

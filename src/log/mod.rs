@@ -5,7 +5,7 @@
 //! {"time":"2026-02-03T04:05:06.789Z","level":"info","message":"connected","transport":"backdoor"}
 //! ```
 //!
-//! [`Lines`] is a layer over tracing's registry, which keeps the spans: fields of an event come first, then
+//! `Lines` is a layer over tracing's registry, which keeps the spans: fields of an event come first, then
 //! those of the spans around it, from the outside in; a span's name is not printed. Libraries (h2, tonic,
 //! rustls …) are heard at the level trace only. Nothing that is logged can break a line: control characters
 //! are escaped, whatever the host or Talos sends.

@@ -2,10 +2,31 @@
 //!
 //! Sans-IO. Requests, replies, facts and the passing of time go in; [`Output`]s come out. `now` is always
 //! the time since boot (CLOCK_BOOTTIME), which serves both as clock and as the uptime that is reported.
+//!
+//! A request finds its handler by name in `HANDLERS`. What lives longer than a request is a `Service` and
+//! hears of everything that may concern it: connections, resets, facts, outcomes and time. A service to add is
+//! a file, a field in `Members` and, if the host can call it, a line in `HANDLERS`.
+
+mod capabilities;
+mod guest_info;
+mod outbox;
+mod ping;
+mod power;
+mod publication;
+mod reset;
+mod set_option;
+mod time_synchronize;
+mod version;
+mod vix;
 
 use std::time::Duration;
 
+use tracing::debug;
+
 use crate::facts::Facts;
+use crate::wire::text::{TcloRequest, error, printable};
+
+use outbox::{Outbox, ReplyTo};
 
 /// Ties an RPCI command to its outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -67,58 +88,215 @@ pub struct Machine {
     pub machine: String,
 }
 
-/// All services behind one TCLO channel.
+/// What a handler does with a request: its arguments, and how to answer. The reply may come later.
+type Handler = fn(&mut Members, &[u8], &mut Context<'_>, ReplyTo);
+
+/// TCLO name to handler.
+const HANDLERS: [(&[u8], Handler); 11] = [
+    (b"reset", reset::handle),
+    (b"ping", ping::handle),
+    (b"Capabilities_Register", capabilities::handle),
+    (b"Set_Option", set_option::handle),
+    (b"OS_Halt", power::handle_halt),
+    (b"OS_Reboot", power::handle_reboot),
+    (b"OS_PowerOn", power::handle_power_on),
+    (b"OS_Resume", power::handle_resume),
+    (b"OS_Suspend", power::handle_suspend),
+    (b"Time_Synchronize", time_synchronize::handle),
+    (b"Vix_1_Relayed_Command", vix::handle),
+];
+
+/// What every service may look at and write to.
 #[derive(Debug)]
-pub struct Services {}
+struct Context<'a> {
+    outbox: &'a mut Outbox,
+    facts: &'a Facts,
+    machine: &'a Machine,
+    now: Duration,
+}
+
+/// A service with a life of its own.
+trait Service {
+    /// The channels to the host are (again) open.
+    fn connected(&mut self, _cx: &mut Context<'_>) {}
+    /// The host has forgotten everything.
+    fn reset(&mut self, _cx: &mut Context<'_>) {}
+    /// The facts have changed.
+    fn facts_changed(&mut self, _cx: &mut Context<'_>) {}
+    /// An RPCI command has come to its end, maybe one of this service.
+    fn settle(&mut self, _id: RpciId, _outcome: &RpciOutcome, _cx: &mut Context<'_>) {}
+    /// Does what is due at this moment. Called after everything else.
+    fn drive(&mut self, _cx: &mut Context<'_>) {}
+    /// When there is something to drive, if nothing else happens; later than the last drive.
+    fn deadline(&self) -> Option<Duration> {
+        None
+    }
+}
+
+/// The services that live longer than a request.
+#[derive(Debug)]
+struct Members {
+    version: version::Version,
+    reset: reset::Reset,
+    capabilities: capabilities::Capabilities,
+    guest_info: guest_info::GuestInfo,
+    set_option: set_option::SetOption,
+    power: power::Power,
+}
+
+impl Members {
+    /// All of them, in the order in which they write.
+    fn each(&mut self) -> [&mut dyn Service; 6] {
+        [
+            &mut self.version,
+            &mut self.reset,
+            &mut self.capabilities,
+            &mut self.guest_info,
+            &mut self.set_option,
+            &mut self.power,
+        ]
+    }
+}
+
+/// All services behind one TCLO channel.
+///
+/// Whoever drives it keeps three promises: a request is handed in only when the one before has been answered or
+/// its channel is gone; after the channel has been opened anew, [`Services::handle_connected`] comes before
+/// the first request; every [`Output::Rpci`] is followed by one outcome, [`RpciOutcome::Failed`] if need be.
+#[derive(Debug)]
+pub struct Services {
+    members: Members,
+    outbox: Outbox,
+    facts: Facts,
+    machine: Machine,
+    /// Nothing is sent before the first connection.
+    connected: bool,
+    /// When the next member wants to be driven.
+    deadline: Option<Duration>,
+}
 
 impl Services {
     /// Services of a fresh process.
-    pub fn new(_machine: Machine) -> Self {
-        todo!()
+    pub fn new(machine: Machine) -> Self {
+        Self {
+            members: Members {
+                version: version::Version::new(),
+                reset: reset::Reset::new(),
+                capabilities: capabilities::Capabilities::new(),
+                guest_info: guest_info::GuestInfo::new(),
+                set_option: set_option::SetOption::new(),
+                power: power::Power::new(),
+            },
+            outbox: Outbox::default(),
+            facts: Facts::default(),
+            machine,
+            connected: false,
+            deadline: None,
+        }
     }
 
-    /// The channels to the host are (again) open.
-    pub fn handle_connected(&mut self, _now: Duration) {
-        todo!()
+    /// The channels to the host are (again) open. A request that came over the old TCLO channel is no longer
+    /// answered, and everything is told again, for the host at the other end may know nothing.
+    pub fn handle_connected(&mut self, now: Duration) {
+        self.connected = true;
+        self.outbox.forget_reply();
+        self.each(now, |service, cx| service.connected(cx));
+        self.drive(now);
     }
 
     /// One TCLO request, as received. Exactly one [`Output::Reply`] follows, maybe after RPCI outcomes.
-    pub fn handle_request(&mut self, _request: &[u8], _now: Duration) {
-        todo!()
+    pub fn handle_request(&mut self, request: &[u8], now: Duration) {
+        if !self.connected {
+            self.handle_connected(now);
+        }
+        let reply_to = self.outbox.owe_reply();
+        let cx = &mut Context {
+            outbox: &mut self.outbox,
+            facts: &self.facts,
+            machine: &self.machine,
+            now,
+        };
+        match TcloRequest::parse(request) {
+            None => cx.outbox.reply(reply_to, error("Bad command")),
+            Some(TcloRequest { name, args }) => {
+                match HANDLERS.iter().find(|(known, _)| *known == name) {
+                    Some((_, handle)) => handle(&mut self.members, args, cx, reply_to),
+                    None => {
+                        debug!(command = printable(name), "unknown command");
+                        cx.outbox.reply(reply_to, error("Unknown Command"));
+                    }
+                }
+            }
+        }
+        self.drive(now);
     }
 
     /// The outcome of an [`Output::Rpci`].
-    pub fn handle_rpci(&mut self, _id: RpciId, _outcome: RpciOutcome, _now: Duration) {
-        todo!()
+    pub fn handle_rpci(&mut self, id: RpciId, outcome: RpciOutcome, now: Duration) {
+        self.each(now, |service, cx| service.settle(id, &outcome, cx));
+        self.drive(now);
     }
 
     /// The facts have changed.
-    pub fn handle_facts(&mut self, _facts: &Facts, _now: Duration) {
-        todo!()
+    pub fn handle_facts(&mut self, facts: &Facts, now: Duration) {
+        if self.facts == *facts {
+            return;
+        }
+        self.facts = facts.clone();
+        self.each(now, |service, cx| service.facts_changed(cx));
+        self.drive(now);
     }
 
     /// The outcome of an [`Output::Power`].
     pub fn handle_power(
         &mut self,
-        _operation: PowerOperation,
-        _outcome: PowerOutcome,
-        _now: Duration,
+        operation: PowerOperation,
+        outcome: PowerOutcome,
+        now: Duration,
     ) {
-        todo!()
+        self.members.power.finished(operation, outcome);
+        self.drive(now);
     }
 
     /// The time of [`Services::poll_timeout`] has come.
-    pub fn handle_timeout(&mut self, _now: Duration) {
-        todo!()
+    pub fn handle_timeout(&mut self, now: Duration) {
+        self.drive(now);
     }
 
     /// The next thing to do; call until `None` after every `handle_*`.
     pub fn poll_output(&mut self) -> Option<Output> {
-        todo!()
+        self.outbox.pop()
     }
 
     /// When [`Services::handle_timeout`] wants to be called, as time since boot.
     pub fn poll_timeout(&self) -> Option<Duration> {
-        todo!()
+        self.deadline
+    }
+
+    fn each(&mut self, now: Duration, mut call: impl FnMut(&mut dyn Service, &mut Context<'_>)) {
+        let cx = &mut Context {
+            outbox: &mut self.outbox,
+            facts: &self.facts,
+            machine: &self.machine,
+            now,
+        };
+        for service in self.members.each() {
+            call(service, cx);
+        }
+    }
+
+    fn drive(&mut self, now: Duration) {
+        if !self.connected {
+            return;
+        }
+        let mut deadline: Option<Duration> = None;
+        self.each(now, |service, cx| {
+            service.drive(cx);
+            deadline = deadline.into_iter().chain(service.deadline()).min();
+        });
+        self.deadline = deadline;
     }
 }
+
+#[cfg(test)]
+mod tests;

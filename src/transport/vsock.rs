@@ -19,7 +19,9 @@ use std::os::unix::net;
 use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, VsockAddr, bind, connect, socket};
+use nix::sys::socket::{
+    AddressFamily, MsgFlags, SockFlag, SockType, VsockAddr, bind, connect, recv, socket,
+};
 use tokio::io::Interest;
 use tokio::net::UnixStream;
 
@@ -98,12 +100,18 @@ impl Dial for HostVsock {
         source: SourcePort,
         timeout: Duration,
     ) -> impl Future<Output = Result<UnixStream, ConnectError>> + 'static {
-        async move {
-            tokio::time::timeout(timeout, dial_host(port, source))
-                .await
-                .unwrap_or(Err(ConnectError::TimedOut { port, timeout }))
-        }
+        dial_within(port, source, timeout)
     }
+}
+
+async fn dial_within(
+    port: u32,
+    source: SourcePort,
+    timeout: Duration,
+) -> Result<UnixStream, ConnectError> {
+    tokio::time::timeout(timeout, dial_host(port, source))
+        .await
+        .unwrap_or(Err(ConnectError::TimedOut { port, timeout }))
 }
 
 async fn dial_host(port: u32, source: SourcePort) -> Result<UnixStream, ConnectError> {
@@ -159,6 +167,20 @@ async fn established(fd: OwnedFd, begun: nix::Result<()>) -> Result<UnixStream, 
         }
     }
     Ok(stream)
+}
+
+/// What waits to be read, without taking it: `None` for nothing, 0 for the end of the stream, else some
+/// length. Asks the kernel, where tokio's own `try_read` first asks what the last poll of the runtime saw.
+///
+/// # Errors
+/// The connection is broken.
+pub fn unread(stream: &UnixStream) -> io::Result<Option<usize>> {
+    let flags = MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT;
+    match recv(stream.as_raw_fd(), &mut [0; 64], flags) {
+        Ok(len) => Ok(Some(len)),
+        Err(Errno::EAGAIN | Errno::EINTR) => Ok(None),
+        Err(errno) => Err(errno.into()),
+    }
 }
 
 fn errno_of(error: io::Error) -> Errno {
@@ -329,6 +351,19 @@ mod tests {
         ] {
             assert_eq!(walk(SourcePort::Any, &[failure]).1, Verdict::Refused);
         }
+    }
+
+    #[tokio::test]
+    async fn what_is_unread_is_seen_at_once_and_not_taken() {
+        let (guest, host) = UnixStream::pair().unwrap();
+        assert_eq!(unread(&guest).unwrap(), None);
+        host.try_write(b"1 ").unwrap();
+        assert_eq!(unread(&guest).unwrap(), Some(2));
+        assert_eq!(unread(&guest).unwrap(), Some(2));
+        drop(host);
+        guest.readable().await.unwrap();
+        guest.try_read(&mut [0; 8]).unwrap();
+        assert_eq!(unread(&guest).unwrap(), Some(0));
     }
 
     /// The same path on another family: loopback TCP.

@@ -136,6 +136,16 @@ impl Deframer {
         self.buffer.extend_from_slice(bytes);
     }
 
+    /// How many bytes have been pushed and not yet taken as a packet.
+    pub const fn len(&self) -> usize {
+        self.buffer.len()
+    }
+
+    /// Whether all that was pushed has been taken.
+    pub const fn is_empty(&self) -> bool {
+        self.buffer.is_empty()
+    }
+
     /// The next whole packet; `None` until more bytes have been pushed.
     ///
     /// # Errors

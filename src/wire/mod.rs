@@ -1,7 +1,12 @@
 //! Pure codecs, one per file: bytes in, types out, and back.
 
 pub mod datamap;
+pub mod guest_info;
 pub mod guest_rpc_packet;
 pub mod hypervisor;
 pub mod message;
+pub mod nic_info_v3;
 pub mod registers;
+pub mod text;
+pub mod vix;
+pub mod xdr;

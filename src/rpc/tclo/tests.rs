@@ -43,6 +43,18 @@ fn nothing_is_polled_while_a_reply_is_owed_and_the_reply_goes_out_at_once() {
 }
 
 #[test]
+fn after_a_request_the_pauses_start_again_from_10_ms() {
+    let mut guest = Guest::new(Policy::Only(Backdoor));
+    guest.run_until(1_000);
+    guest.host.requests = vec![b"ping".to_vec()];
+    guest.run_until(1_100);
+    guest.trace.clear();
+    guest.reply(b"OK ");
+    guest.run_until(1_150);
+    assert_eq!(guest.trace(), "1100 poll OK |1110 poll|1130 poll");
+}
+
+#[test]
 fn an_empty_message_is_no_request() {
     let mut guest = Guest::new(Policy::Only(Backdoor));
     guest.host.requests = vec![Vec::new()];
@@ -357,13 +369,13 @@ proptest! {
         for event in events {
             let ping = Packet::data(b"ping").encode();
             match (awaited, event) {
-                (Awaited::Open(_), 0 | 1 | 2) => tclo.handle_opened(now),
+                (Awaited::Open(_), 0..=2) => tclo.handle_opened(now),
                 (Awaited::Open(_), 3) => tclo.handle_open_failed(OpenFailure::Absent, now),
                 (Awaited::Open(_), _) => tclo.handle_open_failed(OpenFailure::Failed, now),
                 (Awaited::Poll, 0 | 1) => tclo.handle_polled(Some(b"ping".to_vec()), now),
                 (Awaited::Poll, 2 | 3) => tclo.handle_polled(None, now),
                 (Awaited::Poll, _) => tclo.handle_broken(now),
-                (Awaited::Reply, 0 | 1 | 2) => drop(tclo.reply(b"OK ".to_vec(), now)),
+                (Awaited::Reply, 0..=2) => drop(tclo.reply(b"OK ".to_vec(), now)),
                 (Awaited::Bytes, 0) => drop(tclo.handle_bytes(&ping, now)),
                 (Awaited::Bytes, 1) => drop(tclo.handle_bytes(&[ping.clone(), ping].concat(), now)),
                 (Awaited::Bytes, 2) => drop(tclo.handle_bytes(&[0xff; 4], now)),
@@ -374,7 +386,7 @@ proptest! {
                 }
             }
             let opened = match (awaited, event) {
-                (Awaited::Open(Vsock), 0 | 1 | 2) => Some(Awaited::Bytes),
+                (Awaited::Open(Vsock), 0..=2) => Some(Awaited::Bytes),
                 _ => None,
             };
             awaited = match awaited {

@@ -18,6 +18,7 @@ mod host;
 mod profile;
 mod run;
 mod trace;
+mod vsock_server;
 
 pub use exit::ExitStatus;
 pub use host::*;

@@ -4,13 +4,14 @@
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use vmx::{Profile, Vmx, VmxBuilder};
+use vmx::{PortPolicy, Profile, Vmx, VmxBuilder, VsockPolicy};
 
 const USAGE: &str = "\
 usage: vmx run [options] -- PROGRAM ARGS…
   --profile NAME      vmware (default), vmware-vmcall, vmware-vmmcall, vmware-no-backdoor,
                       kvm, qemu-vmport, qemu-vmport-old, bare-metal
   --low-bandwidth     do not offer high bandwidth
+  --vsock POLICY      eperm (default), eafnosupport, served, tclo-only, rpci-only, reset, hang
   --ping SECONDS      ping so often
   --ask REQUEST       a TCLO request, after the greeting; may be given often
   --for SECONDS       send SIGTERM after this time
@@ -25,6 +26,27 @@ fn main() -> ExitCode {
             ExitCode::from(2)
         }
     }
+}
+
+fn vsock(name: &str) -> Result<VsockPolicy, String> {
+    let reset = PortPolicy::Refuse(libc::ECONNRESET);
+    let served = VsockPolicy::served();
+    Ok(match name {
+        "eperm" => VsockPolicy::refused(libc::EPERM),
+        "eafnosupport" => VsockPolicy::refused(libc::EAFNOSUPPORT),
+        "served" => served,
+        "tclo-only" => VsockPolicy {
+            rpci: reset,
+            ..served
+        },
+        "rpci-only" => VsockPolicy {
+            tclo: reset,
+            ..served
+        },
+        "reset" => VsockPolicy::both(reset),
+        "hang" => VsockPolicy::both(PortPolicy::Hang),
+        _ => return Err(format!("no vsock policy {name:?}\n{USAGE}")),
+    })
 }
 
 struct Plan {
@@ -56,6 +78,10 @@ fn plan(args: Vec<String>) -> Result<Plan, String> {
             "--profile" => {
                 let profile: Profile = value()?.parse()?;
                 changes.push(Box::new(move |builder| builder.profile(profile)));
+            }
+            "--vsock" => {
+                let policy = vsock(&value()?)?;
+                changes.push(Box::new(move |builder| builder.vsock(policy)));
             }
             "--low-bandwidth" => changes.push(Box::new(VmxBuilder::low_bandwidth_only)),
             "--ping" => {

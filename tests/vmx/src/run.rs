@@ -9,8 +9,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
+use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -18,9 +19,11 @@ use crate::ExitStatus;
 use crate::codec::vix;
 use crate::host::{
     Event, EventKind, Exchange, ExchangeId, Host, HostConfig, RpciEntry, Stats, Stream, Vcenter,
+    VsockPolicy,
 };
 use crate::profile::Profile;
 use crate::trace::{Launch, Sandbox, Tracer, launch};
+use crate::vsock_server::serve;
 
 /// What the tracer, the vsock server, the readers of the output and the test share.
 #[derive(Debug)]
@@ -30,6 +33,10 @@ pub(crate) struct Shared {
     /// Events plus signs of life at the last notification.
     announced: AtomicU64,
     processes: Mutex<Vec<i32>>,
+    /// Stops so far.
+    pub(crate) stops: AtomicU64,
+    /// Wakes the vsock server.
+    pub(crate) wake: EventFd,
     /// The handle is gone: whatever stops from now on dies.
     killing: AtomicBool,
 }
@@ -55,9 +62,8 @@ impl Shared {
     }
 
     /// Wakes whoever waits, if anything happened that can be waited for.
-    pub(crate) fn changed_if_new(&self, stops: u64) {
-        let mut host = self.lock();
-        host.stats.ptrace_stops = stops;
+    pub(crate) fn changed_if_new(&self) {
+        let host = self.lock();
         let news = host.events().len() as u64 + host.stats.liveness;
         drop(host);
         if self.announced.swap(news, Ordering::Relaxed) != news {
@@ -75,6 +81,12 @@ impl Shared {
         }
         drop(host);
         self.changed();
+        self.wake_server();
+    }
+
+    pub(crate) fn wake_server(&self) {
+        // Full means that it will wake anyhow.
+        let _woken = self.wake.write(1);
     }
 }
 
@@ -146,6 +158,12 @@ impl VmxBuilder {
         self
     }
 
+    /// What the guest may do with vsock. Default: no socket, EPERM.
+    pub fn vsock(mut self, policy: VsockPolicy) -> Self {
+        self.config.vsock = policy;
+        self
+    }
+
     /// Offers low bandwidth only.
     pub fn low_bandwidth_only(mut self) -> Self {
         self.config.high_bandwidth = false;
@@ -199,7 +217,10 @@ impl VmxBuilder {
     /// # Errors
     /// What the kernel says: no such program, no permission to trace it or for the sandbox.
     pub fn spawn(self) -> io::Result<Vmx> {
-        let mut host = Host::new(self.config, Instant::now());
+        // The host's clock is the wall clock, once; it moves on by the monotonic one.
+        #[allow(clippy::disallowed_methods)]
+        let wall_clock = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        let mut host = Host::new(self.config, Instant::now(), wall_clock.unwrap_or_default());
         for (key, value) in self.variables {
             host.set_variable(&key, value);
         }
@@ -208,6 +229,8 @@ impl VmxBuilder {
             changed: Condvar::new(),
             announced: AtomicU64::new(0),
             processes: Mutex::new(Vec::new()),
+            stops: AtomicU64::new(0),
+            wake: EventFd::from_flags(EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC)?,
             killing: AtomicBool::new(false),
         });
         let (stdout_reader, stdout) = io::pipe()?;
@@ -227,6 +250,10 @@ impl VmxBuilder {
             stdout: Stdio::from(stdout),
             stderr: Stdio::from(stderr),
         };
+        let (sender, accepted) = mpsc::channel();
+        let for_server = shared.clone();
+        let server = std::thread::Builder::new().name("vsock".to_owned());
+        threads.push(server.spawn(move || serve(&for_server, &accepted))?);
         let (tell, told) = mpsc::channel();
         let for_tracer = shared.clone();
         let tracer = std::thread::Builder::new()
@@ -234,7 +261,7 @@ impl VmxBuilder {
             .spawn(move || {
                 let started = launch(start).and_then(|pid| {
                     for_tracer.processes().push(pid);
-                    Ok((pid, Tracer::new(pid, for_tracer.clone(), None)?))
+                    Ok((pid, Tracer::new(pid, for_tracer.clone(), sender)?))
                 });
                 match started {
                     Ok((pid, tracer)) => {
@@ -243,6 +270,7 @@ impl VmxBuilder {
                         tracer.run();
                     }
                     Err(error) => {
+                        for_tracer.end(ExitStatus::Code(127));
                         let _unheard = tell.send(Err(error));
                     }
                 }
@@ -323,6 +351,7 @@ impl Vmx {
         let result = with(&mut host, Instant::now());
         drop(host);
         self.shared.changed();
+        self.shared.wake_server();
         result
     }
 
@@ -495,7 +524,11 @@ impl Vmx {
 
     /// The counters.
     pub fn stats(&self) -> Stats {
-        self.shared.lock().stats
+        let stops = self.shared.stops.load(Ordering::Relaxed);
+        Stats {
+            ptrace_stops: stops,
+            ..self.shared.lock().stats
+        }
     }
 
     /// The lines of one output stream so far.
@@ -584,6 +617,7 @@ pub struct Rss {
 impl Drop for Vmx {
     fn drop(&mut self) {
         self.shared.killing.store(true, Ordering::SeqCst);
+        self.shared.wake_server();
         for pid in self.shared.processes().drain(..) {
             // It may be gone already.
             let _gone = kill(Pid::from_raw(pid), Signal::SIGKILL);

@@ -5,6 +5,8 @@ use super::Malformed;
 use super::guest_info::{Disk, GuestInfo, decode_disk_info, decode_guest_info, nul_text};
 
 /// One RPCI command.
+// One per message received: its size matters less than that it can be matched on.
+#[allow(clippy::large_enum_variant)]
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
     /// `info-set guestinfo.<key> <value>`; the key without its prefix.

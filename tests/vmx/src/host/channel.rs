@@ -16,7 +16,10 @@ const PORT_HB: u32 = 0x5659;
 const FLAG_HB: u32 = 1;
 const FLAG_WRITE: u32 = 2;
 const CMD_GETVERSION: u32 = 10;
+const CMD_GETTIME: u32 = 23;
 const CMD_MESSAGE: u32 = 30;
+const CMD_GETTIMEFULL: u32 = 46;
+const CMD_GETTIMEFULL_WITH_LAG: u32 = 55;
 const VMX_TYPE_ESX: u64 = 2;
 const RPCI: u32 = 0x4943_5052;
 const TCLO: u32 = 0x4F4C_4354;
@@ -159,6 +162,10 @@ impl Host {
                 Verdict::Done
             }
             CMD_MESSAGE => self.message(r, now),
+            CMD_GETTIME | CMD_GETTIMEFULL | CMD_GETTIMEFULL_WITH_LAG => {
+                self.time(cx & 0xffff, r, now);
+                Verdict::Done
+            }
             _ => {
                 if let Some(kind) = self.due(Step::Other, None) {
                     return self.play_bare(kind, r, now);
@@ -166,6 +173,21 @@ impl Host {
                 r.rax = 0xffff_ffff;
                 Verdict::Done
             }
+        }
+    }
+
+    /// The host's clock, without any lag (timeSync.c).
+    fn time(&mut self, command: u32, r: &mut Registers, now: Instant) {
+        let wall = self.wall_clock(now);
+        let (seconds, micros) = (wall.as_secs(), u64::from(wall.subsec_micros()));
+        r.rbx = micros;
+        r.rcx = 0;
+        if command == CMD_GETTIME {
+            r.rax = seconds & 0xffff_ffff;
+        } else {
+            r.rsi = seconds >> 32;
+            r.rdx = seconds & 0xffff_ffff;
+            r.rdi = 0;
         }
     }
 
@@ -485,7 +507,7 @@ impl Host {
                 if let Some(channel) = self.channels.get_mut(&id) {
                     channel.offered = request;
                 }
-                request.map(|request| self.offer(request, link, now))
+                request.map(|request| self.offer(request, now))
             }
         };
         if mid_send {

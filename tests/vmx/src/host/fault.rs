@@ -165,6 +165,7 @@ impl Host {
         for id in doomed {
             self.lose_channel(id, now);
         }
+        self.close_vsock(protocol);
     }
 
     /// Suspend and resume, vMotion, revert: all channels vanish, whoever opens TCLO next is greeted anew.

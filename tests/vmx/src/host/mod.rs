@@ -10,6 +10,7 @@ mod fault;
 mod rpci;
 mod tclo;
 mod vcenter;
+mod vsock;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -20,6 +21,8 @@ pub use fault::{FaultKind, Step, Times};
 pub use rpci::RpciEntry;
 pub use tclo::{Exchange, ExchangeId, Origin};
 pub use vcenter::{Heartbeat, PowerStatus, ToolsRunning, Vcenter};
+pub(crate) use vsock::CONNECT_TIMEOUT;
+pub use vsock::{GUEST_CID, HOST_CID, PortPolicy, RPCI_PORT, TCLO_PORT, VsockPolicy};
 
 use crate::profile::{Form, Profile};
 
@@ -44,6 +47,8 @@ pub struct HostConfig {
     pub ping_every: Option<Duration>,
     /// A TCLO reply that takes longer is a violation.
     pub reply_deadline: Duration,
+    /// What the guest may do with vsock. Default: no socket, EPERM.
+    pub vsock: VsockPolicy,
 }
 
 impl Default for HostConfig {
@@ -66,6 +71,7 @@ impl Default for HostConfig {
             power_on: false,
             ping_every: None,
             reply_deadline: Duration::from_secs(2),
+            vsock: VsockPolicy::refused(libc::EPERM),
         }
     }
 }
@@ -112,6 +118,8 @@ pub struct Host {
     /// Counters.
     pub stats: Stats,
     pub(crate) started: Instant,
+    /// The wall clock at the creation of the host.
+    epoch: (Instant, Duration),
     pub(crate) exit: Option<crate::ExitStatus>,
     pub(crate) output_open: usize,
     events: Vec<Event>,
@@ -130,15 +138,21 @@ pub struct Host {
     last_alive: Option<Instant>,
     longest_silence: Duration,
     announced_version: bool,
+    vsock: BTreeMap<u32, vsock::Connection>,
+    next_vsock: u32,
+    next_vsock_port: u32,
+    vsock_closing: Vec<u32>,
+    vsock_raw: Vec<(u32, Vec<u8>)>,
 }
 
 impl Host {
-    /// A host without a guest.
-    pub fn new(config: HostConfig, now: Instant) -> Self {
+    /// A host without a guest; `wall_clock` is the time since 1970 at `now`.
+    pub fn new(config: HostConfig, now: Instant, wall_clock: Duration) -> Self {
         Self {
             config,
             stats: Stats::default(),
             started: now,
+            epoch: (now, wall_clock),
             exit: None,
             output_open: 0,
             events: Vec::new(),
@@ -157,6 +171,11 @@ impl Host {
             last_alive: None,
             longest_silence: Duration::ZERO,
             announced_version: false,
+            vsock: BTreeMap::new(),
+            next_vsock: 0,
+            next_vsock_port: 1023,
+            vsock_closing: Vec::new(),
+            vsock_raw: Vec::new(),
         }
     }
 
@@ -204,7 +223,7 @@ impl Host {
         lines.collect()
     }
 
-    /// Messages the guest has open channels for, by protocol.
+    /// How many channels of the backdoor the guest has open for a protocol.
     pub fn open_channels(&self, protocol: Protocol) -> usize {
         self.channels
             .values()
@@ -225,6 +244,10 @@ impl Host {
         let text = text.into();
         self.event(now, EventKind::Violation(text.clone()));
         self.violations.push(text);
+    }
+
+    fn wall_clock(&self, now: Instant) -> Duration {
+        self.epoch.1 + now.saturating_duration_since(self.epoch.0)
     }
 
     /// The next junk value (a xorshift; the same in every run).

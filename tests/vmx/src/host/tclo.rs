@@ -301,7 +301,7 @@ impl Host {
     }
 
     /// The bytes of a request that is now shown to the guest.
-    pub(crate) fn offer(&mut self, id: ExchangeId, _link: Link, now: Instant) -> Vec<u8> {
+    pub(crate) fn offer(&mut self, id: ExchangeId, now: Instant) -> Vec<u8> {
         let exchange = &mut self.exchanges[id.0];
         exchange.offered.get_or_insert(now);
         exchange.request.clone()

@@ -41,6 +41,7 @@ pub(crate) fn program(count_wakeups: bool) -> Vec<sock_filter> {
             libc::SYS_getsockopt,
             When::Both((1, libc::SOL_SOCKET as u32), (2, libc::SO_ERROR as u32)),
         ),
+        (libc::SYS_setsockopt, When::Equals(1, libc::AF_VSOCK as u32)),
         (libc::SYS_ioctl, When::Equals(1, GET_LOCAL_CID)),
         (libc::SYS_mmap, When::Has(2, libc::PROT_EXEC as u32)),
         (libc::SYS_mprotect, When::Has(2, libc::PROT_EXEC as u32)),

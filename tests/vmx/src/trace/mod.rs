@@ -19,7 +19,8 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, mpsc};
 use std::time::Instant;
 
 use libc::{pid_t, user_regs_struct};
@@ -34,6 +35,7 @@ use self::patch::{Kind, Site};
 use self::sys::{Resume, Wait};
 use crate::host::{Direction, EventKind, GuestMemory, Registers, Verdict};
 use crate::profile::{Form, Profile};
+use crate::vsock_server::Accepted;
 use crate::{ExitStatus, Shared};
 
 const EFLAGS_DF: u64 = 1 << 10;
@@ -154,7 +156,7 @@ impl Tracer {
     pub(crate) fn new(
         root: pid_t,
         shared: Arc<Shared>,
-        vsock: Option<vsock::Handover>,
+        sender: mpsc::Sender<Accepted>,
     ) -> io::Result<Self> {
         let profile = shared.lock().config.profile;
         let mut tracer = Self {
@@ -163,7 +165,7 @@ impl Tracer {
             threads: HashMap::new(),
             spaces: HashMap::new(),
             sockets: HashMap::new(),
-            vsock,
+            vsock: None,
             profile,
             stops: 0,
         };
@@ -185,6 +187,7 @@ impl Tracer {
                 | Options::PTRACE_O_TRACESECCOMP
                 | Options::PTRACE_O_TRACESYSGOOD,
         )?;
+        tracer.vsock = Some(vsock::Handover::new(root, sender)?);
         let thread = Thread {
             process: root,
             fresh: false,
@@ -276,7 +279,8 @@ impl Tracer {
             _ => {}
         }
         sys::resume(pid, how, deliver);
-        self.shared.changed_if_new(self.stops);
+        self.shared.stops.store(self.stops, Ordering::Relaxed);
+        self.shared.changed_if_new();
     }
 
     fn born(&mut self, parent: pid_t) {

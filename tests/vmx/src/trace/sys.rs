@@ -2,6 +2,7 @@
 //! by number (real-time ones included), waiting for one thread's own children, the seccomp filter.
 
 use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 use libc::{c_int, c_long, pid_t, siginfo_t, user_regs_struct};
 use nix::sys::ptrace;
@@ -101,4 +102,22 @@ pub(crate) fn install_filter(program: &[libc::sock_filter]) -> io::Result<()> {
     } else {
         Err(io::Error::last_os_error())
     }
+}
+
+/// A descriptor of a process, as one of ours for the same open file.
+pub(crate) fn descriptor_of(process: pid_t, fd: i32) -> io::Result<OwnedFd> {
+    // SAFETY: pidfd_open takes two numbers and returns a new descriptor, or -1.
+    let pidfd = unsafe { libc::syscall(libc::SYS_pidfd_open, process, 0) };
+    let pidfd = new_descriptor(pidfd)?;
+    // SAFETY: pidfd_getfd takes three numbers and returns a new descriptor, or -1.
+    let copy = unsafe { libc::syscall(libc::SYS_pidfd_getfd, pidfd.as_raw_fd(), fd, 0) };
+    new_descriptor(copy)
+}
+
+fn new_descriptor(result: c_long) -> io::Result<OwnedFd> {
+    if result < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the kernel has just made this descriptor for us; nobody else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(result as RawFd) })
 }

@@ -1,0 +1,194 @@
+//! The commands' hands towards Talos: who answers, with which roles, and everything it tells.
+
+use std::time::Duration;
+
+use super::check::Outcome;
+use crate::config::{SettingError, TalosConfig};
+use crate::facts::Facts;
+use crate::log::Chain;
+use crate::talos::{Access, Client, Error};
+
+/// How long somebody at a keyboard is kept waiting; more than the 5 s for which machined may hold a caller
+/// that it does not know yet.
+const DEADLINE: Duration = Duration::from_secs(15);
+
+/// Asks Talos for everything that is reported; the error is one line.
+pub(super) async fn facts(config: &Result<TalosConfig, SettingError>) -> Result<Facts, String> {
+    let config = config.as_ref().map_err(|error| Chain(error).to_string())?;
+    let client = Client::new(config).map_err(|error| Chain(&error).to_string())?;
+    crate::talos::query(&client, DEADLINE)
+        .await
+        .map_err(|error| Chain(&error).to_string())
+}
+
+/// Looks at the Talos API and at the role, in this order.
+pub(super) async fn checks(config: &Result<TalosConfig, SettingError>) -> [Outcome; 2] {
+    let no_role = || Outcome::NotChecked("there is no connection to Talos".to_owned());
+    let config = match config {
+        Ok(config) => config,
+        Err(error) => return [unconfigured(error), no_role()],
+    };
+    let client = match Client::new(config) {
+        Ok(client) => client,
+        Err(error) => {
+            let problem = Chain(&error).to_string();
+            let remedy = "give --talos-node a host or host:port".to_owned();
+            return [Outcome::Fails { problem, remedy }, no_role()];
+        }
+    };
+    match client.check_access().await {
+        Ok(access) => [api(&client.endpoint(), &access), role(&access)],
+        Err(error) => [unusable(config, &error), no_role()],
+    }
+}
+
+fn unconfigured(error: &SettingError) -> Outcome {
+    let (problem, remedy) = match error {
+        SettingError::NoTalosAccess => (
+            "no way to Talos is configured".to_owned(),
+            "give --use-machined in an extension service, --talos-config FILE elsewhere",
+        ),
+        SettingError::Variable { .. } => (Chain(error).to_string(), "correct or unset it"),
+        SettingError::Role { role } => (
+            format!("{role:?} is not a Talos role"),
+            "give --machined-role os:operator",
+        ),
+    };
+    Outcome::Fails {
+        problem,
+        remedy: remedy.to_owned(),
+    }
+}
+
+fn api(endpoint: &str, access: &Access) -> Outcome {
+    let version = &access.version;
+    Outcome::Works(format!(
+        "Talos {} ({}, {}) answers at {endpoint}",
+        version.tag, version.arch, version.platform
+    ))
+}
+
+fn role(access: &Access) -> Outcome {
+    let roles = if access.roles.is_empty() {
+        "no role".to_owned()
+    } else {
+        access.roles.join(", ")
+    };
+    let remedy = "os:operator is needed: --machined-role os:operator, or talosctl config new --roles os:operator";
+    match (&access.read, access.power) {
+        (Ok(()), true) => Outcome::Works(format!("{roles}: may read, reboot and shut down")),
+        (Ok(()), false) => Outcome::Fails {
+            problem: format!("{roles}: may read, but neither reboot nor shut down"),
+            remedy: remedy.to_owned(),
+        },
+        (Err(error), _) => Outcome::Fails {
+            problem: format!("{roles}: may not read: {}", Chain(error)),
+            remedy: remedy.to_owned(),
+        },
+    }
+}
+
+fn unusable(config: &TalosConfig, error: &Error) -> Outcome {
+    let remedy = match (error, config) {
+        (Error::Unreachable { .. } | Error::Deadline { .. }, TalosConfig::Machined { .. }) => {
+            "mount machined's socket into the container, see extension/talos-vmtoolsd.yaml"
+        }
+        (Error::Unreachable { .. } | Error::Deadline { .. }, TalosConfig::Apid { .. }) => {
+            "check --talos-node, port 50000 and the firewall between"
+        }
+        (Error::Tls { .. } | Error::Talosconfig(_), _) => {
+            "make a new talosconfig with talosctl config new --roles os:operator"
+        }
+        (Error::Denied { .. }, TalosConfig::Machined { .. }) => {
+            "claim os:operator (--machined-role), from the extension service's own mount namespace"
+        }
+        (Error::Denied { .. }, TalosConfig::Apid { .. }) => {
+            "make a new talosconfig with talosctl config new --roles os:operator"
+        }
+        (Error::Unsupported { .. } | Error::Talos { .. } | Error::Malformed { .. }, _) => {
+            "look at the node with talosctl; Talos 1.4 or newer is needed"
+        }
+    };
+    Outcome::Fails {
+        problem: Chain(error).to_string(),
+        remedy: remedy.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::facts::TalosVersion;
+
+    fn access(read: Result<(), Error>, power: bool) -> Access {
+        Access {
+            version: TalosVersion {
+                tag: "v1.13.0".into(),
+                arch: "amd64".into(),
+                platform: "vmware".into(),
+            },
+            roles: vec!["os:reader".into()],
+            read,
+            power,
+        }
+    }
+
+    fn denied() -> Error {
+        Error::Denied {
+            call: "Version",
+            role: "os:none".into(),
+            message: "not authorized".into(),
+        }
+    }
+
+    #[test]
+    fn full_access_works() {
+        let access = access(Ok(()), true);
+        assert_eq!(
+            api("/machine.sock", &access),
+            Outcome::Works("Talos v1.13.0 (amd64, vmware) answers at /machine.sock".into())
+        );
+        assert_eq!(
+            role(&access),
+            Outcome::Works("os:reader: may read, reboot and shut down".into())
+        );
+    }
+
+    #[test]
+    fn a_missing_role_is_named() {
+        for access in [access(Ok(()), false), access(Err(denied()), true)] {
+            assert!(matches!(
+                role(&access),
+                Outcome::Fails { problem, remedy }
+                    if problem.starts_with("os:reader: may") && remedy.contains("os:operator")
+            ));
+        }
+    }
+
+    #[tokio::test]
+    async fn trouble_with_settings_is_told_without_a_connection() {
+        let [api, role] = checks(&Err(SettingError::NoTalosAccess)).await;
+        assert!(matches!(api, Outcome::Fails { remedy, .. } if remedy.contains("--use-machined")));
+        assert!(matches!(role, Outcome::NotChecked(_)));
+        let error = facts(&Err(SettingError::NoTalosAccess)).await.unwrap_err();
+        assert_eq!(error.lines().count(), 1);
+    }
+
+    #[test]
+    fn remedies_differ_by_the_way_to_talos() {
+        let machined = TalosConfig::Machined {
+            socket: "/s".into(),
+            role: "os:operator".into(),
+        };
+        let apid = TalosConfig::Apid {
+            talosconfig: "/c".into(),
+            node: None,
+        };
+        let remedy = |config| match unusable(config, &denied()) {
+            Outcome::Fails { remedy, .. } => remedy,
+            Outcome::Works(_) | Outcome::NotChecked(_) => String::new(),
+        };
+        assert!(remedy(&machined).contains("mount namespace"));
+        assert!(remedy(&apid).contains("talosctl config new"));
+    }
+}

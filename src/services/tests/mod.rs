@@ -1,0 +1,7 @@
+//! The services as the host sees them, on virtual time.
+
+mod guest_info;
+mod host;
+mod invariants;
+mod power;
+mod requests;

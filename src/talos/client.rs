@@ -1,0 +1,448 @@
+//! One client of the Talos API: a channel that connects when it is needed, and the calls we make on it.
+//!
+//! To machined we claim a role in the metadata key `talos-role` and nothing else; to apid our certificate
+//! speaks. No `node` metadata is ever sent: the endpoint is the node, so no call can reach another one.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout};
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::transport::{Channel, Endpoint as ChannelEndpoint};
+use tonic::{Code, Request, Status, Streaming};
+
+use super::connect::{Apid, ApidTarget, Machined};
+use super::error::Error;
+use super::facts;
+use super::proto::common::Metadata;
+use super::proto::cosi::resource::state_client::StateClient;
+use super::proto::cosi::resource::{GetRequest, WatchOptions, WatchRequest, WatchResponse};
+use super::proto::machine::machine_service_client::MachineServiceClient;
+use super::proto::machine::{
+    Event, EventsRequest, RebootRequest, ShutdownRequest, reboot_request::Mode,
+};
+use crate::config::talosconfig::{Endpoint, Talosconfig};
+use crate::config::{RebootMode, TalosConfig};
+use crate::facts::{Stage, TalosVersion};
+
+/// Largest message Talos sends (GRPCMaxMessageSize).
+const MAX_MESSAGE: usize = 32 << 20;
+
+/// How long a call may take: more than the 5 s for which machined holds a caller that it does not know yet.
+pub(super) const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long after the start a refusal may be due to machined not having noted our pid yet.
+const WARM_UP: Duration = Duration::from_secs(60);
+
+/// Requests that may wait for the channel.
+const QUEUE: usize = 16;
+
+/// A client of one node's Talos API. Cheap to clone; all clones share one connection.
+#[derive(Clone, Debug)]
+pub struct Client {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    channel: Channel,
+    /// Values of `talos-role`.
+    roles: Vec<MetadataValue<Ascii>>,
+    target: Target,
+    created: Instant,
+    /// Whether Talos has accepted any call of ours.
+    authorized: AtomicBool,
+}
+
+#[derive(Debug)]
+enum Target {
+    Machined { socket: PathBuf, role: String },
+    Apid(Arc<ApidTarget>),
+}
+
+/// What `check` finds out about our access to Talos.
+#[derive(Clone, Debug)]
+pub struct Access {
+    /// The Talos that answers.
+    pub version: TalosVersion,
+    /// The roles we have: those claimed on machined's socket, or those of the certificate.
+    pub roles: Vec<String>,
+    /// Whether resources may be read.
+    pub read: Result<(), Error>,
+    /// Whether one of the roles allows Shutdown and Reboot.
+    pub power: bool,
+}
+
+impl Client {
+    /// A client as configured; nothing is connected or read yet. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// When the node is not an endpoint.
+    pub fn new(config: &TalosConfig) -> Result<Self, crate::config::talosconfig::BadEndpoint> {
+        Ok(match config {
+            TalosConfig::Machined { socket, role } => Self::machined(socket.clone(), role),
+            TalosConfig::Apid { talosconfig, node } => Self::apid(
+                talosconfig.clone(),
+                node.as_deref().map(str::parse).transpose()?,
+            ),
+        })
+    }
+
+    /// A client on machined's unix socket that claims `role` (several are separated by commas).
+    pub fn machined(socket: PathBuf, role: &str) -> Self {
+        let channel =
+            endpoint("http://machined").connect_with_connector_lazy(Machined::new(&socket));
+        let target = Target::Machined {
+            socket,
+            role: role.to_owned(),
+        };
+        let roles = role
+            .split(',')
+            .map(str::trim)
+            .filter(|role| !role.is_empty());
+        Self::on(
+            channel,
+            roles.filter_map(|role| role.parse().ok()).collect(),
+            target,
+        )
+    }
+
+    /// A client of apid with the certificates of `talosconfig`, which is read at every new connection.
+    /// Without a `node` the file's endpoints are used in turn.
+    pub fn apid(talosconfig: PathBuf, node: Option<Endpoint>) -> Self {
+        let target = Arc::new(ApidTarget::new(talosconfig, node));
+        let channel =
+            endpoint("https://apid").connect_with_connector_lazy(Apid::new(Arc::clone(&target)));
+        Self::on(channel, Vec::new(), Target::Apid(target))
+    }
+
+    fn on(channel: Channel, roles: Vec<MetadataValue<Ascii>>, target: Target) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                channel,
+                roles,
+                target,
+                created: Instant::now(),
+                authorized: AtomicBool::new(false),
+            }),
+        }
+    }
+
+    /// Where Talos is, for the log: the socket's path or host:port.
+    pub fn endpoint(&self) -> String {
+        match &self.inner.target {
+            Target::Machined { socket, .. } => socket.display().to_string(),
+            Target::Apid(target) => target
+                .current()
+                .or_else(|| target.node.as_ref().map(ToString::to_string))
+                .unwrap_or_else(|| format!("the endpoints of {}", target.talosconfig.display())),
+        }
+    }
+
+    /// Whose roles we have, for the log: the role claimed, or the certificate.
+    pub fn role(&self) -> String {
+        match &self.inner.target {
+            Target::Machined { role, .. } => role.clone(),
+            Target::Apid(target) => format!("the certificate in {}", target.talosconfig.display()),
+        }
+    }
+
+    /// Which Talos runs (MachineService.Version).
+    pub async fn version(&self) -> Result<TalosVersion, Error> {
+        let request = self.request(());
+        let answer = self
+            .unary("Version", CALL_TIMEOUT, self.machine().version(request))
+            .await?;
+        let version = one("Version", answer.messages, |message| &message.metadata)?;
+        let (info, platform) = (
+            version.version.unwrap_or_default(),
+            version.platform.unwrap_or_default(),
+        );
+        Ok(TalosVersion {
+            tag: info.tag,
+            arch: info.arch,
+            platform: platform.name,
+        })
+    }
+
+    /// The kernel's host name (MachineService.Hostname).
+    pub async fn hostname(&self) -> Result<String, Error> {
+        let request = self.request(());
+        let answer = self
+            .unary("Hostname", CALL_TIMEOUT, self.machine().hostname(request))
+            .await?;
+        one("Hostname", answer.messages, |message| &message.metadata)
+            .map(|message| message.hostname)
+    }
+
+    /// Asks Talos to shut down (MachineService.Shutdown); the actor id of the sequence it begins. `force`
+    /// leaves out cordon and drain. Never call it again after an answer: that restarts the sequence.
+    pub async fn shutdown(&self, force: bool, deadline: Duration) -> Result<String, Error> {
+        let request = self.request(ShutdownRequest { force });
+        let answer = self
+            .unary("Shutdown", deadline, self.machine().shutdown(request))
+            .await?;
+        accepted("Shutdown", answer.messages, |message| {
+            (&message.metadata, &message.actor_id)
+        })
+    }
+
+    /// Asks Talos to reboot (MachineService.Reboot); the actor id of the sequence it begins, if it can.
+    pub async fn reboot(&self, mode: RebootMode, deadline: Duration) -> Result<String, Error> {
+        let mode = match mode {
+            RebootMode::Default => Mode::Default,
+            RebootMode::Powercycle => Mode::Powercycle,
+            RebootMode::Force => Mode::Force,
+        };
+        let request = self.request(RebootRequest { mode: mode.into() });
+        let answer = self
+            .unary("Reboot", deadline, self.machine().reboot(request))
+            .await?;
+        accepted("Reboot", answer.messages, |message| {
+            (&message.metadata, &message.actor_id)
+        })
+    }
+
+    /// What the machine is doing (MachineStatus).
+    pub async fn stage(&self) -> Result<Stage, Error> {
+        const CALL: &str = facts::MACHINE_STATUS.kind;
+        let request = self.request(GetRequest {
+            namespace: facts::MACHINE_STATUS.namespace.to_owned(),
+            r#type: CALL.to_owned(),
+            id: facts::MACHINE_STATUS_ID.to_owned(),
+            options: None,
+        });
+        let answer = self
+            .unary(CALL, CALL_TIMEOUT, self.state().get(request))
+            .await?;
+        let spec = answer
+            .resource
+            .and_then(|resource| resource.spec)
+            .ok_or(Error::Malformed {
+                call: CALL,
+                problem: "no resource in it",
+            })?;
+        facts::stage(&spec.proto_spec).map_err(|_| Error::Malformed {
+            call: CALL,
+            problem: "the spec does not decode",
+        })
+    }
+
+    /// What we may do; for `check`.
+    ///
+    /// # Errors
+    /// When not even Version can be called.
+    pub async fn check_access(&self) -> Result<Access, Error> {
+        let version = self.version().await?;
+        let roles = match &self.inner.target {
+            Target::Machined { role, .. } => role
+                .split(',')
+                .map(|role| role.trim().to_owned())
+                .filter(|role| !role.is_empty())
+                .collect(),
+            Target::Apid(target) => Talosconfig::load(&target.talosconfig)?.roles(),
+        };
+        let read = self.stage().await.map(drop);
+        let power = roles
+            .iter()
+            .any(|role| role == "os:operator" || role == "os:admin");
+        Ok(Access {
+            version,
+            roles,
+            read,
+            power,
+        })
+    }
+
+    /// Whether a refusal may pass: nothing has been allowed yet, or we have only just started.
+    pub(super) fn denial_may_pass(&self) -> bool {
+        !self.inner.authorized.load(Ordering::Relaxed) || self.inner.created.elapsed() < WARM_UP
+    }
+
+    /// Whether a proxy (apid) stands between us and machined.
+    pub(super) fn is_proxied(&self) -> bool {
+        matches!(self.inner.target, Target::Apid(_))
+    }
+
+    /// Watches every resource of a type: the present ones first, then BOOTSTRAPPED, then changes.
+    pub(super) async fn watch(
+        &self,
+        kind: &facts::Kind,
+    ) -> Result<Streaming<WatchResponse>, Error> {
+        let request = self.request(WatchRequest {
+            namespace: kind.namespace.to_owned(),
+            r#type: kind.kind.to_owned(),
+            id: None,
+            options: Some(WatchOptions {
+                bootstrap_contents: true,
+                aggregated: true,
+                ..WatchOptions::default()
+            }),
+            // With 0 the server would keep BOOTSTRAPPED and ERRORED to itself.
+            api_version: 1,
+        });
+        self.unary(kind.kind, CALL_TIMEOUT, self.state().watch(request))
+            .await
+    }
+
+    /// Follows the machine's events, beginning `tail_seconds` ago (0: from here on).
+    pub(super) async fn events(&self, tail_seconds: i32) -> Result<Streaming<Event>, Error> {
+        let request = self.request(EventsRequest {
+            tail_seconds,
+            ..EventsRequest::default()
+        });
+        self.unary("Events", CALL_TIMEOUT, self.machine().events(request))
+            .await
+    }
+
+    /// What a status of a call or stream of ours means.
+    pub(super) fn error(&self, call: &'static str, status: &Status) -> Error {
+        Error::from_status(call, &self.endpoint(), &self.role(), status)
+    }
+
+    fn machine(&self) -> MachineServiceClient<Channel> {
+        MachineServiceClient::new(self.inner.channel.clone()).max_decoding_message_size(MAX_MESSAGE)
+    }
+
+    fn state(&self) -> StateClient<Channel> {
+        StateClient::new(self.inner.channel.clone()).max_decoding_message_size(MAX_MESSAGE)
+    }
+
+    fn request<T>(&self, message: T) -> Request<T> {
+        let mut request = Request::new(message);
+        for role in &self.inner.roles {
+            request.metadata_mut().append("talos-role", role.clone());
+        }
+        request
+    }
+
+    /// Waits for an answer, or for the beginning of a stream.
+    async fn unary<T>(
+        &self,
+        call: &'static str,
+        deadline: Duration,
+        answer: impl Future<Output = Result<tonic::Response<T>, Status>>,
+    ) -> Result<T, Error> {
+        let result = match timeout(deadline, answer).await {
+            Ok(Ok(response)) => {
+                self.inner.authorized.store(true, Ordering::Relaxed);
+                Ok(response.into_inner())
+            }
+            Ok(Err(status)) => Err(self.error(call, &status)),
+            Err(_) => Err(Error::Deadline { call }),
+        };
+        match &result {
+            Ok(_) => tracing::debug!(call, "Talos answered"),
+            Err(error) => {
+                tracing::debug!(call, error = error.with_causes(), "call to Talos failed")
+            }
+        }
+        result
+    }
+}
+
+/// The settings of the channel. HTTP/2 keepalive stays off: Talos' server hangs up on frequent pings.
+fn endpoint(uri: &'static str) -> ChannelEndpoint {
+    ChannelEndpoint::from_static(uri).buffer_size(QUEUE)
+}
+
+/// The one message of an answer. An apid that proxied the call puts a failure into the metadata of an OK.
+fn one<T>(
+    call: &'static str,
+    messages: Vec<T>,
+    metadata: impl Fn(&T) -> &Option<Metadata>,
+) -> Result<T, Error> {
+    let message = messages.into_iter().next().ok_or(Error::Malformed {
+        call,
+        problem: "no message in it",
+    })?;
+    refusal(call, metadata(&message)).map_or(Ok(message), Err)
+}
+
+/// The actor id of an accepted power call. An answer without a message is an acceptance, too.
+fn accepted<T>(
+    call: &'static str,
+    messages: Vec<T>,
+    fields: impl Fn(&T) -> (&Option<Metadata>, &String),
+) -> Result<String, Error> {
+    for message in &messages {
+        if let Some(error) = refusal(call, fields(message).0) {
+            return Err(error);
+        }
+    }
+    Ok(messages
+        .first()
+        .map(|message| fields(message).1.clone())
+        .unwrap_or_default())
+}
+
+/// The error in a message's metadata.
+fn refusal(call: &'static str, metadata: &Option<Metadata>) -> Option<Error> {
+    let metadata = metadata
+        .as_ref()
+        .filter(|metadata| !metadata.error.is_empty())?;
+    Some(Error::Talos {
+        call,
+        code: metadata
+            .status
+            .as_ref()
+            .map_or(Code::FailedPrecondition, |status| {
+                Code::from_i32(status.code)
+            }),
+        message: metadata.error.clone(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::talos::proto::google::rpc;
+    use crate::talos::proto::machine::{Shutdown, Version};
+
+    fn failed(status: Option<rpc::Status>) -> Option<Metadata> {
+        Some(Metadata {
+            hostname: "10.0.0.9".into(),
+            error: "rpc error: no route".into(),
+            status,
+        })
+    }
+
+    #[test]
+    fn an_error_in_the_metadata_is_a_failure() {
+        let message = Shutdown {
+            metadata: failed(None),
+            actor_id: String::new(),
+        };
+        let error = accepted("Shutdown", vec![message], |m| (&m.metadata, &m.actor_id));
+        assert!(matches!(
+            error,
+            Err(Error::Talos {
+                code: Code::FailedPrecondition,
+                ..
+            })
+        ));
+
+        let unavailable = Some(rpc::Status {
+            code: Code::Unavailable as i32,
+            ..rpc::Status::default()
+        });
+        let message = Version {
+            metadata: failed(unavailable),
+            ..Version::default()
+        };
+        let error = one("Version", vec![message], |m| &m.metadata).unwrap_err();
+        assert!(error.is_retryable(), "{error}");
+    }
+
+    #[test]
+    fn an_answer_without_messages_panics_nowhere() {
+        let none = one("Version", Vec::<Version>::new(), |m| &m.metadata);
+        assert!(matches!(none, Err(Error::Malformed { .. })));
+        let none = accepted("Shutdown", Vec::<Shutdown>::new(), |m| {
+            (&m.metadata, &m.actor_id)
+        });
+        assert_eq!(none.unwrap(), "");
+    }
+}

@@ -1,0 +1,261 @@
+//! The ways to Talos, as connectors of a tonic channel: machined's unix socket, or apid over mutual TLS.
+//!
+//! A connector is asked again for every new connection, and then reads the talosconfig anew: a certificate
+//! that is renewed under us (a ServiceAccount's lives six hours) is used from the next connection on. Proxy
+//! variables of the environment have no part in this.
+//!
+//! Under TLS 1.3 the client's handshake is over before the server has seen its certificate; a rejection
+//! would only show on the first read, somewhere inside HTTP/2. A gRPC server speaks first (its SETTINGS
+//! frame), so the connector waits a moment for the first bytes and finds the rejection there.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use hyper_util::rt::TokioIo;
+use nix::sys::socket::{setsockopt, sockopt};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tokio_rustls::rustls::ClientConfig;
+use tokio_rustls::rustls::pki_types::ServerName;
+use tonic::codegen::http::Uri;
+use tower_service::Service;
+
+use super::error::Error;
+use super::tls::{self, TlsTrouble};
+use crate::config::talosconfig::{self, Endpoint, Talosconfig};
+
+/// How long one endpoint may take to connect, TLS included.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a server may take to speak first before it is believed to be content.
+const FIRST_BYTES_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Read buffer over the TLS stream, there for the look at the first bytes.
+const FIRST_BYTES: usize = 512;
+
+/// TCP keepalive: probe after a minute of silence, give up after another.
+const KEEPALIVE_IDLE_SECONDS: u32 = 60;
+const KEEPALIVE_INTERVAL_SECONDS: u32 = 20;
+const KEEPALIVE_PROBES: u32 = 3;
+
+type Connecting<S> = Pin<Box<dyn Future<Output = Result<TokioIo<S>, Error>> + Send>>;
+
+/// Connects to machined's socket.
+#[derive(Clone, Debug)]
+pub(super) struct Machined {
+    socket: Arc<Path>,
+}
+
+impl Machined {
+    pub(super) fn new(socket: &Path) -> Self {
+        Self {
+            socket: socket.into(),
+        }
+    }
+}
+
+impl Service<Uri> for Machined {
+    type Response = TokioIo<UnixStream>;
+    type Error = Error;
+    type Future = Connecting<UnixStream>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Uri) -> Self::Future {
+        let socket = Arc::clone(&self.socket);
+        Box::pin(async move {
+            in_time(UnixStream::connect(&socket))
+                .await
+                .map(TokioIo::new)
+                .map_err(|source| unreachable(socket.display().to_string(), source))
+        })
+    }
+}
+
+/// Connects to apid: to the node that was named, else to the talosconfig's endpoints in turn, beginning
+/// with the one that worked last.
+#[derive(Clone, Debug)]
+pub(super) struct Apid(Arc<ApidTarget>);
+
+/// What [`Apid`] connects to.
+#[derive(Debug)]
+pub(super) struct ApidTarget {
+    /// The file with endpoints and certificates.
+    pub(super) talosconfig: PathBuf,
+    /// The node to talk to, which is also the endpoint.
+    pub(super) node: Option<Endpoint>,
+    /// SSL_CERT_FILE of the environment.
+    pub(super) ssl_cert_file: Option<PathBuf>,
+    /// Index of the endpoint that worked last.
+    last: AtomicUsize,
+    /// The endpoint that was tried last, for the log.
+    current: Mutex<Option<String>>,
+}
+
+impl ApidTarget {
+    pub(super) fn new(talosconfig: PathBuf, node: Option<Endpoint>) -> Self {
+        Self {
+            talosconfig,
+            node,
+            ssl_cert_file: std::env::var_os("SSL_CERT_FILE").map(PathBuf::from),
+            last: AtomicUsize::new(0),
+            current: Mutex::new(None),
+        }
+    }
+
+    /// The endpoint that is in use or was tried last; `None` before the first attempt.
+    pub(super) fn current(&self) -> Option<String> {
+        self.current
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    async fn connect(&self) -> Result<BufReader<TlsStream<TcpStream>>, Error> {
+        let config = Talosconfig::load(&self.talosconfig)?;
+        let endpoints = match &self.node {
+            Some(node) => std::slice::from_ref(node),
+            None => &config.endpoints,
+        };
+        let mut failure = Error::from(talosconfig::Error::Missing {
+            path: self.talosconfig.clone(),
+            context: config.context.clone(),
+            key: "endpoints",
+        });
+        let tls = tls::client_config(&config, self.ssl_cert_file.as_deref());
+        let tls = match (tls, endpoints.first()) {
+            (Ok(tls), _) => Arc::new(tls),
+            (Err(trouble), Some(endpoint)) => return Err(self.tls_error(endpoint, trouble)),
+            (Err(_), None) => return Err(failure),
+        };
+        let first = self.last.load(Ordering::Relaxed);
+        let indices = first..first.saturating_add(endpoints.len());
+        for index in indices.map(|index| index % endpoints.len().max(1)) {
+            let Some(endpoint) = endpoints.get(index) else {
+                continue;
+            };
+            *self.current.lock().unwrap_or_else(PoisonError::into_inner) =
+                Some(endpoint.to_string());
+            match self.connect_to(endpoint, Arc::clone(&tls)).await {
+                Ok(stream) => {
+                    self.last.store(index, Ordering::Relaxed);
+                    return Ok(stream);
+                }
+                // Of several failures tell the one about trust: it does not pass by itself.
+                Err(_) if matches!(failure, Error::Tls { .. }) => {}
+                Err(error) => failure = error,
+            }
+        }
+        Err(failure)
+    }
+
+    async fn connect_to(
+        &self,
+        endpoint: &Endpoint,
+        tls: Arc<ClientConfig>,
+    ) -> Result<BufReader<TlsStream<TcpStream>>, Error> {
+        let name = ServerName::try_from(endpoint.host.clone())
+            .map_err(|_| self.tls_error(endpoint, TlsTrouble::BadName(endpoint.host.clone())))?;
+        let attempt = async {
+            let tcp = TcpStream::connect((endpoint.host.as_str(), endpoint.port))
+                .await
+                .map_err(Trouble::Tcp)?;
+            keep_alive(&tcp).map_err(Trouble::Tcp)?;
+            let stream = TlsConnector::from(tls)
+                .connect(name, tcp)
+                .await
+                .map_err(Trouble::Tls)?;
+            let mut stream = BufReader::with_capacity(FIRST_BYTES, stream);
+            match timeout(FIRST_BYTES_TIMEOUT, stream.fill_buf()).await {
+                Ok(Ok([])) => Err(Trouble::Tls(io::ErrorKind::UnexpectedEof.into())),
+                Ok(Err(error)) => Err(Trouble::Tls(error)),
+                Ok(Ok(_)) | Err(_) => Ok(stream),
+            }
+        };
+        let result = timeout(CONNECT_TIMEOUT, attempt)
+            .await
+            .unwrap_or_else(|_| Err(Trouble::Tcp(io::ErrorKind::TimedOut.into())));
+        result.map_err(|trouble| match trouble {
+            Trouble::Tcp(error) => unreachable(endpoint.to_string(), error),
+            Trouble::Tls(error) => match (TlsTrouble::from_io(&error), error.kind()) {
+                (Some(trouble), _) => self.tls_error(endpoint, trouble),
+                (
+                    None,
+                    io::ErrorKind::UnexpectedEof
+                    | io::ErrorKind::ConnectionReset
+                    | io::ErrorKind::BrokenPipe,
+                ) => self.tls_error(endpoint, TlsTrouble::HungUp),
+                (None, _) => unreachable(endpoint.to_string(), error),
+            },
+        })
+    }
+
+    fn tls_error(&self, endpoint: &Endpoint, trouble: TlsTrouble) -> Error {
+        Error::Tls {
+            endpoint: endpoint.to_string(),
+            trouble,
+            talosconfig: self.talosconfig.display().to_string(),
+        }
+    }
+}
+
+/// At which step connecting failed.
+enum Trouble {
+    Tcp(io::Error),
+    Tls(io::Error),
+}
+
+impl Apid {
+    pub(super) fn new(target: Arc<ApidTarget>) -> Self {
+        Self(target)
+    }
+}
+
+impl Service<Uri> for Apid {
+    type Response = TokioIo<BufReader<TlsStream<TcpStream>>>;
+    type Error = Error;
+    type Future = Connecting<BufReader<TlsStream<TcpStream>>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Uri) -> Self::Future {
+        let target = Arc::clone(&self.0);
+        Box::pin(async move { target.connect().await.map(TokioIo::new) })
+    }
+}
+
+/// A silent peer must be noticed; HTTP/2 pings would not do, since Talos' server takes frequent ones amiss.
+fn keep_alive(tcp: &TcpStream) -> io::Result<()> {
+    tcp.set_nodelay(true)?;
+    setsockopt(tcp, sockopt::KeepAlive, &true)?;
+    setsockopt(tcp, sockopt::TcpKeepIdle, &KEEPALIVE_IDLE_SECONDS)?;
+    setsockopt(tcp, sockopt::TcpKeepInterval, &KEEPALIVE_INTERVAL_SECONDS)?;
+    setsockopt(tcp, sockopt::TcpKeepCount, &KEEPALIVE_PROBES)?;
+    Ok(())
+}
+
+async fn in_time<T>(attempt: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    timeout(CONNECT_TIMEOUT, attempt)
+        .await
+        .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+}
+
+fn unreachable(endpoint: String, source: io::Error) -> Error {
+    Error::Unreachable {
+        endpoint,
+        sent: false,
+        source: Arc::new(source),
+    }
+}

@@ -1,0 +1,334 @@
+//! Which resources we watch, and how their specs become [`Facts`].
+//!
+//! | resource | namespace | fact |
+//! |---|---|---|
+//! | HostnameStatuses.net.talos.dev | network | host name |
+//! | LinkStatuses.net.talos.dev | network | links |
+//! | AddressStatuses.net.talos.dev | network | addresses |
+//! | NodeAddresses.net.talos.dev | network | Talos' views of the node's addresses |
+//! | AddressSpecs.net.talos.dev | network-config | virtual IPs: ids `vip/<link>/<link>/<prefix>` |
+//! | MachineStatuses.runtime.talos.dev | runtime | stage |
+//!
+//! The VIP operators themselves (OperatorSpecs) are sensitive resources, open to os:admin only; the address
+//! that such an operator assigns while this node holds it is not. Specs are decoded from their protobuf form
+//! (`talos.resource.definitions`), which is the stable one.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use prost::Message;
+
+use super::proto::common::{NetIp, NetIpPrefix};
+use super::proto::definitions::enums::{
+    NethelpersOperationalState as OperationalState, NethelpersScope as Scope,
+    RuntimeMachineStage as MachineStage,
+};
+use super::proto::definitions::network::{
+    AddressSpecSpec, AddressStatusSpec, HostnameStatusSpec, LinkStatusSpec, NodeAddressSpec,
+};
+use super::proto::definitions::runtime::MachineStatusSpec;
+use crate::facts::{
+    Address, AddressScope, AddressStatus, Facts, HostName, Link, Mac, NodeAddresses, Stage,
+};
+
+/// A resource type in its namespace.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Kind {
+    pub(super) namespace: &'static str,
+    /// Exact spelling of the type.
+    pub(super) kind: &'static str,
+}
+
+/// How one resource type contributes to the facts.
+#[derive(Debug)]
+pub(super) struct Source<T> {
+    pub(super) kind: Kind,
+    /// Makes a value of an id and a spec; `None` for resources that tell us nothing.
+    pub(super) decode: fn(&str, &[u8]) -> Result<Option<T>, Malformed>,
+    /// Puts all values into the facts; whether they changed by that.
+    pub(super) publish: fn(&mut Facts, &BTreeMap<String, T>) -> bool,
+    /// Whether a set that is empty from the start only means that Talos has not looked yet. A Linux machine
+    /// always has a loopback link with an address.
+    pub(super) never_empty: bool,
+}
+
+/// A spec cannot be understood.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Malformed {
+    #[error("not protobuf: {0}")]
+    Protobuf(#[from] prost::DecodeError),
+    #[error("an address of {0} bytes")]
+    AddressLength(usize),
+    #[error("a prefix of {0} bits")]
+    PrefixLength(i32),
+    #[error("an empty name")]
+    NoName,
+}
+
+const NETWORK: &str = "network";
+
+pub(super) const HOST_NAME: Source<HostName> = Source {
+    kind: Kind {
+        namespace: NETWORK,
+        kind: "HostnameStatuses.net.talos.dev",
+    },
+    decode: |id, spec| match id {
+        "hostname" => host_name(spec).map(Some),
+        _ => Ok(None),
+    },
+    // A name that went away leaves the last one standing.
+    publish: |facts, names| match names.values().next() {
+        Some(name) => replace(&mut facts.host_name, name.clone()),
+        None => false,
+    },
+    never_empty: false,
+};
+
+pub(super) const LINKS: Source<Link> = Source {
+    kind: Kind {
+        namespace: NETWORK,
+        kind: "LinkStatuses.net.talos.dev",
+    },
+    decode: |id, spec| link(id, spec).map(Some),
+    publish: |facts, links| {
+        let mut links: Vec<_> = links.values().cloned().collect();
+        links.sort_by_key(|link| link.index);
+        replace(&mut facts.links, links)
+    },
+    never_empty: true,
+};
+
+pub(super) const ADDRESSES: Source<Address> = Source {
+    kind: Kind {
+        namespace: NETWORK,
+        kind: "AddressStatuses.net.talos.dev",
+    },
+    decode: |_, spec| address(spec),
+    publish: |facts, addresses| {
+        let mut addresses: Vec<_> = addresses.values().cloned().collect();
+        addresses.sort_by_key(|address| address.link_index);
+        replace(&mut facts.addresses, addresses)
+    },
+    never_empty: true,
+};
+
+pub(super) const NODE_ADDRESSES: Source<Vec<IpAddr>> = Source {
+    kind: Kind {
+        namespace: NETWORK,
+        kind: "NodeAddresses.net.talos.dev",
+    },
+    decode: |_, spec| node_addresses(spec).map(Some),
+    publish: |facts, lists| {
+        let list = |id: &str| lists.get(id).cloned().unwrap_or_default();
+        replace(
+            &mut facts.node_addresses,
+            NodeAddresses {
+                default: list("default"),
+                current: list("current"),
+                current_no_k8s: list("current-no-k8s"),
+                routed: list("routed"),
+                routed_no_k8s: list("routed-no-k8s"),
+            },
+        )
+    },
+    never_empty: true,
+};
+
+pub(super) const VIRTUAL_IPS: Source<IpAddr> = Source {
+    kind: Kind {
+        namespace: "network-config",
+        kind: "AddressSpecs.net.talos.dev",
+    },
+    decode: |id, spec| match id.starts_with("vip/") {
+        true => virtual_ip(spec),
+        false => Ok(None),
+    },
+    publish: |facts, addresses| {
+        let addresses: BTreeSet<_> = addresses.values().copied().collect();
+        replace(&mut facts.virtual_ips, addresses)
+    },
+    never_empty: false,
+};
+
+pub(super) const MACHINE_STATUS: Kind = Kind {
+    namespace: "runtime",
+    kind: "MachineStatuses.runtime.talos.dev",
+};
+
+/// Id of the one [`MACHINE_STATUS`].
+pub(super) const MACHINE_STATUS_ID: &str = "machine";
+
+pub(super) const STAGE: Source<Stage> = Source {
+    kind: MACHINE_STATUS,
+    decode: |id, spec| match id {
+        MACHINE_STATUS_ID => stage(spec).map(Some),
+        _ => Ok(None),
+    },
+    publish: |facts, stages| match stages.values().next() {
+        Some(stage) => replace(&mut facts.stage, *stage),
+        None => false,
+    },
+    never_empty: false,
+};
+
+/// Sets a fact; whether it is a new one.
+pub(super) fn replace<T: PartialEq>(fact: &mut Option<T>, value: T) -> bool {
+    let changed = fact.as_ref() != Some(&value);
+    *fact = Some(value);
+    changed
+}
+
+fn host_name(spec: &[u8]) -> Result<HostName, Malformed> {
+    let spec = HostnameStatusSpec::decode(spec)?;
+    if spec.hostname.is_empty() {
+        return Err(Malformed::NoName);
+    }
+    Ok(HostName {
+        host: spec.hostname,
+        domain: spec.domainname.trim_matches('.').to_owned(),
+    })
+}
+
+fn link(id: &str, spec: &[u8]) -> Result<Link, Malformed> {
+    /// IFF_UP
+    const UP: u32 = 0x1;
+    let spec = LinkStatusSpec::decode(spec)?;
+    if id.is_empty() {
+        return Err(Malformed::NoName);
+    }
+    let mut link = Link {
+        name: id.to_owned(),
+        index: spec.index,
+        arp_type: u16::try_from(spec.r#type).unwrap_or(u16::MAX),
+        mac: mac(&spec.hardware_addr),
+        permanent_mac: mac(&spec.permanent_addr),
+        kind: spec.kind,
+        slave_kind: spec.slave_kind,
+        master_index: spec.master_index,
+        parent_index: spec.link_index,
+        up: false,
+    };
+    // Talos' own rule: up or unknown, and a real NIC must have its carrier.
+    link.up = match OperationalState::try_from(spec.operational_state) {
+        Ok(OperationalState::OperStateUp) => true,
+        Ok(OperationalState::OperStateUnknown) => {
+            let switched_off = spec.flags != 0 && spec.flags & UP == 0;
+            !switched_off && (spec.link_state || !link.is_physical())
+        }
+        _ => false,
+    };
+    Ok(link)
+}
+
+/// A 6-byte address that is not all zeros; other links have none that concerns us.
+fn mac(bytes: &[u8]) -> Option<Mac> {
+    <[u8; 6]>::try_from(bytes)
+        .ok()
+        .filter(|mac| mac != &[0; 6])
+        .map(Mac)
+}
+
+fn address(spec: &[u8]) -> Result<Option<Address>, Malformed> {
+    // IFA_F_*
+    const TEMPORARY: u32 = 0x01;
+    const DAD_FAILED: u32 = 0x08;
+    const DEPRECATED: u32 = 0x20;
+    const TENTATIVE: u32 = 0x40;
+    let spec = AddressStatusSpec::decode(spec)?;
+    let Some((address, prefix_length)) = prefix(spec.address.as_ref())? else {
+        return Ok(None);
+    };
+    // On a point-to-point link `address` is the other side's.
+    let ip = own_ip(spec.local.as_ref())?.unwrap_or(address);
+    Ok(Some(Address {
+        ip,
+        prefix_length,
+        link_name: spec.link_name,
+        link_index: spec.link_index,
+        scope: match Scope::try_from(spec.scope) {
+            Ok(Scope::ScopeGlobal) => AddressScope::Global,
+            Ok(Scope::ScopeSite) => AddressScope::Site,
+            Ok(Scope::ScopeLink) => AddressScope::Link,
+            Ok(Scope::ScopeHost) => AddressScope::Host,
+            Ok(Scope::ScopeNowhere) | Err(_) => AddressScope::Nowhere,
+        },
+        status: match spec.flags {
+            flags if flags & DAD_FAILED != 0 => AddressStatus::Duplicate,
+            flags if flags & TENTATIVE != 0 => AddressStatus::Tentative,
+            flags if flags & DEPRECATED != 0 => AddressStatus::Deprecated,
+            _ => AddressStatus::Preferred,
+        },
+        temporary: spec.flags & TEMPORARY != 0,
+    }))
+}
+
+fn node_addresses(spec: &[u8]) -> Result<Vec<IpAddr>, Malformed> {
+    NodeAddressSpec::decode(spec)?
+        .addresses
+        .iter()
+        .filter_map(|address| prefix(Some(address)).transpose())
+        .map(|address| address.map(|(ip, _)| ip))
+        .collect()
+}
+
+fn virtual_ip(spec: &[u8]) -> Result<Option<IpAddr>, Malformed> {
+    let spec = AddressSpecSpec::decode(spec)?;
+    Ok(prefix(spec.address.as_ref())?.map(|(ip, _)| ip))
+}
+
+/// The stage of a MachineStatus spec.
+pub(super) fn stage(spec: &[u8]) -> Result<Stage, Malformed> {
+    let spec = MachineStatusSpec::decode(spec)?;
+    Ok(stage_of(spec.stage))
+}
+
+/// The stage of a number, which is the same in the resource and in MachineStatusEvent.
+pub(super) fn stage_of(number: i32) -> Stage {
+    match MachineStage::try_from(number) {
+        Ok(MachineStage::MachineStageBooting) => Stage::Booting,
+        Ok(MachineStage::MachineStageInstalling) => Stage::Installing,
+        Ok(MachineStage::MachineStageMaintenance) => Stage::Maintenance,
+        Ok(MachineStage::MachineStageRunning) => Stage::Running,
+        Ok(MachineStage::MachineStageRebooting) => Stage::Rebooting,
+        Ok(MachineStage::MachineStageShuttingDown) => Stage::ShuttingDown,
+        Ok(MachineStage::MachineStageResetting) => Stage::Resetting,
+        Ok(MachineStage::MachineStageUpgrading) => Stage::Upgrading,
+        Ok(MachineStage::MachineStageUnknown) | Err(_) => Stage::Unknown,
+    }
+}
+
+/// An address with its prefix length; `None` when it is not set.
+fn prefix(prefix: Option<&NetIpPrefix>) -> Result<Option<(IpAddr, u8)>, Malformed> {
+    let Some(prefix) = prefix else {
+        return Ok(None);
+    };
+    let Some(ip) = ip(&prefix.ip)? else {
+        return Ok(None);
+    };
+    let longest = if ip.is_ipv4() { 32 } else { 128 };
+    match u8::try_from(prefix.prefix_length) {
+        Ok(length) if length <= longest => Ok(Some((ip, length))),
+        _ => Err(Malformed::PrefixLength(prefix.prefix_length)),
+    }
+}
+
+fn own_ip(address: Option<&NetIp>) -> Result<Option<IpAddr>, Malformed> {
+    address.map_or(Ok(None), |address| ip(&address.ip))
+}
+
+/// 4 or 16 bytes, these maybe with a zone behind; no bytes are no address.
+fn ip(bytes: &[u8]) -> Result<Option<IpAddr>, Malformed> {
+    if bytes.is_empty() {
+        return Ok(None);
+    }
+    if let Ok(v4) = <[u8; 4]>::try_from(bytes) {
+        return Ok(Some(Ipv4Addr::from(v4).into()));
+    }
+    match bytes.first_chunk::<16>() {
+        Some(v6) => Ok(Some(Ipv6Addr::from(*v6).into())),
+        None => Err(Malformed::AddressLength(bytes.len())),
+    }
+}
+
+#[cfg(test)]
+mod tests;

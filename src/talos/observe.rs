@@ -1,0 +1,341 @@
+//! Keeps one value of [`Facts`] up to date with a node.
+//!
+//! ```text
+//!  away ──Version answers──▶ connected: six watches, multiplexed on one connection
+//!    ▲                            │
+//!    └────── the connection breaks, or Talos goes away ──────┘
+//! ```
+//! While away only Version is tried, with a back-off; nothing is taken back from the facts. Connected, each
+//! watch looks after itself: it is reopened when Talos ends it, given up quietly where this Talos does not
+//! know its type. Nothing is called while nothing changes.
+
+use std::future::pending;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, timeout};
+use tonic::{Code, Streaming};
+
+use super::backoff::Backoff;
+use super::client::Client;
+use super::cosi::{Collection, Effect, Fault};
+use super::error::Error;
+use super::facts::{self, Source};
+use super::proto::cosi::resource::WatchResponse;
+use crate::facts::{Facts, TalosVersion};
+
+/// First and longest delay between attempts to reach Talos. The longest keeps "addresses within 6 s of
+/// Talos' arrival" with room for the calls themselves.
+const AWAY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(3));
+
+/// First and longest delay before one watch is opened again.
+const REOPEN: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
+
+/// Delay before a watch is tried again that our roles do not allow.
+const DENIED: Duration = Duration::from_secs(300);
+
+/// A connection or a watch that held this long was a good one: the back-off begins anew.
+const STABLE: Duration = Duration::from_secs(5);
+
+/// Different reasons that are logged while Talos is away.
+const MAX_REASONS: usize = 8;
+
+/// Writes what Talos tells into `facts`, and goes on for ever. Equal facts wake nobody.
+pub async fn observe(client: Client, facts: watch::Sender<Facts>) {
+    let mut standing = Standing::default();
+    let mut backoff = Backoff::new(AWAY.0, AWAY.1);
+    loop {
+        let error = match client.version().await {
+            Ok(version) => {
+                standing.connected(&client, &version);
+                facts.send_if_modified(|facts| facts::replace(&mut facts.talos, version));
+                let since = Instant::now();
+                let error = follow_all(&client, &facts).await;
+                if since.elapsed() >= STABLE {
+                    backoff.reset();
+                }
+                error
+            }
+            Err(error) => error,
+        };
+        standing.failed(&client, &error);
+        sleep(backoff.next_delay()).await;
+    }
+}
+
+/// What Talos tells at this moment.
+///
+/// # Errors
+/// The first thing that fails; a resource type that this Talos does not know is no failure.
+pub async fn query(client: &Client, deadline: Duration) -> Result<Facts, Error> {
+    let everything = async {
+        let facts = watch::Sender::new(Facts {
+            talos: Some(client.version().await?),
+            ..Facts::default()
+        });
+        tokio::try_join!(
+            bootstrap(client, &facts::HOST_NAME, &facts),
+            bootstrap(client, &facts::LINKS, &facts),
+            bootstrap(client, &facts::ADDRESSES, &facts),
+            bootstrap(client, &facts::NODE_ADDRESSES, &facts),
+            bootstrap(client, &facts::VIRTUAL_IPS, &facts),
+            bootstrap(client, &facts::STAGE, &facts),
+        )?;
+        Ok(facts.borrow().clone())
+    };
+    timeout(deadline, everything)
+        .await
+        .unwrap_or(Err(Error::Deadline { call: "the query" }))
+}
+
+/// Follows all resources until the connection breaks; why it did.
+async fn follow_all(client: &Client, facts: &watch::Sender<Facts>) -> Error {
+    tokio::select! {
+        error = follow(client, &facts::HOST_NAME, facts) => error,
+        error = follow(client, &facts::LINKS, facts) => error,
+        error = follow(client, &facts::ADDRESSES, facts) => error,
+        error = follow(client, &facts::NODE_ADDRESSES, facts) => error,
+        error = follow(client, &facts::VIRTUAL_IPS, facts) => error,
+        error = follow(client, &facts::STAGE, facts) => error,
+    }
+}
+
+/// Follows the resources of one type until the connection breaks.
+async fn follow<T: PartialEq>(
+    client: &Client,
+    source: &Source<T>,
+    facts: &watch::Sender<Facts>,
+) -> Error {
+    let resource = source.kind.kind;
+    let mut backoff = Backoff::new(REOPEN.0, REOPEN.1);
+    let mut told = false;
+    loop {
+        let since = Instant::now();
+        let error = match client.watch(&source.kind).await {
+            Ok(stream) => match read(client, stream, source, facts, Until::Broken).await {
+                Ok(()) => ended(resource),
+                Err(error) => error,
+            },
+            Err(error) => error,
+        };
+        if error.is_connection() {
+            return error;
+        }
+        if since.elapsed() >= STABLE {
+            backoff.reset();
+            told = false;
+        }
+        let mut delay = backoff.next_delay();
+        match &error {
+            Error::Unsupported { .. } => {
+                tracing::debug!(resource, "this Talos has no such resource");
+                // Another release comes with a reboot, and so with another connection.
+                return pending().await;
+            }
+            Error::Denied { .. } if client.denial_may_pass() => {}
+            Error::Denied { .. } => {
+                if !told {
+                    told = true;
+                    tracing::warn!(
+                        resource,
+                        error = error.with_causes(),
+                        "not allowed to read a resource; give this service os:operator or os:reader"
+                    );
+                }
+                delay = DENIED;
+            }
+            // Once is normal (a graceful stop, a slow moment of ours); a series is worth a line.
+            _ if !told && delay > REOPEN.0 => {
+                told = true;
+                tracing::warn!(
+                    resource,
+                    error = error.with_causes(),
+                    "a watch ends again and again"
+                );
+            }
+            _ => tracing::debug!(resource, error = error.with_causes(), "a watch ended"),
+        }
+        sleep(delay).await;
+    }
+}
+
+/// Reads the resources of one type once.
+async fn bootstrap<T: PartialEq>(
+    client: &Client,
+    source: &Source<T>,
+    facts: &watch::Sender<Facts>,
+) -> Result<(), Error> {
+    let result = match client.watch(&source.kind).await {
+        Ok(stream) => read(client, stream, source, facts, Until::Bootstrapped).await,
+        Err(error) => Err(error),
+    };
+    match result {
+        Err(Error::Unsupported { .. }) => Ok(()),
+        other => other,
+    }
+}
+
+/// When to stop reading a watch.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Until {
+    /// When every present resource has been read.
+    Bootstrapped,
+    /// When it breaks.
+    Broken,
+}
+
+/// Reads a watch and publishes what it says. `Ok` only when bootstrapped, where that is wanted.
+async fn read<T: PartialEq>(
+    client: &Client,
+    mut stream: Streaming<WatchResponse>,
+    source: &Source<T>,
+    facts: &watch::Sender<Facts>,
+    until: Until,
+) -> Result<(), Error> {
+    let resource = source.kind.kind;
+    let mut collection = Collection::default();
+    let mut told = false;
+    loop {
+        // The first response is empty: the watch is established.
+        let response = match stream.message().await {
+            Ok(Some(response)) => response,
+            Ok(None) => return Err(ended(resource)),
+            Err(status) => return Err(client.error(resource, &status)),
+        };
+        let mut changed = false;
+        for event in response.event {
+            match collection.handle_event(event, source) {
+                Ok(Effect::Changed) => changed = true,
+                Ok(Effect::None) => {}
+                Err(Fault::Errored(message)) => {
+                    return Err(Error::Talos {
+                        call: resource,
+                        code: Code::Aborted,
+                        message,
+                    });
+                }
+                Err(Fault::Malformed { id, source }) => {
+                    if !told {
+                        told = true;
+                        tracing::warn!(resource, id, error = %source, "skipped a malformed resource");
+                    }
+                }
+            }
+        }
+        if changed {
+            facts.send_if_modified(|facts| (source.publish)(facts, collection.values()));
+        }
+        if until == Until::Bootstrapped && collection.is_bootstrapped() {
+            return Ok(());
+        }
+    }
+}
+
+/// Talos closed a watch in good order.
+fn ended(call: &'static str) -> Error {
+    Error::Talos {
+        call,
+        code: Code::Aborted,
+        message: "the watch has ended".to_owned(),
+    }
+}
+
+/// What the log has been told of our standing with Talos: each change once.
+#[derive(Debug, Default)]
+enum Standing {
+    /// Nothing has happened yet.
+    #[default]
+    New,
+    /// Talos answers.
+    Connected,
+    /// Talos does not.
+    Away {
+        since: Instant,
+        attempts: u32,
+        /// The reasons that have been logged.
+        reasons: Vec<String>,
+        /// Whether it has ever answered.
+        again: bool,
+    },
+}
+
+impl Standing {
+    fn connected(&mut self, client: &Client, version: &TalosVersion) {
+        let endpoint = client.endpoint();
+        match self {
+            Self::Away {
+                since,
+                attempts,
+                again: true,
+                ..
+            } => tracing::info!(
+                endpoint,
+                version = version.tag,
+                attempts,
+                elapsed_ms = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX),
+                "Talos answers again"
+            ),
+            _ => tracing::info!(
+                endpoint,
+                role = client.role(),
+                version = version.tag,
+                "connected to Talos"
+            ),
+        }
+        *self = Self::Connected;
+    }
+
+    fn failed(&mut self, client: &Client, error: &Error) {
+        let reason = error.with_causes();
+        if let Self::New | Self::Connected = self {
+            let again = matches!(self, Self::Connected);
+            if again {
+                tracing::info!(
+                    error = reason,
+                    "lost Talos; what is known of the node stands"
+                );
+            }
+            *self = Self::Away {
+                since: Instant::now(),
+                attempts: 0,
+                reasons: if again {
+                    vec![reason.clone()]
+                } else {
+                    Vec::new()
+                },
+                again,
+            };
+        }
+        let Self::Away {
+            attempts, reasons, ..
+        } = self
+        else {
+            return;
+        };
+        *attempts += 1;
+        let passing = matches!(error, Error::Denied { .. }) && client.denial_may_pass();
+        if passing || reasons.len() >= MAX_REASONS || reasons.contains(&reason) {
+            return;
+        }
+        match error {
+            Error::Unreachable { .. } | Error::Deadline { .. } => {
+                tracing::info!(
+                    error = reason,
+                    "Talos does not answer; the host is served meanwhile"
+                );
+            }
+            Error::Tls { .. }
+            | Error::Talosconfig(_)
+            | Error::Denied { .. }
+            | Error::Unsupported { .. }
+            | Error::Talos { .. }
+            | Error::Malformed { .. } => {
+                tracing::warn!(
+                    error = reason,
+                    "cannot use the Talos API; the host is served meanwhile"
+                );
+            }
+        }
+        reasons.push(reason);
+    }
+}

@@ -1,0 +1,145 @@
+//! What is compared.
+
+use std::error::Error;
+use std::path::{Path, PathBuf};
+
+use apid::{Apid, TlsOptions, scene};
+use vmx::{Profile, Sandbox, Vmx, VsockMode};
+
+/// One column of the table.
+#[derive(Clone, Debug)]
+pub enum Candidate {
+    /// Our daemon.
+    Ours {
+        /// The release binary.
+        binary: PathBuf,
+        /// Talks to apid over TLS instead of machined's socket.
+        tls: bool,
+        /// Talks to the host over vsock instead of the backdoor.
+        vsock: bool,
+    },
+    /// Debian's vmtoolsd, as it comes.
+    OpenVmTools,
+}
+
+/// A candidate that runs.
+pub struct Running {
+    /// Its host.
+    pub vmx: Vmx,
+    /// Its Talos, when it has one.
+    pub talos: Option<Apid>,
+    /// Sockets and the talosconfig.
+    _folder: Folder,
+}
+
+/// Where Debian's package puts it.
+const VMTOOLSD: &str = "/usr/bin/vmtoolsd";
+
+impl Candidate {
+    /// All that can be measured here.
+    pub fn all(binary: &Path) -> Vec<Self> {
+        let ours = |tls, vsock| Self::Ours {
+            binary: binary.to_owned(),
+            tls,
+            vsock,
+        };
+        let mut all = vec![ours(false, false), ours(true, false), ours(false, true)];
+        if Path::new(VMTOOLSD).exists() {
+            all.push(Self::OpenVmTools);
+        } else {
+            eprintln!("bench: {VMTOOLSD} is not installed (package open-vm-tools): no comparison");
+        }
+        all
+    }
+
+    /// Heading of the column.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Ours { tls: true, .. } => "ours, TLS",
+            Self::Ours { vsock: true, .. } => "ours, vsock",
+            Self::Ours { .. } => "ours",
+            Self::OpenVmTools => "vmtoolsd",
+        }
+    }
+
+    /// Starts it under a fresh host.
+    pub fn start(&self, count_wakeups: bool) -> Result<Running, Box<dyn Error>> {
+        let folder = Folder::new()?;
+        let (builder, talos) = match self {
+            Self::Ours { binary, tls, vsock } => {
+                let socket = folder.0.join("machine.sock");
+                let talosconfig = folder.0.join("talosconfig");
+                let talos = if *tls {
+                    Apid::tls(TlsOptions::default())?
+                } else {
+                    Apid::machined(&socket)?
+                };
+                scene::single_nic(&talos);
+                let builder = Vmx::builder(binary).args(["vmtoolsd"]);
+                let builder = if *tls {
+                    std::fs::write(&talosconfig, talos.talosconfig())?;
+                    let node = talos
+                        .endpoint()
+                        .ok_or("the TLS server has no address")?
+                        .to_string();
+                    builder
+                        .args(["--talos-config"])
+                        .args([talosconfig])
+                        .args(["--talos-node", &node])
+                } else {
+                    builder
+                        .args(["--use-machined", "--machined-socket"])
+                        .args([socket])
+                };
+                let mode = if *vsock {
+                    VsockMode::Allowed
+                } else {
+                    VsockMode::Refused(nix::libc::EPERM)
+                };
+                (builder.config(|host| host.vsock = mode), Some(talos))
+            }
+            Self::OpenVmTools => {
+                let builder = Vmx::builder(VMTOOLSD)
+                    .sandbox(Sandbox {
+                        pid_namespace: true,
+                        ..Sandbox::default()
+                    })
+                    .config(|host| host.vsock = VsockMode::Refused(nix::libc::EPERM));
+                (builder, None)
+            }
+        };
+        let builder = builder.profile(Profile::Vmware);
+        let builder = if count_wakeups {
+            builder.count_wakeups()
+        } else {
+            builder
+        };
+        Ok(Running {
+            vmx: builder.spawn()?,
+            talos,
+            _folder: folder,
+        })
+    }
+}
+
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> std::io::Result<Self> {
+        use std::sync::atomic::{AtomicU32, Ordering};
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!(
+            "talos-vmtoolsd-bench-{}-{number}",
+            std::process::id()
+        ));
+        std::fs::create_dir_all(&path)?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}

@@ -1,0 +1,42 @@
+//! `make bench`: our daemon beside Debian's `vmtoolsd`, in one run, under the same simulated VMX.
+//!
+//! What is measured is measured for both in the same way, so the ratios count; the absolute times hold the
+//! cost of the tracer, which is the same for both. Prints one table and whether each goal is met.
+
+mod candidate;
+mod measure;
+mod table;
+
+use std::error::Error;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use candidate::Candidate;
+use measure::measure;
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => {
+            eprintln!("bench: a goal is missed");
+            ExitCode::FAILURE
+        }
+        Err(error) => {
+            eprintln!("bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<bool, Box<dyn Error>> {
+    let binary = std::env::var_os("TALOS_VMTOOLSD")
+        .map(PathBuf::from)
+        .ok_or("TALOS_VMTOOLSD does not name the binary; run `make bench`")?;
+    let mut columns = Vec::new();
+    for candidate in Candidate::all(&binary) {
+        eprintln!("bench: measuring {}", candidate.name());
+        columns.push((candidate.name(), measure(&candidate)?));
+    }
+    table::print(&columns);
+    Ok(table::goals(&columns))
+}

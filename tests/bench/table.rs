@@ -1,0 +1,102 @@
+//! The table, and the goals it is held against.
+
+use std::time::Duration;
+
+use crate::measure::Measured;
+
+type Column = (&'static str, Measured);
+
+/// Prints all columns.
+pub fn print(columns: &[Column]) {
+    let rows: [(&str, fn(&Measured) -> String); 11] = [
+        ("resident memory, KiB", |m| m.rss_kib.to_string()),
+        ("  of it anonymous, KiB", |m| m.rss_anon_kib.to_string()),
+        ("start to green, ms", |m| milliseconds(m.green)),
+        ("start to green with address, ms", |m| {
+            milliseconds(m.addresses)
+        }),
+        ("idle processor time, ms/s", |m| {
+            format!("{:.3}", m.idle_cpu_ms)
+        }),
+        ("own wake-ups, 1/s", |m| format!("{:.1}", m.wakeups)),
+        ("backdoor exits, 1/s", |m| format!("{:.1}", m.exits)),
+        ("ping to pick-up, ms (median)", |m| milliseconds(m.pick_up)),
+        ("pick-up to reply, ms (median)", |m| milliseconds(m.reply)),
+        ("address change to host, ms (median)", |m| {
+            m.change
+                .map_or_else(|| "polls (30 s)".to_owned(), milliseconds)
+        }),
+        ("Talos API calls while idle", |m| {
+            m.api_calls
+                .map_or_else(|| "-".to_owned(), |calls| calls.to_string())
+        }),
+    ];
+    print!("{:38}", "");
+    for (name, _) in columns {
+        print!("{name:>14}");
+    }
+    println!();
+    for (label, value) in rows {
+        print!("{label:38}");
+        for (_, measured) in columns {
+            print!("{:>14}", value(measured));
+        }
+        println!();
+    }
+}
+
+/// Prints each goal and whether it is met; true when all are.
+pub fn goals(columns: &[Column]) -> bool {
+    let column = |name: &str| columns.iter().find(|(n, _)| *n == name).map(|(_, m)| m);
+    let (ours, tls, vsock) = (column("ours"), column("ours, TLS"), column("ours, vsock"));
+    let theirs = column("vmtoolsd");
+    let mut goals: Vec<(String, bool)> = Vec::new();
+    let mut goal = |text: &str, met: Option<bool>| {
+        if let Some(met) = met {
+            goals.push((text.to_owned(), met));
+        }
+    };
+    goal(
+        "RSS ≤ 4 MiB on machined's socket",
+        ours.map(|m| m.rss_kib <= 4096),
+    );
+    goal("RSS ≤ 5 MiB with TLS", tls.map(|m| m.rss_kib <= 5120));
+    goal(
+        "idle processor time ≤ half of vmtoolsd's",
+        ours.zip(theirs)
+            .map(|(a, b)| a.idle_cpu_ms <= b.idle_cpu_ms / 2.0),
+    );
+    goal(
+        "own wake-ups ≤ 10/s on the backdoor",
+        ours.map(|m| m.wakeups <= 10.0),
+    );
+    goal(
+        "own wake-ups ≤ 2/s on vsock",
+        vsock.map(|m| m.wakeups <= 2.0),
+    );
+    goal(
+        "ping answered ≤ 0.1 ms after pick-up",
+        ours.map(|m| m.reply <= Duration::from_micros(100)),
+    );
+    goal(
+        "green ≤ 50 ms after start",
+        ours.map(|m| m.green <= Duration::from_millis(50)),
+    );
+    goal(
+        "an address change on the host ≤ 100 ms",
+        ours.map(|m| m.change.is_some_and(|d| d <= Duration::from_millis(100))),
+    );
+    goal(
+        "no Talos API calls while nothing changes",
+        ours.map(|m| m.api_calls == Some(0)),
+    );
+    println!();
+    for (text, met) in &goals {
+        println!("{}  {text}", if *met { "met   " } else { "MISSED" });
+    }
+    goals.iter().all(|(_, met)| *met)
+}
+
+fn milliseconds(time: Duration) -> String {
+    format!("{:.3}", time.as_secs_f64() * 1e3)
+}

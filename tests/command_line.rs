@@ -1,0 +1,185 @@
+//! The program from outside, without a host and without Talos: output and exit codes.
+//!
+//! The environment of every run is empty but for what the test sets, as in a Talos container. The binary is
+//! the one of TALOS_VMTOOLSD where that is set, else cargo's.
+
+#![cfg(test)]
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+struct Run {
+    stdout: String,
+    stderr: String,
+    code: Option<i32>,
+}
+
+fn run(arguments: &[&str], environment: &[(&str, &str)]) -> Run {
+    let binary = std::env::var_os("TALOS_VMTOOLSD")
+        .unwrap_or_else(|| OsString::from(env!("CARGO_BIN_EXE_talos-vmtoolsd")));
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = Command::new(binary)
+        .args(arguments)
+        .env_clear()
+        .envs(environment.iter().copied())
+        .output()
+        .unwrap();
+    Run {
+        stdout: String::from_utf8(stdout).unwrap(),
+        stderr: String::from_utf8(stderr).unwrap(),
+        code: status.code(),
+    }
+}
+
+/// Whether these tests themselves run on VMware, where the answers are others.
+fn on_vmware() -> bool {
+    std::fs::read_to_string("/sys/class/dmi/id/sys_vendor")
+        .is_ok_and(|vendor| vendor.starts_with("VMware"))
+}
+
+#[test]
+fn without_a_subcommand_the_help_is_shown() {
+    for arguments in [&[][..], &["--use-machined"]] {
+        let run = run(arguments, &[]);
+        assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""));
+        assert!(
+            run.stdout.contains("Usage: talos-vmtoolsd"),
+            "{}",
+            run.stdout
+        );
+    }
+}
+
+#[test]
+fn the_version_is_one_line_on_stdout() {
+    let run = run(&["--version"], &[]);
+    assert_eq!(run.code, Some(0));
+    assert_eq!(
+        run.stdout,
+        concat!("talos-vmtoolsd ", env!("CARGO_PKG_VERSION"), "\n")
+    );
+}
+
+#[test]
+fn a_wrong_command_line_exits_with_2() {
+    for arguments in [
+        &["vmtools"][..],
+        &["vmtoolsd", "--colour"],
+        &["vmtoolsd", "--use-machined=maybe"],
+        &["vmtoolsd", "--transport", "tcp"],
+    ] {
+        let run = run(arguments, &[]);
+        assert_eq!(
+            (run.code, run.stdout.as_str()),
+            (Some(2), ""),
+            "{arguments:?}"
+        );
+        assert!(run.stderr.starts_with("error: "), "{}", run.stderr);
+    }
+}
+
+#[test]
+fn a_bad_variable_is_named_on_one_line() {
+    let run = run(&["vmtoolsd"], &[("VMTOOLSD_TRANSPORT", "tcp")]);
+    assert_eq!(run.code, Some(2));
+    assert_eq!(run.stderr.lines().count(), 1, "{}", run.stderr);
+    assert!(run.stderr.contains("VMTOOLSD_TRANSPORT"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("auto, vsock or backdoor"),
+        "{}",
+        run.stderr
+    );
+}
+
+#[test]
+fn a_bad_file_is_named_with_the_line() {
+    let path = std::env::temp_dir().join(format!("talos-vmtoolsd-{}.yaml", std::process::id()));
+    std::fs::write(&path, "log:\n  level: info\n  colour: true\n").unwrap();
+    let run = run(&["vmtoolsd", "--config", path.to_str().unwrap()], &[]);
+    std::fs::remove_file::<&PathBuf>(&path).unwrap();
+    assert_eq!(run.code, Some(2));
+    assert_eq!(run.stderr.lines().count(), 1, "{}", run.stderr);
+    assert!(run.stderr.contains("line 3"), "{}", run.stderr);
+    assert!(run.stderr.contains("`colour`"), "{}", run.stderr);
+}
+
+#[test]
+fn what_needs_no_configuration_works_without_a_good_one() {
+    let bad = [("VMTOOLSD_LOG_LEVEL", "loud")];
+    let man = run(&["man"], &bad);
+    assert_eq!((man.code, man.stderr.as_str()), (Some(0), ""));
+    assert!(man.stdout.contains(".SH ENVIRONMENT"));
+    let bash = run(&["completion", "bash"], &bad);
+    assert_eq!((bash.code, bash.stderr.as_str()), (Some(0), ""));
+    assert!(bash.stdout.contains("complete -F"));
+}
+
+#[test]
+fn rpc_off_vmware_is_one_line_and_255_as_with_vmware_rpctool() {
+    if on_vmware() {
+        return;
+    }
+    for arguments in [
+        &["rpc", "info-get guestinfo.ip"][..],
+        &["--transport=vsock", "rpc", "x"],
+    ] {
+        let run = run(arguments, &[]);
+        assert_eq!(
+            (run.code, run.stdout.as_str()),
+            (Some(255), ""),
+            "{arguments:?}"
+        );
+        assert_eq!(run.stderr.lines().count(), 1, "{}", run.stderr);
+        assert!(run.stderr.contains("VMware"), "{}", run.stderr);
+    }
+}
+
+#[test]
+fn a_probe_for_vmware_where_there_is_none_does_not_crash() {
+    if on_vmware() {
+        return;
+    }
+    let run = run(&["rpc", "x", "--skip-vmware-detection"], &[]);
+    assert_eq!(run.code, Some(255), "{}", run.stderr);
+    assert_eq!(run.stderr.lines().count(), 1, "{}", run.stderr);
+}
+
+#[test]
+fn rpc_without_a_command_is_usage() {
+    let run = run(&["rpc"], &[]);
+    assert_eq!(run.code, Some(1));
+    assert!(run.stderr.starts_with("usage: "), "{}", run.stderr);
+}
+
+#[test]
+fn talosquery_without_a_way_to_talos_is_one_line() {
+    let run = run(&["talosquery"], &[]);
+    assert_eq!((run.code, run.stdout.as_str()), (Some(1), ""));
+    assert_eq!(run.stderr.lines().count(), 1, "{}", run.stderr);
+    assert!(run.stderr.contains("--use-machined"), "{}", run.stderr);
+}
+
+#[test]
+fn check_names_what_fails_and_exits_with_1() {
+    let run = run(
+        &["check", "--json"],
+        &[
+            ("VMTOOLSD_USE_MACHINED", "true"),
+            ("VMTOOLSD_MACHINED_SOCKET", "/does/not/exist.sock"),
+        ],
+    );
+    assert_eq!(run.code, Some(1), "{}", run.stderr);
+    let report: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!(report["ok"], false);
+    let talos = &report["checks"][2];
+    assert_eq!(talos["check"], "talos");
+    assert_eq!(talos["result"], "failed");
+    assert!(
+        talos["remedy"].as_str().unwrap().contains("socket"),
+        "{talos}"
+    );
+}

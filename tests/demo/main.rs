@@ -1,0 +1,273 @@
+//! `make demo`: the release binary between a simulated VMX and an embedded Talos API.
+//!
+//! Shows what an operator would see in vCenter while things happen to the node, with measured delays, over
+//! both transports. Every step has a deadline; a step that does not happen ends the demo with an error.
+
+mod show;
+
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use apid::{Apid, Method, scene};
+use nix::sys::signal::Signal;
+use show::Show;
+use vmx::{Profile, Vmx, VsockMode};
+
+type Outcome<T = ()> = Result<T, Box<dyn Error>>;
+
+/// Long enough for a loaded machine; nothing here takes a tenth of it.
+const DEADLINE: Duration = Duration::from_secs(10);
+
+const MAC: &str = "00:50:56:ab:cd:ef";
+
+fn main() -> ExitCode {
+    let show = Show::new();
+    let binary = match std::env::var_os("TALOS_VMTOOLSD") {
+        Some(path) => PathBuf::from(path),
+        None => {
+            show.failure("TALOS_VMTOOLSD does not name the binary; run `make demo`");
+            return ExitCode::FAILURE;
+        }
+    };
+    match demo(&show, &binary) {
+        Ok(()) => {
+            show.success("everything above happened");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            show.failure(&error.to_string());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn demo(show: &Show, binary: &Path) -> Outcome {
+    let size = std::fs::metadata(binary)?.len();
+    show.title(&format!(
+        "talos-vmtoolsd under a simulated VMX ({:.1} MiB static binary, {})",
+        size as f64 / f64::from(1 << 20),
+        binary.display()
+    ));
+    let folder = Folder::new()?;
+    backdoor(show, binary, &folder)?;
+    vsock(show, binary, &folder)
+}
+
+/// The whole story, over the backdoor, as in an extension container where AF_VSOCK is refused.
+fn backdoor(show: &Show, binary: &Path, folder: &Folder) -> Outcome {
+    show.chapter(
+        "A Talos node on ESXi, backdoor transport (AF_VSOCK is refused, as in Talos' containers)",
+    );
+    let node = Node::start(
+        show,
+        binary,
+        folder,
+        VsockMode::Refused(nix::errno::Errno::EPERM as i32),
+    )?;
+    node.comes_up()?;
+
+    show.step("Talos: eth0 gets a further address, 10.5.0.77/24");
+    let started = Instant::now();
+    node.talos.set_address("eth0", "10.5.0.77/24");
+    node.sees("the new address", started, |v| {
+        v.addresses().iter().any(|ip| ip == "10.5.0.77")
+    })?;
+
+    show.step("Talos: the host name becomes talos-cp-9.example.com");
+    let started = Instant::now();
+    node.talos.set_hostname("talos-cp-9", "example.com");
+    node.sees("the new host name", started, |v| {
+        v.host_name.as_deref() == Some("talos-cp-9.example.com")
+    })?;
+
+    show.step("Talos: the API goes away");
+    node.talos.stop();
+    let beats = node.vmx.stats().liveness;
+    let exchange = node.vmx.request("ping", DEADLINE)?;
+    let latency = exchange.latency().ok_or("the ping has no latency")?;
+    show.seen(
+        &format!(
+            "vmx: ping answered {:?} after pick-up, without Talos",
+            latency
+        ),
+        None,
+    );
+    node.vmx
+        .wait_for("ten more heartbeats", DEADLINE, |host, _| {
+            (host.stats.liveness >= beats + 10).then_some(())
+        })?;
+    let view = node.vmx.vcenter();
+    if !view.is_green() || view.ip_address.as_deref() != Some("10.5.0.2") {
+        return Err("the last known state did not stand while Talos was away".into());
+    }
+    show.seen(
+        "vCenter: still green, last known name and addresses stand",
+        None,
+    );
+
+    show.step("Talos: the API comes back with the old host name");
+    node.talos.set_hostname("talos-cp-1", "example.com");
+    let started = Instant::now();
+    node.talos.restart()?;
+    node.sees("the name set meanwhile", started, |v| {
+        v.host_name.as_deref() == Some("talos-cp-1.example.com")
+    })?;
+
+    node.power("Restart Guest", "OS_Reboot", Method::Reboot, 1)?;
+    // The simulated node does not really go down, so it can be shut down next.
+    node.power("Shut Down Guest", "OS_Halt", Method::Shutdown, 2)?;
+
+    show.panel("What vCenter shows", &node.vmx.vcenter().to_string());
+    node.check_panel()?;
+    node.stop()
+}
+
+/// The same node where the container may use vsock: event driven, no polling.
+fn vsock(show: &Show, binary: &Path, folder: &Folder) -> Outcome {
+    show.chapter("The same node, vsock transport");
+    let node = Node::start(show, binary, folder, VsockMode::Allowed)?;
+    node.comes_up()?;
+    show.step("Talos: eth0 gets a further address, 10.5.0.78/24");
+    let started = Instant::now();
+    node.talos.set_address("eth0", "10.5.0.78/24");
+    node.sees("the new address", started, |v| {
+        v.addresses().iter().any(|ip| ip == "10.5.0.78")
+    })?;
+    node.power("Shut Down Guest", "OS_Halt", Method::Shutdown, 1)?;
+    node.stop()
+}
+
+/// A folder for sockets that goes away with the demo.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> std::io::Result<Self> {
+        let path = std::env::temp_dir().join(format!("talos-vmtoolsd-demo-{}", std::process::id()));
+        std::fs::create_dir_all(&path)?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// One run of the daemon with its host and its Talos.
+struct Node<'a> {
+    show: &'a Show,
+    vmx: Vmx,
+    talos: Apid,
+}
+
+impl<'a> Node<'a> {
+    fn start(show: &'a Show, binary: &Path, folder: &Folder, vsock: VsockMode) -> Outcome<Self> {
+        let socket = folder.0.join("machine.sock");
+        let talos = Apid::machined(&socket)?;
+        scene::single_nic(&talos);
+        show.step("start: talos-vmtoolsd vmtoolsd --use-machined");
+        let vmx = Vmx::builder(binary)
+            .profile(Profile::Vmware)
+            .config(|host| host.vsock = vsock)
+            .args(["vmtoolsd", "--use-machined", "--machined-socket"])
+            .args([socket])
+            .spawn()?;
+        Ok(Self { show, vmx, talos })
+    }
+
+    fn comes_up(&self) -> Outcome {
+        let started = self.vmx.host(|host, _| host.started());
+        self.sees("tools running, green", started, vmx::Vcenter::is_green)?;
+        self.sees("host name talos-cp-1.example.com", started, |v| {
+            v.host_name.as_deref() == Some("talos-cp-1.example.com")
+        })?;
+        self.sees("IP address 10.5.0.2", started, |v| {
+            v.ip_address.as_deref() == Some("10.5.0.2")
+        })?;
+        self.sees("Talos as guest OS", started, |v| {
+            v.guest_full_name
+                .as_deref()
+                .is_some_and(|name| name.contains("v1.13.0"))
+        })
+    }
+
+    /// Waits until vCenter's view is so, and says how long it took from `started`.
+    fn sees(&self, what: &str, started: Instant, is_so: impl Fn(&vmx::Vcenter) -> bool) -> Outcome {
+        let at = self.vmx.wait_for(what, DEADLINE, |host, now| {
+            is_so(&host.vcenter(now)).then_some(now)
+        })?;
+        self.show.seen(
+            &format!("vCenter: {what}"),
+            Some(at.saturating_duration_since(started)),
+        );
+        Ok(())
+    }
+
+    /// A power button: the reply, the call that reaches Talos, the status that goes back.
+    fn power(&self, button: &str, command: &str, method: Method, state: u32) -> Outcome {
+        self.show.step(&format!("vCenter: {button}"));
+        let before = self.talos.calls_of(method).len();
+        let started = Instant::now();
+        let exchange = self.vmx.request(command, DEADLINE)?;
+        if exchange.reply.as_deref() != Some(b"OK ") {
+            return Err(format!("{command} was answered {:?}", exchange.reply).into());
+        }
+        let calls = self
+            .talos
+            .wait_calls(method, before + 1, DEADLINE)
+            .ok_or_else(|| format!("{method:?} did not reach Talos"))?;
+        let roles = calls
+            .last()
+            .map(|call| call.roles.join(", "))
+            .unwrap_or_default();
+        self.show.seen(
+            &format!("Talos: {method:?} called with role {roles}"),
+            Some(started.elapsed()),
+        );
+        self.sees("status 1 for the operation", started, |v| {
+            v.power
+                .iter()
+                .any(|status| status.state == state && status.success)
+        })
+    }
+
+    fn check_panel(&self) -> Outcome {
+        let panel = self.vmx.vcenter().to_string();
+        for wanted in [
+            "running",
+            "talos-cp-1.example.com",
+            "10.5.0.2",
+            "10.5.0.77",
+            MAC,
+            "v1.13.0",
+            "OS_Reboot",
+            "OS_Halt",
+        ] {
+            if !panel.contains(wanted) {
+                return Err(format!("{wanted} is missing in the panel").into());
+            }
+        }
+        let violations = self.vmx.violations();
+        if violations.is_empty() {
+            Ok(())
+        } else {
+            Err(format!("the protocol was broken: {}", violations.join("; ")).into())
+        }
+    }
+
+    fn stop(&self) -> Outcome {
+        self.show.step("SIGTERM");
+        let started = Instant::now();
+        self.vmx.signal(Signal::SIGTERM);
+        let status = self.vmx.wait_exit(DEADLINE)?;
+        if !status.success() {
+            return Err(format!("the daemon ended with {status}").into());
+        }
+        self.show
+            .seen("stopped, exit 0, channels closed", Some(started.elapsed()));
+        Ok(())
+    }
+}

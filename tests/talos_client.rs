@@ -1,0 +1,707 @@
+//! The Talos client against the embedded Talos API: one sentence a test.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic
+)]
+
+use std::net::{IpAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use apid::{Apid, Certificate, Code, Method, PowerBehaviour, Status, TlsOptions, scene};
+use talos_vmtoolsd::config::RebootMode;
+use talos_vmtoolsd::config::talosconfig::Endpoint;
+use talos_vmtoolsd::facts::{Facts, Stage};
+use talos_vmtoolsd::talos::{
+    Client, Error, PowerCall, PowerProgress, TlsTrouble, carry_out, observe, query,
+};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+/// Longer than anything here should take.
+const LONG: Duration = Duration::from_secs(20);
+
+const REBOOT: PowerCall = PowerCall::Reboot {
+    mode: RebootMode::Default,
+};
+const SHUTDOWN: PowerCall = PowerCall::Shutdown { force: false };
+
+mod facts {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_nodes_facts_are_told_and_then_nothing_is_called() {
+        let (api, client, _directory) = machined();
+        scene::control_plane(&api);
+        let mut node = Observed::new(client);
+        let facts = node.complete().await;
+        assert_eq!(facts.host_name.unwrap().fqdn(), "talos-cp-1.example.com");
+        assert_eq!(facts.virtual_ips.unwrap(), [ip("10.5.0.100")].into());
+        let best = facts.node_addresses.unwrap();
+        assert_eq!(best.best(), [ip("10.5.0.11"), ip("10.5.0.100")]);
+        assert_eq!(facts.stage, Some(Stage::Running));
+        let links = facts.links.unwrap();
+        assert_eq!(links.first().unwrap().name, "lo");
+        assert!(links.iter().any(|link| link.name == "eth0" && link.up));
+        assert!(
+            links
+                .iter()
+                .any(|link| link.name == "kube-ipvs0" && !link.up)
+        );
+
+        // One Version and six watches, all on one connection, all as os:operator, none for another node.
+        let calls = api.calls();
+        assert_eq!(calls.len(), 7, "{calls:?}");
+        assert_eq!(api.connections_accepted(), 1);
+        for call in calls {
+            assert_eq!(call.metadata("talos-role"), ["os:operator"]);
+            assert!(call.metadata("node").is_empty() && call.metadata("nodes").is_empty());
+        }
+    }
+
+    #[tokio::test]
+    async fn changes_arrive_by_themselves() {
+        let (api, client, _directory) = machined();
+        scene::single_nic(&api);
+        let mut node = Observed::new(client);
+        node.complete().await;
+        api.set_hostname("other", "");
+        node.until(|facts| facts.host_name.as_ref().unwrap().fqdn() == "other")
+            .await;
+        api.set_address("eth0", "10.5.0.7/24");
+        node.until(|facts| has_address(facts, "10.5.0.7")).await;
+        api.remove_address("eth0", "10.5.0.2/24");
+        node.until(|facts| !has_address(facts, "10.5.0.2")).await;
+        api.set_stage(apid::Stage::MachineStageRebooting, false);
+        node.until(|facts| facts.stage == Some(Stage::Rebooting))
+            .await;
+    }
+
+    #[tokio::test]
+    async fn facts_stand_while_talos_is_away_and_are_never_empty_in_between() {
+        let (api, client, _directory) = machined();
+        scene::single_nic(&api);
+        let mut node = Observed::new(client);
+        let before = node.complete().await;
+        for _ in 0..3 {
+            api.stop();
+            api.set_address("eth0", "10.5.0.8/24");
+            assert_eq!(*node.facts.borrow(), before);
+            api.restart().unwrap();
+            node.until(|facts| {
+                assert!(has_address(facts, "10.5.0.2"));
+                has_address(facts, "10.5.0.8")
+            })
+            .await;
+            api.remove_address("eth0", "10.5.0.8/24");
+            node.until(|facts| !has_address(facts, "10.5.0.8")).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn talos_may_come_late() {
+        let (api, client, _directory) = machined();
+        api.stop();
+        scene::single_nic(&api);
+        let mut node = Observed::new(client);
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        api.restart().unwrap();
+        let since = tokio::time::Instant::now();
+        node.complete().await;
+        assert!(since.elapsed() < Duration::from_secs(4));
+    }
+
+    #[tokio::test]
+    async fn an_errored_watch_is_opened_again() {
+        let (api, client, _directory) = machined();
+        scene::single_nic(&api);
+        let mut node = Observed::new(client);
+        node.complete().await;
+        api.error_watches();
+        api.set_address("eth0", "10.5.0.9/24");
+        node.until(|facts| has_address(facts, "10.5.0.9")).await;
+        api.end_watches(&Status::internal("buffer"));
+        api.set_hostname("again", "");
+        node.until(|facts| facts.host_name.as_ref().unwrap().host == "again")
+            .await;
+        assert_eq!(api.connections_accepted(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_type_that_an_older_talos_lacks_is_given_up_alone() {
+        let (api, client, _directory) = machined();
+        scene::single_nic(&api);
+        api.drop_type("AddressSpecs.net.talos.dev");
+        let mut node = Observed::new(client.clone());
+        let facts = node
+            .until(|facts| facts.addresses.is_some() && facts.stage.is_some())
+            .await;
+        assert_eq!(facts.virtual_ips, None);
+        api.set_address("eth0", "10.5.0.9/24");
+        node.until(|facts| has_address(facts, "10.5.0.9")).await;
+        assert_eq!(api.calls_of(Method::Watch).len(), 6);
+        assert!(query(&client, LONG).await.unwrap().links.is_some());
+    }
+
+    #[tokio::test]
+    async fn a_malformed_resource_is_skipped() {
+        let (api, client, _directory) = machined();
+        scene::single_nic(&api);
+        api.put("LinkStatuses.net.talos.dev", "network", "bad", vec![0xff]);
+        let mut node = Observed::new(client);
+        let facts = node.complete().await;
+        let links = facts.links.unwrap();
+        assert_eq!(links.len(), 2);
+        api.put("LinkStatuses.net.talos.dev", "network", "eth0", vec![0xff]);
+        api.set_hostname("after", "");
+        let facts = node
+            .until(|facts| facts.host_name.as_ref().unwrap().host == "after")
+            .await;
+        assert_eq!(facts.links.unwrap(), links);
+    }
+
+    #[tokio::test]
+    async fn a_refusal_at_the_start_passes() {
+        let (api, client, _directory) = machined();
+        scene::single_nic(&api);
+        api.unregister_peer(Duration::from_millis(200));
+        let mut node = Observed::new(client);
+        assert!(api.until_calls(Method::Version, 2, LONG).await.is_some());
+        api.register_peer();
+        node.complete().await;
+    }
+
+    #[tokio::test]
+    async fn everything_can_be_asked_for_once() {
+        let (api, client, _directory) = machined();
+        scene::bond_and_vlan(&api);
+        let facts = query(&client, LONG).await.unwrap();
+        assert!(has_address(&facts, "10.6.0.11"));
+        assert_eq!(facts.virtual_ips, Some([].into()));
+        assert_eq!(client.hostname().await.unwrap(), "talos-worker-1");
+        api.stop();
+        let error = query(&client, LONG).await.unwrap_err();
+        assert!(matches!(error, Error::Unreachable { .. }), "{error:?}");
+        api.restart().unwrap();
+        api.hang();
+        let error = query(&client, Duration::from_millis(50)).await.unwrap_err();
+        assert!(matches!(error, Error::Deadline { .. }), "{error:?}");
+    }
+
+    #[tokio::test]
+    async fn access_is_checked() {
+        let (api, client, directory) = machined();
+        scene::single_nic(&api);
+        let access = client.check_access().await.unwrap();
+        assert!(access.power && access.read.is_ok());
+        let reader = Client::machined(directory.join("machine.sock"), "os:reader");
+        let access = reader.check_access().await.unwrap();
+        assert!(!access.power && access.read.is_ok());
+        assert_eq!(access.roles, ["os:reader"]);
+        let nobody = Client::machined(directory.join("machine.sock"), "");
+        let error = nobody.check_access().await.unwrap_err();
+        assert!(matches!(error, Error::Denied { .. }), "{error:?}");
+    }
+}
+
+mod tls {
+    use super::*;
+
+    #[tokio::test]
+    async fn apid_is_reached_with_and_without_alpn() {
+        for alpn in [true, false] {
+            let (api, client, _directory) = over_tls(TlsOptions {
+                alpn,
+                retired_authorities: 1,
+                ..TlsOptions::default()
+            });
+            scene::single_nic(&api);
+            let facts = query(&client, LONG).await.unwrap();
+            assert!(has_address(&facts, "10.5.0.2"));
+            let access = client.check_access().await.unwrap();
+            assert!(access.power);
+            assert_eq!(access.roles, ["os:operator"]);
+            for call in api.calls() {
+                assert!(call.metadata("talos-role").is_empty());
+                assert!(call.metadata("node").is_empty() && call.metadata("nodes").is_empty());
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn trouble_has_a_plain_name() {
+        let cases = [
+            (
+                Certificate::Expired,
+                Certificate::Good,
+                "certificate expired: the server's",
+            ),
+            (
+                Certificate::Good,
+                Certificate::Expired,
+                "certificate expired: the client's",
+            ),
+            (
+                Certificate::Foreign,
+                Certificate::Good,
+                "unknown certificate authority: none of `ca`",
+            ),
+            (
+                Certificate::Good,
+                Certificate::Foreign,
+                "the client's certificate (`crt`)",
+            ),
+        ];
+        for (server_certificate, client_certificate, words) in cases {
+            let (_api, client, directory) = over_tls(TlsOptions {
+                server_certificate,
+                client_certificate,
+                ..TlsOptions::default()
+            });
+            for _ in 0..3 {
+                let error = client.version().await.unwrap_err();
+                let text = error.with_causes();
+                assert!(matches!(error, Error::Tls { .. }), "{error:?}");
+                assert!(text.contains(words), "{text}");
+                assert!(
+                    text.contains(&directory.join("talosconfig").display().to_string()),
+                    "{text}"
+                );
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_certificate_for_another_address_is_told() {
+        let (_api, client, _directory) = over_tls(TlsOptions {
+            server_names: vec![ip("10.0.0.5")],
+            ..TlsOptions::default()
+        });
+        let error = client.version().await.unwrap_err().with_causes();
+        assert!(
+            error.contains("wrong host name: the server's certificate is not for 127.0.0.1"),
+            "{error}"
+        );
+    }
+
+    #[tokio::test]
+    async fn the_next_endpoint_is_tried() {
+        let api = Apid::tls(TlsOptions::default()).unwrap();
+        scene::single_nic(&api);
+        let directory = Directory::new();
+        let dead = dead_endpoint();
+        let live = api.endpoint().unwrap().to_string();
+        write(
+            &directory,
+            &api.talosconfig_for(&[dead, live], &["10.0.0.9".into()]),
+        );
+        let client = Client::apid(directory.join("talosconfig"), None);
+        assert!(client.version().await.is_ok());
+        assert_eq!(client.endpoint(), api.endpoint().unwrap().to_string());
+    }
+
+    #[tokio::test]
+    async fn the_node_is_the_endpoint() {
+        let api = Apid::tls(TlsOptions::default()).unwrap();
+        let directory = Directory::new();
+        write(&directory, &api.talosconfig_for(&[dead_endpoint()], &[]));
+        let node: Endpoint = api.endpoint().unwrap().to_string().parse().unwrap();
+        let client = Client::apid(directory.join("talosconfig"), Some(node));
+        assert!(client.version().await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_renewed_talosconfig_is_used_for_the_next_connection() {
+        let (api, client, directory) = over_tls(TlsOptions::default());
+        scene::single_nic(&api);
+        let mut node = Observed::new(client);
+        node.complete().await;
+        api.rotate_authority().unwrap();
+        write(&directory, &api.talosconfig());
+        api.drop_connections();
+        api.set_address("eth0", "10.5.0.9/24");
+        node.until(|facts| has_address(facts, "10.5.0.9")).await;
+    }
+
+    #[tokio::test]
+    async fn a_missing_or_broken_talosconfig_is_told_and_mended_at_run_time() {
+        let (api, client, directory) = over_tls(TlsOptions::default());
+        std::fs::remove_file(directory.join("talosconfig")).unwrap();
+        let error = client.version().await.unwrap_err().with_causes();
+        assert!(
+            error.starts_with("cannot read the talosconfig /"),
+            "{error}"
+        );
+        write(&directory, "context: x");
+        let error = client.version().await.unwrap_err().with_causes();
+        assert!(error.contains("no context \"x\""), "{error}");
+        write(&directory, &api.talosconfig());
+        assert!(client.version().await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_port_without_tls_is_told() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (_api, _, directory) = over_tls(TlsOptions::default());
+        let node: Endpoint = listener.local_addr().unwrap().to_string().parse().unwrap();
+        tokio::spawn(async move {
+            use tokio::io::AsyncWriteExt;
+            let (mut stream, _) = listener.accept().await.unwrap();
+            stream
+                .write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+                .await
+                .unwrap();
+            std::future::pending::<()>().await;
+        });
+        let client = Client::apid(directory.join("talosconfig"), Some(node));
+        let error = client.version().await.unwrap_err();
+        assert!(
+            matches!(
+                error,
+                Error::Tls {
+                    trouble: TlsTrouble::NotTls,
+                    ..
+                }
+            ),
+            "{error:?}"
+        );
+    }
+}
+
+mod power {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_operation_is_called_once_and_accepted() {
+        for (call, method, request) in [
+            (REBOOT, Method::Reboot, "mode=DEFAULT"),
+            (
+                PowerCall::Reboot {
+                    mode: RebootMode::Force,
+                },
+                Method::Reboot,
+                "mode=FORCE",
+            ),
+            (
+                PowerCall::Shutdown { force: true },
+                Method::Shutdown,
+                "force=true",
+            ),
+        ] {
+            let (api, client, _directory) = machined();
+            let mut power = Power::begin(client, call, LONG);
+            assert_eq!(power.next().await, Some(PowerProgress::Accepted));
+            let calls = api.calls_of(method);
+            assert_eq!(calls.len(), 1);
+            assert_eq!(calls[0].request, request);
+            assert_eq!(calls[0].metadata("talos-role"), ["os:operator"]);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_short_absence_is_waited_out() {
+        let (api, client, _directory) = machined();
+        api.stop();
+        let mut power = Power::begin(client, SHUTDOWN, LONG);
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        api.restart().unwrap();
+        assert_eq!(power.next().await, Some(PowerProgress::Accepted));
+        assert_eq!(api.calls_of(Method::Shutdown).len(), 1);
+    }
+
+    #[tokio::test]
+    async fn unavailable_and_denied_are_tried_again() {
+        let (api, client, _directory) = machined();
+        api.fail_next(Method::Shutdown, &Status::unavailable("busy"), 2);
+        api.fail_next(
+            Method::Shutdown,
+            &Status::permission_denied("not authorized"),
+            1,
+        );
+        let mut power = Power::begin(client, SHUTDOWN, LONG);
+        assert_eq!(power.next().await, Some(PowerProgress::Accepted));
+        assert_eq!(api.calls_of(Method::Shutdown).len(), 4);
+    }
+
+    #[tokio::test]
+    async fn a_refusal_for_good_is_told_at_once() {
+        let (api, client, _directory) = machined();
+        api.set_power(PowerBehaviour::ContainerMode);
+        let mut power = Power::begin(client, REBOOT, LONG);
+        let why = power.rejected().await;
+        assert!(
+            why.contains("method is not supported in container mode"),
+            "{why}"
+        );
+        assert_eq!(power.next().await, None);
+        assert_eq!(api.calls_of(Method::Reboot).len(), 1);
+    }
+
+    #[tokio::test]
+    async fn talos_that_never_comes_is_a_rejection_at_the_deadline() {
+        let (api, client, _directory) = machined();
+        api.stop();
+        let since = tokio::time::Instant::now();
+        let why = Power::begin(client, SHUTDOWN, Duration::from_millis(500))
+            .rejected()
+            .await;
+        assert!(
+            why.starts_with("not accepted within the deadline: cannot reach Talos"),
+            "{why}"
+        );
+        assert!(since.elapsed() < Duration::from_secs(3));
+    }
+
+    #[tokio::test]
+    async fn talos_that_hangs_is_a_rejection_at_the_deadline() {
+        let (api, client, _directory) = machined();
+        api.delay(Method::Shutdown, Duration::from_secs(60));
+        let why = Power::begin(client, SHUTDOWN, Duration::from_millis(500))
+            .rejected()
+            .await;
+        assert!(why.contains("Talos may have got the call"), "{why}");
+    }
+
+    #[tokio::test]
+    async fn a_locked_reboot_did_not_happen() {
+        let (api, client, _directory) = machined();
+        api.set_power(PowerBehaviour::AcceptLocked);
+        let mut power = Power::begin(client.clone(), REBOOT, LONG);
+        assert_eq!(power.next().await, Some(PowerProgress::Accepted));
+        let why = power.did_not_happen().await;
+        assert!(why.contains("another sequence"), "{why}");
+        assert_eq!(power.next().await, None);
+        // And the next one is sent anew.
+        api.set_power(PowerBehaviour::Accept);
+        let mut power = Power::begin(client, REBOOT, LONG);
+        assert_eq!(power.next().await, Some(PowerProgress::Accepted));
+        assert_eq!(api.calls_of(Method::Reboot).len(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_failing_sequence_did_not_happen() {
+        let (api, client, _directory) = machined();
+        api.set_power(PowerBehaviour::AcceptFail);
+        let mut power = Power::begin(client, SHUTDOWN, LONG);
+        assert_eq!(power.next().await, Some(PowerProgress::Accepted));
+        let why = power.did_not_happen().await;
+        assert!(why.contains("task failed"), "{why}");
+    }
+
+    #[tokio::test]
+    async fn a_call_whose_answer_was_lost_is_not_repeated() {
+        for call in [SHUTDOWN, REBOOT] {
+            let (api, client, _directory) = machined();
+            api.set_power(PowerBehaviour::DieBeforeReply);
+            let mut power = Power::begin(client, call, LONG);
+            let gone = api.until(LONG, |api| {
+                (api.connection_count() == 0 && api.connections_accepted() > 0).then_some(())
+            });
+            gone.await.unwrap();
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            api.restart().unwrap();
+            assert_eq!(power.next().await, Some(PowerProgress::Accepted));
+            let calls = api.calls_of(Method::Shutdown).len() + api.calls_of(Method::Reboot).len();
+            assert_eq!(calls, 1);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_call_that_talos_never_got_is_sent_again() {
+        let (api, client, _directory) = machined();
+        scene::single_nic(&api);
+        api.delay(Method::Shutdown, Duration::from_secs(60));
+        let mut power = Power::begin(client, SHUTDOWN, LONG);
+        api.until_calls(Method::Shutdown, 1, LONG).await.unwrap();
+        api.drop_connections();
+        api.delay(Method::Shutdown, Duration::ZERO);
+        assert_eq!(power.next().await, Some(PowerProgress::Accepted));
+        assert_eq!(api.calls_of(Method::Shutdown).len(), 2);
+    }
+
+    #[tokio::test]
+    async fn the_end_of_the_api_is_the_end_of_an_accepted_operation() {
+        let (api, client, _directory) = machined();
+        api.set_power(PowerBehaviour::AcceptThenDie);
+        let mut power = Power::begin(client, SHUTDOWN, LONG);
+        assert_eq!(power.next().await, Some(PowerProgress::Accepted));
+        assert!(
+            timeout(Duration::from_secs(1), power.reports.recv())
+                .await
+                .is_err()
+        );
+        assert_eq!(api.calls_of(Method::Shutdown).len(), 1);
+    }
+
+    #[tokio::test]
+    async fn events_are_not_needed() {
+        let (api, client, _directory) = machined();
+        api.fail_next(Method::Events, &Status::new(Code::Unimplemented, "no"), 9);
+        let mut power = Power::begin(client, REBOOT, LONG);
+        assert_eq!(power.next().await, Some(PowerProgress::Accepted));
+        assert_eq!(power.next().await, None);
+    }
+
+    #[tokio::test]
+    async fn nothing_is_left_open_afterwards() {
+        let (api, client, _directory) = machined();
+        api.set_power(PowerBehaviour::AcceptLocked);
+        let mut power = Power::begin(client, REBOOT, LONG);
+        power.next().await;
+        power.did_not_happen().await;
+        assert_eq!(power.next().await, None);
+        let none = api.until(LONG, |api| (api.listener_count() == 0).then_some(()));
+        none.await.unwrap();
+    }
+}
+
+fn ip(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+fn has_address(facts: &Facts, address: &str) -> bool {
+    let addresses = facts.addresses.as_deref().unwrap_or_default();
+    addresses.iter().any(|known| known.ip == ip(address))
+}
+
+/// An endpoint at which nobody listens.
+fn dead_endpoint() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().to_string()
+}
+
+fn machined() -> (Apid, Client, Directory) {
+    let directory = Directory::new();
+    let socket = directory.join("machine.sock");
+    let api = Apid::machined(&socket).unwrap();
+    (api, Client::machined(socket, "os:operator"), directory)
+}
+
+fn over_tls(options: TlsOptions) -> (Apid, Client, Directory) {
+    let api = Apid::tls(options).unwrap();
+    let directory = Directory::new();
+    write(&directory, &api.talosconfig());
+    let client = Client::apid(directory.join("talosconfig"), None);
+    (api, client, directory)
+}
+
+fn write(directory: &Path, talosconfig: &str) {
+    std::fs::write(directory.join("talosconfig"), talosconfig).unwrap();
+}
+
+/// A node under observation.
+struct Observed {
+    facts: watch::Receiver<Facts>,
+    task: JoinHandle<()>,
+}
+
+impl Observed {
+    fn new(client: Client) -> Self {
+        let (sender, facts) = watch::channel(Facts::default());
+        Self {
+            facts,
+            task: tokio::spawn(observe(client, sender)),
+        }
+    }
+
+    async fn until(&mut self, wanted: impl FnMut(&Facts) -> bool) -> Facts {
+        let facts = timeout(LONG, self.facts.wait_for(wanted)).await;
+        facts.expect("in time").unwrap().clone()
+    }
+
+    /// Every fact is known.
+    async fn complete(&mut self) -> Facts {
+        self.until(|facts| {
+            facts.host_name.is_some()
+                && facts.links.is_some()
+                && facts.addresses.is_some()
+                && facts.node_addresses.is_some()
+                && facts.virtual_ips.is_some()
+                && facts.talos.is_some()
+                && facts.stage.is_some()
+        })
+        .await
+    }
+}
+
+impl Drop for Observed {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// A power operation under way.
+struct Power {
+    reports: mpsc::UnboundedReceiver<PowerProgress>,
+    task: JoinHandle<()>,
+}
+
+impl Power {
+    fn begin(client: Client, call: PowerCall, deadline: Duration) -> Self {
+        let (sender, reports) = mpsc::unbounded_channel();
+        let task = tokio::spawn(async move {
+            carry_out(&client, call, deadline, |progress| {
+                let _ = sender.send(progress);
+            })
+            .await;
+        });
+        Self { reports, task }
+    }
+
+    /// The next report; `None` when there is none any more.
+    async fn next(&mut self) -> Option<PowerProgress> {
+        timeout(LONG, self.reports.recv()).await.expect("in time")
+    }
+
+    async fn rejected(&mut self) -> String {
+        match self.next().await {
+            Some(PowerProgress::Rejected(why)) => why,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn did_not_happen(&mut self) -> String {
+        match self.next().await {
+            Some(PowerProgress::DidNotHappen(why)) => why,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+impl Drop for Power {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// A directory of the test's own.
+struct Directory(PathBuf);
+
+impl Directory {
+    fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("talos-client-{}-{number}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+}
+
+impl std::ops::Deref for Directory {
+    type Target = Path;
+
+    fn deref(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
