@@ -4,11 +4,11 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 
 use apid::{Apid, TlsOptions, scene};
-use vmx::{Profile, Sandbox, Vmx, VsockMode};
+use vmx::{Profile, Sandbox, Vmx, VsockPolicy};
 
 /// One column of the table.
 #[derive(Clone, Debug)]
-pub enum Candidate {
+pub(crate) enum Candidate {
     /// Our daemon.
     Ours {
         /// The release binary.
@@ -23,11 +23,11 @@ pub enum Candidate {
 }
 
 /// A candidate that runs.
-pub struct Running {
+pub(crate) struct Running {
     /// Its host.
-    pub vmx: Vmx,
+    pub(crate) vmx: Vmx,
     /// Its Talos, when it has one.
-    pub talos: Option<Apid>,
+    pub(crate) talos: Option<Apid>,
     /// Sockets and the talosconfig.
     _folder: Folder,
 }
@@ -37,7 +37,7 @@ const VMTOOLSD: &str = "/usr/bin/vmtoolsd";
 
 impl Candidate {
     /// All that can be measured here.
-    pub fn all(binary: &Path) -> Vec<Self> {
+    pub(crate) fn all(binary: &Path) -> Vec<Self> {
         let ours = |tls, vsock| Self::Ours {
             binary: binary.to_owned(),
             tls,
@@ -53,7 +53,7 @@ impl Candidate {
     }
 
     /// Heading of the column.
-    pub const fn name(&self) -> &'static str {
+    pub(crate) const fn name(&self) -> &'static str {
         match self {
             Self::Ours { tls: true, .. } => "ours, TLS",
             Self::Ours { vsock: true, .. } => "ours, vsock",
@@ -63,7 +63,7 @@ impl Candidate {
     }
 
     /// Starts it under a fresh host.
-    pub fn start(&self, count_wakeups: bool) -> Result<Running, Box<dyn Error>> {
+    pub(crate) fn start(&self, count_wakeups: bool) -> Result<Running, Box<dyn Error>> {
         let folder = Folder::new()?;
         let (builder, talos) = match self {
             Self::Ours { binary, tls, vsock } => {
@@ -92,9 +92,9 @@ impl Candidate {
                         .args([socket])
                 };
                 let mode = if *vsock {
-                    VsockMode::Allowed
+                    VsockPolicy::served()
                 } else {
-                    VsockMode::Refused(nix::libc::EPERM)
+                    VsockPolicy::refused(nix::libc::EPERM)
                 };
                 (builder.config(|host| host.vsock = mode), Some(talos))
             }
@@ -104,7 +104,7 @@ impl Candidate {
                         pid_namespace: true,
                         ..Sandbox::default()
                     })
-                    .config(|host| host.vsock = VsockMode::Refused(nix::libc::EPERM));
+                    .config(|host| host.vsock = VsockPolicy::refused(nix::libc::EPERM));
                 (builder, None)
             }
         };

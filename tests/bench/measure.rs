@@ -16,33 +16,33 @@ const PINGS: u32 = 40;
 
 /// One column of numbers.
 #[derive(Clone, Debug)]
-pub struct Measured {
+pub(crate) struct Measured {
     /// VmRSS when idle, KiB.
-    pub rss_kib: u64,
+    pub(crate) rss_kib: u64,
     /// Of it: anonymous memory, KiB.
-    pub rss_anon_kib: u64,
+    pub(crate) rss_anon_kib: u64,
     /// Start of the program to green.
-    pub green: Duration,
+    pub(crate) green: Duration,
     /// Start of the program to green with an address in vCenter.
-    pub addresses: Duration,
+    pub(crate) addresses: Duration,
     /// Processor time per second of idling, milliseconds.
-    pub idle_cpu_ms: f64,
+    pub(crate) idle_cpu_ms: f64,
     /// Returns from blocking system calls per second of idling.
-    pub wakeups: f64,
+    pub(crate) wakeups: f64,
     /// Backdoor exits per second of idling.
-    pub exits: f64,
+    pub(crate) exits: f64,
     /// Median time from the host's ping to its pick-up.
-    pub pick_up: Duration,
+    pub(crate) pick_up: Duration,
     /// Median time from pick-up to the first word of the reply.
-    pub reply: Duration,
+    pub(crate) reply: Duration,
     /// Talos' change of an address to the host's view of it; for vmtoolsd its poll interval says it all.
-    pub change: Option<Duration>,
+    pub(crate) change: Option<Duration>,
     /// Talos API calls during the idle time.
-    pub api_calls: Option<usize>,
+    pub(crate) api_calls: Option<usize>,
 }
 
 /// Measures one candidate.
-pub fn measure(candidate: &Candidate) -> Result<Measured, Box<dyn Error>> {
+pub(crate) fn measure(candidate: &Candidate) -> Result<Measured, Box<dyn Error>> {
     let quiet = candidate.start(false)?;
     let started = quiet.vmx.host(|host, _| host.started());
     let green = since(

@@ -7,7 +7,7 @@ use crate::measure::Measured;
 type Column = (&'static str, Measured);
 
 /// Prints all columns.
-pub fn print(columns: &[Column]) {
+pub(crate) fn print(columns: &[Column]) {
     let rows: [(&str, fn(&Measured) -> String); 11] = [
         ("resident memory, KiB", |m| m.rss_kib.to_string()),
         ("  of it anonymous, KiB", |m| m.rss_anon_kib.to_string()),
@@ -46,7 +46,7 @@ pub fn print(columns: &[Column]) {
 }
 
 /// Prints each goal and whether it is met; true when all are.
-pub fn goals(columns: &[Column]) -> bool {
+pub(crate) fn goals(columns: &[Column]) -> bool {
     let column = |name: &str| columns.iter().find(|(n, _)| *n == name).map(|(_, m)| m);
     let (ours, tls, vsock) = (column("ours"), column("ours, TLS"), column("ours, vsock"));
     let theirs = column("vmtoolsd");

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use apid::{Apid, Method, scene};
 use nix::sys::signal::Signal;
 use show::Show;
-use vmx::{Profile, Vmx, VsockMode};
+use vmx::{Profile, Vmx, VsockPolicy};
 
 type Outcome<T = ()> = Result<T, Box<dyn Error>>;
 
@@ -60,12 +60,7 @@ fn backdoor(show: &Show, binary: &Path, folder: &Folder) -> Outcome {
     show.chapter(
         "A Talos node on ESXi, backdoor transport (AF_VSOCK is refused, as in Talos' containers)",
     );
-    let node = Node::start(
-        show,
-        binary,
-        folder,
-        VsockMode::Refused(nix::errno::Errno::EPERM as i32),
-    )?;
+    let node = Node::start(show, binary, folder, VsockPolicy::refused(nix::libc::EPERM))?;
     node.comes_up()?;
 
     show.step("Talos: eth0 gets a further address, 10.5.0.77/24");
@@ -115,9 +110,9 @@ fn backdoor(show: &Show, binary: &Path, folder: &Folder) -> Outcome {
         v.host_name.as_deref() == Some("talos-cp-1.example.com")
     })?;
 
-    node.power("Restart Guest", "OS_Reboot", Method::Reboot, 1)?;
+    node.power("Restart Guest", "OS_Reboot", Method::Reboot, 2)?;
     // The simulated node does not really go down, so it can be shut down next.
-    node.power("Shut Down Guest", "OS_Halt", Method::Shutdown, 2)?;
+    node.power("Shut Down Guest", "OS_Halt", Method::Shutdown, 1)?;
 
     show.panel("What vCenter shows", &node.vmx.vcenter().to_string());
     node.check_panel()?;
@@ -127,7 +122,7 @@ fn backdoor(show: &Show, binary: &Path, folder: &Folder) -> Outcome {
 /// The same node where the container may use vsock: event driven, no polling.
 fn vsock(show: &Show, binary: &Path, folder: &Folder) -> Outcome {
     show.chapter("The same node, vsock transport");
-    let node = Node::start(show, binary, folder, VsockMode::Allowed)?;
+    let node = Node::start(show, binary, folder, VsockPolicy::served())?;
     node.comes_up()?;
     show.step("Talos: eth0 gets a further address, 10.5.0.78/24");
     let started = Instant::now();
@@ -164,7 +159,7 @@ struct Node<'a> {
 }
 
 impl<'a> Node<'a> {
-    fn start(show: &'a Show, binary: &Path, folder: &Folder, vsock: VsockMode) -> Outcome<Self> {
+    fn start(show: &'a Show, binary: &Path, folder: &Folder, vsock: VsockPolicy) -> Outcome<Self> {
         let socket = folder.0.join("machine.sock");
         let talos = Apid::machined(&socket)?;
         scene::single_nic(&talos);

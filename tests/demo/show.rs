@@ -4,14 +4,14 @@ use std::io::{IsTerminal as _, stdout};
 use std::time::{Duration, Instant};
 
 /// Writes the timeline.
-pub struct Show {
+pub(crate) struct Show {
     started: Instant,
     colour: bool,
 }
 
 impl Show {
     /// Time begins now.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             started: Instant::now(),
             colour: stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none(),
@@ -19,27 +19,27 @@ impl Show {
     }
 
     /// What the whole is.
-    pub fn title(&self, text: &str) {
+    pub(crate) fn title(&self, text: &str) {
         println!("{}", self.paint("1", text));
     }
 
     /// A part begins.
-    pub fn chapter(&self, text: &str) {
+    pub(crate) fn chapter(&self, text: &str) {
         println!("\n{}", self.paint("1;34", &format!("== {text}")));
     }
 
     /// Something is done to the node or the host.
-    pub fn step(&self, text: &str) {
+    pub(crate) fn step(&self, text: &str) {
         self.line("33", "▶", text, None);
     }
 
     /// Something was seen to happen, maybe some time after its cause.
-    pub fn seen(&self, text: &str, after: Option<Duration>) {
+    pub(crate) fn seen(&self, text: &str, after: Option<Duration>) {
         self.line("32", " ", text, after);
     }
 
     /// A block of text under a heading.
-    pub fn panel(&self, title: &str, text: &str) {
+    pub(crate) fn panel(&self, title: &str, text: &str) {
         println!(
             "\n{}\n{}\n",
             self.paint("1", title),
@@ -48,12 +48,12 @@ impl Show {
     }
 
     /// The last line when all went well.
-    pub fn success(&self, text: &str) {
+    pub(crate) fn success(&self, text: &str) {
         println!("\n{}", self.paint("1;32", &format!("demo: {text}")));
     }
 
     /// The last line when it did not.
-    pub fn failure(&self, text: &str) {
+    pub(crate) fn failure(&self, text: &str) {
         println!("\n{}", self.paint("1;31", &format!("demo: FAILED: {text}")));
     }
 
