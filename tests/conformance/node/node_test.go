@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -168,12 +169,17 @@ func TestCheckNamesTheMissingRole(t *testing.T) {
 func TestTroubleWithCertificatesIsNamed(t *testing.T) {
 	_, bundle, endpoint := overTLS(t)
 
+	foreign, err := newBundle()
+	if err != nil {
+		t.Fatal(err)
+	}
+
 	for _, test := range []struct {
 		name  string
 		flags []string
 		says  string
 	}{
-		{"certificate of another cluster", tls(t, newBundle(t), endpoint, role.Operator), "certificate"},
+		{"certificate of another cluster", tls(t, foreign, endpoint, role.Operator), "certificate"},
 		{"expired certificate", []string{"--talos-node", endpoint, "--talos-config", talosconfig(t, bundle, []string{endpoint}, -time.Minute, role.Operator)}, "expired"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -351,7 +357,12 @@ func onSocket(t *testing.T) (*node.Node, string) {
 func overTLS(t *testing.T) (*node.Node, *secrets.Bundle, string) {
 	t.Helper()
 
-	judged, bundle := populated(t), newBundle(t)
+	judged := populated(t)
+
+	bundle, err := cluster()
+	if err != nil {
+		t.Fatal(err)
+	}
 
 	endpoint, stop, err := judged.ServeTLS(bundle)
 	if err != nil {
@@ -389,20 +400,16 @@ func rules(t *testing.T) map[string]role.Set {
 	return rules
 }
 
-func newBundle(t *testing.T) *secrets.Bundle {
-	t.Helper()
+// cluster is the secrets of the one cluster that all tests share: they take a second to make.
+var cluster = sync.OnceValues(newBundle)
 
+func newBundle() (*secrets.Bundle, error) {
 	contract, err := config.ParseContractFromVersion(node.Tag)
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 
-	bundle, err := secrets.NewBundle(secrets.NewFixedClock(time.Now().Add(-time.Hour)), contract)
-	if err != nil {
-		t.Fatal(err)
-	}
-
-	return bundle
+	return secrets.NewBundle(secrets.NewFixedClock(time.Now().Add(-time.Hour)), contract)
 }
 
 func tls(t *testing.T, bundle *secrets.Bundle, endpoint string, held role.Role) []string {
