@@ -3,7 +3,7 @@
 #
 #   TALOS_VMTOOLSD=path   our binary                           (not set: not judged; an error if CI=true)
 #   VMX=path              the simulator, target/debug/vmx  (likewise)
-#   EXTENSION_ROOTFS=dir  the folder of the extension image    (not set: a stand-in made of the sources)
+#   EXTENSION_IMAGE=dir   the extension image as an OCI layout (not set: a stand-in; an error if CI=true)
 #   RUNTIME_IMAGE=dir     the runtime image as an OCI layout   (not set: not judged; an error if CI=true)
 set -euo pipefail
 cd "$(dirname "$0")"
@@ -15,7 +15,7 @@ fi
 # The versions are pinned: no workspace, nothing newer, no vendored copies; the folder of a container may have
 # another owner.
 export GOWORK=off GOTOOLCHAIN=${GOTOOLCHAIN:-local}
-for name in TALOS_VMTOOLSD VMX EXTENSION_ROOTFS RUNTIME_IMAGE; do
+for name in TALOS_VMTOOLSD VMX EXTENSION_IMAGE RUNTIME_IMAGE; do
     if [[ -n ${!name:-} && ! -e ${!name} ]]; then
         echo "conformance: $name: there is no ${!name}" >&2
         exit 1
@@ -52,7 +52,7 @@ judge() {
 
 for mod in $(ls talos/*.mod | sort -V); do
     version=$(basename "$mod" .mod)
-    GOFLAGS="${GOFLAGS:-} -modfile=$PWD/$mod" judge "Talos $version" ./protos ./services
+    GOFLAGS="${GOFLAGS:-} -modfile=$PWD/$mod" judge "Talos $version" ./protos ./services $(grep -q blang/semver "$mod" && echo ./extension)
 done
 judge "Talos $(go list -m -f '{{.Version}}' github.com/siderolabs/talos)" ./...
 

@@ -12,6 +12,7 @@ import (
 	"github.com/blang/semver/v4"
 	"github.com/siderolabs/talos/pkg/machinery/extensions"
 
+	"talos-vmtoolsd/conformance/oci"
 	"talos-vmtoolsd/conformance/repo"
 	"talos-vmtoolsd/conformance/services"
 )
@@ -21,18 +22,53 @@ const (
 	containers = "rootfs/usr/local/lib/containers"
 )
 
-// EXTENSION_ROOTFS names the folder that `make images` has packed; without it one is made of the sources and
-// of a stand-in for the binary.
-func staged(t *testing.T) string {
-	if folder := os.Getenv("EXTENSION_ROOTFS"); folder != "" {
-		return folder
+// staged gives the folders to judge by the platforms they are for: the contents of the image in the OCI layout
+// that EXTENSION_IMAGE names, or one made of the sources and of a stand-in for the binary.
+func staged(t *testing.T) map[string]string {
+	t.Helper()
+
+	layout := os.Getenv("EXTENSION_IMAGE")
+	if layout == "" {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("EXTENSION_IMAGE is not set")
+		}
+
+		t.Log("EXTENSION_IMAGE is not set: a stand-in is judged")
+
+		return map[string]string{"stand-in": standIn(t)}
 	}
 
-	return standIn(t)
+	images, err := oci.Images(layout)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	if len(images) != 2 {
+		t.Errorf("%d platforms, want 2", len(images))
+	}
+
+	folders := map[string]string{}
+
+	for _, image := range images {
+		folder := t.TempDir()
+		if err = image.Unpack(folder); err != nil {
+			t.Fatal(err)
+		}
+
+		folders[image.Config.OS+"/"+image.Config.Architecture] = folder
+	}
+
+	return folders
 }
 
 func TestTheExtensionIsValidForEveryTalos(t *testing.T) {
-	folder := staged(t)
+	for platform, folder := range staged(t) {
+		t.Run(platform, func(t *testing.T) { valid(t, folder) })
+	}
+}
+
+func valid(t *testing.T, folder string) {
+	t.Helper()
 
 	extension, err := extensions.Load(folder)
 	if err != nil {
@@ -55,12 +91,18 @@ func TestTheExtensionIsValidForEveryTalos(t *testing.T) {
 		t.Errorf("named %q, it cannot take the place of vmtoolsd-guest-agent", name)
 	}
 
-	t.Logf("Talos %s takes the extension %s %s from %s", newest, extension.Manifest.Metadata.Name, extension.Manifest.Metadata.Version, folder)
+	t.Logf("Talos %s takes the extension %s %s", newest, extension.Manifest.Metadata.Name, extension.Manifest.Metadata.Version)
 }
 
 // Whatever spec lies in the image has its program in the image.
 func TestTheExtensionHasTheProgramsOfItsServices(t *testing.T) {
-	folder := staged(t)
+	for platform, folder := range staged(t) {
+		t.Run(platform, func(t *testing.T) { complete(t, folder) })
+	}
+}
+
+func complete(t *testing.T, folder string) {
+	t.Helper()
 
 	files, err := filepath.Glob(filepath.Join(folder, specs, "*"))
 	if err != nil || len(files) == 0 {

@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"talos-vmtoolsd/conformance/manifests"
+	"talos-vmtoolsd/conformance/oci"
 	"talos-vmtoolsd/conformance/repo"
 )
 
@@ -290,19 +291,19 @@ func TestTheGoDaemonsManifestRunsOurImage(t *testing.T) {
 		t.Skip("RUNTIME_IMAGE is not set: NOT JUDGED with the image")
 	}
 
-	configs, err := manifests.ImageConfigs(layout)
+	images, err := oci.Images(layout)
 	if err != nil {
 		t.Fatal(err)
 	}
 
-	if len(configs) != 2 {
-		t.Errorf("%d platforms, want 2", len(configs))
+	if len(images) != 2 {
+		t.Errorf("%d platforms, want 2", len(images))
 	}
 
-	for _, config := range configs {
-		argv := slices.Concat(config.Config.Entrypoint, config.Config.Cmd)
+	for _, image := range images {
+		argv := slices.Concat(image.Config.Config.Entrypoint, image.Config.Config.Cmd)
 		if !slices.Equal(argv, []string{"/talos-vmtoolsd", "vmtoolsd"}) {
-			t.Errorf("%s/%s runs %q without a command of the manifest", config.OS, config.Architecture, argv)
+			t.Errorf("%s/%s runs %q without a command of the manifest", image.Config.OS, image.Config.Architecture, argv)
 		}
 	}
 }

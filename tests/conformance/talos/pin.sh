@@ -6,7 +6,12 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")/.." && pwd)
 for version in "$@"; do
     work=$(mktemp -d)
-    cp -r "$here"/{protos,services,repo} "$work"
+    packages=(protos services repo)
+    # Talos publishes the validator of extensions in this form since 1.10.
+    if [[ $(printf "%s\n" v1.10 "$version" | sort -V | head -1) == v1.10 ]]; then
+        packages+=(extension oci)
+    fi
+    (cd "$here" && cp -r "${packages[@]}" "$work")
     cat >"$work/go.mod" <<END
 module talos-vmtoolsd/conformance
 
