@@ -184,6 +184,8 @@ fn an_accepted_command_is_not_repeated_after_a_lost_channel_and_a_reset() {
     let run = talos.run();
     press(&run, "OS_Halt");
     statuses(&run, 1);
+    // Answered after all that was sent before, so the status has certainly been taken.
+    run.asked("Set_Option broadcastIP 1");
     run.host(|host, now| host.resume_elsewhere(now));
     run.green();
     press(&run, "OS_Halt");

@@ -149,12 +149,12 @@ fn a_server_certificate_of_an_unknown_authority_is_said_in_plain_words() {
 }
 
 #[test]
-fn a_client_certificate_of_an_unknown_authority_is_said_in_plain_words() {
+fn a_client_certificate_that_the_server_refuses_is_said_in_plain_words() {
     let options = TlsOptions {
         client_certificate: Certificate::Foreign,
         ..TlsOptions::default()
     };
-    trouble_is_told_once(options, &["unknown certificate authority: the server"]);
+    trouble_is_told_once(options, &["the server refuses the client's certificate"]);
 }
 
 #[test]
