@@ -240,7 +240,13 @@ fn another_address_replaces_the_one_that_went() {
     let run = talos.run();
     talos.set_address("eth0", "10.5.0.3/24");
     talos.remove_address("eth0", "10.5.0.2/24");
-    for id in ["default", "current", "routed", "routed-no-k8s"] {
+    for id in [
+        "default",
+        "current",
+        "routed",
+        "current-no-k8s",
+        "routed-no-k8s",
+    ] {
         talos.set_node_address(id, &["10.5.0.3/24"]);
     }
     run.sees("the new address alone", SOON, |view| {
