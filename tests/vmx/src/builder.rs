@@ -138,7 +138,7 @@ impl VmxBuilder {
         self
     }
 
-    /// Counts blocking system calls (see [`Stats::wakeups`]); each costs a stop.
+    /// Counts blocking system calls (see [`crate::Stats::wakeups`]); each costs a stop.
     pub fn count_wakeups(mut self) -> Self {
         self.count_wakeups = true;
         self
