@@ -9,10 +9,6 @@
 
 #![cfg(test)]
 #![cfg(all(target_arch = "x86_64", target_os = "linux"))]
-#![expect(
-    clippy::disallowed_methods,
-    reason = "tests of real processes measure real time"
-)]
 
 mod backdoor;
 mod check_command;
