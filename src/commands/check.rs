@@ -1,4 +1,4 @@
-//! `check`: hypervisor, transport, Talos API, role and identity: one line each with what works, what does not and
+//! `check`: hypervisor, transport, Talos API and role: one line each with what works, what does not and
 //! the remedy.
 //!
 //! ```text
@@ -7,8 +7,8 @@
 //! FAIL  talos       cannot connect to /system/run/machined/machine.sock: no such file or directory
 //!                   remedy: mount machined's socket into the container
 //! -     role        not checked: there is no connection to Talos
-//! -     identity    not checked: there is no connection to Talos
 //! ```
+//! A fifth, `identity`, is there only when the machine's SMBIOS UUID is none.
 
 use std::fmt::Write as _;
 

@@ -166,17 +166,21 @@ async fn online(command: &Command, config: &Config) -> Answer {
     }
 }
 
-async fn checks(config: &Config) -> [Check; 5] {
+async fn checks(config: &Config) -> Vec<Check> {
     let [hypervisor, transport] = host::checks(&config.host).await;
-    let [talos, role, identity] = talos::checks(&config.talos).await;
-    [
+    let (talos, role, identity) = talos::checks(&config.talos).await;
+    let checks = [
         ("hypervisor", hypervisor),
         ("transport", transport),
         ("talos", talos),
         ("role", role),
-        ("identity", identity),
-    ]
-    .map(|(name, outcome)| Check { name, outcome })
+    ];
+    // Nothing to say of a machine whose identity is as it should be.
+    let identity = identity.map(|outcome| ("identity", outcome));
+    let checks = checks.into_iter().chain(identity);
+    checks
+        .map(|(name, outcome)| Check { name, outcome })
+        .collect()
 }
 
 fn pretty(value: &serde_json::Value) -> String {

@@ -22,28 +22,36 @@ pub(super) async fn facts(config: &Result<TalosConfig, SettingError>) -> Result<
         .map_err(|error| Chain(&error).to_string())
 }
 
-/// Looks at the Talos API, at the role and at the machine's identity, in this order.
-pub(super) async fn checks(config: &Result<TalosConfig, SettingError>) -> [Outcome; 3] {
+/// Looks at the Talos API, at the role, and at the machine's identity if there is something wrong with it.
+pub(super) async fn checks(
+    config: &Result<TalosConfig, SettingError>,
+) -> (Outcome, Outcome, Option<Outcome>) {
     let unasked = || Outcome::NotChecked("there is no connection to Talos".to_owned());
     let config = match config {
         Ok(config) => config,
-        Err(error) => return [unconfigured(error), unasked(), unasked()],
+        Err(error) => return (unconfigured(error), unasked(), None),
     };
     let client = match Client::new(config) {
         Ok(client) => client,
         Err(error) => {
             let problem = Chain(&error).to_string();
             let remedy = "give --talos-node a host or host:port".to_owned();
-            return [Outcome::Fails { problem, remedy }, unasked(), unasked()];
+            return (Outcome::Fails { problem, remedy }, unasked(), None);
         }
     };
     match client.check_access().await {
-        Ok(access) => [
+        Ok(access) => (
             api(&client.endpoint(), &access),
             role(&access),
-            identity(client.system_uuid().await),
-        ],
-        Err(error) => [unusable(config, &error), unasked(), unasked()],
+            // Whether resources may be read is the role's matter.
+            client
+                .system_uuid()
+                .await
+                .ok()
+                .flatten()
+                .and_then(|uuid| identity(&uuid)),
+        ),
+        Err(error) => (unusable(config, &error), unasked(), None),
     }
 }
 
@@ -93,19 +101,19 @@ fn role(access: &Access) -> Outcome {
     }
 }
 
-fn identity(uuid: Result<Option<String>, Error>) -> Outcome {
-    match uuid {
-        Ok(Some(uuid)) if is_valid_uuid(&uuid) => Outcome::Works(format!("SMBIOS UUID {uuid}")),
-        Ok(Some(uuid)) => Outcome::Fails {
-            problem: match uuid.as_str() {
-                "" => "the machine has no SMBIOS UUID".to_owned(),
-                uuid => format!("the SMBIOS UUID {uuid} tells this machine from no other"),
-            } + "; disk encryption by nodeID needs a valid one",
-            remedy: REMEDY.to_owned(),
-        },
-        Ok(None) => Outcome::Works("Talos does not look at the SMBIOS UUID here".to_owned()),
-        Err(error) => Outcome::NotChecked(Chain(&error).to_string()),
+/// What is wrong with a UUID, if something is.
+fn identity(uuid: &str) -> Option<Outcome> {
+    if is_valid_uuid(uuid) {
+        return None;
     }
+    let problem = match uuid {
+        "" => "the machine has no SMBIOS UUID".to_owned(),
+        uuid => format!("the SMBIOS UUID {uuid} tells this machine from no other"),
+    };
+    Some(Outcome::Fails {
+        problem: format!("{problem}; disk encryption by nodeID needs a valid one"),
+        remedy: REMEDY.to_owned(),
+    })
 }
 
 fn unusable(config: &TalosConfig, error: &Error) -> Outcome {
@@ -187,8 +195,8 @@ mod tests {
 
     #[tokio::test]
     async fn trouble_with_settings_is_told_without_a_connection() {
-        let [api, role, identity] = checks(&Err(SettingError::NoTalosAccess)).await;
-        assert!(matches!(identity, Outcome::NotChecked(_)));
+        let (api, role, identity) = checks(&Err(SettingError::NoTalosAccess)).await;
+        assert_eq!(identity, None);
         assert!(matches!(api, Outcome::Fails { remedy, .. } if remedy.contains("--use-machined")));
         assert!(matches!(role, Outcome::NotChecked(_)));
         let error = facts(&Err(SettingError::NoTalosAccess)).await.unwrap_err();
@@ -197,18 +205,15 @@ mod tests {
 
     #[test]
     fn an_identity_that_many_machines_could_have_fails_with_its_remedy() {
-        let good = "564d0a2c-38f4-7a91-b2c5-0e1f2a3b4c5d".to_owned();
-        assert!(matches!(identity(Ok(Some(good))), Outcome::Works(_)));
-        assert!(matches!(identity(Ok(None)), Outcome::Works(_)));
-        assert!(matches!(identity(Err(denied())), Outcome::NotChecked(_)));
+        assert_eq!(identity("564d0a2c-38f4-7a91-b2c5-0e1f2a3b4c5d"), None);
         for bad in [
             "",
             "00000000-0000-0000-0000-000000000000",
             "ffffffff-ffff-ffff-ffff-ffffffffffff",
         ] {
             assert!(matches!(
-                identity(Ok(Some(bad.to_owned()))),
-                Outcome::Fails { problem, remedy }
+                identity(bad),
+                Some(Outcome::Fails { problem, remedy })
                     if problem.contains(bad)
                         && problem.contains("nodeID")
                         && remedy.contains("uuid.bios")

@@ -23,7 +23,7 @@ pub struct RpciTask {
     orders: UnboundedSender<Order>,
     outcomes: UnboundedReceiver<(RpciId, RpciOutcome)>,
     task: tokio::task::JoinHandle<()>,
-    /// What is queued fails without being tried.
+    /// TCLO has lost the host, and the first command that fails has, too.
     lost: Arc<AtomicBool>,
 }
 
@@ -53,7 +53,8 @@ impl RpciTask {
         self.order(Order::ForgetFailures);
     }
 
-    /// The host is gone: until [`RpciTask::forget_failures`] commands fail at once, those that are queued, too.
+    /// TCLO has lost the host. RPCI may still reach it; after the first command that does not, all others fail
+    /// at once, those that are queued, too, until [`RpciTask::forget_failures`].
     pub fn host_lost(&self) {
         self.lost.store(true, Ordering::Relaxed);
     }
@@ -84,16 +85,20 @@ async fn work<A: RegisterAccess + Copy + Send + Sync + 'static>(
     outcomes: UnboundedSender<(RpciId, RpciOutcome)>,
     lost: Arc<AtomicBool>,
 ) {
+    // The last command failed.
+    let mut failed = false;
     while let Some(order) = orders.recv().await {
         match order {
             Order::ForgetFailures => link.forget_failures(),
-            Order::Send { id, .. } if lost.load(Ordering::Relaxed) => {
+            Order::Send { id, .. } if failed && lost.load(Ordering::Relaxed) => {
                 if outcomes.send((id, RpciOutcome::Failed)).is_err() {
                     break;
                 }
             }
             Order::Send { id, message } => {
-                let outcome = match link.exchange(&message).await {
+                let reply = link.exchange(&message).await;
+                failed = reply.is_err();
+                let outcome = match reply {
                     Ok(Reply::Accepted(text)) => RpciOutcome::Accepted(text),
                     Ok(Reply::Refused(text)) => RpciOutcome::Refused(text),
                     Err(error) => {
@@ -145,26 +150,32 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn commands_to_a_lost_host_fail_without_an_access() {
+    async fn of_the_commands_to_a_lost_host_one_alone_is_tried() {
         static ACCESSES: AtomicUsize = AtomicUsize::new(0);
         let mut task = RpciTask::spawn(RpciLink::new(LinkSettings {
             transport: TransportChoice::Backdoor,
             access: Some(Gone(&ACCESSES)),
             bandwidth: Bandwidth::High,
         }));
-        for id in 1..=3 {
-            task.send(RpciId(id), b"log queued before the host was lost".to_vec());
-        }
+        let count = || ACCESSES.load(Ordering::Relaxed);
         task.host_lost();
-        task.send(RpciId(4), b"log after".to_vec());
-        for id in 1..=4 {
+        task.send(RpciId(1), b"log tried".to_vec());
+        assert_eq!(task.outcome().await, (RpciId(1), RpciOutcome::Failed));
+        let one = count();
+        assert!(one > 0);
+        for id in 2..=9 {
+            task.send(RpciId(id), b"log not tried".to_vec());
+        }
+        for id in 2..=9 {
             assert_eq!(task.outcome().await, (RpciId(id), RpciOutcome::Failed));
         }
-        assert_eq!(ACCESSES.load(Ordering::Relaxed), 0);
+        assert_eq!(count(), one);
         task.forget_failures();
-        task.send(RpciId(5), b"log again".to_vec());
-        assert_eq!(task.outcome().await, (RpciId(5), RpciOutcome::Failed));
-        assert!(ACCESSES.load(Ordering::Relaxed) > 0);
+        for id in 10..=11 {
+            task.send(RpciId(id), b"log tried again".to_vec());
+            assert_eq!(task.outcome().await, (RpciId(id), RpciOutcome::Failed));
+        }
+        assert_eq!(count(), 3 * one);
         task.close().await;
     }
 }

@@ -183,6 +183,17 @@ impl Members {
     }
 }
 
+/// What is known of the host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Presence {
+    /// Its channels are open.
+    Connected,
+    /// TCLO has lost it; RPCI has not yet.
+    Doubtful,
+    /// It has not been there yet, or is gone. Nothing is sent, and nobody is woken.
+    Away,
+}
+
 /// All services behind one TCLO channel.
 ///
 /// Whoever drives it keeps three promises: a request is handed in only when the one before has been answered or
@@ -194,8 +205,7 @@ pub struct Services {
     outbox: Outbox,
     facts: Facts,
     machine: Machine,
-    /// Nothing is sent and nothing is waited for while the host is away.
-    connected: bool,
+    presence: Presence,
     /// Changes of the facts that no member has heard of.
     changes: Option<Changes>,
     /// When the next member wants to be driven.
@@ -220,7 +230,7 @@ impl Services {
             outbox: Outbox::default(),
             facts: Facts::default(),
             machine,
-            connected: false,
+            presence: Presence::Away,
             changes: None,
             deadline: None,
         }
@@ -229,20 +239,21 @@ impl Services {
     /// The channels to the host are (again) open. A request that came over the old TCLO channel is no longer
     /// answered, and everything is told again, for the host at the other end may know nothing.
     pub fn handle_connected(&mut self, now: Duration) {
-        self.connected = true;
+        self.presence = Presence::Connected;
         self.changes = None;
         self.outbox.forget_reply();
         self.each(now, |service, cx| service.connected(cx));
         self.drive(now);
     }
 
-    /// The host is gone. Until [`Services::handle_connected`] nothing is sent and nothing is waited for: a new
-    /// connection is told everything anyway.
+    /// The TCLO channel is gone, and with it a request without reply. RPCI may still reach the host, so things go
+    /// on until the first message is lost. From then on nothing is sent and nothing is waited for: after
+    /// [`Services::handle_connected`] everything is told anyway.
     pub fn handle_lost(&mut self) {
-        self.connected = false;
-        self.changes = None;
-        self.deadline = None;
         self.outbox.forget_reply();
+        if self.presence == Presence::Connected {
+            self.presence = Presence::Doubtful;
+        }
     }
 
     /// Whether machine configs that lie open in guest variables are blanked.
@@ -253,7 +264,7 @@ impl Services {
 
     /// One TCLO request, as received. Exactly one [`Output::Reply`] follows, maybe after RPCI outcomes.
     pub fn handle_request(&mut self, request: &[u8], now: Duration) {
-        if !self.connected {
+        if self.presence != Presence::Connected {
             self.handle_connected(now);
         }
         let reply_to = self.outbox.owe_reply();
@@ -281,6 +292,11 @@ impl Services {
     /// The outcome of an [`Output::Rpci`].
     pub fn handle_rpci(&mut self, id: RpciId, outcome: RpciOutcome, now: Duration) {
         self.each(now, |service, cx| service.settle(id, &outcome, cx));
+        if outcome == RpciOutcome::Failed && self.presence == Presence::Doubtful {
+            self.presence = Presence::Away;
+            self.changes = None;
+            self.deadline = None;
+        }
         self.drive(now);
     }
 
@@ -290,7 +306,7 @@ impl Services {
             return;
         }
         self.facts = facts.clone();
-        if self.connected {
+        if self.presence != Presence::Away {
             let changes = Changes::after(self.changes, now);
             self.changes = Some(changes);
             self.deadline = self.deadline.into_iter().chain([changes.deadline()]).min();
@@ -336,7 +352,7 @@ impl Services {
     }
 
     fn drive(&mut self, now: Duration) {
-        if !self.connected {
+        if self.presence == Presence::Away {
             return;
         }
         let due = |changes: &mut Changes| changes.deadline() <= now;

@@ -66,7 +66,9 @@ struct Judge {
     statuses_due: usize,
     statuses_taken: usize,
     right_address: bool,
-    /// The host is away.
+    /// TCLO has lost the host.
+    doubtful: bool,
+    /// RPCI, too.
     lost: bool,
 }
 
@@ -83,6 +85,7 @@ impl Judge {
             statuses_due: 0,
             statuses_taken: 0,
             right_address: false,
+            doubtful: false,
             lost: false,
         }
     }
@@ -95,19 +98,18 @@ impl Judge {
     fn play(&mut self, event: Event) {
         match event {
             Event::Lost => {
-                self.lost = true;
+                self.doubtful = true;
                 self.reply_owed = false;
-                self.host_forgets();
                 self.services.handle_lost();
             }
             Event::Connect => {
-                self.lost = false;
+                (self.doubtful, self.lost) = (false, false);
                 self.reply_owed = false;
                 self.host_forgets();
                 self.services.handle_connected(self.now);
             }
             Event::Request(request) => {
-                if self.lost {
+                if self.doubtful {
                     self.play(Event::Connect);
                 }
                 // The host asks nothing new while it waits.
@@ -153,6 +155,7 @@ impl Judge {
                     _ => RpciOutcome::Failed,
                 };
                 self.note(id, message, &outcome);
+                self.lost |= self.doubtful && outcome == RpciOutcome::Failed;
                 self.services.handle_rpci(id, outcome, self.now);
             }
             Event::Power(kind) => {
@@ -269,7 +272,7 @@ impl Judge {
 
     /// Everything that is still open comes to its end, and the books are closed.
     fn close(mut self) {
-        if self.lost {
+        if self.doubtful {
             self.play(Event::Connect);
         }
         for _ in 0..10_000 {

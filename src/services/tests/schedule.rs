@@ -9,15 +9,28 @@ use crate::facts::Stage;
 fn while_the_host_is_away_nothing_is_sent_and_nobody_is_woken() {
     let mut host = Host::with_node(&machine_at(Stage::Booting, false));
     host.lose();
+    host.deaf = true;
+    host.pass(Duration::from_secs(30));
+    assert_eq!(host.take(), [r"> SetGuestInfo  7 4000\x00"], "one try");
     assert_eq!(host.services.poll_timeout(), None);
     host.facts(&machine_at(Stage::Running, true));
     assert_eq!(host.services.poll_timeout(), None);
     host.pass(Duration::from_secs(86_400));
     assert!(host.take().is_empty());
+    host.deaf = false;
     host.connect();
     let told = host.take();
     assert!(told.contains(&r"> info-set guestinfo.vmtools.talos.ready true\x00".to_owned()));
-    assert!(told.contains(&r"> SetGuestInfo  7 8641100\x00".to_owned()));
+    assert!(told.contains(&r"> SetGuestInfo  7 8644100\x00".to_owned()));
+}
+
+#[test]
+fn a_host_that_tclo_alone_has_lost_is_still_told() {
+    let mut host = Host::with_node(&node("cp1", &["10.0.0.5"]));
+    host.lose();
+    host.facts(&node("cp2", &["10.0.0.5"]));
+    host.pass(ms(100));
+    assert_eq!(host.take(), [r"> SetGuestInfo  1 cp2.example.com\x00"]);
 }
 
 #[test]
@@ -30,7 +43,6 @@ fn a_host_lost_in_the_middle_of_everything_leaves_nothing_to_do() {
     host.request(b"OS_Halt");
     host.facts(&node("cp3", &["10.0.0.7"]));
     host.lose();
-    assert_eq!(host.services.poll_timeout(), None);
     host.deaf = true;
     host.take();
     while !host.unanswered.is_empty() {
@@ -57,11 +69,14 @@ fn the_outcome_of_a_power_operation_waits_for_the_host() {
     host.request(b"OS_Reboot");
     host.take();
     host.lose();
+    host.deaf = true;
     host.power(PowerOperation::Reboot, PowerOutcome::Accepted);
-    host.pass(ms(60_000));
-    assert!(host.take().is_empty());
-    host.connect();
     let status = r"> tools.os.statechange.status 1 2\x00".to_owned();
+    assert_eq!(host.take(), [status.clone()], "one try");
+    host.pass(ms(600_000));
+    assert!(host.take().is_empty());
+    host.deaf = false;
+    host.connect();
     let told = host.take();
     assert_eq!(told.iter().filter(|line| **line == status).count(), 1);
 }
