@@ -182,7 +182,10 @@ fn talosquery_shows_a_node() {
 fn check_tells_a_role_that_is_too_low() {
     let talos = Talos::start("check");
     for (role, result) in [("os:operator", "ok"), ("os:reader", "failed")] {
-        let run = run(&["check", "--json", "--machined-role", role], &talos.environment());
+        let run = run(
+            &["check", "--json", "--machined-role", role],
+            &talos.environment(),
+        );
         let report: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
         assert_eq!(report["checks"][2]["result"], "ok", "{report:#}");
         assert_eq!(report["checks"][3]["check"], "role");

@@ -26,8 +26,8 @@ mod tests;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::backoff::Backoff;
 use super::route::{OpenFailure, Policy, Route, Transport};
+use crate::backoff::Backoff;
 use crate::wire::guest_rpc_packet::PacketError;
 use polling::Polling;
 use streaming::{Incoming, Streaming};

@@ -12,7 +12,7 @@
 
 use std::time::Duration;
 
-use crate::rpc::backoff::Backoff;
+use crate::backoff::Backoff;
 
 const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_millis(100);
