@@ -1,4 +1,4 @@
-//! The configuration file: YAML in four groups, every key optional, unknown keys refused.
+//! The configuration file: YAML in groups, every key optional, unknown keys refused.
 //!
 //! ```yaml
 //! host:
@@ -16,6 +16,8 @@
 //!   deadline: 30s
 //!   force_shutdown: false
 //!   reboot_mode: default
+//! guestinfo:
+//!   scrub: false
 //! log:
 //!   level: info
 //!   format: text
@@ -39,6 +41,7 @@ pub(super) fn parse(text: &str) -> Result<Settings, YamlError> {
         host,
         talos,
         power,
+        guestinfo,
         log,
     } = yaml::from_str::<Option<Document>>(text)?.unwrap_or_default();
     let host = host.unwrap_or_default();
@@ -58,6 +61,7 @@ pub(super) fn parse(text: &str) -> Result<Settings, YamlError> {
         power_deadline: power.deadline,
         force_shutdown: power.force_shutdown,
         reboot_mode: power.reboot_mode,
+        scrub_guestinfo: guestinfo.unwrap_or_default().scrub,
         log_level: log.level,
         log_format: log.format,
     })
@@ -69,6 +73,7 @@ struct Document {
     host: Option<Host>,
     talos: Option<Talos>,
     power: Option<Power>,
+    guestinfo: Option<Guestinfo>,
     log: Option<Log>,
 }
 
@@ -100,6 +105,12 @@ struct Power {
     force_shutdown: Option<bool>,
     #[serde(deserialize_with = "text")]
     reboot_mode: Option<RebootMode>,
+}
+
+#[derive(Default, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Guestinfo {
+    scrub: Option<bool>,
 }
 
 #[derive(Default, serde::Deserialize)]
@@ -198,6 +209,8 @@ power:
   deadline: 1m
   force_shutdown: true
   reboot_mode: powercycle
+guestinfo:
+  scrub: true
 log:
   level: WARNING
   format: json
@@ -220,6 +233,7 @@ log:
                 power_deadline: Some(Duration::from_secs(60)),
                 force_shutdown: Some(true),
                 reboot_mode: Some(RebootMode::Powercycle),
+                scrub_guestinfo: Some(true),
                 log_level: Some(Level::WARN),
                 log_format: Some(LogFormat::Json),
             })

@@ -92,6 +92,8 @@ pub struct Config {
     pub talos: Result<TalosConfig, SettingError>,
     /// How power operations are carried out.
     pub power: PowerConfig,
+    /// How guest variables are looked after.
+    pub guestinfo: GuestinfoConfig,
     /// What is logged and how.
     pub log: LogConfig,
 }
@@ -149,6 +151,13 @@ pub struct PowerConfig {
     pub force_shutdown: bool,
     /// How Talos reboots.
     pub reboot_mode: RebootMode,
+}
+
+/// How guest variables are looked after.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GuestinfoConfig {
+    /// Blank machine configs that lie open in them, once the machine is ready.
+    pub scrub: bool,
 }
 
 /// RebootRequest.Mode.
@@ -218,6 +227,9 @@ fn resolve(settings: Settings) -> Config {
             deadline: settings.power_deadline.unwrap_or(DEFAULT_POWER_DEADLINE),
             force_shutdown: settings.force_shutdown.unwrap_or(false),
             reboot_mode: settings.reboot_mode.unwrap_or_default(),
+        },
+        guestinfo: GuestinfoConfig {
+            scrub: settings.scrub_guestinfo.unwrap_or(false),
         },
         log: LogConfig {
             level: settings.log_level.unwrap_or(Level::INFO),
@@ -324,6 +336,7 @@ mod tests {
                     force_shutdown: false,
                     reboot_mode: RebootMode::Default,
                 },
+                guestinfo: GuestinfoConfig { scrub: false },
                 log: LogConfig {
                     level: Level::INFO,
                     format: LogFormat::Text,

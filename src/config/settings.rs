@@ -34,6 +34,8 @@ pub struct Settings {
     pub force_shutdown: Option<bool>,
     /// How Talos reboots.
     pub reboot_mode: Option<RebootMode>,
+    /// Blank machine configs that lie open in guest variables.
+    pub scrub_guestinfo: Option<bool>,
     /// Most detailed level that is logged.
     pub log_level: Option<Level>,
     /// Form of a log line.
@@ -56,6 +58,7 @@ impl Settings {
             power_deadline: self.power_deadline.or(weaker.power_deadline),
             force_shutdown: self.force_shutdown.or(weaker.force_shutdown),
             reboot_mode: self.reboot_mode.or(weaker.reboot_mode),
+            scrub_guestinfo: self.scrub_guestinfo.or(weaker.scrub_guestinfo),
             log_level: self.log_level.or(weaker.log_level),
             log_format: self.log_format.or(weaker.log_format),
         }

@@ -48,11 +48,12 @@ impl<A: RegisterAccess + Copy + Send + Sync + 'static> EventLoop<A> {
     pub fn new(
         config: Config,
         settings: LinkSettings<A>,
-        services: Services,
+        mut services: Services,
         bridge: Bridge,
         signals: Signals,
         log: log::Handle,
     ) -> Self {
+        services.set_scrub(config.guestinfo.scrub, now());
         Self {
             config,
             services,
@@ -97,7 +98,10 @@ impl<A: RegisterAccess + Copy + Send + Sync + 'static> EventLoop<A> {
                 self.services.handle_connected(now());
             }
             TcloEvent::Request(request) => self.services.handle_request(&request, now()),
-            TcloEvent::Lost => {}
+            TcloEvent::Lost => {
+                self.rpci.host_lost();
+                self.services.handle_lost();
+            }
         }
     }
 
@@ -140,6 +144,7 @@ impl<A: RegisterAccess + Copy + Send + Sync + 'static> EventLoop<A> {
                 );
             }
         }
+        self.services.set_scrub(config.guestinfo.scrub, now());
         self.config = Config {
             host: self.config.host.clone(),
             ..config

@@ -7,9 +7,11 @@
 
 mod link;
 mod network;
+mod node;
 
 pub use link::{Address, AddressScope, AddressStatus, Link, Mac};
 pub use network::{Nic, NicAddress, nics, primary_address};
+pub use node::{Extension, MachineType, Node, Readiness, is_valid_uuid};
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -32,6 +34,8 @@ pub struct Facts {
     pub talos: Option<TalosVersion>,
     /// What the machine is doing, from MachineStatus.
     pub stage: Option<Stage>,
+    /// What else Talos says of the machine itself.
+    pub node: Node,
 }
 
 /// The node's name as Talos resolved it.

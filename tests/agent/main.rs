@@ -13,6 +13,7 @@
 mod backdoor;
 mod check_command;
 mod guest_info;
+mod guest_variables;
 mod lost_host;
 mod off_vmware;
 mod power;

@@ -5,3 +5,6 @@ mod host;
 mod invariants;
 mod power;
 mod requests;
+mod schedule;
+mod unsafe_config;
+mod variables;
