@@ -3,9 +3,10 @@
 use std::error::Error;
 
 /// Everything else is imported by these.
-const ROOTS: [&str; 6] = [
+const ROOTS: [&str; 7] = [
     "machine/machine.proto",
     "resource/config/config.proto",
+    "resource/definitions/block/block.proto",
     "resource/definitions/hardware/hardware.proto",
     "resource/definitions/network/network.proto",
     "resource/definitions/runtime/runtime.proto",

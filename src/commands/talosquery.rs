@@ -295,6 +295,7 @@ mod tests {
                     platform: "vmware".into(),
                 }),
                 stage: Some(Stage::Running),
+                ..Facts::default()
             },
             nics: Some(vec![
                 Nic {

@@ -159,6 +159,7 @@ impl From<&Flags> for Settings {
             reboot_mode,
             log_level,
             log_format,
+            ..Self::default()
         }
     }
 }

@@ -41,6 +41,8 @@ pub(super) fn read(env: &impl Fn(&str) -> Option<OsString>) -> Result<Settings, 
         reboot_mode: parsed(env, "VMTOOLSD_REBOOT_MODE", str::parse)?,
         log_level: parsed(env, "VMTOOLSD_LOG_LEVEL", value::level)?,
         log_format: parsed(env, "VMTOOLSD_LOG_FORMAT", str::parse)?,
+        // Some settings are for the file alone.
+        ..Settings::default()
     })
 }
 
@@ -123,6 +125,7 @@ mod tests {
                 reboot_mode: Some(RebootMode::Force),
                 log_level: Some(Level::DEBUG),
                 log_format: Some(LogFormat::Json),
+                ..Settings::default()
             })
         );
     }

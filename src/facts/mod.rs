@@ -6,10 +6,14 @@
 //! yet", never "gone", and nothing made up is ever reported.
 
 mod link;
+mod load;
 mod network;
+mod storage;
 
 pub use link::{Address, AddressScope, AddressStatus, Link, Mac};
+pub use load::{DiskLoad, Load, Memory};
 pub use network::{Nic, NicAddress, nics, primary_address};
+pub use storage::{Disk, FileSystem, Mount, Space, Storage, Volume, file_systems};
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -31,6 +35,8 @@ pub struct Facts {
     pub talos: Option<TalosVersion>,
     /// What the machine is doing, from MachineStatus.
     pub stage: Option<Stage>,
+    /// File systems and disks.
+    pub storage: Storage,
 }
 
 /// The node's name as Talos resolved it.

@@ -8,6 +8,7 @@
 //! a file, a field in `Members` and, if the host can call it, a line in `HANDLERS`.
 
 mod capabilities;
+mod disks;
 mod guest_info;
 mod outbox;
 mod ping;
@@ -15,6 +16,7 @@ mod power;
 mod publication;
 mod reset;
 mod set_option;
+mod statistics;
 mod time_synchronize;
 mod version;
 mod vix;
@@ -23,7 +25,7 @@ use std::time::Duration;
 
 use tracing::debug;
 
-use crate::facts::Facts;
+use crate::facts::{Facts, Load};
 use crate::wire::text::{TcloRequest, error, printable};
 
 use outbox::{Outbox, ReplyTo};
@@ -46,6 +48,11 @@ pub enum Output {
     Reply(Vec<u8>),
     /// Ask Talos for a power operation and hand the outcome to [`Services::handle_power`].
     Power(PowerOperation),
+    /// Ask Talos for the space on the file systems (MachineService.Mounts), which becomes a fact, and hand the
+    /// outcome to [`Services::handle_measured`].
+    MeasureSpace,
+    /// Read the kernel's counters and hand them to [`Services::handle_load`].
+    ReadLoad,
 }
 
 /// What became of an RPCI command.
@@ -77,6 +84,18 @@ pub enum PowerOutcome {
     Rejected(String),
     /// Talos had accepted but then showed that nothing will happen; why, in one phrase.
     DidNotHappen(String),
+}
+
+/// What became of measuring the space on the file systems.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Measured {
+    /// Talos has told it; facts that changed by that are handed in by themselves.
+    Done,
+    /// Talos did not answer, or refused.
+    Failed,
+    /// Talos took too long: a file system may hang, and each further call may leave one more thread of
+    /// Talos hanging with it.
+    TimedOut,
 }
 
 /// What the daemon knows of the machine before Talos says anything.
@@ -142,11 +161,13 @@ struct Members {
     guest_info: guest_info::GuestInfo,
     set_option: set_option::SetOption,
     power: power::Power,
+    disks: disks::Disks,
+    statistics: statistics::Statistics,
 }
 
 impl Members {
     /// All of them, in the order in which they write.
-    fn each(&mut self) -> [&mut dyn Service; 6] {
+    fn each(&mut self) -> [&mut dyn Service; 8] {
         [
             &mut self.version,
             &mut self.reset,
@@ -154,6 +175,8 @@ impl Members {
             &mut self.guest_info,
             &mut self.set_option,
             &mut self.power,
+            &mut self.disks,
+            &mut self.statistics,
         ]
     }
 }
@@ -186,6 +209,8 @@ impl Services {
                 guest_info: guest_info::GuestInfo::new(),
                 set_option: set_option::SetOption::new(),
                 power: power::Power::new(),
+                disks: disks::Disks::new(),
+                statistics: statistics::Statistics::new(),
             },
             outbox: Outbox::default(),
             facts: Facts::default(),
@@ -256,6 +281,23 @@ impl Services {
     ) {
         self.members.power.finished(operation, outcome);
         self.drive(now);
+    }
+
+    /// The outcome of an [`Output::MeasureSpace`].
+    pub fn handle_measured(&mut self, measured: Measured, now: Duration) {
+        self.members.disks.measured(measured, now);
+        self.drive(now);
+    }
+
+    /// The counters after an [`Output::ReadLoad`], as they are `now`.
+    pub fn handle_load(&mut self, load: &Load, now: Duration) {
+        self.members.statistics.read(load, now);
+        self.drive(now);
+    }
+
+    /// How often the space on the file systems is measured although nothing has changed.
+    pub fn set_disk_interval(&mut self, interval: Duration) {
+        self.members.disks.set_interval(interval);
     }
 
     /// The time of [`Services::poll_timeout`] has come.

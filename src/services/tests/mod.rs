@@ -5,3 +5,4 @@ mod host;
 mod invariants;
 mod power;
 mod requests;
+mod storage;
