@@ -15,8 +15,8 @@ use crate::talos::{self, Client, PowerCall, PowerProgress};
 /// What comes from Talos.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum News {
-    /// The facts have changed.
-    Facts(Facts),
+    /// The facts have changed; see [`Bridge::facts`].
+    Facts,
     /// What became of a power operation. One operation may have two outcomes: accepted, and later that it
     /// did not happen.
     Power(PowerOperation, PowerOutcome),
@@ -78,12 +78,25 @@ impl Bridge {
             Some(news) = self.outcomes.recv() => news,
             // The sender lives in this very value, so there is always a next change to wait for.
             Ok(()) = self.facts.changed() => {
-                let mut facts = self.facts.borrow_and_update().clone();
-                self.device_names.complete(&mut facts.storage);
-                News::Facts(facts)
+                self.complete();
+                News::Facts
             }
             else => std::future::pending().await,
         }
+    }
+
+    /// What is known of the node now.
+    pub fn facts(&mut self) -> watch::Ref<'_, Facts> {
+        self.facts.borrow_and_update()
+    }
+
+    /// Adds what only the kernel knows to what Talos has told, without telling anybody of a change.
+    fn complete(&mut self) {
+        let names = &mut self.device_names;
+        self.facts_sender.send_if_modified(|facts| {
+            names.complete(&mut facts.storage);
+            false
+        });
     }
 
     /// Asks Talos for the space on the file systems, in the background.

@@ -25,7 +25,9 @@ impl DeviceNames {
                 .filter_map(|disk| Some((disk.path.clone(), self.kernel.device_name(disk)?)))
                 .collect();
         }
-        storage.device_names.clone_from(&self.names);
+        if storage.device_names != self.names {
+            storage.device_names.clone_from(&self.names);
+        }
     }
 }
 

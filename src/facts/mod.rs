@@ -29,7 +29,8 @@ pub struct Facts {
     pub addresses: Option<Vec<Address>>,
     /// Talos' own views of the node's addresses, from NodeAddress.
     pub node_addresses: Option<NodeAddresses>,
-    /// Floating addresses shared by several nodes, from the VIP operators of OperatorSpec.
+    /// Floating addresses shared by several nodes that this node holds now, from the AddressSpecs that the VIP
+    /// operator makes (OperatorSpec itself is open to os:admin only).
     pub virtual_ips: Option<BTreeSet<IpAddr>>,
     /// Which Talos runs, from the Version call.
     pub talos: Option<TalosVersion>,
