@@ -29,6 +29,11 @@ SOURCE_DATE_EPOCH := $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
 endif
 export SOURCE_DATE_EPOCH
 
+# Relative relocations in packed form: 200 KiB that are neither stored nor paged in at every start.
+ifeq ($(arch),amd64)
+packed := -C link-arg=-Wl,-z,pack-relative-relocs
+endif
+
 # On another processor the C parts are compiled and everything is linked by the cross compiler.
 ifneq ($(firstword $(subst -, ,$(TARGET))),$(shell uname -m))
 cross_prefix := $(firstword $(subst -, ,$(TARGET)))-linux-gnu
@@ -46,7 +51,7 @@ build: cargo-auditable cross-compiler ## Build the static binary, _out/linux-amd
 	if command -v rustup >/dev/null && ! rustup target list --installed | grep -qx '$(TARGET)'; then \
 	    rustup target add '$(TARGET)'; \
 	fi
-	$(cross_env) RUSTFLAGS="$${RUSTFLAGS:-} -C target-feature=+crt-static $(places)" \
+	$(cross_env) RUSTFLAGS="$${RUSTFLAGS:-} -C target-feature=+crt-static $(packed) $(places)" \
 	    $(CARGO) auditable build --locked --release --package talos-vmtoolsd --bin talos-vmtoolsd --target '$(TARGET)'
 	install -D '$(built)' '$(binary)'
 	@if readelf --dynamic '$(binary)' | grep NEEDED; then \
@@ -115,6 +120,13 @@ smoke-arm64: qemu-user ## Run the arm64 binary under qemu's user emulation
 .PHONY: reproduce
 reproduce: cargo-auditable ## Build the last commit's images twice, elsewhere and later, and compare
 	@TOOLS='$(TOOLS)' tests/images/reproduce
+
+.PHONY: conformance
+conformance: images ## Let Talos' own code judge protos, manifests, images and the running binary (needs Go)
+	$(CARGO) build --locked --quiet --package vmx
+	TALOS_VMTOOLSD='$(CURDIR)/_out/linux-amd64/talos-vmtoolsd' VMX='$(target_dir)/debug/vmx' \
+	    EXTENSION_IMAGE='$(CURDIR)/_out/images/extension' RUNTIME_IMAGE='$(CURDIR)/_out/images/runtime' \
+	    tests/conformance/run.sh
 
 .PHONY: deny
 deny: cargo-deny ## Check licences, sources and known vulnerabilities of the crates
