@@ -18,6 +18,7 @@
 //!   reboot_mode: default
 //! guestinfo:
 //!   disk_interval: 5m
+//!   stats_interval: 20s
 //! log:
 //!   level: info
 //!   format: text
@@ -63,6 +64,7 @@ pub(super) fn parse(text: &str) -> Result<Settings, YamlError> {
         force_shutdown: power.force_shutdown,
         reboot_mode: power.reboot_mode,
         disk_interval: guest_info.disk_interval,
+        stats_interval: guest_info.stats_interval,
         log_level: log.level,
         log_format: log.format,
     })
@@ -113,6 +115,8 @@ struct Power {
 struct GuestInfo {
     #[serde(deserialize_with = "text")]
     disk_interval: Option<Duration>,
+    #[serde(deserialize_with = "text")]
+    stats_interval: Option<Duration>,
 }
 
 #[derive(Default, serde::Deserialize)]
@@ -213,6 +217,7 @@ power:
   reboot_mode: powercycle
 guestinfo:
   disk_interval: 30s
+  stats_interval: 10s
 log:
   level: WARNING
   format: json
@@ -236,6 +241,7 @@ log:
                 force_shutdown: Some(true),
                 reboot_mode: Some(RebootMode::Powercycle),
                 disk_interval: Some(Duration::from_secs(30)),
+                stats_interval: Some(Duration::from_secs(10)),
                 log_level: Some(Level::WARN),
                 log_format: Some(LogFormat::Json),
             })

@@ -38,6 +38,9 @@ pub const DEFAULT_POWER_DEADLINE: Duration = Duration::from_secs(30);
 /// for it, so this is longer than open-vm-tools' 30 s.
 pub const DEFAULT_DISK_INTERVAL: Duration = Duration::from_secs(300);
 
+/// How often memory and processor statistics go unless configured; stats-interval of open-vm-tools.
+pub const DEFAULT_STATS_INTERVAL: Duration = Duration::from_secs(20);
+
 /// The configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -162,6 +165,8 @@ pub struct PowerConfig {
 pub struct GuestInfoConfig {
     /// How often the space on the file systems is measured although nothing was mounted or unmounted.
     pub disk_interval: Duration,
+    /// How often memory and processor statistics go.
+    pub stats_interval: Duration,
 }
 
 /// RebootRequest.Mode.
@@ -234,6 +239,7 @@ fn resolve(settings: Settings) -> Config {
         },
         guest_info: GuestInfoConfig {
             disk_interval: settings.disk_interval.unwrap_or(DEFAULT_DISK_INTERVAL),
+            stats_interval: settings.stats_interval.unwrap_or(DEFAULT_STATS_INTERVAL),
         },
         log: LogConfig {
             level: settings.log_level.unwrap_or(Level::INFO),
@@ -342,6 +348,7 @@ mod tests {
                 },
                 guest_info: GuestInfoConfig {
                     disk_interval: Duration::from_secs(300),
+                    stats_interval: Duration::from_secs(20),
                 },
                 log: LogConfig {
                     level: Level::INFO,

@@ -16,7 +16,7 @@ use super::rpci_link::RpciLink;
 use super::rpci_task::RpciTask;
 use super::signals::{Signals, Wish};
 use super::tclo_link::{TcloEvent, TcloLink};
-use crate::config::Config;
+use crate::config::{Config, GuestInfoConfig};
 use crate::log::{self, Chain};
 use crate::proc::Kernel;
 use crate::services::{Output, Services};
@@ -55,7 +55,11 @@ impl<A: RegisterAccess + Copy + Send + Sync + 'static> EventLoop<A> {
         signals: Signals,
         log: log::Handle,
     ) -> Self {
-        services.set_disk_interval(config.guest_info.disk_interval);
+        let GuestInfoConfig {
+            disk_interval,
+            stats_interval,
+        } = config.guest_info;
+        services.set_intervals(disk_interval, stats_interval);
         Self {
             config,
             services,
@@ -151,8 +155,11 @@ impl<A: RegisterAccess + Copy + Send + Sync + 'static> EventLoop<A> {
             host: self.config.host.clone(),
             ..config
         };
-        self.services
-            .set_disk_interval(self.config.guest_info.disk_interval);
+        let GuestInfoConfig {
+            disk_interval,
+            stats_interval,
+        } = self.config.guest_info;
+        self.services.set_intervals(disk_interval, stats_interval);
         tracing::info!("configuration read again");
     }
 }

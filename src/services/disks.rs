@@ -21,8 +21,6 @@ use super::{Context, Measured, RpciId, RpciOutcome, Service};
 
 /// How often the space is measured unless set.
 const INTERVAL: Duration = Duration::from_secs(300);
-/// Who wants the space more often than this wants something else.
-const SHORTEST: Duration = Duration::from_secs(1);
 /// Changes are looked at together once this has passed since the first.
 const QUIET: Duration = Duration::from_millis(50);
 /// A measurement this young serves a host that has forgotten everything.
@@ -86,9 +84,9 @@ impl Disks {
         }
     }
 
-    /// Measures at this interval, at least [`SHORTEST`], from the next measurement on.
+    /// Measures at this interval from the next measurement on.
     pub(super) fn set_interval(&mut self, interval: Duration) {
-        self.interval = interval.max(SHORTEST);
+        self.interval = interval;
     }
 
     /// A measurement has come to its end.

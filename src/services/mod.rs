@@ -295,9 +295,14 @@ impl Services {
         self.drive(now);
     }
 
-    /// How often the space on the file systems is measured although nothing has changed.
-    pub fn set_disk_interval(&mut self, interval: Duration) {
-        self.members.disks.set_interval(interval);
+    /// How often the space on the file systems is measured although nothing has changed, and how often the
+    /// statistics go; both from the next time on, and at least a second.
+    pub fn set_intervals(&mut self, disks: Duration, statistics: Duration) {
+        const SHORTEST: Duration = Duration::from_secs(1);
+        self.members.disks.set_interval(disks.max(SHORTEST));
+        self.members
+            .statistics
+            .set_interval(statistics.max(SHORTEST));
     }
 
     /// The time of [`Services::poll_timeout`] has come.

@@ -16,7 +16,7 @@ use crate::wire::guest_stats::{GuestStats, Stat, Value, id, statistics, unit};
 use super::publication::{Acceptance, Publication, Settled};
 use super::{Context, RpciId, RpciOutcome, Service};
 
-/// guestinfo.stats-interval of open-vm-tools. The first time comes after it, too.
+/// guestinfo.stats-interval of open-vm-tools, unless set. The first time comes after it, too.
 const INTERVAL: Duration = Duration::from_secs(20);
 /// The part of the memory that is kept for surges: one in so many.
 const RESERVED: u64 = 20;
@@ -25,6 +25,7 @@ const RESERVED: u64 = 20;
 #[derive(Debug)]
 pub(super) struct Statistics {
     message: Publication,
+    interval: Duration,
     next: Option<Duration>,
     /// The counters of the time before, and when that was.
     previous: Option<(Duration, Load)>,
@@ -37,10 +38,16 @@ impl Statistics {
     pub(super) fn new() -> Self {
         Self {
             message: Publication::new("SetGuestInfo 8", "none", Acceptance::Status),
+            interval: INTERVAL,
             next: None,
             previous: None,
             host_is_away: false,
         }
+    }
+
+    /// Tells at this interval from the next time on.
+    pub(super) fn set_interval(&mut self, interval: Duration) {
+        self.interval = interval;
     }
 
     /// The counters have been read.
@@ -57,7 +64,8 @@ impl Service for Statistics {
     fn connected(&mut self, cx: &mut Context<'_>) {
         self.host_is_away = false;
         self.message.retire();
-        self.next.get_or_insert(cx.now.saturating_add(INTERVAL));
+        self.next
+            .get_or_insert(cx.now.saturating_add(self.interval));
     }
 
     fn settle(&mut self, id: RpciId, outcome: &RpciOutcome, cx: &mut Context<'_>) {
@@ -71,7 +79,7 @@ impl Service for Statistics {
 
     fn drive(&mut self, cx: &mut Context<'_>) {
         if self.next.is_some_and(|next| next <= cx.now) {
-            self.next = Some(cx.now.saturating_add(INTERVAL));
+            self.next = Some(cx.now.saturating_add(self.interval));
             if !self.host_is_away && !self.message.is_in_flight() {
                 cx.outbox.read_load();
             }
