@@ -165,6 +165,7 @@ impl From<&Flags> for Settings {
             scrub_guestinfo,
             log_level,
             log_format,
+            ..Self::default()
         }
     }
 }

@@ -42,6 +42,8 @@ pub(super) fn read(env: &impl Fn(&str) -> Option<OsString>) -> Result<Settings, 
         scrub_guestinfo: parsed(env, "VMTOOLSD_SCRUB_GUESTINFO", value::boolean)?,
         log_level: parsed(env, "VMTOOLSD_LOG_LEVEL", value::level)?,
         log_format: parsed(env, "VMTOOLSD_LOG_FORMAT", str::parse)?,
+        // Some settings are for the file alone.
+        ..Settings::default()
     })
 }
 
@@ -126,6 +128,7 @@ mod tests {
                 scrub_guestinfo: Some(true),
                 log_level: Some(Level::DEBUG),
                 log_format: Some(LogFormat::Json),
+                ..Settings::default()
             })
         );
     }

@@ -18,6 +18,8 @@
 //!   reboot_mode: default
 //! guestinfo:
 //!   scrub: false
+//!   disk_interval: 5m
+//!   stats_interval: 20s
 //! log:
 //!   level: info
 //!   format: text
@@ -47,6 +49,7 @@ pub(super) fn parse(text: &str) -> Result<Settings, YamlError> {
     let host = host.unwrap_or_default();
     let talos = talos.unwrap_or_default();
     let power = power.unwrap_or_default();
+    let guest_info = guestinfo.unwrap_or_default();
     let log = log.unwrap_or_default();
     Ok(Settings {
         transport: host.transport,
@@ -61,7 +64,9 @@ pub(super) fn parse(text: &str) -> Result<Settings, YamlError> {
         power_deadline: power.deadline,
         force_shutdown: power.force_shutdown,
         reboot_mode: power.reboot_mode,
-        scrub_guestinfo: guestinfo.unwrap_or_default().scrub,
+        scrub_guestinfo: guest_info.scrub,
+        disk_interval: guest_info.disk_interval,
+        stats_interval: guest_info.stats_interval,
         log_level: log.level,
         log_format: log.format,
     })
@@ -73,7 +78,7 @@ struct Document {
     host: Option<Host>,
     talos: Option<Talos>,
     power: Option<Power>,
-    guestinfo: Option<Guestinfo>,
+    guestinfo: Option<GuestInfo>,
     log: Option<Log>,
 }
 
@@ -109,8 +114,12 @@ struct Power {
 
 #[derive(Default, serde::Deserialize)]
 #[serde(default, deny_unknown_fields)]
-struct Guestinfo {
+struct GuestInfo {
     scrub: Option<bool>,
+    #[serde(deserialize_with = "text")]
+    disk_interval: Option<Duration>,
+    #[serde(deserialize_with = "text")]
+    stats_interval: Option<Duration>,
 }
 
 #[derive(Default, serde::Deserialize)]
@@ -211,6 +220,8 @@ power:
   reboot_mode: powercycle
 guestinfo:
   scrub: true
+  disk_interval: 30s
+  stats_interval: 10s
 log:
   level: WARNING
   format: json
@@ -234,6 +245,8 @@ log:
                 force_shutdown: Some(true),
                 reboot_mode: Some(RebootMode::Powercycle),
                 scrub_guestinfo: Some(true),
+                disk_interval: Some(Duration::from_secs(30)),
+                stats_interval: Some(Duration::from_secs(10)),
                 log_level: Some(Level::WARN),
                 log_format: Some(LogFormat::Json),
             })

@@ -9,11 +9,16 @@
 //! | AddressSpecs.net.talos.dev | network-config | virtual IPs: ids `vip/<link>/<link>/<prefix>` |
 //! | … | | those of the machine itself: [`node`] |
 //!
+//! Volumes, mounts and disks: [`storage`].
+//!
 //! The VIP operators themselves (OperatorSpecs) are sensitive resources, open to os:admin only; the address
 //! that such an operator assigns while this node holds it is not. Specs are decoded from their protobuf form
 //! (`talos.resource.definitions`), which is the stable one.
 
 mod node;
+mod storage;
+
+pub(super) use storage::{DISKS, MOUNTS, VOLUMES, space};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};

@@ -85,6 +85,9 @@ pub async fn query(client: &Client, deadline: Duration) -> Result<Facts, Error> 
             bootstrap(client, &facts::EXTENSIONS, &facts),
             bootstrap(client, &facts::SECURE_BOOT, &facts),
             bootstrap(client, &facts::SYSTEM_UUID, &facts),
+            bootstrap(client, &facts::VOLUMES, &facts),
+            bootstrap(client, &facts::MOUNTS, &facts),
+            bootstrap(client, &facts::DISKS, &facts),
         )?;
         Ok(facts.borrow().clone())
     };
@@ -107,6 +110,9 @@ async fn follow_all(client: &Client, facts: &watch::Sender<Facts>) -> Error {
         error = follow(client, &facts::EXTENSIONS, facts) => error,
         error = follow(client, &facts::SECURE_BOOT, facts) => error,
         error = follow(client, &facts::SYSTEM_UUID, facts) => error,
+        error = follow(client, &facts::VOLUMES, facts) => error,
+        error = follow(client, &facts::MOUNTS, facts) => error,
+        error = follow(client, &facts::DISKS, facts) => error,
     }
 }
 

@@ -6,5 +6,6 @@ mod invariants;
 mod power;
 mod requests;
 mod schedule;
+mod storage;
 mod unsafe_config;
 mod variables;

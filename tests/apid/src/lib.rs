@@ -42,6 +42,7 @@ pub mod scene;
 mod shared;
 mod signal;
 mod state_service;
+pub mod storage;
 mod store;
 mod streams;
 mod subscriber;
