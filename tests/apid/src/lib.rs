@@ -32,6 +32,7 @@ mod faults;
 mod journal;
 mod machine_service;
 mod method;
+pub mod network;
 mod node;
 mod power;
 pub mod proto;
