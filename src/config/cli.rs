@@ -8,6 +8,7 @@ use clap::builder::{OsStringValueParser, PossibleValuesParser, TypedValueParser 
 use clap::{Args, Parser, Subcommand};
 use tracing::Level;
 
+use super::network::NetworkSettings;
 use super::value::{self, LEVELS};
 use super::{LogFormat, RebootMode, Settings, TransportChoice};
 
@@ -157,6 +158,8 @@ impl From<&Flags> for Settings {
             power_deadline,
             force_shutdown,
             reboot_mode,
+            // In the file alone.
+            network: NetworkSettings::default(),
             log_level,
             log_format,
         }

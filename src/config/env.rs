@@ -5,6 +5,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use super::network::NetworkSettings;
 use super::value::{self, BadValue};
 use super::{SettingError, Settings};
 
@@ -39,6 +40,8 @@ pub(super) fn read(env: &impl Fn(&str) -> Option<OsString>) -> Result<Settings, 
         power_deadline: parsed(env, "VMTOOLSD_POWER_DEADLINE", value::duration)?,
         force_shutdown: parsed(env, "VMTOOLSD_FORCE_SHUTDOWN", value::boolean)?,
         reboot_mode: parsed(env, "VMTOOLSD_REBOOT_MODE", str::parse)?,
+        // In the file alone.
+        network: NetworkSettings::default(),
         log_level: parsed(env, "VMTOOLSD_LOG_LEVEL", value::level)?,
         log_format: parsed(env, "VMTOOLSD_LOG_FORMAT", str::parse)?,
     })
@@ -121,6 +124,7 @@ mod tests {
                 power_deadline: Some(Duration::from_secs(5)),
                 force_shutdown: Some(true),
                 reboot_mode: Some(RebootMode::Force),
+                network: NetworkSettings::default(),
                 log_level: Some(Level::DEBUG),
                 log_format: Some(LogFormat::Json),
             })

@@ -1,4 +1,4 @@
-//! The configuration file: YAML in four groups, every key optional, unknown keys refused.
+//! The configuration file: YAML in groups, every key optional, unknown keys refused.
 //!
 //! ```yaml
 //! host:
@@ -16,6 +16,13 @@
 //!   deadline: 30s
 //!   force_shutdown: false
 //!   reboot_mode: default
+//! network:
+//!   exclude_nics: ["eth9", "!docker0"]
+//!   primary_nics: ["eth0"]
+//!   low_priority_nics: ["eth1*"]
+//!   exclude_subnets: [192.168.100.0/24]
+//!   prefer: ipv4
+//!   report_vips: true
 //! log:
 //!   level: info
 //!   format: text
@@ -29,6 +36,7 @@ use std::time::Duration;
 use serde::de::{Deserialize, Deserializer, Visitor};
 use tracing::Level;
 
+use super::network::NetworkSettings;
 use super::value::{self, BadValue};
 use super::yaml::{self, YamlError};
 use super::{LogFormat, RebootMode, Settings, TransportChoice};
@@ -39,6 +47,7 @@ pub(super) fn parse(text: &str) -> Result<Settings, YamlError> {
         host,
         talos,
         power,
+        network,
         log,
     } = yaml::from_str::<Option<Document>>(text)?.unwrap_or_default();
     let host = host.unwrap_or_default();
@@ -58,6 +67,7 @@ pub(super) fn parse(text: &str) -> Result<Settings, YamlError> {
         power_deadline: power.deadline,
         force_shutdown: power.force_shutdown,
         reboot_mode: power.reboot_mode,
+        network: network.unwrap_or_default(),
         log_level: log.level,
         log_format: log.format,
     })
@@ -69,6 +79,7 @@ struct Document {
     host: Option<Host>,
     talos: Option<Talos>,
     power: Option<Power>,
+    network: Option<NetworkSettings>,
     log: Option<Log>,
 }
 
@@ -180,7 +191,12 @@ fn text<'de, D: Deserializer<'de>, T: Written>(deserializer: D) -> Result<Option
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::facts::{Family, Pattern};
     use proptest::prelude::*;
+
+    fn patterns(list: &[&str]) -> Vec<Pattern> {
+        list.iter().map(|text| text.parse().unwrap()).collect()
+    }
 
     const COMPLETE: &str = "\
 host:
@@ -198,6 +214,13 @@ power:
   deadline: 1m
   force_shutdown: true
   reboot_mode: powercycle
+network:
+  exclude_nics: [eth9, \"!docker0\"]
+  primary_nics: [bond0]
+  low_priority_nics: [eth1*]
+  exclude_subnets: [10.9.0.0/16, fd00::1]
+  prefer: ipv6
+  report_vips: false
 log:
   level: WARNING
   format: json
@@ -220,6 +243,17 @@ log:
                 power_deadline: Some(Duration::from_secs(60)),
                 force_shutdown: Some(true),
                 reboot_mode: Some(RebootMode::Powercycle),
+                network: NetworkSettings {
+                    exclude_nics: Some(patterns(&["eth9", "!docker0"])),
+                    primary_nics: Some(patterns(&["bond0"])),
+                    low_priority_nics: Some(patterns(&["eth1*"])),
+                    exclude_subnets: Some(vec![
+                        "10.9.0.0/16".parse().unwrap(),
+                        "fd00::1".parse().unwrap()
+                    ]),
+                    prefer: Some(Family::Ipv6),
+                    report_vips: Some(false),
+                },
                 log_level: Some(Level::WARN),
                 log_format: Some(LogFormat::Json),
             })
@@ -264,6 +298,17 @@ log:
             ),
             ("log:\n\n  level: loud\n", 3, "\"loud\" is not a log level"),
             ("talos:\n  use_machined: maybe\n", 2, "expected a boolean"),
+            ("network:\n  prefer: ipx\n", 2, "write ipv4 or ipv6"),
+            (
+                "network:\n  exclude_nics:\n    - eth0\n    - ''\n",
+                4,
+                "an interface pattern is empty",
+            ),
+            (
+                "network:\n  exclude_subnets:\n    - 10.0.0.0/40\n",
+                3,
+                "not a network",
+            ),
             (
                 "log:\n  level: info\n  level: debug\n",
                 2,

@@ -12,15 +12,19 @@ use std::time::Duration;
 
 use tracing::Level;
 
+use crate::facts::NetworkPolicy;
+
 pub mod cli;
 pub mod env;
 mod file;
+mod network;
 mod settings;
 pub mod talosconfig;
 mod value;
 pub mod yaml;
 
 pub use cli::{Cli, Flags};
+pub use network::NetworkSettings;
 pub use settings::Settings;
 pub use value::BadValue;
 pub use yaml::YamlError;
@@ -92,6 +96,8 @@ pub struct Config {
     pub talos: Result<TalosConfig, SettingError>,
     /// How power operations are carried out.
     pub power: PowerConfig,
+    /// What of the network is reported.
+    pub network: NetworkPolicy,
     /// What is logged and how.
     pub log: LogConfig,
 }
@@ -219,6 +225,7 @@ fn resolve(settings: Settings) -> Config {
             force_shutdown: settings.force_shutdown.unwrap_or(false),
             reboot_mode: settings.reboot_mode.unwrap_or_default(),
         },
+        network: settings.network.clone().resolve(),
         log: LogConfig {
             level: settings.log_level.unwrap_or(Level::INFO),
             format: settings.log_format.unwrap_or_default(),
@@ -324,6 +331,7 @@ mod tests {
                     force_shutdown: false,
                     reboot_mode: RebootMode::Default,
                 },
+                network: NetworkPolicy::default(),
                 log: LogConfig {
                     level: Level::INFO,
                     format: LogFormat::Text,

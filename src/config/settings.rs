@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tracing::Level;
 
+use super::network::NetworkSettings;
 use super::{LogFormat, RebootMode, SettingError, TransportChoice};
 
 /// What one source says; `None` where it says nothing.
@@ -34,6 +35,8 @@ pub struct Settings {
     pub force_shutdown: Option<bool>,
     /// How Talos reboots.
     pub reboot_mode: Option<RebootMode>,
+    /// What of the network is reported.
+    pub network: NetworkSettings,
     /// Most detailed level that is logged.
     pub log_level: Option<Level>,
     /// Form of a log line.
@@ -56,6 +59,7 @@ impl Settings {
             power_deadline: self.power_deadline.or(weaker.power_deadline),
             force_shutdown: self.force_shutdown.or(weaker.force_shutdown),
             reboot_mode: self.reboot_mode.or(weaker.reboot_mode),
+            network: self.network.or(weaker.network),
             log_level: self.log_level.or(weaker.log_level),
             log_format: self.log_format.or(weaker.log_format),
         }

@@ -15,7 +15,7 @@ use crate::talos::{self, Client, PowerCall, PowerProgress};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum News {
     /// The facts have changed.
-    Facts(Facts),
+    Facts(Box<Facts>),
     /// What became of a power operation. One operation may have two outcomes: accepted, and later that it
     /// did not happen.
     Power(PowerOperation, PowerOutcome),
@@ -72,7 +72,7 @@ impl Bridge {
             biased;
             Some((operation, outcome)) = self.outcomes.recv() => News::Power(operation, outcome),
             // The sender lives in this very value, so there is always a next change to wait for.
-            Ok(()) = self.facts.changed() => News::Facts(self.facts.borrow_and_update().clone()),
+            Ok(()) = self.facts.changed() => News::Facts(Box::new(self.facts.borrow_and_update().clone())),
             else => std::future::pending().await,
         }
     }

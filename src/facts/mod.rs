@@ -5,11 +5,20 @@
 //! afterwards the last known value stands, also while Talos is away. So `None` always means "not known
 //! yet", never "gone", and nothing made up is ever reported.
 
+mod glob;
 mod link;
 mod network;
+mod network_state;
+mod policy;
 
+pub use glob::Glob;
 pub use link::{Address, AddressScope, AddressStatus, Link, Mac};
-pub use network::{Nic, NicAddress, nics, primary_address};
+pub use network::{
+    AddressDecision, AddressOrigin, Decision, MOST_NICS, Nic, NicAddress, NicRoute, Reason,
+    Standing, Verdict, decide,
+};
+pub use network_state::{AddressSource, DhcpClient, NetworkState, Resolver, Route};
+pub use policy::{Family, NetworkPolicy, Pattern, Patterns, Subnet, Unreadable};
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -27,6 +36,8 @@ pub struct Facts {
     pub node_addresses: Option<NodeAddresses>,
     /// Floating addresses shared by several nodes, from the VIP operators of OperatorSpec.
     pub virtual_ips: Option<BTreeSet<IpAddr>>,
+    /// Routes, resolvers, and who wanted an address.
+    pub network: NetworkState,
     /// Which Talos runs, from the Version call.
     pub talos: Option<TalosVersion>,
     /// What the machine is doing, from MachineStatus.

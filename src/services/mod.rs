@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use tracing::debug;
 
-use crate::facts::Facts;
+use crate::facts::{Facts, NetworkPolicy};
 use crate::wire::text::{TcloRequest, error, printable};
 
 use outbox::{Outbox, ReplyTo};
@@ -193,6 +193,13 @@ impl Services {
             connected: false,
             deadline: None,
         }
+    }
+
+    /// What of the network is reported from here on; the default policy until this is called.
+    pub fn set_network_policy(&mut self, policy: NetworkPolicy, now: Duration) {
+        self.members.guest_info.set_network_policy(policy);
+        self.each(now, |service, cx| service.facts_changed(cx));
+        self.drive(now);
     }
 
     /// The channels to the host are (again) open. A request that came over the old TCLO channel is no longer

@@ -6,15 +6,22 @@
 //! | LinkStatuses.net.talos.dev | network | links |
 //! | AddressStatuses.net.talos.dev | network | addresses |
 //! | NodeAddresses.net.talos.dev | network | Talos' views of the node's addresses |
-//! | AddressSpecs.net.talos.dev | network-config | virtual IPs: ids `vip/<link>/<link>/<prefix>` |
+//! | AddressSpecs.net.talos.dev | network-config | who wanted an address: ids `vip/<link>/<link>/<prefix>`, `dhcp4/…` … |
+//! | RouteStatuses.net.talos.dev | network | routes |
+//! | ResolverStatuses.net.talos.dev | network | the resolver |
+//! | ResolverSpecs.net.talos.dev | network-config | name servers of DHCP leases: ids `dhcp4/<link>/resolvers` … |
 //! | MachineStatuses.runtime.talos.dev | runtime | stage |
 //!
 //! The VIP operators themselves (OperatorSpecs) are sensitive resources, open to os:admin only; the address
 //! that such an operator assigns while this node holds it is not. Specs are decoded from their protobuf form
 //! (`talos.resource.definitions`), which is the stable one.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+mod network;
+
+pub(super) use network::{ADDRESS_SPECS, LEASE_RESOLVERS, RESOLVER, ROUTES};
 
 use prost::Message;
 
@@ -24,7 +31,7 @@ use super::proto::definitions::enums::{
     RuntimeMachineStage as MachineStage,
 };
 use super::proto::definitions::network::{
-    AddressSpecSpec, AddressStatusSpec, HostnameStatusSpec, LinkStatusSpec, NodeAddressSpec,
+    AddressStatusSpec, HostnameStatusSpec, LinkStatusSpec, NodeAddressSpec,
 };
 use super::proto::definitions::runtime::MachineStatusSpec;
 use crate::facts::{
@@ -132,22 +139,6 @@ pub(super) const NODE_ADDRESSES: Source<Vec<IpAddr>> = Source {
         )
     },
     never_empty: true,
-};
-
-pub(super) const VIRTUAL_IPS: Source<IpAddr> = Source {
-    kind: Kind {
-        namespace: "network-config",
-        kind: "AddressSpecs.net.talos.dev",
-    },
-    decode: |id, spec| match id.starts_with("vip/") {
-        true => virtual_ip(spec),
-        false => Ok(None),
-    },
-    publish: |facts, addresses| {
-        let addresses: BTreeSet<_> = addresses.values().copied().collect();
-        replace(&mut facts.virtual_ips, addresses)
-    },
-    never_empty: false,
 };
 
 pub(super) const MACHINE_STATUS: Kind = Kind {
@@ -269,11 +260,6 @@ fn node_addresses(spec: &[u8]) -> Result<Vec<IpAddr>, Malformed> {
         .filter_map(|address| prefix(Some(address)).transpose())
         .map(|address| address.map(|(ip, _)| ip))
         .collect()
-}
-
-fn virtual_ip(spec: &[u8]) -> Result<Option<IpAddr>, Malformed> {
-    let spec = AddressSpecSpec::decode(spec)?;
-    Ok(prefix(spec.address.as_ref())?.map(|(ip, _)| ip))
 }
 
 /// The stage of a MachineStatus spec.

@@ -1,7 +1,7 @@
 //! Keeps one value of [`Facts`] up to date with a node.
 //!
 //! ```text
-//!  away ──Version answers──▶ connected: six watches, multiplexed on one connection
+//!  away ──Version answers──▶ connected: the watches, multiplexed on one connection
 //!    ▲                            │
 //!    └────── the connection breaks, or Talos goes away ──────┘
 //! ```
@@ -78,7 +78,10 @@ pub async fn query(client: &Client, deadline: Duration) -> Result<Facts, Error> 
             bootstrap(client, &facts::LINKS, &facts),
             bootstrap(client, &facts::ADDRESSES, &facts),
             bootstrap(client, &facts::NODE_ADDRESSES, &facts),
-            bootstrap(client, &facts::VIRTUAL_IPS, &facts),
+            bootstrap(client, &facts::ADDRESS_SPECS, &facts),
+            bootstrap(client, &facts::ROUTES, &facts),
+            bootstrap(client, &facts::RESOLVER, &facts),
+            bootstrap(client, &facts::LEASE_RESOLVERS, &facts),
             bootstrap(client, &facts::STAGE, &facts),
         )?;
         Ok(facts.borrow().clone())
@@ -95,7 +98,10 @@ async fn follow_all(client: &Client, facts: &watch::Sender<Facts>) -> Error {
         error = follow(client, &facts::LINKS, facts) => error,
         error = follow(client, &facts::ADDRESSES, facts) => error,
         error = follow(client, &facts::NODE_ADDRESSES, facts) => error,
-        error = follow(client, &facts::VIRTUAL_IPS, facts) => error,
+        error = follow(client, &facts::ADDRESS_SPECS, facts) => error,
+        error = follow(client, &facts::ROUTES, facts) => error,
+        error = follow(client, &facts::RESOLVER, facts) => error,
+        error = follow(client, &facts::LEASE_RESOLVERS, facts) => error,
         error = follow(client, &facts::STAGE, facts) => error,
     }
 }

@@ -48,7 +48,14 @@ fn a_change_is_told_within_its_time_and_alone() {
     assert_eq!(host.take(), [format!("{NICS}10.0.0.5,10.0.0.6")]);
     host.facts(&node("cp2", &["10.0.0.5", "10.0.0.6"]));
     host.pass(ms(50));
-    assert_eq!(host.take(), [r"> SetGuestInfo  1 cp2.example.com\x00"]);
+    // The name is in the NICs' message, too, as that of the resolver.
+    assert_eq!(
+        host.take(),
+        [
+            r"> SetGuestInfo  1 cp2.example.com\x00".to_owned(),
+            format!("{NICS}10.0.0.5,10.0.0.6")
+        ]
+    );
     host.facts(&node("cp1", &["10.0.0.9"]));
     host.facts(&node("cp2", &["10.0.0.5", "10.0.0.6"]));
     host.pass(ms(1000));
@@ -279,4 +286,38 @@ fn the_primary_address_follows_once_it_was_asked_for() {
     host.take();
     host.pass(ms(100));
     assert_eq!(host.take(), [format!("{NICS}10.0.0.6")]);
+}
+
+#[test]
+fn another_policy_is_told_at_once() {
+    use crate::facts::NetworkPolicy;
+    let mut host = Host::with_node(&node("cp1", &["10.0.0.5", "10.9.0.5"]));
+    let policy = NetworkPolicy {
+        exclude_subnets: vec!["10.0.0.0/24".parse().unwrap()],
+        ..NetworkPolicy::default()
+    };
+    host.services.set_network_policy(policy, host.now);
+    host.pass(ms(100));
+    assert_eq!(host.take(), [format!("{NICS}10.9.0.5")]);
+}
+
+#[test]
+fn routes_that_no_nic_has_are_no_news_for_the_host() {
+    use crate::facts::Route;
+    let before = node("cp1", &["10.0.0.5"]);
+    let mut host = Host::with_node(&before);
+    let mut pods = before;
+    pods.network.routes = Some(
+        [Route {
+            destination: "10.244.0.7".parse().unwrap(),
+            prefix_length: 32,
+            gateway: None,
+            link_name: "cali0123".into(),
+            metric: 0,
+        }]
+        .into(),
+    );
+    host.facts(&pods);
+    host.pass(ms(1000));
+    assert!(host.take().is_empty());
 }

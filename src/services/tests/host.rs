@@ -5,7 +5,8 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::facts::{
-    Address, AddressScope, AddressStatus, Facts, HostName, Link, Mac, NodeAddresses, TalosVersion,
+    Address, AddressScope, AddressStatus, Facts, HostName, Link, Mac, NetworkState, NodeAddresses,
+    TalosVersion,
 };
 use crate::services::{
     Machine, Output, PowerOperation, PowerOutcome, RpciId, RpciOutcome, Services,
@@ -56,6 +57,7 @@ pub(super) fn node(name: &str, addresses: &[&str]) -> Facts {
             ..NodeAddresses::default()
         }),
         virtual_ips: Some(BTreeSet::new()),
+        network: NetworkState::default(),
         talos: Some(TalosVersion {
             tag: "v1.13.0".into(),
             arch: "amd64".into(),
