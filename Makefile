@@ -12,22 +12,47 @@ TARGET ?= x86_64-unknown-linux-gnu
 # The processor as container platforms spell it.
 arch := $(patsubst aarch64,arm64,$(patsubst x86_64,amd64,$(firstword $(subst -, ,$(TARGET)))))
 binary := $(CURDIR)/_out/linux-$(arch)/talos-vmtoolsd
-built := $(or $(CARGO_TARGET_DIR),target)/$(TARGET)/release/talos-vmtoolsd
+target_dir := $(abspath $(or $(CARGO_TARGET_DIR),target))
+built := $(target_dir)/$(TARGET)/release/talos-vmtoolsd
 max_bytes := 5242880
+
+# Programs in pinned versions that only building and checking need.
+TOOLS ?= $(CURDIR)/_out/tools
+export PATH := $(TOOLS)/bin:$(PATH)
+
+# A build is the same wherever it is made: the places of sources and crates are not in it. The time of what is
+# packed is the commit's, so that packing it again tomorrow changes nothing.
+cargo_home := $(or $(CARGO_HOME),$(HOME)/.cargo)
+places := --remap-path-prefix=$(CURDIR)=. --remap-path-prefix=$(target_dir)=target --remap-path-prefix=$(cargo_home)=/cargo
+ifndef SOURCE_DATE_EPOCH
+SOURCE_DATE_EPOCH := $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
+endif
+export SOURCE_DATE_EPOCH
+
+# Relative relocations in packed form: 200 KiB that are neither stored nor paged in at every start.
+ifeq ($(arch),amd64)
+packed := -C link-arg=-Wl,-z,pack-relative-relocs
+endif
+
+# On another processor the C parts are compiled and everything is linked by the cross compiler.
+ifneq ($(firstword $(subst -, ,$(TARGET))),$(shell uname -m))
+cross_prefix := $(firstword $(subst -, ,$(TARGET)))-linux-gnu
+cross_env := CARGO_TARGET_$(shell tr a-z- A-Z_ <<<'$(TARGET)')_LINKER=$(cross_prefix)-gcc
+endif
 
 .PHONY: help
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 # --target keeps the static flags away from build scripts and macros, and these objects in a folder of their
 # own, so that `make build` and `cargo test` do not undo each other's work.
 .PHONY: build
-build: ## Build the static binary, _out/linux-amd64/talos-vmtoolsd (TARGET=… for another)
+build: cargo-auditable cross-compiler ## Build the static binary, _out/linux-amd64/talos-vmtoolsd (TARGET=… for another)
 	if command -v rustup >/dev/null && ! rustup target list --installed | grep -qx '$(TARGET)'; then \
 	    rustup target add '$(TARGET)'; \
 	fi
-	RUSTFLAGS="$${RUSTFLAGS:-} -C target-feature=+crt-static" \
-	    $(CARGO) build --locked --release --package talos-vmtoolsd --bin talos-vmtoolsd --target '$(TARGET)'
+	$(cross_env) RUSTFLAGS="$${RUSTFLAGS:-} -C target-feature=+crt-static $(packed) $(places)" \
+	    $(CARGO) auditable build --locked --release --package talos-vmtoolsd --bin talos-vmtoolsd --target '$(TARGET)'
 	install -D '$(built)' '$(binary)'
 	@if readelf --dynamic '$(binary)' | grep NEEDED; then \
 	    echo 'make build: the binary is not static' >&2; exit 1; \
@@ -61,6 +86,56 @@ lint: rust-components ## Check format, clippy and documentation; warnings are er
 	$(CARGO) clippy --locked --workspace --all-targets -- --deny warnings
 	RUSTDOCFLAGS='--deny warnings' $(CARGO) doc --locked --workspace --no-deps --document-private-items
 
+# Images
+
+# Where the images go, and what for: PUSH=registry/repository[:tag] sends the runtime image there and the extension to
+# registry/repository-extension[:tag].
+IMAGES ?= $(CURDIR)/_out/images
+PUSH ?=
+revision = $(shell git rev-parse HEAD 2>/dev/null || echo unknown)$(shell test -z "$$(git status --porcelain 2>/dev/null)" || echo -dirty)
+
+.PHONY: images
+images: both-binaries ## Pack the extension and runtime images, _out/images (PUSH=registry/repository[:tag] sends them)
+	@$(CARGO) run --locked --quiet --package images -- '$(IMAGES)' '$(revision)' "$$SOURCE_DATE_EPOCH" \
+	    amd64='$(CURDIR)/_out/linux-amd64/talos-vmtoolsd' arm64='$(CURDIR)/_out/linux-arm64/talos-vmtoolsd'
+ifneq ($(PUSH),)
+	@$(MAKE) --no-print-directory skopeo
+	@extension/push '$(IMAGES)' '$(PUSH)'
+endif
+
+.PHONY: both-binaries
+both-binaries:
+	$(MAKE) --no-print-directory build TARGET=x86_64-unknown-linux-gnu
+	$(MAKE) --no-print-directory build TARGET=aarch64-unknown-linux-gnu
+
+.PHONY: images-check
+images-check: images skopeo umoci crane spdx-tools ## Check the images, their SBOMs and pushing them to a registry
+	@TOOLS='$(TOOLS)' tests/images/check '$(IMAGES)'
+
+.PHONY: smoke-arm64
+smoke-arm64: qemu-user ## Run the arm64 binary under qemu's user emulation
+	$(MAKE) --no-print-directory build TARGET=aarch64-unknown-linux-gnu
+	@tests/images/smoke '$(CURDIR)/_out/linux-arm64/talos-vmtoolsd' qemu-aarch64-static
+
+.PHONY: reproduce
+reproduce: cargo-auditable ## Build the last commit's images twice, elsewhere and later, and compare
+	@TOOLS='$(TOOLS)' tests/images/reproduce
+
+.PHONY: conformance
+conformance: images ## Let Talos' own code judge protos, manifests, images and the running binary (needs Go)
+	$(CARGO) build --locked --quiet --package vmx
+	TALOS_VMTOOLSD='$(CURDIR)/_out/linux-amd64/talos-vmtoolsd' VMX='$(target_dir)/debug/vmx' \
+	    EXTENSION_IMAGE='$(CURDIR)/_out/images/extension' RUNTIME_IMAGE='$(CURDIR)/_out/images/runtime' \
+	    tests/conformance/run.sh
+
+.PHONY: deny
+deny: cargo-deny ## Check licences, sources and known vulnerabilities of the crates
+	@tests/images/deny
+
+.PHONY: audit
+audit: build rust-audit-info ## Show the crates that the built binary says it is made of
+	@rust-audit-info '$(binary)'
+
 .PHONY: clean
 clean: ## Remove everything that was built
 	$(CARGO) clean
@@ -92,3 +167,49 @@ open-vm-tools:
 	if [[ $${CI:-} == true ]]; then \
 	    echo 'make: in CI nothing may be skipped' >&2; exit 1; \
 	fi
+
+# Compiled in a hurry: they run for seconds.
+.PHONY: cargo-auditable cargo-deny rust-audit-info
+cargo-auditable cargo-deny rust-audit-info: export CARGO_PROFILE_RELEASE_LTO := off
+cargo-auditable cargo-deny rust-audit-info: export CARGO_PROFILE_RELEASE_OPT_LEVEL := 1
+cargo-auditable cargo-deny rust-audit-info: export CARGO_PROFILE_RELEASE_CODEGEN_UNITS := 16
+cargo-auditable: tool := cargo-auditable@0.7.7
+cargo-deny: tool := cargo-deny@0.20.2
+rust-audit-info: tool := rust-audit-info@0.5.4
+cargo-auditable cargo-deny rust-audit-info:
+	@test -e '$(TOOLS)/$(tool)' || { \
+	    env -u CARGO_BUILD_TARGET -u CARGO_TARGET_DIR $(CARGO) install --locked --quiet --force --root '$(TOOLS)' '$(tool)' \
+	        && touch '$(TOOLS)/$(tool)'; \
+	}
+
+.PHONY: crane
+crane: version := v0.20.6
+crane:
+	@test -e '$(TOOLS)/crane@$(version)' || { \
+	    GOBIN='$(TOOLS)/bin' go install 'github.com/google/go-containerregistry/cmd/crane@$(version)' \
+	        && touch '$(TOOLS)/crane@$(version)'; \
+	}
+
+.PHONY: spdx-tools
+spdx-tools: version := 0.8.3
+spdx-tools:
+	@test -e '$(TOOLS)/spdx-tools@$(version)' || { \
+	    python3 -m venv '$(TOOLS)/python' \
+	        && '$(TOOLS)/python/bin/pip' install --quiet 'spdx-tools==$(version)' \
+	        && touch '$(TOOLS)/spdx-tools@$(version)'; \
+	}
+
+.PHONY: skopeo umoci qemu-user cross-compiler
+skopeo umoci: command = $@
+skopeo umoci: packages = $@
+qemu-user: command := qemu-aarch64-static
+qemu-user: packages := qemu-user-static
+cross-compiler: command := $(and $(cross_prefix),$(cross_prefix)-gcc)
+cross-compiler: packages := gcc-$(subst _,-,$(cross_prefix)) libc6-dev-$(if $(filter aarch64%,$(cross_prefix)),arm64,amd64)-cross
+skopeo umoci qemu-user cross-compiler:
+	@if [[ -z '$(command)' ]] || command -v '$(command)' >/dev/null; then exit 0; fi; \
+	export DEBIAN_FRONTEND=noninteractive; \
+	install='apt-get install --yes --quiet --quiet --no-install-recommends $(packages)'; \
+	$$install || { apt-get update --quiet --quiet && $$install; } || { \
+	    echo "make: '$(command)' is missing; install Debian's $(packages), or what has it elsewhere" >&2; exit 1; \
+	}

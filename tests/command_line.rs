@@ -164,6 +164,36 @@ fn talosquery_without_a_way_to_talos_is_one_line() {
 }
 
 #[test]
+fn talosquery_shows_a_node() {
+    let talos = Talos::start("query");
+    let table = run(&["talosquery"], &talos.environment());
+    assert_eq!((table.code, table.stderr.as_str()), (Some(0), ""));
+    for part in ["talos-cp-1.example.com", "running", "10.5.0.11"] {
+        assert!(table.stdout.contains(part), "{part}: {}", table.stdout);
+    }
+    let json = run(&["talosquery", "--json"], &talos.environment());
+    let view: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
+    assert_eq!(view["host_name"]["fqdn"], "talos-cp-1.example.com");
+    assert_eq!(view["primary_address"], "10.5.0.11");
+    assert_eq!(view["nics"][0]["name"], "eth0");
+}
+
+#[test]
+fn check_tells_a_role_that_is_too_low() {
+    let talos = Talos::start("check");
+    for (role, result) in [("os:operator", "ok"), ("os:reader", "failed")] {
+        let run = run(
+            &["check", "--json", "--machined-role", role],
+            &talos.environment(),
+        );
+        let report: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+        assert_eq!(report["checks"][2]["result"], "ok", "{report:#}");
+        assert_eq!(report["checks"][3]["check"], "role");
+        assert_eq!(report["checks"][3]["result"], result, "{report:#}");
+    }
+}
+
+#[test]
 fn check_names_what_fails_and_exits_with_1() {
     let run = run(
         &["check", "--json"],
@@ -182,4 +212,33 @@ fn check_names_what_fails_and_exits_with_1() {
         talos["remedy"].as_str().unwrap().contains("socket"),
         "{talos}"
     );
+}
+
+/// An embedded Talos API on a socket of its own, with the node of a control plane behind it.
+struct Talos {
+    _api: apid::Apid,
+    socket: PathBuf,
+}
+
+impl Talos {
+    fn start(name: &str) -> Self {
+        let socket =
+            std::env::temp_dir().join(format!("talos-vmtoolsd-{}-{name}.sock", std::process::id()));
+        let api = apid::Apid::machined(&socket).unwrap();
+        apid::scene::control_plane(&api);
+        Self { _api: api, socket }
+    }
+
+    fn environment(&self) -> [(&str, &str); 2] {
+        [
+            ("VMTOOLSD_USE_MACHINED", "true"),
+            ("VMTOOLSD_MACHINED_SOCKET", self.socket.to_str().unwrap()),
+        ]
+    }
+}
+
+impl Drop for Talos {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.socket);
+    }
 }

@@ -14,8 +14,8 @@ use crate::talos::{self, Client, PowerCall, PowerProgress};
 /// What comes from Talos.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum News {
-    /// The facts have changed.
-    Facts(Box<Facts>),
+    /// The facts have changed; see [`Bridge::facts`].
+    Facts,
     /// What became of a power operation. One operation may have two outcomes: accepted, and later that it
     /// did not happen.
     Power(PowerOperation, PowerOutcome),
@@ -72,9 +72,14 @@ impl Bridge {
             biased;
             Some((operation, outcome)) = self.outcomes.recv() => News::Power(operation, outcome),
             // The sender lives in this very value, so there is always a next change to wait for.
-            Ok(()) = self.facts.changed() => News::Facts(Box::new(self.facts.borrow_and_update().clone())),
+            Ok(()) = self.facts.changed() => News::Facts,
             else => std::future::pending().await,
         }
+    }
+
+    /// What is known of the node now.
+    pub fn facts(&mut self) -> watch::Ref<'_, Facts> {
+        self.facts.borrow_and_update()
     }
 
     /// Asks Talos for a power operation, in the background.

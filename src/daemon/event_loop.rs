@@ -80,7 +80,7 @@ impl<A: RegisterAccess + Copy + Send + Sync + 'static> EventLoop<A> {
                 event = self.tclo.next() => self.handle_tclo(event),
                 (id, outcome) = self.rpci.outcome() => self.services.handle_rpci(id, outcome, now()),
                 news = self.bridge.next() => match news {
-                    News::Facts(facts) => self.services.handle_facts(&facts, now()),
+                    News::Facts => self.services.handle_facts(&self.bridge.facts(), now()),
                     News::Power(operation, outcome) => {
                         self.services.handle_power(operation, outcome, now());
                     }

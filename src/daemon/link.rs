@@ -1,14 +1,13 @@
 //! What the RPCI and the TCLO link have in common: settings, faults, and how they are logged.
 
 use std::collections::BTreeSet;
-use std::error::Error;
-use std::fmt;
 use std::io;
 use std::time::Duration;
 
 use tracing::{debug, info};
 
 use crate::config::TransportChoice;
+use crate::log::Chain;
 use crate::rpc::message_channel::{Bandwidth, ChannelError};
 use crate::rpc::route::{OpenFailure, Policy, Transport};
 use crate::rpc::rpci::MalformedReply;
@@ -102,21 +101,6 @@ impl LinkError {
             | Self::Unused(_)
             | Self::Silent { .. } => OpenFailure::Failed,
         }
-    }
-}
-
-/// An error with its causes on one line.
-pub(super) struct Chain<'a>(pub(super) &'a dyn Error);
-
-impl fmt::Display for Chain<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)?;
-        let mut cause = self.0.source();
-        while let Some(error) = cause {
-            write!(f, ": {error}")?;
-            cause = error.source();
-        }
-        Ok(())
     }
 }
 

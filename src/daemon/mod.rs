@@ -17,6 +17,7 @@ pub mod signals;
 pub mod tclo_link;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use nix::sys::utsname::uname;
 
@@ -36,6 +37,9 @@ const FAILED: u8 = 1;
 /// The command line, the environment or the file must be corrected first.
 const MISCONFIGURED: u8 = 2;
 
+/// Only the look-up of an endpoint's name needs a thread, and rarely.
+const NAME_LOOKUP_KEEP_ALIVE: Duration = Duration::from_secs(1);
+
 /// Runs until SIGTERM or SIGINT. Exit code 0 means just that, or that this is not VMware.
 pub fn run(
     config: Config,
@@ -44,6 +48,7 @@ pub fn run(
 ) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_current_thread()
         .enable_all()
+        .thread_keep_alive(NAME_LOOKUP_KEEP_ALIVE)
         .build()
     {
         Ok(runtime) => runtime,

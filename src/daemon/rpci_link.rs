@@ -10,7 +10,8 @@ use tokio::time::{Instant, timeout};
 use tracing::debug;
 
 use super::channel::Channel;
-use super::link::{CONNECT_TIMEOUT, Chain, LinkError, LinkLog, LinkSettings};
+use super::link::{CONNECT_TIMEOUT, LinkError, LinkLog, LinkSettings};
+use crate::log::Chain;
 use crate::rpc::message_channel::Protocol;
 use crate::rpc::route::Transport;
 use crate::rpc::rpci::{Client, Failure, MAX_REQUEST, Output, Reply};

@@ -34,7 +34,8 @@ pub struct Facts {
     pub addresses: Option<Vec<Address>>,
     /// Talos' own views of the node's addresses, from NodeAddress.
     pub node_addresses: Option<NodeAddresses>,
-    /// Floating addresses shared by several nodes, from the VIP operators of OperatorSpec.
+    /// Floating addresses shared by several nodes that this node holds now, from the AddressSpecs that the VIP
+    /// operator makes (OperatorSpec itself is open to os:admin only).
     pub virtual_ips: Option<BTreeSet<IpAddr>>,
     /// Routes, resolvers, and who wanted an address.
     pub network: NetworkState,

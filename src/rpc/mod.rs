@@ -1,6 +1,5 @@
 //! The host's protocols as machines without I/O: message channel, RPCI, TCLO.
 
-pub mod backoff;
 pub mod message_channel;
 pub mod route;
 pub mod rpci;

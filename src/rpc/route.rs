@@ -8,7 +8,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::backoff::Backoff;
+use crate::backoff::Backoff;
 
 /// Shortest time the backdoor is kept after vsock failed.
 const SHORTEST_STICK: Duration = Duration::from_secs(4);

@@ -1,47 +1,41 @@
-//! How long to wait before the next attempt: doubling, bounded, jittered.
+//! How long to wait before the next attempt to reach Talos: doubling, bounded, jittered.
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::time::Duration;
 
-/// Delays that double from `first` to `longest`, each taken at random between half of it and all of it, so
-/// that the nodes of a cluster do not come back in step.
+use crate::backoff;
+
+/// The delays of [`backoff::Backoff`], each taken at random between half of it and all of it, so that the
+/// nodes of a cluster do not come back in step.
 #[derive(Debug)]
 pub(super) struct Backoff {
-    first: Duration,
-    longest: Duration,
-    next: Duration,
-    seed: u64,
+    delays: backoff::Backoff,
+    random: RandomState,
+    attempt: u64,
 }
 
 impl Backoff {
     /// A back-off that begins with `first`.
     pub(super) fn new(first: Duration, longest: Duration) -> Self {
-        // The keys of the standard library's hash maps are the random numbers at hand.
-        let seed = RandomState::new().hash_one(0) | 1;
         Self {
-            first,
-            longest,
-            next: first,
-            seed,
+            delays: backoff::Backoff::new(first, longest),
+            // The keys of the standard library's hash maps are the random numbers at hand.
+            random: RandomState::new(),
+            attempt: 0,
         }
     }
 
     /// Begins anew: the last attempt was a success.
     pub(super) fn reset(&mut self) {
-        self.next = self.first;
+        self.delays.reset();
     }
 
     /// The delay before the next attempt.
     pub(super) fn next_delay(&mut self) -> Duration {
-        let delay = self.next;
-        self.next = (delay * 2).min(self.longest);
-        // xorshift64
-        self.seed ^= self.seed << 13;
-        self.seed ^= self.seed >> 7;
-        self.seed ^= self.seed << 17;
-        let half = delay / 2;
-        half + half.mul_f64((self.seed % 1024) as f64 / 1024.0)
+        self.attempt += 1;
+        let half = self.delays.next_delay() / 2;
+        half + half.mul_f64((self.random.hash_one(self.attempt) % 1024) as f64 / 1024.0)
     }
 }
 

@@ -7,6 +7,7 @@ use tonic::{Code, Status};
 
 use super::tls::TlsTrouble;
 use crate::config::talosconfig;
+use crate::log::Chain;
 
 /// A call to Talos, or the way to it, failed.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -178,14 +179,7 @@ impl Error {
 
     /// The error with its causes on one line.
     pub fn with_causes(&self) -> String {
-        let mut text = self.to_string();
-        let mut source = std::error::Error::source(self);
-        while let Some(cause) = source {
-            text.push_str(": ");
-            text.push_str(&cause.to_string());
-            source = cause.source();
-        }
-        text
+        Chain(self).to_string()
     }
 }
 

@@ -6,7 +6,7 @@
 //!  power ──── calls, Events ─┘                          └─ apid, mutual TLS, roles in the certificate
 //! ```
 //!
-//! [`Client`] is made without touching the network and reconnects by itself. [`observe`] keeps one value
+//! [`Client`] is made without touching the network and reconnects by itself. [`observe()`] keeps one value
 //! of [`crate::facts::Facts`] up to date, [`carry_out`] sees one power operation through. What fails says
 //! who is at fault: [`Error`].
 

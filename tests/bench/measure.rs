@@ -165,5 +165,5 @@ fn pings(running: &Running) -> Result<(Duration, Duration), Box<dyn Error>> {
 
 fn median(mut times: Vec<Duration>) -> Duration {
     times.sort_unstable();
-    times[times.len() / 2]
+    times.get(times.len() / 2).copied().unwrap_or_default()
 }

@@ -1,14 +1,17 @@
 //! The table, and the goals it is held against.
 
+#![allow(clippy::print_stdout, reason = "the table is what the program is for")]
+
 use std::time::Duration;
 
 use crate::measure::Measured;
 
 type Column = (&'static str, Measured);
+type Row = (&'static str, fn(&Measured) -> String);
 
 /// Prints all columns.
 pub(crate) fn print(columns: &[Column]) {
-    let rows: [(&str, fn(&Measured) -> String); 11] = [
+    let rows: [Row; 11] = [
         ("resident memory, KiB", |m| m.rss_kib.to_string()),
         ("  of it anonymous, KiB", |m| m.rss_anon_kib.to_string()),
         ("start to green, ms", |m| milliseconds(m.green)),

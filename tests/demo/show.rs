@@ -1,5 +1,10 @@
 //! The timeline on the screen: coloured on a terminal, plain elsewhere.
 
+#![allow(
+    clippy::print_stdout,
+    reason = "the timeline is what the program is for"
+)]
+
 use std::io::{IsTerminal as _, stdout};
 use std::time::{Duration, Instant};
 

@@ -26,8 +26,8 @@ mod tests;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::backoff::Backoff;
 use super::route::{OpenFailure, Policy, Route, Transport};
+use crate::backoff::Backoff;
 use crate::wire::guest_rpc_packet::PacketError;
 use polling::Polling;
 use streaming::{Incoming, Streaming};
@@ -155,7 +155,7 @@ impl Tclo {
             return;
         };
         let line = match transport {
-            Transport::Backdoor => Line::Backdoor(Polling::new()),
+            Transport::Backdoor => Line::Backdoor(Polling::new(now)),
             Transport::Vsock => Line::Vsock {
                 streaming: Streaming::new(),
                 silent_until: self

@@ -16,11 +16,29 @@ fn a_quiet_host_is_polled_after_10_20_40_80_and_then_every_100_ms() {
 }
 
 #[test]
-fn an_hour_of_silence_is_ten_polls_a_second_and_nothing_else() {
+fn an_hour_of_silence_is_five_polls_a_second_and_nothing_else() {
     let mut guest = Guest::new(Policy::Only(Backdoor));
     guest.run_until(3_600_000);
     let polls = guest.trace.len() - 2;
-    assert!((35_990..=36_004).contains(&polls), "{polls}");
+    assert!((18_000..=18_014).contains(&polls), "{polls}");
+}
+
+#[test]
+fn after_two_seconds_of_silence_the_host_is_polled_every_200_ms_until_it_asks() {
+    let mut guest = Guest::new(Policy::Only(Backdoor));
+    guest.run_until(1_900);
+    guest.trace.clear();
+    guest.run_until(2_500);
+    assert_eq!(guest.trace(), "1950 poll|2050 poll|2250 poll|2450 poll");
+    guest.host.requests = vec![b"ping".to_vec()];
+    guest.run_until(2_700);
+    guest.trace.clear();
+    guest.reply(b"OK ");
+    guest.run_until(2_950);
+    assert_eq!(
+        guest.trace(),
+        "2700 poll OK |2710 poll|2730 poll|2770 poll|2850 poll|2950 poll"
+    );
 }
 
 #[test]

@@ -19,55 +19,19 @@ use nix::libc;
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 
 use super::AccessFault;
+use super::wide::Wide;
 use crate::wire::hypervisor::Platform;
 use crate::wire::registers::{ARM64_INSTRUCTION, Interface, Registers, Transfer, arm64_access};
 
 /// The firmware's FADT, which names the hypervisor.
 const FADT: &str = "/sys/firmware/acpi/tables/FACP";
+/// The machine's maker by SMBIOS. Container runtimes mask /sys/firmware, but not this.
+const SYSTEM_VENDOR: &str = "/sys/class/dmi/id/sys_vendor";
 
 /// In X8 while our instruction runs.
 const ARMED: u64 = 0x564D_5868_9E37_79B9;
 /// In X8 when the instruction was refused.
 const FAULTED: u64 = 0;
-
-/// All registers of a call at full width. The upper halves are zero unless a register holds an address.
-#[derive(Clone, Copy, Debug)]
-struct Wide {
-    ax: u64,
-    bx: u64,
-    cx: u64,
-    dx: u64,
-    si: u64,
-    di: u64,
-    bp: u64,
-}
-
-impl Wide {
-    fn new(registers: &Registers) -> Self {
-        Self {
-            ax: registers.ax.into(),
-            bx: registers.bx.into(),
-            cx: registers.cx.into(),
-            dx: registers.dx.into(),
-            si: registers.si.into(),
-            di: registers.di.into(),
-            bp: registers.bp.into(),
-        }
-    }
-
-    /// The lower halves.
-    fn narrow(&self) -> Registers {
-        Registers {
-            ax: self.ax as u32,
-            bx: self.bx as u32,
-            cx: self.cx as u32,
-            dx: self.dx as u32,
-            si: self.si as u32,
-            di: self.di as u32,
-            bp: self.bp as u32,
-        }
-    }
-}
 
 /// The only form; what it does is in `transfer`.
 ///
@@ -172,9 +136,10 @@ fn only_form(interface: Interface) -> Result<(), AccessFault> {
     }
 }
 
-/// Asks the firmware who the hypervisor is. Without ACPI nobody says.
+/// Asks the firmware who the hypervisor is. What cannot be read says nothing.
 pub(super) fn platform() -> Platform {
-    Platform::of_fadt(&std::fs::read(FADT).unwrap_or_default())
+    let read = |path| std::fs::read(path).unwrap_or_default();
+    Platform::of_firmware(&read(FADT), &read(SYSTEM_VENDOR))
 }
 
 /// Proof that a refused instruction of ours does not end the process.

@@ -13,6 +13,7 @@
 //! Sources: backdoor.c, backdoorGcc64.c, backdoorGcc64_arm64.c, vmcheck.c.
 
 pub mod detect;
+mod wide;
 
 #[cfg(target_arch = "aarch64")]
 #[path = "aarch64.rs"]

@@ -20,6 +20,7 @@ use nix::libc;
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 
 use super::AccessFault;
+use super::wide::Wide;
 use crate::wire::hypervisor::{CpuidLeaf, Platform};
 use crate::wire::registers::{Interface, Registers};
 
@@ -27,45 +28,6 @@ use crate::wire::registers::{Interface, Registers};
 const ARMED: u64 = 0x564D_5868_9E37_79B9;
 /// In R11 when the instruction was refused.
 const FAULTED: u64 = 0;
-
-/// All registers of a call at full width. The upper halves are zero unless a register holds an address.
-#[derive(Clone, Copy, Debug)]
-struct Wide {
-    ax: u64,
-    bx: u64,
-    cx: u64,
-    dx: u64,
-    si: u64,
-    di: u64,
-    bp: u64,
-}
-
-impl Wide {
-    fn new(registers: &Registers) -> Self {
-        Self {
-            ax: registers.ax.into(),
-            bx: registers.bx.into(),
-            cx: registers.cx.into(),
-            dx: registers.dx.into(),
-            si: registers.si.into(),
-            di: registers.di.into(),
-            bp: registers.bp.into(),
-        }
-    }
-
-    /// The lower halves.
-    fn narrow(&self) -> Registers {
-        Registers {
-            ax: self.ax as u32,
-            bx: self.bx as u32,
-            cx: self.cx as u32,
-            dx: self.dx as u32,
-            si: self.si as u32,
-            di: self.di as u32,
-            bp: self.bp as u32,
-        }
-    }
-}
 
 /// Defines the function of one instruction form.
 macro_rules! form {

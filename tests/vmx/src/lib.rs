@@ -12,17 +12,20 @@
 //! * Everything the guest does against the protocol lands in [`Host::violations`]; a test may demand that
 //!   it stays empty.
 
+mod builder;
 pub mod codec;
 mod exit;
 mod host;
 mod profile;
 mod run;
+mod shared;
 mod trace;
 mod vsock_server;
 
+pub use builder::VmxBuilder;
 pub use exit::ExitStatus;
 pub use host::*;
 pub use profile::{Form, Profile};
-pub(crate) use run::Shared;
-pub use run::{Rss, Vmx, VmxBuilder, WaitError};
+pub use run::{Rss, Vmx, WaitError};
+pub(crate) use shared::Shared;
 pub use trace::Sandbox;

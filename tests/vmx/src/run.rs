@@ -1,94 +1,23 @@
-//! One run: the builder, the handle, and the state that the threads share.
+//! One run: the handle a test holds, and its ways of waiting.
 
-use std::ffi::OsString;
 use std::fmt;
-use std::io::{self, BufRead, BufReader, PipeReader};
+use std::io;
 use std::path::PathBuf;
-use std::process::Stdio;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
-use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::ExitStatus;
+use crate::builder::VmxBuilder;
 use crate::codec::vix;
 use crate::host::{
-    Event, EventKind, Exchange, ExchangeId, Host, HostConfig, RpciEntry, Stats, Stream, Vcenter,
-    VsockPolicy,
+    Event, EventKind, Exchange, ExchangeId, Host, RpciEntry, Stats, Stream, Vcenter,
 };
-use crate::profile::Profile;
-use crate::trace::{Launch, Sandbox, Tracer, launch};
-use crate::vsock_server::serve;
-
-/// What the tracer, the vsock server, the readers of the output and the test share.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    host: Mutex<Host>,
-    changed: Condvar,
-    /// Events plus signs of life at the last notification.
-    announced: AtomicU64,
-    processes: Mutex<Vec<i32>>,
-    /// Stops so far.
-    pub(crate) stops: AtomicU64,
-    /// Wakes the vsock server.
-    pub(crate) wake: EventFd,
-    /// The handle is gone: whatever stops from now on dies.
-    killing: AtomicBool,
-}
-
-impl Shared {
-    pub(crate) fn lock(&self) -> MutexGuard<'_, Host> {
-        self.host.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Every process that is traced.
-    pub(crate) fn processes(&self) -> MutexGuard<'_, Vec<i32>> {
-        self.processes
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(crate) fn is_killing(&self) -> bool {
-        self.killing.load(Ordering::SeqCst)
-    }
-
-    pub(crate) fn changed(&self) {
-        self.changed.notify_all();
-    }
-
-    /// Wakes whoever waits, if anything happened that can be waited for.
-    pub(crate) fn changed_if_new(&self) {
-        let host = self.lock();
-        let news = host.events().len() as u64 + host.stats.liveness;
-        drop(host);
-        if self.announced.swap(news, Ordering::Relaxed) != news {
-            self.changed();
-        }
-    }
-
-    pub(crate) fn end(&self, status: ExitStatus) {
-        let mut host = self.lock();
-        if host.exit.is_none() {
-            host.exit = Some(status);
-            let now = Instant::now();
-            host.guest_ended(now);
-            host.event(now, EventKind::Exited(status));
-        }
-        drop(host);
-        self.changed();
-        self.wake_server();
-    }
-
-    pub(crate) fn wake_server(&self) {
-        // Full means that it will wake anyhow.
-        let _woken = self.wake.write(1);
-    }
-}
+use crate::shared::Shared;
 
 /// Why [`Vmx::wait_for`] gave up. Shows the last events.
 #[derive(Clone, Debug)]
@@ -119,202 +48,6 @@ impl fmt::Display for WaitError {
 
 impl std::error::Error for WaitError {}
 
-/// What to run, and under which host.
-#[derive(Debug)]
-pub struct VmxBuilder {
-    config: HostConfig,
-    variables: Vec<(String, Vec<u8>)>,
-    program: PathBuf,
-    args: Vec<OsString>,
-    env: Vec<(OsString, OsString)>,
-    cwd: Option<PathBuf>,
-    sandbox: Sandbox,
-    count_wakeups: bool,
-    echo: bool,
-}
-
-impl VmxBuilder {
-    /// The machine. Default: [`Profile::Vmware`].
-    pub fn profile(mut self, profile: Profile) -> Self {
-        self.config.profile = profile;
-        self
-    }
-
-    /// Everything else about the host.
-    pub fn config(mut self, change: impl FnOnce(&mut HostConfig)) -> Self {
-        change(&mut self.config);
-        self
-    }
-
-    /// Pings the guest so often. Default: never.
-    pub fn ping_every(mut self, every: Duration) -> Self {
-        self.config.ping_every = Some(every);
-        self
-    }
-
-    /// A guest variable the host has from the start; `key` without `guestinfo.`.
-    pub fn variable(mut self, key: impl Into<String>, value: impl Into<Vec<u8>>) -> Self {
-        self.variables.push((key.into(), value.into()));
-        self
-    }
-
-    /// What the guest may do with vsock. Default: no socket, EPERM.
-    pub fn vsock(mut self, policy: VsockPolicy) -> Self {
-        self.config.vsock = policy;
-        self
-    }
-
-    /// Offers low bandwidth only.
-    pub fn low_bandwidth_only(mut self) -> Self {
-        self.config.high_bandwidth = false;
-        self
-    }
-
-    /// Arguments after those already given.
-    pub fn args<I: IntoIterator<Item = S>, S: Into<OsString>>(mut self, args: I) -> Self {
-        self.args.extend(args.into_iter().map(Into::into));
-        self
-    }
-
-    /// One environment variable; the environment is empty otherwise.
-    pub fn env(mut self, key: impl Into<OsString>, value: impl Into<OsString>) -> Self {
-        self.env.push((key.into(), value.into()));
-        self
-    }
-
-    /// The environment of this process.
-    pub fn inherit_env(mut self) -> Self {
-        self.env.extend(std::env::vars_os());
-        self
-    }
-
-    /// Where the program starts.
-    pub fn cwd(mut self, cwd: impl Into<PathBuf>) -> Self {
-        self.cwd = Some(cwd.into());
-        self
-    }
-
-    /// How it is kept apart from this machine.
-    pub fn sandbox(mut self, sandbox: Sandbox) -> Self {
-        self.sandbox = sandbox;
-        self
-    }
-
-    /// Counts blocking system calls (see [`Stats::wakeups`]); each costs a stop.
-    pub fn count_wakeups(mut self) -> Self {
-        self.count_wakeups = true;
-        self
-    }
-
-    /// Copies the program's output to standard error as well.
-    pub fn echo(mut self) -> Self {
-        self.echo = true;
-        self
-    }
-
-    /// Starts the program.
-    ///
-    /// # Errors
-    /// What the kernel says: no such program, no permission to trace it or for the sandbox.
-    pub fn spawn(self) -> io::Result<Vmx> {
-        // The host's clock is the wall clock, once; it moves on by the monotonic one.
-        #[allow(clippy::disallowed_methods)]
-        let wall_clock = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-        let mut host = Host::new(self.config, Instant::now(), wall_clock.unwrap_or_default());
-        for (key, value) in self.variables {
-            host.set_variable(&key, value);
-        }
-        let shared = Arc::new(Shared {
-            host: Mutex::new(host),
-            changed: Condvar::new(),
-            announced: AtomicU64::new(0),
-            processes: Mutex::new(Vec::new()),
-            stops: AtomicU64::new(0),
-            wake: EventFd::from_flags(EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC)?,
-            killing: AtomicBool::new(false),
-        });
-        let (stdout_reader, stdout) = io::pipe()?;
-        let (stderr_reader, stderr) = io::pipe()?;
-        shared.lock().output_open = 2;
-        let mut threads = vec![
-            reader(shared.clone(), Stream::Stdout, stdout_reader, self.echo)?,
-            reader(shared.clone(), Stream::Stderr, stderr_reader, self.echo)?,
-        ];
-        let start = Launch {
-            program: self.program,
-            args: self.args,
-            env: self.env,
-            cwd: self.cwd,
-            sandbox: self.sandbox,
-            count_wakeups: self.count_wakeups,
-            stdout: Stdio::from(stdout),
-            stderr: Stdio::from(stderr),
-        };
-        let (sender, accepted) = mpsc::channel();
-        let for_server = shared.clone();
-        let server = std::thread::Builder::new().name("vsock".to_owned());
-        threads.push(server.spawn(move || serve(&for_server, &accepted))?);
-        let (tell, told) = mpsc::channel();
-        let for_tracer = shared.clone();
-        let tracer = std::thread::Builder::new()
-            .name("vmx".to_owned())
-            .spawn(move || {
-                let started = launch(start).and_then(|pid| {
-                    for_tracer.processes().push(pid);
-                    Ok((pid, Tracer::new(pid, for_tracer.clone(), sender)?))
-                });
-                match started {
-                    Ok((pid, tracer)) => {
-                        // Nobody listens any more if the builder's thread is gone; the run goes on.
-                        let _unheard = tell.send(Ok(pid));
-                        tracer.run();
-                    }
-                    Err(error) => {
-                        for_tracer.end(ExitStatus::Code(127));
-                        let _unheard = tell.send(Err(error));
-                    }
-                }
-            })?;
-        threads.push(tracer);
-        let pid = told
-            .recv()
-            .map_err(|_| io::Error::other("the tracer died"))??;
-        Ok(Vmx {
-            shared,
-            pid,
-            threads,
-        })
-    }
-}
-
-fn reader(
-    shared: Arc<Shared>,
-    stream: Stream,
-    pipe: PipeReader,
-    echo: bool,
-) -> io::Result<JoinHandle<()>> {
-    std::thread::Builder::new()
-        .name(format!("{stream:?}"))
-        .spawn(move || {
-            let mut pipe = BufReader::new(pipe);
-            let mut line = Vec::new();
-            while matches!(pipe.read_until(b'\n', &mut line), Ok(len) if len > 0) {
-                let text = String::from_utf8_lossy(&line);
-                let text = text.strip_suffix('\n').unwrap_or(&text).to_owned();
-                if echo {
-                    eprintln!("{text}");
-                }
-                shared
-                    .lock()
-                    .event(Instant::now(), EventKind::Output { stream, line: text });
-                shared.changed();
-                line.clear();
-            }
-            shared.lock().output_open -= 1;
-            shared.changed();
-        })
-}
-
 /// A running program and its host. Dropping it kills the program and everything it started.
 #[derive(Debug)]
 pub struct Vmx {
@@ -326,16 +59,14 @@ pub struct Vmx {
 impl Vmx {
     /// A run of `program` (a path; `PATH` is searched for a bare name).
     pub fn builder(program: impl Into<PathBuf>) -> VmxBuilder {
-        VmxBuilder {
-            config: HostConfig::default(),
-            variables: Vec::new(),
-            program: program.into(),
-            args: Vec::new(),
-            env: Vec::new(),
-            cwd: None,
-            sandbox: Sandbox::default(),
-            count_wakeups: false,
-            echo: false,
+        VmxBuilder::new(program.into())
+    }
+
+    pub(crate) fn new(shared: Arc<Shared>, pid: i32, threads: Vec<JoinHandle<()>>) -> Self {
+        Self {
+            shared,
+            pid,
+            threads,
         }
     }
 
@@ -385,12 +116,7 @@ impl Vmx {
                 });
             }
             let wake = host.next_colour(now).map_or(end, |at| at.min(end));
-            host = self
-                .shared
-                .changed
-                .wait_timeout(host, wake.saturating_duration_since(now))
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
+            host = self.shared.wait(host, wake.saturating_duration_since(now));
         }
     }
 
@@ -616,8 +342,7 @@ pub struct Rss {
 
 impl Drop for Vmx {
     fn drop(&mut self) {
-        self.shared.killing.store(true, Ordering::SeqCst);
-        self.shared.wake_server();
+        self.shared.kill();
         for pid in self.shared.processes().drain(..) {
             // It may be gone already.
             let _gone = kill(Pid::from_raw(pid), Signal::SIGKILL);

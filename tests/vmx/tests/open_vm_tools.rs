@@ -1,27 +1,10 @@
 //! open-vm-tools' own programs under the simulated VMX: what they do is known (the reference traces), so
 //! they hold the simulator honest.
 
-use std::path::Path;
-use std::time::Duration;
+mod support;
 
+use support::{PATIENCE, installed};
 use vmx::{Profile, Stream, Vmx};
-
-const PATIENCE: Duration = Duration::from_secs(20);
-
-/// Where a program of open-vm-tools is; `None` (said loudly) when it is not installed. In CI that is a
-/// failure.
-fn installed(program: &str) -> Option<String> {
-    let path = format!("/usr/bin/{program}");
-    if Path::new(&path).exists() {
-        return Some(path);
-    }
-    assert!(
-        std::env::var("CI").as_deref() != Ok("true"),
-        "{program} is not installed, and this is CI: install open-vm-tools"
-    );
-    eprintln!("\n*** SKIP: {program} is not installed (package open-vm-tools) ***\n");
-    None
-}
 
 #[test]
 fn checkvm_recognises_the_machine() {

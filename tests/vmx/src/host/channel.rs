@@ -7,29 +7,18 @@ use std::time::Instant;
 use super::Host;
 use super::event::{By, EventKind, Link, Protocol};
 use super::fault::{FaultKind, Step};
+use super::port::{Registers, Verdict};
 use super::tclo::ExchangeId;
-use crate::profile::{Form, Profile};
 
-const MAGIC: u32 = 0x564D_5868;
-const PORT: u32 = 0x5658;
-const PORT_HB: u32 = 0x5659;
-const FLAG_HB: u32 = 1;
-const FLAG_WRITE: u32 = 2;
-const CMD_GETVERSION: u32 = 10;
-const CMD_GETTIME: u32 = 23;
-const CMD_MESSAGE: u32 = 30;
-const CMD_GETTIMEFULL: u32 = 46;
-const CMD_GETTIMEFULL_WITH_LAG: u32 = 55;
-const VMX_TYPE_ESX: u64 = 2;
 const RPCI: u32 = 0x4943_5052;
 const TCLO: u32 = 0x4F4C_4354;
 const FLAG_COOKIE: u32 = 0x8000_0000;
 const MAX_CHANNELS: usize = 128;
 const MAX_MESSAGE: u32 = 65536;
 
-const SUCCESS: u32 = 0x01;
+pub(super) const SUCCESS: u32 = 0x01;
 const DORECV: u32 = 0x02;
-const CLOSED: u32 = 0x04;
+pub(super) const CLOSED: u32 = 0x04;
 const UNSENT: u32 = 0x08;
 const CPT: u32 = 0x10;
 const TIMEOUT: u32 = 0x40;
@@ -38,59 +27,13 @@ const HB: u32 = 0x80;
 const TYPE_SENDSIZE: u64 = 1;
 const TYPE_SENDPAYLOAD: u64 = 2;
 
-/// The registers of a call.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub struct Registers {
-    pub rax: u64,
-    pub rbx: u64,
-    pub rcx: u64,
-    pub rdx: u64,
-    pub rsi: u64,
-    pub rdi: u64,
-    pub rbp: u64,
-    /// EFLAGS.DF.
-    pub backwards: bool,
-}
-
-/// The guest's memory, for high bandwidth.
-pub trait GuestMemory {
-    /// Reads `len` bytes.
-    ///
-    /// # Errors
-    /// Unmapped memory.
-    fn read(&mut self, address: u64, len: usize) -> std::io::Result<Vec<u8>>;
-    /// Writes `bytes`.
-    ///
-    /// # Errors
-    /// Unmapped memory.
-    fn write(&mut self, address: u64, bytes: &[u8]) -> std::io::Result<()>;
-}
-
-/// What the machine does with the instruction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// Executed; the registers are the answer.
-    Done,
-    /// It faults as if nobody were there.
-    Fault,
-}
-
-/// Of a high-bandwidth call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Direction {
-    /// Guest to host.
-    Out,
-    /// Host to guest.
-    In,
-}
-
 #[derive(Debug)]
 pub(super) struct Channel {
     protocol: Protocol,
-    cookie: (u32, u32),
-    sending: Option<Sending>,
-    receiving: Option<Receiving>,
+    /// None when it was opened without: then nobody looks at what the guest has there.
+    cookie: Option<(u32, u32)>,
+    pub(super) sending: Option<Sending>,
+    pub(super) receiving: Option<Receiving>,
     /// RPCI: the reply not yet fetched in full.
     reply: Option<Vec<u8>>,
     /// TCLO: the request offered and not yet fetched in full.
@@ -98,17 +41,17 @@ pub(super) struct Channel {
 }
 
 #[derive(Debug)]
-struct Sending {
-    expected: usize,
-    bytes: Vec<u8>,
-    hb: bool,
+pub(super) struct Sending {
+    pub(super) expected: usize,
+    pub(super) bytes: Vec<u8>,
+    pub(super) hb: bool,
 }
 
 #[derive(Debug)]
-struct Receiving {
-    message: Vec<u8>,
-    at: usize,
-    hb: bool,
+pub(super) struct Receiving {
+    pub(super) message: Vec<u8>,
+    pub(super) at: usize,
+    pub(super) hb: bool,
 }
 
 impl Channel {
@@ -118,114 +61,7 @@ impl Channel {
 }
 
 impl Host {
-    /// One low-bandwidth call: `in` (or `out`) on the port, or a hypercall.
-    pub fn low_bandwidth(&mut self, form: Form, r: &mut Registers, now: Instant) -> Verdict {
-        if !self.config.profile.answers(form) {
-            self.stats.faulted += 1;
-            return Verdict::Fault;
-        }
-        self.count(form);
-        self.stats.low_bandwidth += 1;
-        let (ax, cx, dx) = (r.rax as u32, r.rcx as u32, r.rdx as u32);
-        let port_fits = match form {
-            Form::Port => dx & 0xffff == PORT,
-            Form::Vmcall | Form::Vmmcall => dx & 0xffff & FLAG_HB == 0,
-        };
-        if ax != MAGIC || !port_fits {
-            self.violation(
-                now,
-                format!("{form:?}: eax {ax:#010x}, edx {dx:#010x} is no backdoor call"),
-            );
-            self.stats.faulted += 1;
-            return Verdict::Fault;
-        }
-        if self.config.profile.has_vmport() {
-            return self.vmport(cx & 0xffff, r, now);
-        }
-        if self.faults.restricted {
-            self.stats.faulted += 1;
-            return Verdict::Fault;
-        }
-        if self.faults.dead_port {
-            self.fill(r, false);
-            return Verdict::Done;
-        }
-        match cx & 0xffff {
-            CMD_GETVERSION => {
-                if let Some(kind) = self.due(Step::Version, None) {
-                    return self.play_bare(kind, r, now);
-                }
-                self.version_asked(now);
-                r.rax = 6;
-                r.rbx = u64::from(MAGIC);
-                r.rcx = VMX_TYPE_ESX;
-                Verdict::Done
-            }
-            CMD_MESSAGE => self.message(r, now),
-            CMD_GETTIME | CMD_GETTIMEFULL | CMD_GETTIMEFULL_WITH_LAG => {
-                self.time(cx & 0xffff, r, now);
-                Verdict::Done
-            }
-            _ => {
-                if let Some(kind) = self.due(Step::Other, None) {
-                    return self.play_bare(kind, r, now);
-                }
-                r.rax = 0xffff_ffff;
-                Verdict::Done
-            }
-        }
-    }
-
-    /// The host's clock, without any lag (timeSync.c).
-    fn time(&mut self, command: u32, r: &mut Registers, now: Instant) {
-        let wall = self.wall_clock(now);
-        let (seconds, micros) = (wall.as_secs(), u64::from(wall.subsec_micros()));
-        r.rbx = micros;
-        r.rcx = 0;
-        if command == CMD_GETTIME {
-            r.rax = seconds & 0xffff_ffff;
-        } else {
-            r.rsi = seconds >> 32;
-            r.rdx = seconds & 0xffff_ffff;
-            r.rdi = 0;
-        }
-    }
-
-    fn version_asked(&mut self, now: Instant) {
-        if !std::mem::replace(&mut self.announced_version, true) {
-            self.event(now, EventKind::VersionAsked);
-        }
-    }
-
-    /// QEMU's hw/i386/vmport.c: GETVERSION and little else.
-    fn vmport(&mut self, command: u32, r: &mut Registers, now: Instant) -> Verdict {
-        match command {
-            CMD_GETVERSION => {
-                self.version_asked(now);
-                r.rax = 6;
-                r.rbx = u64::from(MAGIC);
-                r.rcx = VMX_TYPE_ESX;
-            }
-            _ if self.config.profile == Profile::QemuVmportOld => {}
-            _ => r.rax = 0xffff_ffff,
-        }
-        Verdict::Done
-    }
-
-    fn play_bare(&mut self, kind: FaultKind, r: &mut Registers, now: Instant) -> Verdict {
-        self.event(now, EventKind::Fault(format!("{kind:?}")));
-        match kind {
-            FaultKind::Fault => {
-                self.stats.faulted += 1;
-                return Verdict::Fault;
-            }
-            FaultKind::Garbage => self.fill(r, true),
-            _ => self.fill(r, false),
-        }
-        Verdict::Done
-    }
-
-    fn message(&mut self, r: &mut Registers, now: Instant) -> Verdict {
+    pub(super) fn message(&mut self, r: &mut Registers, now: Instant) -> Verdict {
         let step = match (r.rcx as u32) >> 16 {
             0 => Step::Open,
             1 => Step::SendSize,
@@ -291,20 +127,17 @@ impl Host {
         }
     }
 
-    fn known(&mut self, id: u16, cookie: (u32, u32), step: Step, now: Instant) -> bool {
+    pub(super) fn known(&mut self, id: u16, cookie: (u32, u32), step: Step, now: Instant) -> bool {
         let Some(channel) = self.channels.get(&id) else {
             if !self.closed_by_host.contains(&id) {
                 self.violation(now, format!("{step:?} on channel {id}, which is not open"));
             }
             return false;
         };
-        if channel.cookie != cookie {
+        if let Some(wanted) = channel.cookie.filter(|&wanted| wanted != cookie) {
             self.violation(
                 now,
-                format!(
-                    "{step:?} on channel {id} with cookie {cookie:08x?}, not {:08x?}",
-                    channel.cookie
-                ),
+                format!("{step:?} on channel {id} with cookie {cookie:08x?}, not {wanted:08x?}"),
             );
             return false;
         }
@@ -330,7 +163,13 @@ impl Host {
         Verdict::Done
     }
 
-    fn play_status(&mut self, kind: FaultKind, step: Step, id: u16, now: Instant) -> u32 {
+    pub(super) fn play_status(
+        &mut self,
+        kind: FaultKind,
+        step: Step,
+        id: u16,
+        now: Instant,
+    ) -> u32 {
         self.event(
             now,
             EventKind::Fault(format!("{kind:?} at {step:?} on ch{id}")),
@@ -375,11 +214,7 @@ impl Host {
         }
         self.next_channel = (id + 1) % MAX_CHANNELS as u16;
         self.closed_by_host.retain(|&closed| closed != id);
-        let cookie = if cookie_wanted {
-            (self.junk(), self.junk())
-        } else {
-            (0, 0)
-        };
+        let cookie = cookie_wanted.then(|| (self.junk(), self.junk()));
         let channel = Channel {
             protocol,
             cookie,
@@ -392,9 +227,9 @@ impl Host {
         self.opened(Link::Backdoor(id), protocol, now);
         self.status(r, SUCCESS);
         r.rdx = u64::from(id) << 16 | (r.rdx & 0xffff);
-        if cookie_wanted {
-            r.rsi = u64::from(cookie.0);
-            r.rdi = u64::from(cookie.1);
+        if let Some((high, low)) = cookie {
+            r.rsi = u64::from(high);
+            r.rdi = u64::from(low);
         }
     }
 
@@ -463,7 +298,7 @@ impl Host {
         self.status(r, SUCCESS);
     }
 
-    fn sent(&mut self, id: u16, now: Instant) {
+    pub(super) fn sent(&mut self, id: u16, now: Instant) {
         let sending = self
             .channels
             .get_mut(&id)
@@ -594,182 +429,6 @@ impl Host {
             self.picked_up(request, now);
         }
         self.status(r, SUCCESS);
-    }
-
-    /// One high-bandwidth call: `rep outsb`, `rep insb`, or a hypercall.
-    pub fn high_bandwidth(
-        &mut self,
-        form: Form,
-        direction: Direction,
-        r: &mut Registers,
-        memory: &mut dyn GuestMemory,
-        now: Instant,
-    ) -> Verdict {
-        if !self.config.profile.has_backdoor() || !self.config.profile.answers(form) {
-            self.stats.faulted += 1;
-            return Verdict::Fault;
-        }
-        self.count(form);
-        match direction {
-            Direction::Out => self.stats.high_bandwidth_out += 1,
-            Direction::In => self.stats.high_bandwidth_in += 1,
-        }
-        let (ax, bx, dx) = (r.rax as u32, r.rbx as u32, r.rdx as u32);
-        let port_fits = match (form, direction) {
-            (Form::Port, _) => dx & 0xffff == PORT_HB,
-            (_, Direction::Out) => dx & 0xffff == FLAG_HB | FLAG_WRITE,
-            (_, Direction::In) => dx & 0xffff == FLAG_HB,
-        };
-        if ax != MAGIC || !port_fits || self.faults.restricted {
-            if !self.faults.restricted {
-                self.violation(
-                    now,
-                    format!("{form:?} {direction:?}: eax {ax:#010x}, edx {dx:#010x}"),
-                );
-            }
-            self.stats.faulted += 1;
-            return Verdict::Fault;
-        }
-        if self.faults.dead_port {
-            self.fill_hb(r, false);
-            return Verdict::Done;
-        }
-        let id = (dx >> 16) as u16;
-        let (step, cookie) = match direction {
-            Direction::Out => (Step::HighBandwidthOut, (r.rbp as u32, r.rdi as u32)),
-            Direction::In => (Step::HighBandwidthIn, (r.rsi as u32, r.rbp as u32)),
-        };
-        let protocol = self.channels.get(&id).map(Channel::protocol);
-        let status = match self.due(step, protocol) {
-            Some(FaultKind::Fault) => {
-                self.stats.faulted += 1;
-                return Verdict::Fault;
-            }
-            Some(kind @ (FaultKind::Ones | FaultKind::Garbage)) => {
-                self.event(now, EventKind::Fault(format!("{kind:?} at {step:?}")));
-                self.fill_hb(r, kind == FaultKind::Garbage);
-                return Verdict::Done;
-            }
-            Some(kind) => self.play_status(kind, step, id, now),
-            None if !self.known(id, cookie, step, now) => {
-                if self.closed_by_host.contains(&id) {
-                    CLOSED
-                } else {
-                    0
-                }
-            }
-            None => {
-                if bx & 0xffff != 0 || bx >> 16 != SUCCESS {
-                    self.violation(now, format!("ch{id}: {step:?} with ebx {bx:#010x}"));
-                }
-                if r.backwards {
-                    self.violation(now, format!("ch{id}: {step:?} with the direction flag set"));
-                }
-                match direction {
-                    Direction::Out => self.transfer_out(id, r, memory, now),
-                    Direction::In => self.transfer_in(id, r, memory, now),
-                }
-            }
-        };
-        if form == Form::Port {
-            let count = r.rcx;
-            match direction {
-                Direction::Out => r.rsi = r.rsi.wrapping_add(count),
-                Direction::In => r.rdi = r.rdi.wrapping_add(count),
-            }
-            r.rcx = 0;
-        }
-        r.rbx = u64::from(status << 16 | (bx & 0xffff));
-        Verdict::Done
-    }
-
-    fn fill_hb(&mut self, r: &mut Registers, garbage: bool) {
-        let mut filled = *r;
-        self.fill(&mut filled, garbage);
-        r.rax = filled.rax;
-        r.rbx = filled.rbx;
-        r.rcx = 0;
-    }
-
-    fn transfer_out(
-        &mut self,
-        id: u16,
-        r: &Registers,
-        memory: &mut dyn GuestMemory,
-        now: Instant,
-    ) -> u32 {
-        let sending = self
-            .channels
-            .get_mut(&id)
-            .and_then(|channel| channel.sending.as_mut());
-        let Some(sending) = sending else {
-            self.violation(now, format!("ch{id}: high-bandwidth send without SENDSIZE"));
-            return 0;
-        };
-        let (expected, offered) = (sending.expected, sending.hb);
-        if !offered || r.rcx != expected as u64 || !sending.bytes.is_empty() {
-            self.violation(
-                now,
-                format!("ch{id}: high-bandwidth send of {} bytes; {expected} were announced, offered: {offered}", r.rcx),
-            );
-            return 0;
-        }
-        match memory.read(r.rsi, expected) {
-            Ok(bytes) => {
-                if let Some(sending) = self.channels.get_mut(&id).and_then(|c| c.sending.as_mut()) {
-                    sending.bytes = bytes;
-                }
-                self.sent(id, now);
-                SUCCESS
-            }
-            Err(error) => {
-                self.violation(
-                    now,
-                    format!("ch{id}: high-bandwidth send from {:#x}: {error}", r.rsi),
-                );
-                0
-            }
-        }
-    }
-
-    fn transfer_in(
-        &mut self,
-        id: u16,
-        r: &Registers,
-        memory: &mut dyn GuestMemory,
-        now: Instant,
-    ) -> u32 {
-        let receiving = self
-            .channels
-            .get_mut(&id)
-            .and_then(|channel| channel.receiving.as_mut());
-        let Some(receiving) = receiving else {
-            self.violation(
-                now,
-                format!("ch{id}: high-bandwidth receive with nothing offered"),
-            );
-            return 0;
-        };
-        let len = receiving.message.len();
-        if !receiving.hb || r.rcx != len as u64 || receiving.at != 0 {
-            let text = format!(
-                "ch{id}: high-bandwidth receive of {} bytes, message has {len}",
-                r.rcx
-            );
-            self.violation(now, text);
-            return 0;
-        }
-        receiving.at = len;
-        match memory.write(r.rdi, &receiving.message) {
-            Ok(()) => SUCCESS,
-            Err(error) => {
-                self.violation(
-                    now,
-                    format!("ch{id}: high-bandwidth receive to {:#x}: {error}", r.rdi),
-                );
-                0
-            }
-        }
     }
 }
 

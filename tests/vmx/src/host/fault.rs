@@ -123,7 +123,8 @@ impl Host {
         self.faults.triggers.push(trigger);
     }
 
-    /// Refuses OPEN of a protocol so many times. `Times::Count(0)` serves it again.
+    /// Refuses OPEN of a protocol so many times. `Times::Count(0)` serves it again. A guest that tries again
+    /// without the cookie flag, as open-vm-tools does, uses up two for each channel.
     pub fn refuse_open(&mut self, protocol: Protocol, times: Times) {
         self.faults.refuse_open[protocol as usize] = times;
     }

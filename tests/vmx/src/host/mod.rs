@@ -7,17 +7,21 @@
 mod channel;
 mod event;
 mod fault;
+mod high_bandwidth;
+mod port;
 mod rpci;
 mod tclo;
+#[cfg(test)]
+mod tests;
 mod vcenter;
 mod vsock;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
-pub use channel::{Direction, GuestMemory, Registers, Verdict};
 pub use event::{By, Event, EventKind, Link, Protocol, Stream};
 pub use fault::{FaultKind, Step, Times};
+pub use port::{Direction, GuestMemory, Registers, Verdict};
 pub use rpci::RpciEntry;
 pub use tclo::{Exchange, ExchangeId, Origin};
 pub use vcenter::{Heartbeat, PowerStatus, ToolsRunning, Vcenter};

@@ -39,7 +39,7 @@ use crate::vsock_server::Accepted;
 use crate::{ExitStatus, Shared};
 
 const EFLAGS_DF: u64 = 1 << 10;
-/// An address the kernel never maps for a program.
+/// How PTRACE_O_TRACESYSGOOD marks the end of a followed system call.
 const SYSCALL_STOP: i32 = libc::SIGTRAP | 0x80;
 
 /// One address space.
@@ -217,7 +217,6 @@ impl Tracer {
                 Wait::Stopped { signal, event } => self.stopped(pid, signal, event, now),
             }
         }
-        self.shared.end(ExitStatus::Signal(libc::SIGKILL));
     }
 
     fn ended(&mut self, pid: pid_t, status: ExitStatus, _now: Instant) {

@@ -1,10 +1,10 @@
-//! Delays that double up to a bound: the only place where waiting for the host is reckoned.
+//! Delays that double up to a bound: the only place where waiting for a peer is reckoned.
 
 use std::time::Duration;
 
 /// A row of delays, each twice the one before.
 ///
-/// There is no jitter: the VMX at the other end serves one guest, so no herd can form.
+/// There is no jitter here: a VMX serves one guest, so no herd can form. Towards Talos each delay is jittered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Backoff {
     first: Duration,

@@ -1,0 +1,198 @@
+//! `check` and `talosquery`: what a person at a keyboard is told.
+
+use apid::{TlsOptions, scene};
+use serde_json::Value;
+use vmx::{Profile, Stream, Vmx, VmxBuilder, VsockPolicy};
+
+use crate::support::{ADDRESS, NAME, Run, SOON, Talos, binary};
+
+fn command(talos: &Talos, command: &[&str]) -> VmxBuilder {
+    let builder = Vmx::builder(binary()).args(command);
+    if talos.socket().is_some() {
+        builder
+            .args(["--use-machined", "--machined-socket"])
+            .args([talos.socket_path()])
+    } else {
+        builder
+            .args(["--talos-config"])
+            .args([talos.talosconfig_path()])
+    }
+}
+
+/// Runs to the end; standard output and exit code.
+fn run(builder: VmxBuilder) -> (Vec<String>, Option<i32>) {
+    let run = Run::start(builder);
+    let status = run.wait_exit(SOON).unwrap();
+    assert_eq!(run.log(), [""; 0], "nothing on stderr");
+    (run.output(Stream::Stdout), status.code())
+}
+
+fn json(builder: VmxBuilder) -> (Value, Option<i32>) {
+    let (lines, code) = run(builder);
+    (serde_json::from_str(&lines.join("\n")).unwrap(), code)
+}
+
+/// The result of one check in a report.
+fn result<'a>(report: &'a Value, name: &str) -> &'a Value {
+    let checks = report["checks"].as_array().unwrap();
+    checks.iter().find(|check| check["check"] == name).unwrap()
+}
+
+#[test]
+fn where_all_is_well_check_is_four_lines_and_exit_0() {
+    let talos = Talos::new();
+    let (lines, code) = run(command(&talos, &["check"]));
+    assert_eq!(code, Some(0), "{lines:#?}");
+    let names: Vec<_> = lines
+        .iter()
+        .map(|line| line.split_whitespace().take(2).collect::<Vec<_>>())
+        .collect();
+    assert_eq!(
+        names,
+        [
+            ["ok", "hypervisor"],
+            ["ok", "transport"],
+            ["ok", "talos"],
+            ["ok", "role"]
+        ]
+    );
+    assert!(lines[0].contains("ESXi"), "{lines:#?}");
+    assert!(lines[1].contains("backdoor"), "{lines:#?}");
+    assert!(lines[2].contains("v1.13.0"), "{lines:#?}");
+    assert!(lines[3].contains("os:operator"), "{lines:#?}");
+}
+
+#[test]
+fn check_says_which_transport_serves() {
+    let talos = Talos::new();
+    let (report, code) = json(command(&talos, &["check", "--json"]).vsock(VsockPolicy::served()));
+    assert_eq!((code, &report["ok"]), (Some(0), &Value::Bool(true)));
+    assert!(
+        result(&report, "transport")["detail"]
+            .as_str()
+            .unwrap()
+            .contains("over vsock")
+    );
+}
+
+#[test]
+fn check_names_what_fails_with_a_remedy_and_exits_with_1() {
+    let talos = Talos::new();
+    talos.stop();
+    let (report, code) = json(command(&talos, &["check", "--json"]));
+    assert_eq!((code, &report["ok"]), (Some(1), &Value::Bool(false)));
+    assert_eq!(result(&report, "hypervisor")["result"], "ok");
+    assert_eq!(result(&report, "transport")["result"], "ok");
+    let talos_check = result(&report, "talos");
+    assert_eq!(talos_check["result"], "failed");
+    assert!(
+        talos_check["detail"]
+            .as_str()
+            .unwrap()
+            .contains("machine.sock")
+    );
+    assert!(talos_check["remedy"].as_str().unwrap().contains("mount"));
+    assert_eq!(result(&report, "role")["result"], "not_checked");
+}
+
+#[test]
+fn check_off_vmware_and_with_a_broken_backdoor_says_so() {
+    let talos = Talos::new();
+    for (profile, words) in [
+        (Profile::Kvm, "VMware"),
+        (Profile::VmwareNoBackdoor, "processor says VMware"),
+    ] {
+        let (report, code) = json(command(&talos, &["check", "--json"]).profile(profile));
+        assert_eq!(code, Some(1));
+        let check = result(&report, "hypervisor");
+        assert_eq!(check["result"], "failed");
+        assert!(check["detail"].as_str().unwrap().contains(words), "{check}");
+        assert!(
+            check["remedy"]
+                .as_str()
+                .is_some_and(|remedy| !remedy.is_empty())
+        );
+        assert_eq!(
+            result(&report, "talos")["result"],
+            "ok",
+            "Talos is looked at all the same"
+        );
+    }
+}
+
+#[test]
+fn check_tells_a_role_that_is_too_small() {
+    let talos = Talos::tls(TlsOptions {
+        roles: vec!["os:reader".to_owned()],
+        ..TlsOptions::default()
+    });
+    let (report, code) = json(command(&talos, &["check", "--json"]));
+    assert_eq!(code, Some(1));
+    let role = result(&report, "role");
+    assert_eq!(role["result"], "failed");
+    assert!(
+        role["detail"].as_str().unwrap().contains("os:reader"),
+        "{role}"
+    );
+    assert!(
+        role["remedy"].as_str().unwrap().contains("os:operator"),
+        "{role}"
+    );
+    assert_eq!(result(&report, "talos")["result"], "ok");
+}
+
+#[test]
+fn check_neither_reboots_nor_shuts_down() {
+    let talos = Talos::new();
+    run(command(&talos, &["check"]));
+    let power = [apid::Method::Reboot, apid::Method::Shutdown];
+    for method in power {
+        let carried_out = talos
+            .calls_of(method)
+            .into_iter()
+            .any(|call| call.answer == Some(apid::Code::Ok));
+        assert!(!carried_out, "{method:?}");
+    }
+}
+
+#[test]
+fn talosquery_shows_what_the_daemon_sees_as_a_table() {
+    let talos = Talos::with(scene::control_plane);
+    let (lines, code) = run(command(&talos, &["talosquery"]));
+    assert_eq!(code, Some(0), "{lines:#?}");
+    let text = lines.join("\n");
+    for words in [
+        NAME,
+        "v1.13.0",
+        "10.5.0.11",
+        "10.5.0.100",
+        "00:50:56:ab:00:21",
+        "running",
+    ] {
+        assert!(text.contains(words), "{words} is missing:\n{text}");
+    }
+    assert!(!text.contains("10.244.0.1"), "{text}");
+}
+
+#[test]
+fn talosquery_shows_the_same_as_json() {
+    let talos = Talos::tls(TlsOptions::default());
+    let (view, code) = json(command(&talos, &["talosquery", "--json"]));
+    assert_eq!(code, Some(0));
+    assert_eq!(view["host_name"]["fqdn"], NAME);
+    assert_eq!(view["talos"]["tag"], "v1.13.0");
+    assert_eq!(view["primary_address"], ADDRESS);
+    assert_eq!(view["nics"][0]["mac"], "00:50:56:ab:cd:ef");
+}
+
+#[test]
+fn talosquery_without_an_answer_is_one_line_and_exit_1() {
+    let talos = Talos::new();
+    talos.stop();
+    let query = Run::start(command(&talos, &["talosquery"]));
+    assert_eq!(query.wait_exit(SOON).unwrap().code(), Some(1));
+    assert_eq!(query.output(Stream::Stdout), [""; 0]);
+    let log = query.log();
+    assert_eq!(log.len(), 1, "{log:#?}");
+    assert!(log[0].contains("machine.sock"), "{log:#?}");
+}

@@ -1,0 +1,376 @@
+//! Name, system, uptime, NICs and the primary address, as vCenter shows them.
+
+use std::time::{Duration, Instant};
+
+use apid::{Method, resources, scene};
+use vmx::codec::guest_info::GuestInfo;
+use vmx::codec::rpci::Command;
+
+use crate::support::{ADDRESS, NAME, Run, SOON, Talos, pass};
+
+/// How fast a change in Talos is on the host.
+const PROMPT: Duration = Duration::from_millis(100);
+
+/// Seconds since boot, from the kernel.
+fn kernel_uptime() -> f64 {
+    let text = std::fs::read_to_string("/proc/uptime").unwrap();
+    text.split(' ').next().unwrap().parse().unwrap()
+}
+
+#[test]
+fn the_host_name_is_the_fqdn_where_there_is_a_domain() {
+    let talos = Talos::new();
+    let run = talos.run();
+    assert_eq!(run.vcenter().host_name.as_deref(), Some(NAME));
+    talos.set_hostname("short", "");
+    run.sees("the short name", SOON, |view| {
+        view.host_name.as_deref() == Some("short")
+    });
+}
+
+#[test]
+fn the_operating_system_has_a_guest_id_that_vmware_knows_and_details() {
+    let talos = Talos::new();
+    let run = talos.run();
+    let view = run.sees("the details", SOON, |view| !view.detailed.is_empty());
+    let release = nix::sys::utsname::uname().unwrap();
+    let release = release.release().to_string_lossy();
+    let major: u32 = release.split('.').next().unwrap().parse().unwrap();
+    assert_eq!(
+        view.guest_id.unwrap(),
+        format!("other{}xlinux-64", major.clamp(3, 7))
+    );
+    let full = view.guest_full_name.unwrap();
+    assert!(full.contains("Talos") && full.contains("v1.13.0"), "{full}");
+    for (key, value) in [
+        ("architecture", "X86"),
+        ("bitness", "64"),
+        ("distroName", "Talos"),
+        ("distroVersion", "v1.13.0"),
+        ("familyName", "Linux"),
+        ("kernelVersion", &*release),
+        ("prettyName", "Talos (v1.13.0)"),
+    ] {
+        assert_eq!(
+            view.detailed.get(key).map(String::as_str),
+            Some(value),
+            "{key}"
+        );
+    }
+}
+
+#[test]
+fn the_uptime_counts_since_boot() {
+    let talos = Talos::new();
+    let before = kernel_uptime();
+    let run = talos.run();
+    let told = run.vcenter().uptime_centis.unwrap() as f64 / 100.0;
+    assert!(
+        (before - 0.1..=kernel_uptime() + 0.1).contains(&told),
+        "{told}, kernel {before}"
+    );
+    for entry in run.sent("SetGuestInfo  7 ") {
+        assert!(matches!(
+            entry.command,
+            Ok(Command::GuestInfo(GuestInfo::Uptime(1..)))
+        ));
+    }
+}
+
+#[test]
+fn a_host_without_detailed_data_gets_both_names() {
+    let talos = Talos::new();
+    let run = Run::start(talos.agent().host(|host| host.refuse("SetGuestInfo  11 ")));
+    run.informed();
+    let view = run.sees("full and short name", SOON, |view| {
+        view.guest_full_name.is_some() && view.guest_id.is_some()
+    });
+    assert!(view.detailed.is_empty());
+    assert_eq!(run.sent("SetGuestInfo  5 ").len(), 1);
+    assert_eq!(run.sent("SetGuestInfo  6 ").len(), 1);
+    run.logs(&["WARN", "SetGuestInfo 11"], SOON);
+}
+
+#[test]
+fn a_host_without_type_10_gets_the_nics_as_type_9() {
+    let talos = Talos::new();
+    let run = Run::start(talos.agent().host(|host| host.refuse("SetGuestInfo  10 ")));
+    run.informed();
+    let view = run.vcenter();
+    assert_eq!(view.nics_type, Some(9));
+    assert_eq!(view.ip_address.as_deref(), Some(ADDRESS));
+    // A change goes out as type 9 at once; a reset tries the newest form again.
+    let tried = run.sent("SetGuestInfo  10 ").len();
+    talos.set_address("eth0", "10.5.0.9/24");
+    run.sees("the change", SOON, |view| {
+        view.addresses().iter().any(|ip| ip == "10.5.0.9")
+    });
+    assert_eq!(run.sent("SetGuestInfo  10 ").len(), tried);
+    run.asked("reset");
+    run.until_sent("SetGuestInfo  10 ", tried + 1, SOON);
+}
+
+#[test]
+fn a_change_in_talos_is_on_the_host_within_100_ms_unasked() {
+    let talos = Talos::new();
+    let run = talos.run();
+    let mut delays = Vec::new();
+    for round in 0..4 {
+        let address = format!("10.5.0.{}", 100 + round);
+        let changed = Instant::now();
+        talos.set_address("eth0", &format!("{address}/24"));
+        delays.push(run.until("the address", SOON, |host, now| {
+            let addresses = host.vcenter(now).addresses();
+            addresses.contains(&address).then(|| now - changed)
+        }));
+        let name = format!("node-{round}");
+        let changed = Instant::now();
+        talos.set_hostname(&name, "");
+        delays.push(run.until("the name", SOON, |host, now| {
+            (host.vcenter(now).host_name.as_ref() == Some(&name)).then(|| now - changed)
+        }));
+    }
+    // The machine that runs the tests may be busy for a moment, not for half of them.
+    delays.sort();
+    assert!(delays[delays.len() / 2] < PROMPT, "{delays:?}");
+}
+
+#[test]
+fn a_burst_of_20_changes_is_a_few_messages() {
+    let talos = Talos::new();
+    let run = talos.run();
+    let before = run.rpci_log().len();
+    for round in 0..20 {
+        talos.set_address("eth0", &format!("10.5.1.{}/24", round + 1));
+        talos.set_hostname(&format!("burst-{round}"), "");
+    }
+    run.sees("the last change", SOON, |view| {
+        view.addresses().iter().any(|ip| ip == "10.5.1.20")
+            && view.host_name.as_deref() == Some("burst-19")
+    });
+    pass(&run, Duration::from_millis(300));
+    let messages = run.rpci_log().len() - before;
+    assert!(messages <= 30, "{messages} messages");
+}
+
+#[test]
+fn nothing_is_sent_while_nothing_changes_and_talos_is_not_asked() {
+    let talos = Talos::new();
+    let run = talos.run();
+    pass(&run, Duration::from_millis(500));
+    let (messages, calls) = (run.rpci_log().len(), talos.call_count());
+    // Settings of the same value are no change.
+    talos.set_hostname("talos-cp-1", "example.com");
+    pass(&run, Duration::from_secs(2));
+    assert_eq!(talos.call_count(), calls);
+    assert_eq!(run.rpci_log().len(), messages);
+}
+
+#[test]
+fn what_is_not_known_is_not_sent() {
+    let talos = Talos::with(|talos| {
+        talos.set_link("lo", scene::loopback());
+        talos.set_address("lo", "127.0.0.1/8");
+        talos.set_link("eth0", scene::nic(2, scene::MAC));
+        talos.set_address("eth0", "fe80::250:56ff:feab:cdef/64");
+    });
+    let run = Run::start(talos.agent());
+    run.green();
+    talos.wait_calls(Method::Watch, 5, SOON).unwrap();
+    pass(&run, Duration::from_millis(500));
+    for prefix in [
+        "SetGuestInfo  1 ",
+        "SetGuestInfo  10 ",
+        "SetGuestInfo  9 ",
+        "info-set guestinfo.ip",
+    ] {
+        assert!(run.sent(prefix).is_empty(), "{prefix}");
+    }
+    // Link-local addresses go along once there is a real one; they are never primary.
+    talos.set_address("eth0", "10.5.0.2/24");
+    let view = run.sees("the address", SOON, |view| view.ip_address.is_some());
+    assert_eq!(view.ip_address.as_deref(), Some(ADDRESS));
+}
+
+#[test]
+fn the_address_never_goes_from_right_to_empty() {
+    let talos = Talos::new();
+    let run = talos.run();
+    talos.remove_address("eth0", "10.5.0.2/24");
+    for id in [
+        "default",
+        "current",
+        "routed",
+        "accumulative",
+        "current-no-k8s",
+        "routed-no-k8s",
+    ] {
+        talos.set_node_address(id, &[]);
+    }
+    talos.remove_node_address("routed-no-k8s");
+    talos.set_hostname("", "");
+    talos.set_link("eth0", scene::down(scene::nic(2, scene::MAC)));
+    pass(&run, Duration::from_millis(500));
+    run.asked("Set_Option broadcastIP 1");
+    run.asked("reset");
+    pass(&run, Duration::from_millis(300));
+    let view = run.vcenter();
+    assert_eq!(view.ip_address.as_deref(), Some(ADDRESS));
+    assert_eq!(view.host_name.as_deref(), Some(NAME));
+    assert_eq!(view.variables["ip"], ADDRESS);
+    for entry in run.sent("info-set guestinfo.ip") {
+        assert_eq!(
+            entry.message,
+            format!("info-set guestinfo.ip {ADDRESS}\0").into_bytes()
+        );
+    }
+    for entry in run.sent("SetGuestInfo  1") {
+        if let Ok(Command::GuestInfo(GuestInfo::Nics(_, list))) = entry.command {
+            assert!(
+                list.nics.iter().any(|nic| !nic.ips.is_empty()),
+                "an empty NIC list"
+            );
+        }
+    }
+}
+
+#[test]
+fn another_address_replaces_the_one_that_went() {
+    let talos = Talos::new();
+    let run = talos.run();
+    talos.set_address("eth0", "10.5.0.3/24");
+    talos.remove_address("eth0", "10.5.0.2/24");
+    for id in [
+        "default",
+        "current",
+        "routed",
+        "current-no-k8s",
+        "routed-no-k8s",
+    ] {
+        talos.set_node_address(id, &["10.5.0.3/24"]);
+    }
+    run.sees("the new address alone", SOON, |view| {
+        view.ip_address.as_deref() == Some("10.5.0.3")
+            && view.variables.get("ip").map(String::as_str) == Some("10.5.0.3")
+            && !view.addresses().iter().any(|ip| ip == ADDRESS)
+    });
+}
+
+#[test]
+fn a_bond_is_one_nic_with_its_vlans_and_links_that_are_down_are_left_out() {
+    let talos = Talos::with(scene::bond_and_vlan);
+    let run = talos.run();
+    let view = run.sees("both addresses", SOON, |view| view.addresses().len() >= 2);
+    assert_eq!(
+        view.macs(),
+        ["00:50:56:ab:00:11"],
+        "one MAC for bond, slaves and VLAN; eth2 is down"
+    );
+    assert_eq!(view.addresses()[..2], ["10.5.0.11", "10.6.0.11"]);
+    assert_eq!(view.ip_address.as_deref(), Some("10.5.0.11"));
+
+    talos.set_link("eth2", scene::nic(4, [0x00, 0x50, 0x56, 0xab, 0x00, 0x13]));
+    talos.set_address("eth2", "10.7.0.1/24");
+    let view = run.sees("the third NIC", SOON, |view| view.macs().len() == 2);
+    assert_eq!(view.macs()[1], "00:50:56:ab:00:13");
+    assert_eq!(
+        view.ip_address.as_deref(),
+        Some("10.5.0.11"),
+        "the primary stays first"
+    );
+}
+
+#[test]
+fn the_primary_address_follows_talos_own_view() {
+    let talos = Talos::with(|talos| {
+        scene::single_nic(talos);
+        talos.set_link("eth1", scene::nic(3, [0x00, 0x50, 0x56, 0, 0, 1]));
+        talos.set_address("eth1", "192.168.7.7/24");
+        for id in ["current", "routed", "routed-no-k8s", "current-no-k8s"] {
+            talos.set_node_address(id, &["192.168.7.7/24", "10.5.0.2/24"]);
+        }
+        talos.set_node_address("default", &["192.168.7.7/24"]);
+    });
+    let run = talos.run();
+    let view = run.sees("both NICs", SOON, |view| view.macs().len() == 2);
+    assert_eq!(
+        view.ip_address.as_deref(),
+        Some("192.168.7.7"),
+        "first address of the first NIC"
+    );
+    assert_eq!(view.macs()[0], "00:50:56:00:00:01");
+    run.sees("the same as variable", SOON, |view| {
+        view.variables.get("ip").map(String::as_str) == Some("192.168.7.7")
+    });
+}
+
+#[test]
+fn a_control_planes_virtual_ip_comes_last_and_pods_and_services_not_at_all() {
+    let talos = Talos::with(scene::control_plane);
+    let run = talos.run();
+    let view = run.sees("the virtual IP", SOON, |view| {
+        view.addresses().iter().any(|ip| ip == "10.5.0.100")
+    });
+    assert_eq!(view.ip_address.as_deref(), Some("10.5.0.11"));
+    assert_eq!(
+        view.addresses().last().map(String::as_str),
+        Some("10.5.0.100")
+    );
+    assert_eq!(view.macs(), ["00:50:56:ab:00:21"]);
+    for absent in [
+        "10.244.0.1",
+        "10.96.0.1",
+        "fdae:41e4:649b:9303::11",
+        "127.0.0.1",
+        "::1",
+    ] {
+        assert!(!view.addresses().iter().any(|ip| ip == absent), "{absent}");
+    }
+    talos.lose_vip("eth0", "10.5.0.100");
+    let own = ["10.5.0.11/24", "10.244.0.1/24", "10.96.0.1/32"];
+    talos.set_node_address("routed", &own);
+    talos.set_node_address("routed-no-k8s", &own[..1]);
+    run.sees("the virtual IP gone", SOON, |view| {
+        !view.addresses().iter().any(|ip| ip == "10.5.0.100")
+    });
+    assert_eq!(run.vcenter().ip_address.as_deref(), Some("10.5.0.11"));
+}
+
+#[test]
+fn a_container_whose_only_link_is_a_veth_has_it_reported() {
+    let talos = Talos::with(scene::in_container);
+    let run = talos.run();
+    let view = run.vcenter();
+    assert_eq!(view.macs(), ["02:42:0a:05:00:02"]);
+    assert_eq!(view.ip_address.as_deref(), Some("10.5.0.2"));
+    assert_eq!(view.host_name.as_deref(), Some("talos-default-worker-1"));
+}
+
+#[test]
+fn a_resource_that_talos_does_not_know_is_done_without() {
+    let talos = Talos::new();
+    talos.drop_type(resources::NODE_ADDRESS);
+    let run = talos.run();
+    assert_eq!(run.vcenter().ip_address.as_deref(), Some(ADDRESS));
+    assert!(run.log_lines(&["WARN"]).is_empty(), "{:#?}", run.log());
+}
+
+#[test]
+fn an_address_status_reaches_the_host() {
+    let talos = Talos::new();
+    // IFA_F_TENTATIVE.
+    talos.set_address_with("eth0", "2001:db8::9/64", |status| status.flags = 0x40);
+    let run = talos.run();
+    let view = run.sees("the address", SOON, |view| {
+        view.addresses().iter().any(|ip| ip == "2001:db8::9")
+    });
+    let nics = view.nics.unwrap().nics;
+    let status = |text: &str| {
+        let mut all = nics.iter().flat_map(|nic| &nic.ips);
+        all.find(|ip| ip.address.to_string() == text)
+            .unwrap()
+            .state()
+    };
+    assert_eq!(status(ADDRESS), "preferred");
+    assert_eq!(status("2001:db8::9"), "tentative");
+}

@@ -1,0 +1,32 @@
+//! The unmodified binary from outside: a simulated VMX on one side, an embedded Talos API on the other.
+//!
+//! ```text
+//!   Vmx (tests/vmx) ── backdoor, vsock ──► TALOS_VMTOOLSD ── socket, TLS ──► Apid (tests/apid)
+//! ```
+//! `make test` builds the release binary and names it in TALOS_VMTOOLSD. Each module is one theme; `support`
+//! holds what they share. Nothing here sleeps: tests wait for events, with deadlines. Every run ends with a
+//! look at the protocol violations that the host has seen; there must be none.
+
+#![cfg(test)]
+#![cfg(all(target_arch = "x86_64", target_os = "linux"))]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests of real processes measure real time"
+)]
+
+mod backdoor;
+mod check_command;
+mod guest_info;
+mod lost_host;
+mod off_vmware;
+mod power;
+mod registration;
+mod rpc_command;
+mod settings;
+mod signals;
+mod start_up;
+mod support;
+mod talos_away;
+mod tclo;
+mod tls;
+mod vsock;

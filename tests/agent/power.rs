@@ -1,0 +1,355 @@
+//! Power buttons: never lost, never twice, and the host is told what is true.
+
+use std::time::{Duration, Instant};
+
+use apid::{Code, Method, OPERATOR, PowerBehaviour, Status};
+use vmx::{Exchange, FaultKind, PowerStatus, Protocol, Step, Times, ToolsRunning};
+
+use crate::support::{Run, SOON, Talos, pass};
+
+const HALT_DONE: PowerStatus = PowerStatus {
+    state: 1,
+    success: true,
+};
+const HALT_FAILED: PowerStatus = PowerStatus {
+    state: 1,
+    success: false,
+};
+const REBOOT_DONE: PowerStatus = PowerStatus {
+    state: 2,
+    success: true,
+};
+const REBOOT_FAILED: PowerStatus = PowerStatus {
+    state: 2,
+    success: false,
+};
+
+/// Presses a button: `OK ` comes at once, whatever Talos does.
+fn press(run: &Run, command: &str) -> Exchange {
+    let exchange = run.asked(command);
+    assert_eq!(exchange.reply_text().unwrap(), "OK ", "{command}");
+    assert!(exchange.latency().unwrap() < Duration::from_millis(500));
+    exchange
+}
+
+/// Waits for so many statuses in all.
+fn statuses(run: &Run, count: usize) -> Vec<PowerStatus> {
+    run.sees(&format!("{count} statuses"), SOON, |view| {
+        view.power.len() >= count
+    })
+    .power
+}
+
+/// No more statuses and calls come.
+fn that_was_all(run: &Run, talos: &Talos, method: Method, calls: usize) {
+    let before = run.vcenter().power.len();
+    pass(run, Duration::from_millis(700));
+    assert_eq!(run.vcenter().power.len(), before);
+    assert_eq!(talos.calls_of(method).len(), calls);
+}
+
+#[test]
+fn os_halt_becomes_shutdown_and_os_reboot_becomes_reboot_with_talos_defaults() {
+    for (command, method, status, request) in [
+        ("OS_Halt", Method::Shutdown, HALT_DONE, "force=false"),
+        ("OS_Reboot", Method::Reboot, REBOOT_DONE, "mode=DEFAULT"),
+    ] {
+        let talos = Talos::new();
+        let run = talos.run();
+        let exchange = press(&run, command);
+        assert_eq!(statuses(&run, 1), [status]);
+        let calls = talos.calls_of(method);
+        assert_eq!(calls.len(), 1);
+        assert_eq!(calls[0].request, request);
+        assert_eq!(calls[0].roles, [OPERATOR]);
+        // OK first, the call beside it, then the status.
+        let sent = &run.sent("tools.os.statechange.status")[0];
+        assert_eq!(
+            sent.message,
+            format!("tools.os.statechange.status 1 {}\0", status.state).into_bytes()
+        );
+        assert!(sent.instant >= exchange.replied.unwrap(), "OK comes first");
+        assert!(
+            sent.instant > calls[0].when,
+            "the status tells what Talos said"
+        );
+        run.logs(&["INFO", "accepted"], SOON);
+        that_was_all(&run, &talos, method, 1);
+        run.stop();
+    }
+}
+
+#[test]
+fn liveness_goes_on_and_vcenter_shows_running_after_the_status() {
+    let talos = Talos::new();
+    let run = talos.run();
+    talos.delay(Method::Reboot, Duration::from_millis(800));
+    run.host(|host, _| host.forget_silence());
+    press(&run, "OS_Reboot");
+    assert_eq!(run.vcenter().tools_running, ToolsRunning::ExecutingScripts);
+    assert_eq!(run.reply("ping"), "OK ");
+    assert!(run.vcenter().power.is_empty());
+    assert_eq!(statuses(&run, 1), [REBOOT_DONE]);
+    assert_eq!(run.vcenter().tools_running, ToolsRunning::Running);
+    let silence = run.host(|host, now| host.longest_silence(now));
+    assert!(silence < Duration::from_millis(600), "{silence:?}");
+}
+
+#[test]
+fn talos_away_for_two_seconds_still_gives_status_1() {
+    let talos = Talos::new();
+    let run = talos.run();
+    talos.stop();
+    press(&run, "OS_Halt");
+    pass(&run, Duration::from_secs(2));
+    assert!(run.vcenter().power.is_empty());
+    talos.restart().unwrap();
+    assert_eq!(statuses(&run, 1), [HALT_DONE]);
+    that_was_all(&run, &talos, Method::Shutdown, 1);
+}
+
+#[test]
+fn unavailable_is_retried_within_the_deadline() {
+    let talos = Talos::new();
+    let run = talos.run();
+    talos.fail_next(Method::Reboot, &Status::unavailable("machined restarts"), 2);
+    press(&run, "OS_Reboot");
+    assert_eq!(statuses(&run, 1), [REBOOT_DONE]);
+    that_was_all(&run, &talos, Method::Reboot, 3);
+}
+
+#[test]
+fn a_call_that_talos_rejects_is_status_0_with_the_reason_in_the_log() {
+    let talos = Talos::new();
+    let run = talos.run();
+    talos.set_power(PowerBehaviour::ContainerMode);
+    press(&run, "OS_Reboot");
+    assert_eq!(statuses(&run, 1), [REBOOT_FAILED]);
+    run.logs(&["ERROR", "not supported in container mode"], SOON);
+    that_was_all(&run, &talos, Method::Reboot, 1);
+
+    // The next press is a new request.
+    talos.set_power(PowerBehaviour::Accept);
+    press(&run, "OS_Reboot");
+    assert_eq!(statuses(&run, 2), [REBOOT_FAILED, REBOOT_DONE]);
+}
+
+#[test]
+fn talos_away_beyond_the_deadline_is_status_0_and_says_why() {
+    let talos = Talos::new();
+    let run = Run::start(talos.agent().args(["--power-deadline", "1s"]));
+    run.informed();
+    talos.stop();
+    let pressed = Instant::now();
+    press(&run, "OS_Halt");
+    assert_eq!(statuses(&run, 1), [HALT_FAILED]);
+    let took = pressed.elapsed();
+    assert!(
+        (Duration::from_millis(900)..Duration::from_secs(3)).contains(&took),
+        "{took:?}"
+    );
+    run.logs(&["ERROR", "did not accept", "machine.sock"], SOON);
+    talos.restart().unwrap();
+    that_was_all(&run, &talos, Method::Shutdown, 0);
+}
+
+#[test]
+fn a_talos_that_hangs_is_given_up_at_the_deadline() {
+    let talos = Talos::new();
+    let run = Run::start(talos.agent().env("VMTOOLSD_POWER_DEADLINE", "1s"));
+    run.informed();
+    talos.hang();
+    press(&run, "OS_Reboot");
+    assert_eq!(statuses(&run, 1), [REBOOT_FAILED]);
+}
+
+#[test]
+fn the_same_command_again_is_answered_and_not_sent_twice() {
+    let talos = Talos::new();
+    let run = talos.run();
+    talos.delay(Method::Shutdown, Duration::from_millis(600));
+    // While one is under way …
+    press(&run, "OS_Halt");
+    press(&run, "OS_Halt");
+    assert_eq!(statuses(&run, 2), [HALT_DONE, HALT_DONE]);
+    // … and after it was accepted.
+    press(&run, "OS_Halt");
+    assert_eq!(statuses(&run, 3), [HALT_DONE; 3]);
+    that_was_all(&run, &talos, Method::Shutdown, 1);
+}
+
+#[test]
+fn an_accepted_command_is_not_repeated_after_a_lost_channel_and_a_reset() {
+    let talos = Talos::new();
+    let run = talos.run();
+    press(&run, "OS_Halt");
+    statuses(&run, 1);
+    // Answered after all that was sent before, so the status has certainly been taken.
+    run.asked("Set_Option broadcastIP 1");
+    run.host(|host, now| host.resume_elsewhere(now));
+    run.green();
+    press(&run, "OS_Halt");
+    assert_eq!(statuses(&run, 2), [HALT_DONE; 2]);
+    that_was_all(&run, &talos, Method::Shutdown, 1);
+}
+
+#[test]
+fn a_reboot_that_cannot_start_is_logged_and_the_next_is_sent_anew() {
+    for behaviour in [PowerBehaviour::AcceptLocked, PowerBehaviour::AcceptFail] {
+        let talos = Talos::new();
+        let run = talos.run();
+        talos.set_power(behaviour);
+        press(&run, "OS_Reboot");
+        assert_eq!(statuses(&run, 1), [REBOOT_DONE], "Talos had accepted");
+        run.logs(&["ERROR", "did not happen"], SOON);
+        talos.set_power(PowerBehaviour::Accept);
+        press(&run, "OS_Reboot");
+        assert_eq!(statuses(&run, 2), [REBOOT_DONE; 2]);
+        that_was_all(&run, &talos, Method::Reboot, 2);
+    }
+}
+
+#[test]
+fn a_talos_that_dies_before_its_answer_is_out_is_not_asked_twice() {
+    let talos = Talos::new();
+    let run = talos.run();
+    talos.set_power(PowerBehaviour::DieBeforeReply);
+    press(&run, "OS_Halt");
+    talos.wait_calls(Method::Shutdown, 1, SOON).unwrap();
+    talos.restart().unwrap();
+    assert_eq!(statuses(&run, 1), [HALT_DONE]);
+    that_was_all(&run, &talos, Method::Shutdown, 1);
+}
+
+#[test]
+fn a_talos_that_goes_down_after_its_answer_leaves_one_status() {
+    let talos = Talos::new();
+    let run = talos.run();
+    talos.set_power(PowerBehaviour::AcceptThenDie);
+    press(&run, "OS_Reboot");
+    assert_eq!(statuses(&run, 1), [REBOOT_DONE]);
+    that_was_all(&run, &talos, Method::Reboot, 1);
+    assert!(run.log_lines(&["ERROR"]).is_empty(), "{:#?}", run.log());
+}
+
+#[test]
+fn a_peer_that_machined_does_not_know_yet_is_retried() {
+    let talos = Talos::new();
+    talos.unregister_peer(Duration::from_millis(300));
+    let run = Run::start(talos.agent());
+    run.green();
+    press(&run, "OS_Reboot");
+    pass(&run, Duration::from_secs(1));
+    assert!(run.vcenter().power.is_empty());
+    assert!(
+        run.log_lines(&["WARN"]).is_empty(),
+        "normal at a start: {:#?}",
+        run.log()
+    );
+    talos.register_peer();
+    assert_eq!(statuses(&run, 1), [REBOOT_DONE]);
+}
+
+#[test]
+fn a_role_that_may_not_is_status_0_and_named() {
+    let talos = Talos::new();
+    let run =
+        Run::start(
+            talos
+                .agent()
+                .args(["--machined-role", "os:reader", "--power-deadline=2s"]),
+        );
+    run.informed();
+    press(&run, "OS_Halt");
+    assert_eq!(statuses(&run, 1), [HALT_FAILED]);
+    run.logs(&["ERROR", "os:reader", "os:operator"], SOON);
+}
+
+#[test]
+fn power_on_suspend_and_resume_are_status_1_at_once() {
+    let talos = Talos::new();
+    let run = talos.run();
+    talos.stop();
+    for (command, state) in [("OS_PowerOn", 3), ("OS_Suspend", 5), ("OS_Resume", 4)] {
+        let pressed = Instant::now();
+        press(&run, command);
+        run.until_sent(
+            &format!("tools.os.statechange.status 1 {state}\0"),
+            1,
+            Duration::from_secs(1),
+        );
+        assert!(pressed.elapsed() < Duration::from_secs(1));
+    }
+    assert_eq!(run.vcenter().power.len(), 3);
+    assert_eq!(
+        talos.calls_of(Method::Reboot).len() + talos.calls_of(Method::Shutdown).len(),
+        0
+    );
+}
+
+#[test]
+fn after_resume_everything_is_told_again() {
+    let talos = Talos::new();
+    let run = talos.run();
+    let before = run.sent("SetGuestInfo  10 ").len();
+    press(&run, "OS_Resume");
+    run.until_sent("SetGuestInfo  10 ", before + 1, Duration::from_secs(1));
+}
+
+#[test]
+fn a_status_survives_the_loss_of_its_channel() {
+    let talos = Talos::new();
+    let run = talos.run();
+    run.host(|host, _| {
+        host.fault_on(Step::SendSize, Some(Protocol::Rpci), 1, FaultKind::Close);
+        host.refuse_open(Protocol::Rpci, Times::Count(3));
+    });
+    press(&run, "OS_Halt");
+    assert_eq!(statuses(&run, 1), [HALT_DONE]);
+    that_was_all(&run, &talos, Method::Shutdown, 1);
+}
+
+#[test]
+fn force_and_reboot_mode_can_be_configured() {
+    let talos = Talos::new();
+    let run = Run::start(
+        talos
+            .agent()
+            .args(["--force-shutdown", "--reboot-mode", "powercycle"]),
+    );
+    run.informed();
+    press(&run, "OS_Halt");
+    statuses(&run, 1);
+    assert_eq!(talos.calls_of(Method::Shutdown)[0].request, "force=true");
+    press(&run, "OS_Reboot");
+    statuses(&run, 2);
+    assert_eq!(talos.calls_of(Method::Reboot)[0].request, "mode=POWERCYCLE");
+}
+
+#[test]
+fn another_operation_while_one_is_under_way_is_refused_by_name() {
+    let talos = Talos::new();
+    let run = talos.run();
+    talos.delay(Method::Shutdown, Duration::from_millis(500));
+    press(&run, "OS_Halt");
+    assert_eq!(
+        run.reply("OS_Reboot"),
+        "ERROR State change already in progress"
+    );
+    assert_eq!(statuses(&run, 1), [HALT_DONE]);
+    that_was_all(&run, &talos, Method::Reboot, 0);
+}
+
+#[test]
+fn without_events_the_operation_goes_on() {
+    let talos = Talos::new();
+    let run = talos.run();
+    talos.fail_next(
+        Method::Events,
+        &Status::new(Code::PermissionDenied, "not authorized"),
+        5,
+    );
+    press(&run, "OS_Reboot");
+    assert_eq!(statuses(&run, 1), [REBOOT_DONE]);
+    that_was_all(&run, &talos, Method::Reboot, 1);
+}

@@ -1,0 +1,206 @@
+//! The process: how it stops, reloads, and what it needs around it.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+use vmx::{By, EventKind, Profile, Protocol, Sandbox, VsockPolicy};
+
+use apid::Method;
+
+use crate::support::{Run, SOON, Talos, agent, pass};
+
+/// Stops within a second, exit 0, every channel closed by the guest.
+fn stops(run: &Run, signal: Signal) {
+    let asked = Instant::now();
+    run.signal(signal);
+    let status = run.wait_exit(SOON).unwrap();
+    let took = asked.elapsed();
+    assert!(status.success(), "{signal}: ended with {status}");
+    assert!(took < Duration::from_secs(1), "{signal}: {took:?}");
+    let mut open = Vec::new();
+    for event in run.events() {
+        match event.kind {
+            EventKind::Opened { link, .. } => open.push(link),
+            EventKind::Closed { link, by, .. } => {
+                assert_eq!(by, By::Guest);
+                open.retain(|other| *other != link);
+            }
+            _ => {}
+        }
+    }
+    assert!(open.is_empty(), "{signal}: left open: {open:?}");
+}
+
+#[test]
+fn sigterm_and_sigint_stop_it_within_a_second_with_the_channels_closed() {
+    let talos = Talos::new();
+    for signal in [Signal::SIGTERM, Signal::SIGINT] {
+        for policy in [
+            VsockPolicy::refused(nix::libc::EPERM),
+            VsockPolicy::served(),
+        ] {
+            let run = Run::start(talos.agent().vsock(policy));
+            run.informed();
+            stops(&run, signal);
+        }
+    }
+}
+
+#[test]
+fn it_stops_as_fast_while_talos_hangs_and_a_power_call_is_under_way() {
+    let talos = Talos::new();
+    let run = talos.run();
+    talos.hang();
+    run.asked("OS_Halt");
+    run.asked("reset");
+    stops(&run, Signal::SIGTERM);
+}
+
+#[test]
+fn it_stops_as_fast_while_the_host_does_not_answer() {
+    let talos = Talos::new();
+    let run = talos.run();
+    run.host(|host, now| host.dead_port(true, now));
+    pass(&run, Duration::from_millis(500));
+    run.stop();
+    let run = Run::start(talos.agent().profile(Profile::VmwareNoBackdoor));
+    run.logs(&["started"], SOON);
+    run.stop();
+}
+
+#[test]
+fn it_runs_as_process_1_with_an_empty_environment_a_read_only_root_and_no_tmp() {
+    // Talos' container: the binary, machined's socket, and nothing else that can be written.
+    let talos = Talos::new();
+    let socket = PathBuf::from("/run/machine.sock-under-test");
+    let source = talos.socket_path();
+    // The socket is reached by a bind mount, since what /tmp holds is hidden.
+    std::fs::write(&socket, "").unwrap();
+    let binds = vec![(source, socket.clone())];
+    let binary = crate::support::binary();
+    let hides_binary = binary.starts_with("/tmp");
+    let run = Run::start(
+        agent()
+            .args(["--use-machined", "--machined-socket"])
+            .args([&socket])
+            .cwd("/")
+            .sandbox(Sandbox {
+                pid_namespace: true,
+                read_only: true,
+                binds,
+                hidden: if hides_binary {
+                    Vec::new()
+                } else {
+                    vec!["/tmp".into()]
+                },
+                ..Sandbox::default()
+            }),
+    );
+    run.informed();
+    run.asked("OS_Reboot");
+    talos.wait_calls(Method::Reboot, 1, SOON).unwrap();
+    stops(&run, Signal::SIGTERM);
+    drop(run);
+    drop(std::fs::remove_file(socket));
+}
+
+#[test]
+fn it_needs_no_privileges() {
+    let talos = Talos::new();
+    // As in an extension container without capabilities: neither root nor a port below 1024.
+    let folder = &talos.folder;
+    let open = std::os::unix::fs::PermissionsExt::from_mode(0o777);
+    std::fs::set_permissions(talos.socket_path(), open).unwrap();
+    let readable = folder.path("talos-vmtoolsd");
+    std::fs::copy(crate::support::binary(), &readable).unwrap();
+    let run = Run::start(
+        vmx::Vmx::builder(&readable)
+            .args(["vmtoolsd", "--use-machined", "--machined-socket"])
+            .args([talos.socket_path()])
+            .sandbox(Sandbox {
+                user: Some(65534),
+                ..Sandbox::default()
+            }),
+    );
+    run.informed();
+    assert_eq!(run.stats().io_privilege_calls, 0);
+    stops(&run, Signal::SIGTERM);
+}
+
+#[test]
+fn sighup_reads_the_configuration_again() {
+    let talos = Talos::new();
+    let config = talos.folder.write("config.yaml", "log:\n  level: info\n");
+    let run = Run::start(talos.agent().args(["--config"]).args([&config]));
+    run.informed();
+    assert!(run.log_lines(&["DEBUG"]).is_empty());
+
+    talos.folder.write(
+        "config.yaml",
+        "log:\n  level: debug\npower:\n  deadline: 1s\n",
+    );
+    run.signal(Signal::SIGHUP);
+    run.logs(&["configuration read again"], SOON);
+    run.asked("Set_Option a b");
+    run.logs(&["DEBUG"], SOON);
+
+    // The new deadline counts.
+    talos.stop();
+    let pressed = Instant::now();
+    run.asked("OS_Halt");
+    run.sees("status 0", Duration::from_secs(5), |view| {
+        view.power.iter().any(|status| !status.success)
+    });
+    assert!(pressed.elapsed() < Duration::from_secs(5));
+}
+
+#[test]
+fn a_bad_file_at_sighup_changes_nothing_and_is_logged() {
+    let talos = Talos::new();
+    let config = talos
+        .folder
+        .write("config.yaml", "power:\n  reboot_mode: powercycle\n");
+    let run = Run::start(talos.agent().args(["--config"]).args([&config]));
+    run.informed();
+    for bad in [
+        "power:\n  reboot_mode: sideways\n",
+        "log:\n  colour: true\n",
+        "log: [\n",
+    ] {
+        let before = run.log_lines(&["ERROR", "the old one stays"]).len();
+        talos.folder.write("config.yaml", bad);
+        run.signal(Signal::SIGHUP);
+        run.until("an error in the log", SOON, |host, _| {
+            let lines = host.output(vmx::Stream::Stderr);
+            let errors = lines
+                .iter()
+                .filter(|line| line.contains("the old one stays"))
+                .count();
+            (errors > before).then_some(())
+        });
+    }
+    assert!(!run.log_lines(&["line 3"]).is_empty() || !run.log_lines(&["line 2"]).is_empty());
+    run.asked("OS_Reboot");
+    let calls = talos.wait_calls(Method::Reboot, 1, SOON).unwrap();
+    assert_eq!(calls[0].request, "mode=POWERCYCLE");
+    run.stop();
+}
+
+#[test]
+fn the_channels_are_not_disturbed_by_sighup() {
+    let talos = Talos::new();
+    let run = talos.run();
+    let before = run.host(|host, _| host.open_channels(Protocol::Tclo));
+    let connections = talos.connections_accepted();
+    for _ in 0..3 {
+        run.signal(Signal::SIGHUP);
+    }
+    run.logs(&["configuration read again"], SOON);
+    assert_eq!(run.reply("ping"), "OK ");
+    assert_eq!(
+        run.host(|host, _| host.open_channels(Protocol::Tclo)),
+        before
+    );
+    assert_eq!(talos.connections_accepted(), connections);
+}

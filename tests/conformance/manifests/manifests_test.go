@@ -1,0 +1,309 @@
+package manifests_test
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/siderolabs/talos/pkg/kubernetes/inject"
+	"github.com/siderolabs/talos/pkg/machinery/constants"
+	"github.com/siderolabs/talos/pkg/machinery/role"
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/kustomize/kyaml/filesys"
+	"sigs.k8s.io/yaml"
+
+	"talos-vmtoolsd/conformance/manifests"
+	"talos-vmtoolsd/conformance/oci"
+	"talos-vmtoolsd/conformance/repo"
+)
+
+var (
+	tight = manifests.Policy{Restricted: true}
+	vsock = manifests.Policy{Capabilities: []corev1.Capability{"NET_BIND_SERVICE"}}
+)
+
+var variants = []struct {
+	folder string
+	policy manifests.Policy
+}{
+	{"talosconfig", tight},
+	{"serviceaccount", tight},
+	{"vsock", vsock},
+	{"vsock-with-talosconfig", vsock},
+}
+
+func TestVariants(t *testing.T) {
+	for _, variant := range variants {
+		t.Run(variant.folder, func(t *testing.T) {
+			objects, err := manifests.Decode(build(t, variant.folder))
+			if err != nil {
+				t.Fatal(err)
+			}
+
+			if len(objects.DaemonSets) != 1 {
+				t.Fatalf("%d DaemonSets", len(objects.DaemonSets))
+			}
+
+			daemonSet := objects.DaemonSets[0]
+			for _, err := range manifests.Judge(daemonSet, variant.policy) {
+				t.Error(err)
+			}
+
+			var manifest struct {
+				Metadata struct{ Version string }
+			}
+			if err := yaml.Unmarshal(repo.Read(t, "manifest.yaml"), &manifest); err != nil {
+				t.Fatal(err)
+			}
+
+			if image := daemonSet.Spec.Template.Spec.Containers[0].Image; !strings.HasSuffix(image, ":"+manifest.Metadata.Version) {
+				t.Errorf("image %s, but manifest.yaml says %s", image, manifest.Metadata.Version)
+			}
+		})
+	}
+}
+
+func TestTheTalosconfigIsWhereTheAgentIsTold(t *testing.T) {
+	objects, err := manifests.Decode(build(t, "talosconfig"))
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	container := objects.DaemonSets[0].Spec.Template.Spec.Containers[0]
+	if !slices.Contains(container.Env, corev1.EnvVar{Name: "VMTOOLSD_TALOS_CONFIG", Value: container.VolumeMounts[0].MountPath + "/talosconfig"}) {
+		t.Errorf("mount %s, environment %v", container.VolumeMounts[0].MountPath, container.Env)
+	}
+}
+
+// `talosctl inject serviceaccount` would do to the base what our overlay does.
+func TestTheServiceAccountIsTheOneThatTalosWouldInject(t *testing.T) {
+	for _, folder := range []string{"serviceaccount", "vsock"} {
+		injected, err := inject.ServiceAccount(bytes.NewReader(build(t, "base")), []string{string(role.Operator)})
+		if err != nil {
+			t.Fatal(err)
+		}
+
+		// The zero values that it adds (status, creationTimestamp) are known fields too.
+		theirs, err := manifests.Decode(injected)
+		if err != nil {
+			t.Fatal(err)
+		}
+
+		ours, err := manifests.Decode(build(t, folder))
+		if err != nil {
+			t.Fatal(err)
+		}
+
+		if len(ours.ServiceAccounts) != 1 || len(theirs.ServiceAccounts) != 1 {
+			t.Fatalf("%d and %d ServiceAccounts", len(ours.ServiceAccounts), len(theirs.ServiceAccounts))
+		}
+
+		our, their := ours.ServiceAccounts[0], theirs.ServiceAccounts[0]
+		if our.TypeMeta != their.TypeMeta || our.Name != their.Name || our.Namespace != their.Namespace || !slices.Equal(our.Spec.Roles, their.Spec.Roles) {
+			t.Errorf("ServiceAccount %+v, want %+v", our, their)
+		}
+
+		if !slices.Equal(our.Spec.Roles, []string{"os:operator"}) {
+			t.Errorf("roles %v", our.Spec.Roles)
+		}
+
+		ourPod, theirPod := ours.DaemonSets[0].Spec.Template.Spec, theirs.DaemonSets[0].Spec.Template.Spec
+		if ourPod.Volumes[0].Secret.SecretName != theirPod.Volumes[0].Secret.SecretName {
+			t.Errorf("Secret %s, want %s", ourPod.Volumes[0].Secret.SecretName, theirPod.Volumes[0].Secret.SecretName)
+		}
+
+		if mount := ourPod.Containers[0].VolumeMounts[0].MountPath; mount != theirPod.Containers[0].VolumeMounts[0].MountPath || mount != constants.ServiceAccountMountPath {
+			t.Errorf("mount %s, want %s", mount, constants.ServiceAccountMountPath)
+		}
+	}
+}
+
+// The custom resource definition that Talos installs agrees with our idea of it.
+func TestTheServiceAccountFitsTalosDefinition(t *testing.T) {
+	path := filepath.Join(repo.Source(t, "github.com/siderolabs/talos"),
+		"internal/app/machined/pkg/controllers/k8s/internal/k8stemplates/testdata/talos-service-account-crd.yaml")
+
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	var definition struct {
+		Spec struct {
+			Group    string
+			Names    struct{ Kind string }
+			Versions []struct {
+				Name   string
+				Schema struct {
+					OpenAPIV3Schema struct {
+						Properties struct {
+							Spec struct {
+								Properties map[string]struct {
+									Type  string
+									Items struct{ Type string }
+								}
+							}
+						}
+					} `json:"openAPIV3Schema"`
+				}
+			}
+		}
+	}
+	if err := yaml.Unmarshal(text, &definition); err != nil {
+		t.Fatal(err)
+	}
+
+	objects, err := manifests.Decode(build(t, "serviceaccount"))
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	version := definition.Spec.Versions[0]
+	if got, want := objects.ServiceAccounts[0].GroupVersionKind().String(), fmt.Sprintf("%s/%s, Kind=%s", definition.Spec.Group, version.Name, definition.Spec.Names.Kind); got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+
+	if roles := version.Schema.OpenAPIV3Schema.Properties.Spec.Properties["roles"]; roles.Type != "array" || roles.Items.Type != "string" {
+		t.Errorf("spec.roles is %+v", roles)
+	}
+}
+
+func TestABadManifestIsNoticed(t *testing.T) {
+	for _, mutation := range []struct{ name, folder, from, to, want string }{
+		{"unknown field of the DaemonSet", "talosconfig", "selector:", "replicas: 3\n  selector:", `unknown field "spec.replicas"`},
+		{"field of the pod misspelt", "talosconfig", "hostNetwork: false", "hostNetwrok: false", `unknown field "spec.template.spec.hostNetwrok"`},
+		{"field in the wrong case", "talosconfig", "automountServiceAccountToken", "automountServiceaccountToken", `unknown field`},
+		{"unknown field of the container", "talosconfig", "readOnlyRootFilesystem: true", "readOnlyRootFileSystem: true", `unknown field`},
+		{"wrong type", "talosconfig", "runAsUser: 65532", `runAsUser: nobody`, "cannot unmarshal"},
+		{"unknown kind", "serviceaccount", "kind: ServiceAccount", "kind: ServiceAcount", "no kind"},
+		{"unknown field of the ServiceAccount", "serviceaccount", "  roles:", "  role: x\n  roles:", `unknown field "spec.role"`},
+		{"duplicate key", "talosconfig", "enableServiceLinks: false", "enableServiceLinks: false\n      enableServiceLinks: true", "already set"},
+		{"SYS_RAWIO", "talosconfig", "drop:", "add: [SYS_RAWIO]\n            drop:", "adds capability SYS_RAWIO"},
+		{"more than NET_BIND_SERVICE", "vsock", "NET_BIND_SERVICE", "SYS_ADMIN", "adds capability SYS_ADMIN"},
+		{"capabilities kept", "talosconfig", "- ALL", "- CHOWN", "want ALL"},
+		{"privileged", "talosconfig", "privileged: false", "privileged: true", "privileged"},
+		{"escalation", "talosconfig", "allowPrivilegeEscalation: false", "allowPrivilegeEscalation: true", "may escalate"},
+		{"writeable root", "talosconfig", "readOnlyRootFilesystem: true", "readOnlyRootFilesystem: false", "root is writeable"},
+		{"no seccomp", "talosconfig", "type: RuntimeDefault", "type: Unconfined", "seccomp"},
+		{"root", "talosconfig", "runAsNonRoot: true", "runAsNonRoot: false", "runAsNonRoot"},
+		{"token", "talosconfig", "automountServiceAccountToken: false", "automountServiceAccountToken: true", "token"},
+		{"memory", "talosconfig", "memory: 32Mi", "memory: 65Mi", "memory limit"},
+		{"namespace", "talosconfig", "namespace: kube-system", "namespace: default", "namespace"},
+		{"another's endpoint", "talosconfig", "status.hostIP", "status.podIP", "own address"},
+		{"selector", "talosconfig", "app.kubernetes.io/name: talos-vmtoolsd\n    spec", "app.kubernetes.io/name: other\n    spec", "selector"},
+		{"host network", "talosconfig", "hostNetwork: false", "hostNetwork: true", "namespace with the host"},
+		{"host path", "talosconfig", "secret:\n          defaultMode: 288\n          secretName: talos-vmtoolsd-config", "hostPath: {path: /}", "no Secret"},
+		{"subPath", "talosconfig", "name: config\n          readOnly: true", "name: config\n          subPath: x\n          readOnly: true", "never renewed"},
+		{"another program", "talosconfig", "- /talos-vmtoolsd", "- /bin/sh", "runs"},
+		{"ends off VMware", "talosconfig", "VMTOOLSD_IDLE_OFF_VMWARE", "VMTOOLSD_IDLE", "ends off VMware"},
+	} {
+		t.Run(mutation.name, func(t *testing.T) {
+			built := strings.ReplaceAll(string(build(t, mutation.folder)), "defaultMode: 0440", "defaultMode: 288")
+
+			text := strings.ReplaceAll(built, mutation.from, mutation.to)
+			if text == built {
+				t.Fatalf("nothing to change: %q in\n%s", mutation.from, built)
+			}
+
+			policy := tight
+			if mutation.folder == "vsock" {
+				policy = vsock
+			}
+
+			var found []error
+			if objects, err := manifests.Decode([]byte(text)); err != nil {
+				found = append(found, err)
+			} else {
+				found = append(found, manifests.Judge(objects.DaemonSets[0], policy)...)
+			}
+
+			if !slices.ContainsFunc(found, func(err error) bool { return strings.Contains(err.Error(), mutation.want) }) {
+				t.Errorf("want %q, got %v", mutation.want, found)
+			}
+		})
+	}
+}
+
+// build gives the YAML of a variant. "vsock-with-talosconfig" is what the comment in deploy/vsock tells users to write.
+func build(t *testing.T, folder string) []byte {
+	t.Helper()
+
+	files := filesys.MakeFsInMemory()
+
+	if err := filepath.WalkDir(filepath.Join(repo.Root(t), "deploy"), func(path string, entry os.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+
+		name, err := filepath.Rel(repo.Root(t), path)
+		if err != nil {
+			return err
+		}
+
+		if name == "deploy/vsock/kustomization.yaml" {
+			mixed := bytes.ReplaceAll(data, []byte("- ../serviceaccount"), []byte("- ../talosconfig"))
+			if err := files.WriteFile("/deploy/vsock-with-talosconfig/kustomization.yaml", mixed); err != nil {
+				return err
+			}
+		}
+
+		return files.WriteFile("/"+name, data)
+	}); err != nil {
+		t.Fatal(err)
+	}
+
+	text, err := manifests.Build(files, "/deploy/"+folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	return text
+}
+
+// RUNTIME_IMAGE is the OCI layout of the runtime image; with it the image has to bring the command along that
+// the Go daemon's manifest does without.
+func TestTheGoDaemonsManifestRunsOurImage(t *testing.T) {
+	objects, err := manifests.Decode([]byte(manifests.GoDaemons))
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	container := objects.DaemonSets[0].Spec.Template.Spec.Containers[0]
+	if len(container.Command)+len(container.Args) != 0 {
+		t.Fatal("this is not the manifest in question")
+	}
+
+	layout := os.Getenv("RUNTIME_IMAGE")
+	if layout == "" {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("RUNTIME_IMAGE is not set")
+		}
+
+		t.Skip("RUNTIME_IMAGE is not set: NOT JUDGED with the image")
+	}
+
+	images, err := oci.Images(layout)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	if len(images) != 2 {
+		t.Errorf("%d platforms, want 2", len(images))
+	}
+
+	for _, image := range images {
+		argv := slices.Concat(image.Config.Config.Entrypoint, image.Config.Config.Cmd)
+		if !slices.Equal(argv, []string{"/talos-vmtoolsd", "vmtoolsd"}) {
+			t.Errorf("%s/%s runs %q without a command of the manifest", image.Config.OS, image.Config.Architecture, argv)
+		}
+	}
+}

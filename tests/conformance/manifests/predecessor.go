@@ -1,0 +1,24 @@
+package manifests
+
+// GoDaemons is what the Go daemon's manifest says of its container: no command, since its image has one, the talosconfig
+// from a Secret, and a capability that ours has no use for.
+const GoDaemons = `
+apiVersion: apps/v1
+kind: DaemonSet
+metadata: {name: talos-vmtoolsd, namespace: kube-system, labels: {app: talos-vmtoolsd}}
+spec:
+  selector: {matchLabels: {app: talos-vmtoolsd}}
+  template:
+    metadata: {labels: {app: talos-vmtoolsd}}
+    spec:
+      containers:
+        - name: talos-vmtoolsd
+          image: ghcr.io/siderolabs/talos-vmtoolsd:v2.0.0
+          env:
+            - {name: GRPC_ENFORCE_ALPN_ENABLED, value: "false"}
+            - {name: VMTOOLSD_TALOS_CONFIG, value: /etc/talos-vmtoolsd/talosconfig}
+            - {name: VMTOOLSD_TALOS_NODE, valueFrom: {fieldRef: {fieldPath: status.hostIP}}}
+          securityContext: {readOnlyRootFilesystem: true, capabilities: {drop: [all], add: [SYS_RAWIO]}}
+          volumeMounts: [{name: config, mountPath: /etc/talos-vmtoolsd, readOnly: true}]
+      volumes: [{name: config, secret: {secretName: talos-vmtoolsd-config, defaultMode: 0400}}]
+`
