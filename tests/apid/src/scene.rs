@@ -52,7 +52,6 @@ pub fn bond_and_vlan(apid: &Apid) {
         LinkStatusSpec {
             link_index: 5,
             vlan: Some(VlanSpec {
-                vid: 100,
                 protocol: 0x8100,
             }),
             ..virtual_link(6, "vlan", first)
