@@ -9,7 +9,7 @@ pub mod channel;
 pub mod clock;
 pub mod event_loop;
 #[cfg(test)]
-mod fake_peer;
+pub(crate) mod fake_peer;
 pub mod link;
 pub mod rpci_link;
 pub mod rpci_task;

@@ -321,3 +321,35 @@ fn routes_that_no_nic_has_are_no_news_for_the_host() {
     host.pass(ms(1000));
     assert!(host.take().is_empty());
 }
+
+#[test]
+fn nics_that_are_too_many_are_named_once_per_change() {
+    use crate::daemon::fake_peer::CountLines;
+    use crate::facts::{Link, Mac};
+    let mut many = node("cp1", &["10.0.0.5"]);
+    let links = many.links.as_mut().unwrap();
+    let eth0 = links[0].clone();
+    links.extend((3..20).map(|index| Link {
+        name: format!("eth{index}"),
+        index,
+        mac: Some(Mac([0, 0x50, 0x56, 9, 9, index as u8])),
+        ..eth0.clone()
+    }));
+    let lines = CountLines::default();
+    let _guard = tracing::subscriber::set_default(lines.clone());
+    let mut host = Host::new();
+    host.connect();
+    lines.take();
+    host.facts(&many);
+    host.pass(ms(100));
+    assert_eq!(lines.take(), 1);
+    many.host_name.as_mut().unwrap().host = "cp2".into();
+    host.facts(&many);
+    host.pass(ms(100));
+    host.request(b"reset");
+    assert_eq!(lines.take(), 0);
+    many.links.as_mut().unwrap().pop();
+    host.facts(&many);
+    host.pass(ms(100));
+    assert_eq!(lines.take(), 1, "another choice is another line");
+}

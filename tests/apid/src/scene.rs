@@ -51,9 +51,7 @@ pub fn bond_and_vlan(apid: &Apid) {
         "bond0.100",
         LinkStatusSpec {
             link_index: 5,
-            vlan: Some(VlanSpec {
-                protocol: 0x8100,
-            }),
+            vlan: Some(VlanSpec { protocol: 0x8100 }),
             ..virtual_link(6, "vlan", first)
         },
     );
