@@ -353,3 +353,21 @@ fn without_events_the_operation_goes_on() {
     assert_eq!(statuses(&run, 1), [REBOOT_DONE]);
     that_was_all(&run, &talos, Method::Reboot, 1);
 }
+
+#[test]
+fn a_talos_that_hangs_for_a_while_is_asked_once_in_effect() {
+    let talos = Talos::new();
+    let run = talos.run();
+    // Longer than one call may take, shorter than the deadline.
+    talos.delay(Method::Shutdown, Duration::from_millis(6500));
+    press(&run, "OS_Halt");
+    assert_eq!(statuses(&run, 1), [HALT_DONE]);
+    pass(&run, Duration::from_secs(7));
+    let carried_out = talos
+        .calls_of(Method::Shutdown)
+        .into_iter()
+        .filter(|call| call.answer == Some(Code::Ok))
+        .count();
+    assert_eq!(carried_out, 1);
+    assert_eq!(run.vcenter().power.len(), 1);
+}
