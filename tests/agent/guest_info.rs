@@ -374,3 +374,36 @@ fn an_address_status_reaches_the_host() {
     assert_eq!(status(ADDRESS), "preferred");
     assert_eq!(status("2001:db8::9"), "tentative");
 }
+
+#[test]
+fn more_addresses_than_a_message_holds_are_cut_and_the_primary_is_kept() {
+    let talos = Talos::new();
+    for number in 0..2500 {
+        talos.set_address("eth0", &format!("2001:db8::{:x}/64", number + 1));
+    }
+    let run = talos.run();
+    let view = run.sees("many addresses", SOON, |view| view.addresses().len() > 500);
+    assert_eq!(view.ip_address.as_deref(), Some(ADDRESS));
+    talos.set_hostname("still-served", "");
+    run.sees("the name", SOON, |view| {
+        view.host_name.as_deref() == Some("still-served")
+    });
+}
+
+#[test]
+fn changes_without_a_pause_reach_the_host_all_the_same() {
+    let talos = Talos::new();
+    let run = talos.run();
+    let began = Instant::now();
+    let mut seen = 0;
+    for round in 0.. {
+        if began.elapsed() > Duration::from_millis(1500) {
+            break;
+        }
+        talos.set_hostname(&format!("restless-{round}"), "");
+        // Faster than the moment of quiet that a change is given.
+        pass(&run, Duration::from_millis(5));
+        seen = run.sent("SetGuestInfo  1 restless").len();
+    }
+    assert!((5..=40).contains(&seen), "{seen} messages in 1.5 s");
+}
