@@ -407,3 +407,22 @@ fn changes_without_a_pause_reach_the_host_all_the_same() {
     }
     assert!((5..=40).contains(&seen), "{seen} messages in 1.5 s");
 }
+
+#[test]
+fn names_with_odd_characters_and_sizes_harm_nothing() {
+    let talos = Talos::new();
+    talos.update_node(|node| node.version.tag = "v1.13.0'\\\0\n".repeat(200));
+    talos.set_hostname(&"x".repeat(70_000), "");
+    let run = Run::start(talos.agent());
+    run.green();
+    talos.set_hostname("a b\0c\nd'\"", "é\u{7f}");
+    pass(&run, Duration::from_millis(300));
+    assert_eq!(run.reply("ping"), "OK ");
+    for line in run.log() {
+        assert!(!line.contains('\0'), "{line:?}");
+    }
+    talos.set_hostname("plain", "");
+    run.sees("the plain name", SOON, |view| {
+        view.host_name.as_deref() == Some("plain")
+    });
+}
