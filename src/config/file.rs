@@ -1,4 +1,4 @@
-//! The configuration file: YAML in four groups, every key optional, unknown keys refused.
+//! The configuration file: YAML in groups, every key optional, unknown keys refused.
 //!
 //! ```yaml
 //! host:
@@ -16,6 +16,10 @@
 //!   deadline: 30s
 //!   force_shutdown: false
 //!   reboot_mode: default
+//! guestinfo:
+//!   scrub: false
+//!   disk_interval: 5m
+//!   stats_interval: 20s
 //! log:
 //!   level: info
 //!   format: text
@@ -39,11 +43,13 @@ pub(super) fn parse(text: &str) -> Result<Settings, YamlError> {
         host,
         talos,
         power,
+        guestinfo,
         log,
     } = yaml::from_str::<Option<Document>>(text)?.unwrap_or_default();
     let host = host.unwrap_or_default();
     let talos = talos.unwrap_or_default();
     let power = power.unwrap_or_default();
+    let guest_info = guestinfo.unwrap_or_default();
     let log = log.unwrap_or_default();
     Ok(Settings {
         transport: host.transport,
@@ -58,6 +64,9 @@ pub(super) fn parse(text: &str) -> Result<Settings, YamlError> {
         power_deadline: power.deadline,
         force_shutdown: power.force_shutdown,
         reboot_mode: power.reboot_mode,
+        scrub_guestinfo: guest_info.scrub,
+        disk_interval: guest_info.disk_interval,
+        stats_interval: guest_info.stats_interval,
         log_level: log.level,
         log_format: log.format,
     })
@@ -69,6 +78,7 @@ struct Document {
     host: Option<Host>,
     talos: Option<Talos>,
     power: Option<Power>,
+    guestinfo: Option<GuestInfo>,
     log: Option<Log>,
 }
 
@@ -100,6 +110,16 @@ struct Power {
     force_shutdown: Option<bool>,
     #[serde(deserialize_with = "text")]
     reboot_mode: Option<RebootMode>,
+}
+
+#[derive(Default, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct GuestInfo {
+    scrub: Option<bool>,
+    #[serde(deserialize_with = "text")]
+    disk_interval: Option<Duration>,
+    #[serde(deserialize_with = "text")]
+    stats_interval: Option<Duration>,
 }
 
 #[derive(Default, serde::Deserialize)]
@@ -198,6 +218,10 @@ power:
   deadline: 1m
   force_shutdown: true
   reboot_mode: powercycle
+guestinfo:
+  scrub: true
+  disk_interval: 30s
+  stats_interval: 10s
 log:
   level: WARNING
   format: json
@@ -220,6 +244,9 @@ log:
                 power_deadline: Some(Duration::from_secs(60)),
                 force_shutdown: Some(true),
                 reboot_mode: Some(RebootMode::Powercycle),
+                scrub_guestinfo: Some(true),
+                disk_interval: Some(Duration::from_secs(30)),
+                stats_interval: Some(Duration::from_secs(10)),
                 log_level: Some(Level::WARN),
                 log_format: Some(LogFormat::Json),
             })

@@ -34,6 +34,13 @@ pub const DEFAULT_MACHINED_ROLE: &str = "os:operator";
 /// How long a power call to Talos may take unless configured.
 pub const DEFAULT_POWER_DEADLINE: Duration = Duration::from_secs(30);
 
+/// How often the space on the file systems is measured unless configured. Talos looks at every mount of the node
+/// for it, so this is longer than open-vm-tools' 30 s.
+pub const DEFAULT_DISK_INTERVAL: Duration = Duration::from_secs(300);
+
+/// How often memory and processor statistics go unless configured; stats-interval of open-vm-tools.
+pub const DEFAULT_STATS_INTERVAL: Duration = Duration::from_secs(20);
+
 /// The configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -92,6 +99,8 @@ pub struct Config {
     pub talos: Result<TalosConfig, SettingError>,
     /// How power operations are carried out.
     pub power: PowerConfig,
+    /// What the host is told, and how often.
+    pub guest_info: GuestInfoConfig,
     /// What is logged and how.
     pub log: LogConfig,
 }
@@ -149,6 +158,17 @@ pub struct PowerConfig {
     pub force_shutdown: bool,
     /// How Talos reboots.
     pub reboot_mode: RebootMode,
+}
+
+/// What the host is told, and how often.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GuestInfoConfig {
+    /// Blank machine configs that lie open in guest variables, once the machine is ready.
+    pub scrub: bool,
+    /// How often the space on the file systems is measured although nothing was mounted or unmounted.
+    pub disk_interval: Duration,
+    /// How often memory and processor statistics go.
+    pub stats_interval: Duration,
 }
 
 /// RebootRequest.Mode.
@@ -218,6 +238,11 @@ fn resolve(settings: Settings) -> Config {
             deadline: settings.power_deadline.unwrap_or(DEFAULT_POWER_DEADLINE),
             force_shutdown: settings.force_shutdown.unwrap_or(false),
             reboot_mode: settings.reboot_mode.unwrap_or_default(),
+        },
+        guest_info: GuestInfoConfig {
+            scrub: settings.scrub_guestinfo.unwrap_or(false),
+            disk_interval: settings.disk_interval.unwrap_or(DEFAULT_DISK_INTERVAL),
+            stats_interval: settings.stats_interval.unwrap_or(DEFAULT_STATS_INTERVAL),
         },
         log: LogConfig {
             level: settings.log_level.unwrap_or(Level::INFO),
@@ -323,6 +348,11 @@ mod tests {
                     deadline: Duration::from_secs(30),
                     force_shutdown: false,
                     reboot_mode: RebootMode::Default,
+                },
+                guest_info: GuestInfoConfig {
+                    scrub: false,
+                    disk_interval: Duration::from_secs(300),
+                    stats_interval: Duration::from_secs(20),
                 },
                 log: LogConfig {
                     level: Level::INFO,

@@ -34,6 +34,12 @@ pub struct Settings {
     pub force_shutdown: Option<bool>,
     /// How Talos reboots.
     pub reboot_mode: Option<RebootMode>,
+    /// Blank machine configs that lie open in guest variables.
+    pub scrub_guestinfo: Option<bool>,
+    /// How often the space on the file systems is measured.
+    pub disk_interval: Option<Duration>,
+    /// How often memory and processor statistics go.
+    pub stats_interval: Option<Duration>,
     /// Most detailed level that is logged.
     pub log_level: Option<Level>,
     /// Form of a log line.
@@ -56,6 +62,9 @@ impl Settings {
             power_deadline: self.power_deadline.or(weaker.power_deadline),
             force_shutdown: self.force_shutdown.or(weaker.force_shutdown),
             reboot_mode: self.reboot_mode.or(weaker.reboot_mode),
+            scrub_guestinfo: self.scrub_guestinfo.or(weaker.scrub_guestinfo),
+            disk_interval: self.disk_interval.or(weaker.disk_interval),
+            stats_interval: self.stats_interval.or(weaker.stats_interval),
             log_level: self.log_level.or(weaker.log_level),
             log_format: self.log_format.or(weaker.log_format),
         }

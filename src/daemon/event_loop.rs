@@ -16,8 +16,9 @@ use super::rpci_link::RpciLink;
 use super::rpci_task::RpciTask;
 use super::signals::{Signals, Wish};
 use super::tclo_link::{TcloEvent, TcloLink};
-use crate::config::Config;
+use crate::config::{Config, GuestInfoConfig};
 use crate::log::{self, Chain};
+use crate::proc::Kernel;
 use crate::services::{Output, Services};
 use crate::transport::backdoor::RegisterAccess;
 
@@ -33,6 +34,7 @@ pub struct EventLoop<A: RegisterAccess> {
     bridge: Bridge,
     signals: Signals,
     log: log::Handle,
+    kernel: Kernel,
 }
 
 impl<A: RegisterAccess> std::fmt::Debug for EventLoop<A> {
@@ -48,11 +50,12 @@ impl<A: RegisterAccess + Copy + Send + Sync + 'static> EventLoop<A> {
     pub fn new(
         config: Config,
         settings: LinkSettings<A>,
-        services: Services,
+        mut services: Services,
         bridge: Bridge,
         signals: Signals,
         log: log::Handle,
     ) -> Self {
+        configure(&mut services, config.guest_info);
         Self {
             config,
             services,
@@ -61,6 +64,7 @@ impl<A: RegisterAccess + Copy + Send + Sync + 'static> EventLoop<A> {
             bridge,
             signals,
             log,
+            kernel: Kernel::new(),
         }
     }
 
@@ -82,6 +86,7 @@ impl<A: RegisterAccess + Copy + Send + Sync + 'static> EventLoop<A> {
                     News::Power(operation, outcome) => {
                         self.services.handle_power(operation, outcome, now());
                     }
+                    News::Measured(measured) => self.services.handle_measured(measured, now()),
                 },
                 () = sleep_until(deadline) => self.services.handle_timeout(now()),
             }
@@ -97,7 +102,10 @@ impl<A: RegisterAccess + Copy + Send + Sync + 'static> EventLoop<A> {
                 self.services.handle_connected(now());
             }
             TcloEvent::Request(request) => self.services.handle_request(&request, now()),
-            TcloEvent::Lost => {}
+            TcloEvent::Lost => {
+                self.rpci.host_lost();
+                self.services.handle_lost();
+            }
         }
     }
 
@@ -107,6 +115,8 @@ impl<A: RegisterAccess + Copy + Send + Sync + 'static> EventLoop<A> {
                 Output::Rpci { id, message } => self.rpci.send(id, message),
                 Output::Reply(reply) => self.tclo.reply(reply),
                 Output::Power(operation) => self.bridge.power(operation, self.config.power),
+                Output::MeasureSpace => self.bridge.measure_space(),
+                Output::ReadLoad => self.services.handle_load(&self.kernel.load(), now()),
             }
         }
     }
@@ -144,6 +154,18 @@ impl<A: RegisterAccess + Copy + Send + Sync + 'static> EventLoop<A> {
             host: self.config.host.clone(),
             ..config
         };
+        configure(&mut self.services, self.config.guest_info);
         tracing::info!("configuration read again");
     }
+}
+
+/// Hands the services what they may be told at any time.
+fn configure(services: &mut Services, config: GuestInfoConfig) {
+    let GuestInfoConfig {
+        scrub,
+        disk_interval,
+        stats_interval,
+    } = config;
+    services.set_scrub(scrub, now());
+    services.set_intervals(disk_interval, stats_interval);
 }

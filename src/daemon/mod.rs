@@ -7,6 +7,7 @@ pub mod alarm;
 pub mod bridge;
 pub mod channel;
 pub mod clock;
+pub mod device_names;
 pub mod event_loop;
 #[cfg(test)]
 mod fake_peer;

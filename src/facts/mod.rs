@@ -6,10 +6,16 @@
 //! yet", never "gone", and nothing made up is ever reported.
 
 mod link;
+mod load;
 mod network;
+mod node;
+mod storage;
 
 pub use link::{Address, AddressScope, AddressStatus, Link, Mac};
+pub use load::{DiskLoad, Load, Memory};
 pub use network::{Nic, NicAddress, nics, primary_address};
+pub use node::{Extension, MachineType, Node, Readiness, is_valid_uuid};
+pub use storage::{Disk, FileSystem, Mount, Space, Storage, Volume, file_systems};
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -32,6 +38,10 @@ pub struct Facts {
     pub talos: Option<TalosVersion>,
     /// What the machine is doing, from MachineStatus.
     pub stage: Option<Stage>,
+    /// What else Talos says of the machine itself.
+    pub node: Node,
+    /// File systems and disks.
+    pub storage: Storage,
 }
 
 /// The node's name as Talos resolved it.

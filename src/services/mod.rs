@@ -8,24 +8,32 @@
 //! a file, a field in `Members` and, if the host can call it, a line in `HANDLERS`.
 
 mod capabilities;
+mod coalescing;
+mod disks;
 mod guest_info;
+pub mod identity;
 mod outbox;
 mod ping;
 mod power;
 mod publication;
 mod reset;
 mod set_option;
+mod statistics;
 mod time_synchronize;
+mod unsafe_config;
+mod variables;
 mod version;
 mod vix;
 
+use std::fmt;
 use std::time::Duration;
 
 use tracing::debug;
 
-use crate::facts::Facts;
+use crate::facts::{Facts, Load};
 use crate::wire::text::{TcloRequest, error, printable};
 
+use coalescing::Changes;
 use outbox::{Outbox, ReplyTo};
 
 /// Ties an RPCI command to its outcome.
@@ -46,10 +54,16 @@ pub enum Output {
     Reply(Vec<u8>),
     /// Ask Talos for a power operation and hand the outcome to [`Services::handle_power`].
     Power(PowerOperation),
+    /// Ask Talos for the space on the file systems (MachineService.Mounts), which becomes a fact, and hand the
+    /// outcome to [`Services::handle_measured`].
+    MeasureSpace,
+    /// Read the kernel's counters and hand them to [`Services::handle_load`].
+    ReadLoad,
 }
 
-/// What became of an RPCI command.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What became of an RPCI command. What the host answered may be a secret (a machine config in a guest
+/// variable), so its debugging form tells lengths only.
+#[derive(Clone, PartialEq, Eq)]
 pub enum RpciOutcome {
     /// The host answered `1 …`; the text after the status.
     Accepted(Vec<u8>),
@@ -57,6 +71,16 @@ pub enum RpciOutcome {
     Refused(Vec<u8>),
     /// No answer: the channel is broken and could not be mended at once.
     Failed,
+}
+
+impl fmt::Debug for RpciOutcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Accepted(text) => write!(f, "Accepted({} bytes)", text.len()),
+            Self::Refused(text) => write!(f, "Refused({} bytes)", text.len()),
+            Self::Failed => f.write_str("Failed"),
+        }
+    }
 }
 
 /// A power operation that reaches Talos.
@@ -77,6 +101,18 @@ pub enum PowerOutcome {
     Rejected(String),
     /// Talos had accepted but then showed that nothing will happen; why, in one phrase.
     DidNotHappen(String),
+}
+
+/// What became of measuring the space on the file systems.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Measured {
+    /// Talos has told it; facts that changed by that are handed in by themselves.
+    Done,
+    /// Talos did not answer, or refused.
+    Failed,
+    /// Talos took too long: a file system may hang, and each further call may leave one more thread of
+    /// Talos hanging with it.
+    TimedOut,
 }
 
 /// What the daemon knows of the machine before Talos says anything.
@@ -121,7 +157,9 @@ trait Service {
     fn connected(&mut self, _cx: &mut Context<'_>) {}
     /// The host has forgotten everything.
     fn reset(&mut self, _cx: &mut Context<'_>) {}
-    /// The facts have changed.
+    /// The machine was suspended: the host may have forgotten what it was told.
+    fn resumed(&mut self, _cx: &mut Context<'_>) {}
+    /// The facts have changed, and are quiet.
     fn facts_changed(&mut self, _cx: &mut Context<'_>) {}
     /// An RPCI command has come to its end, maybe one of this service.
     fn settle(&mut self, _id: RpciId, _outcome: &RpciOutcome, _cx: &mut Context<'_>) {}
@@ -142,11 +180,16 @@ struct Members {
     guest_info: guest_info::GuestInfo,
     set_option: set_option::SetOption,
     power: power::Power,
+    variables: variables::Variables,
+    identity: identity::Identity,
+    unsafe_config: unsafe_config::UnsafeConfig,
+    disks: disks::Disks,
+    statistics: statistics::Statistics,
 }
 
 impl Members {
     /// All of them, in the order in which they write.
-    fn each(&mut self) -> [&mut dyn Service; 6] {
+    fn each(&mut self) -> [&mut dyn Service; 11] {
         [
             &mut self.version,
             &mut self.reset,
@@ -154,6 +197,11 @@ impl Members {
             &mut self.guest_info,
             &mut self.set_option,
             &mut self.power,
+            &mut self.variables,
+            &mut self.identity,
+            &mut self.unsafe_config,
+            &mut self.disks,
+            &mut self.statistics,
         ]
     }
 }
@@ -169,8 +217,10 @@ pub struct Services {
     outbox: Outbox,
     facts: Facts,
     machine: Machine,
-    /// Nothing is sent before the first connection.
+    /// Nothing is sent and nothing is waited for while the host is away.
     connected: bool,
+    /// Changes of the facts that no member has heard of.
+    changes: Option<Changes>,
     /// When the next member wants to be driven.
     deadline: Option<Duration>,
 }
@@ -186,11 +236,17 @@ impl Services {
                 guest_info: guest_info::GuestInfo::new(),
                 set_option: set_option::SetOption::new(),
                 power: power::Power::new(),
+                variables: variables::Variables::new(),
+                identity: identity::Identity::default(),
+                unsafe_config: unsafe_config::UnsafeConfig::new(),
+                disks: disks::Disks::new(),
+                statistics: statistics::Statistics::new(),
             },
             outbox: Outbox::default(),
             facts: Facts::default(),
             machine,
             connected: false,
+            changes: None,
             deadline: None,
         }
     }
@@ -199,8 +255,24 @@ impl Services {
     /// answered, and everything is told again, for the host at the other end may know nothing.
     pub fn handle_connected(&mut self, now: Duration) {
         self.connected = true;
+        self.changes = None;
         self.outbox.forget_reply();
         self.each(now, |service, cx| service.connected(cx));
+        self.drive(now);
+    }
+
+    /// The host is gone. Until [`Services::handle_connected`] nothing is sent and nothing is waited for: a new
+    /// connection is told everything anyway.
+    pub fn handle_lost(&mut self) {
+        self.connected = false;
+        self.changes = None;
+        self.deadline = None;
+        self.outbox.forget_reply();
+    }
+
+    /// Whether machine configs that lie open in guest variables are blanked.
+    pub fn set_scrub(&mut self, scrub: bool, now: Duration) {
+        self.members.unsafe_config.set_scrub(scrub);
         self.drive(now);
     }
 
@@ -243,8 +315,11 @@ impl Services {
             return;
         }
         self.facts = facts.clone();
-        self.each(now, |service, cx| service.facts_changed(cx));
-        self.drive(now);
+        if self.connected {
+            let changes = Changes::after(self.changes, now);
+            self.changes = Some(changes);
+            self.deadline = self.deadline.into_iter().chain([changes.deadline()]).min();
+        }
     }
 
     /// The outcome of an [`Output::Power`].
@@ -256,6 +331,28 @@ impl Services {
     ) {
         self.members.power.finished(operation, outcome);
         self.drive(now);
+    }
+
+    /// The outcome of an [`Output::MeasureSpace`].
+    pub fn handle_measured(&mut self, measured: Measured, now: Duration) {
+        self.members.disks.measured(measured, now);
+        self.drive(now);
+    }
+
+    /// The counters after an [`Output::ReadLoad`], as they are `now`.
+    pub fn handle_load(&mut self, load: &Load, now: Duration) {
+        self.members.statistics.read(load, now);
+        self.drive(now);
+    }
+
+    /// How often the space on the file systems is measured although nothing has changed, and how often the
+    /// statistics go; both from the next time on, and at least a second.
+    pub fn set_intervals(&mut self, disks: Duration, statistics: Duration) {
+        const SHORTEST: Duration = Duration::from_secs(1);
+        self.members.disks.set_interval(disks.max(SHORTEST));
+        self.members
+            .statistics
+            .set_interval(statistics.max(SHORTEST));
     }
 
     /// The time of [`Services::poll_timeout`] has come.
@@ -289,7 +386,11 @@ impl Services {
         if !self.connected {
             return;
         }
-        let mut deadline: Option<Duration> = None;
+        let due = |changes: &mut Changes| changes.deadline() <= now;
+        if self.changes.take_if(due).is_some() {
+            self.each(now, |service, cx| service.facts_changed(cx));
+        }
+        let mut deadline = self.changes.map(Changes::deadline);
         self.each(now, |service, cx| {
             service.drive(cx);
             deadline = deadline.into_iter().chain(service.deadline()).min();

@@ -25,7 +25,7 @@ use super::proto::machine::{
 };
 use crate::config::talosconfig::{Endpoint, Talosconfig};
 use crate::config::{RebootMode, TalosConfig};
-use crate::facts::{Stage, TalosVersion};
+use crate::facts::{Space, Stage, TalosVersion};
 
 /// Largest message Talos sends (GRPCMaxMessageSize).
 const MAX_MESSAGE: usize = 32 << 20;
@@ -177,6 +177,17 @@ impl Client {
             .map(|message| message.hostname)
     }
 
+    /// The file systems on devices with their space, in the kernel's order (MachineService.Mounts). Talos looks
+    /// at every mount of the node for it, so it is asked seldom.
+    pub async fn mounts(&self) -> Result<Vec<Space>, Error> {
+        let request = self.request(());
+        let answer = self
+            .unary("Mounts", CALL_TIMEOUT, self.machine().mounts(request))
+            .await?;
+        one("Mounts", answer.messages, |message| &message.metadata)
+            .map(|message| message.stats.into_iter().filter_map(facts::space).collect())
+    }
+
     /// Asks Talos to shut down (MachineService.Shutdown); the actor id of the sequence it begins. `force`
     /// leaves out cordon and drain. Never call it again after an answer: that restarts the sequence.
     pub async fn shutdown(&self, force: bool, deadline: Duration) -> Result<String, Error> {
@@ -207,26 +218,54 @@ impl Client {
 
     /// What the machine is doing (MachineStatus).
     pub async fn stage(&self) -> Result<Stage, Error> {
-        const CALL: &str = facts::MACHINE_STATUS.kind;
+        let spec = self
+            .get(&facts::MACHINE_STATUS, facts::MACHINE_STATUS_ID)
+            .await?;
+        facts::stage(&spec).map_err(|_| Error::Malformed {
+            call: facts::MACHINE_STATUS.kind,
+            problem: "the spec does not decode",
+        })
+    }
+
+    /// The machine's UUID as Talos uses it (SystemInformation); empty when the firmware has none, `None`
+    /// where Talos does not look for it, as in a container.
+    pub async fn system_uuid(&self) -> Result<Option<String>, Error> {
+        let spec = self
+            .get(&facts::SYSTEM_INFORMATION, facts::SYSTEM_INFORMATION_ID)
+            .await;
+        match spec {
+            Ok(spec) => facts::system_uuid(&spec)
+                .map(Some)
+                .map_err(|_| Error::Malformed {
+                    call: facts::SYSTEM_INFORMATION.kind,
+                    problem: "the spec does not decode",
+                }),
+            Err(
+                Error::Unsupported { .. }
+                | Error::Talos {
+                    code: Code::NotFound,
+                    ..
+                },
+            ) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The protobuf spec of one resource.
+    async fn get(&self, kind: &facts::Kind, id: &str) -> Result<Vec<u8>, Error> {
         let request = self.request(GetRequest {
-            namespace: facts::MACHINE_STATUS.namespace.to_owned(),
-            r#type: CALL.to_owned(),
-            id: facts::MACHINE_STATUS_ID.to_owned(),
+            namespace: kind.namespace.to_owned(),
+            r#type: kind.kind.to_owned(),
+            id: id.to_owned(),
             options: None,
         });
         let answer = self
-            .unary(CALL, CALL_TIMEOUT, self.state().get(request))
+            .unary(kind.kind, CALL_TIMEOUT, self.state().get(request))
             .await?;
-        let spec = answer
-            .resource
-            .and_then(|resource| resource.spec)
-            .ok_or(Error::Malformed {
-                call: CALL,
-                problem: "no resource in it",
-            })?;
-        facts::stage(&spec.proto_spec).map_err(|_| Error::Malformed {
-            call: CALL,
-            problem: "the spec does not decode",
+        let spec = answer.resource.and_then(|resource| resource.spec);
+        spec.map(|spec| spec.proto_spec).ok_or(Error::Malformed {
+            call: kind.kind,
+            problem: "no resource in it",
         })
     }
 

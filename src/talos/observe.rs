@@ -1,7 +1,7 @@
 //! Keeps one value of [`Facts`] up to date with a node.
 //!
 //! ```text
-//!  away ──Version answers──▶ connected: six watches, multiplexed on one connection
+//!  away ──Version answers──▶ connected: a watch for each source, multiplexed on one connection
 //!    ▲                            │
 //!    └────── the connection breaks, or Talos goes away ──────┘
 //! ```
@@ -80,6 +80,14 @@ pub async fn query(client: &Client, deadline: Duration) -> Result<Facts, Error> 
             bootstrap(client, &facts::NODE_ADDRESSES, &facts),
             bootstrap(client, &facts::VIRTUAL_IPS, &facts),
             bootstrap(client, &facts::STAGE, &facts),
+            bootstrap(client, &facts::MACHINE_TYPE, &facts),
+            bootstrap(client, &facts::NODE_NAME, &facts),
+            bootstrap(client, &facts::EXTENSIONS, &facts),
+            bootstrap(client, &facts::SECURE_BOOT, &facts),
+            bootstrap(client, &facts::SYSTEM_UUID, &facts),
+            bootstrap(client, &facts::VOLUMES, &facts),
+            bootstrap(client, &facts::MOUNTS, &facts),
+            bootstrap(client, &facts::DISKS, &facts),
         )?;
         Ok(facts.borrow().clone())
     };
@@ -97,6 +105,14 @@ async fn follow_all(client: &Client, facts: &watch::Sender<Facts>) -> Error {
         error = follow(client, &facts::NODE_ADDRESSES, facts) => error,
         error = follow(client, &facts::VIRTUAL_IPS, facts) => error,
         error = follow(client, &facts::STAGE, facts) => error,
+        error = follow(client, &facts::MACHINE_TYPE, facts) => error,
+        error = follow(client, &facts::NODE_NAME, facts) => error,
+        error = follow(client, &facts::EXTENSIONS, facts) => error,
+        error = follow(client, &facts::SECURE_BOOT, facts) => error,
+        error = follow(client, &facts::SYSTEM_UUID, facts) => error,
+        error = follow(client, &facts::VOLUMES, facts) => error,
+        error = follow(client, &facts::MOUNTS, facts) => error,
+        error = follow(client, &facts::DISKS, facts) => error,
     }
 }
 

@@ -14,12 +14,16 @@ use super::nic_info_v3::{MAX_ADDRESSES, MAX_ADDRESSES_V2, NicInfoV3};
 
 /// INFO_DNS_NAME.
 const DNS_NAME: u8 = 1;
+/// INFO_DISK_FREE_SPACE.
+const DISKS_V0: u8 = 3;
 /// INFO_OS_NAME_FULL.
 const OS_NAME_FULL: u8 = 5;
 /// INFO_OS_NAME.
 const OS_NAME: u8 = 6;
 /// INFO_UPTIME.
 const UPTIME: u8 = 7;
+/// INFO_MEMORY.
+const MEMORY: u8 = 8;
 /// INFO_IPADDRESS_V2.
 const NICS_V2: u8 = 9;
 /// INFO_IPADDRESS_V3.
@@ -90,6 +94,16 @@ fn nics_of(kind: u8, info: &NicInfoV3, limit: usize) -> Vec<u8> {
 /// The OS with everything that is known of it (type 11).
 pub fn os_detailed(os: &DetailedOs) -> Vec<u8> {
     binary(OS_DETAILED, &os.encode())
+}
+
+/// File systems in their binary form (type 3); see [`super::disk_info`].
+pub(super) fn disks_v0(payload: &[u8]) -> Vec<u8> {
+    binary(DISKS_V0, payload)
+}
+
+/// Memory and processor statistics (type 8); see [`super::guest_stats`].
+pub(super) fn memory(payload: &[u8]) -> Vec<u8> {
+    binary(MEMORY, payload)
 }
 
 fn binary(kind: u8, payload: &[u8]) -> Vec<u8> {

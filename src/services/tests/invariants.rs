@@ -6,20 +6,24 @@ use std::time::Duration;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::host::{ms, node};
-use crate::facts::Facts;
+use super::host::{machine_at, ms, node};
+use crate::facts::{Facts, Load, Stage};
 use crate::services::tests::host::machine;
-use crate::services::{Output, PowerOperation, PowerOutcome, RpciId, RpciOutcome, Services};
+use crate::services::{
+    Measured, Output, PowerOperation, PowerOutcome, RpciId, RpciOutcome, Services,
+};
 use crate::wire::nic_info_v3::NicInfoV3;
 
 #[derive(Clone, Debug)]
 enum Event {
     Connect,
+    Lost,
     Request(Vec<u8>),
     Facts(u8, Vec<u8>),
     Away,
     Outcome(u8),
     Power(u8),
+    Measured(u8),
     Pass(u64),
 }
 
@@ -39,11 +43,13 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
     ];
     let event = prop_oneof![
         1 => Just(Event::Connect),
+        1 => Just(Event::Lost),
         6 => request.prop_map(Event::Request),
         4 => (0..3_u8, vec(0..4_u8, 0..3)).prop_map(|(name, ips)| Event::Facts(name, ips)),
         1 => Just(Event::Away),
         12 => (0..8_u8).prop_map(Event::Outcome),
         3 => (0..3_u8).prop_map(Event::Power),
+        3 => (0..3_u8).prop_map(Event::Measured),
         6 => (0..200_u64).prop_map(Event::Pass),
         1 => (0..40_000_u64).prop_map(Event::Pass),
     ];
@@ -64,6 +70,9 @@ struct Judge {
     statuses_due: usize,
     statuses_taken: usize,
     right_address: bool,
+    /// The host is away.
+    lost: bool,
+    measuring: bool,
 }
 
 impl Judge {
@@ -79,6 +88,8 @@ impl Judge {
             statuses_due: 0,
             statuses_taken: 0,
             right_address: false,
+            lost: false,
+            measuring: false,
         }
     }
 
@@ -89,12 +100,22 @@ impl Judge {
 
     fn play(&mut self, event: Event) {
         match event {
+            Event::Lost => {
+                self.lost = true;
+                self.reply_owed = false;
+                self.host_forgets();
+                self.services.handle_lost();
+            }
             Event::Connect => {
+                self.lost = false;
                 self.reply_owed = false;
                 self.host_forgets();
                 self.services.handle_connected(self.now);
             }
             Event::Request(request) => {
+                if self.lost {
+                    self.play(Event::Connect);
+                }
                 // The host asks nothing new while it waits.
                 while self.reply_owed {
                     self.play(Event::Outcome(0));
@@ -119,7 +140,11 @@ impl Judge {
             Event::Facts(name, ips) => {
                 let ips: Vec<String> = ips.iter().map(|last| format!("10.0.0.{last}")).collect();
                 let ips: Vec<&str> = ips.iter().map(String::as_str).collect();
-                let facts = node(&format!("n{name}"), &ips);
+                let mut facts = node(&format!("n{name}"), &ips);
+                if name > 0 {
+                    let machine = machine_at(Stage::Running, name == 2);
+                    (facts.stage, facts.node) = (machine.stage, machine.node);
+                }
                 self.services.handle_facts(&facts, self.now);
             }
             Event::Away => self.services.handle_facts(&Facts::default(), self.now),
@@ -151,6 +176,17 @@ impl Judge {
                 };
                 self.services.handle_power(operation, outcome, self.now);
             }
+            Event::Measured(kind) => {
+                if self.measuring {
+                    self.measuring = false;
+                    let measured = match kind {
+                        0 => Measured::Done,
+                        1 => Measured::Failed,
+                        _ => Measured::TimedOut,
+                    };
+                    self.services.handle_measured(measured, self.now);
+                }
+            }
             Event::Pass(millis) => {
                 let end = self.now + ms(millis);
                 while let Some(at) = self.services.poll_timeout().filter(|at| *at <= end) {
@@ -163,6 +199,9 @@ impl Judge {
             }
         }
         self.look();
+        if self.lost {
+            assert_eq!(self.services.poll_timeout(), None, "woken for nobody");
+        }
     }
 
     /// The host has taken, or not taken, a message.
@@ -179,7 +218,8 @@ impl Judge {
             2
         };
         let command: String = text.split(' ').take(words).collect::<Vec<_>>().join(" ");
-        if command.starts_with("tools.os") || stale {
+        // Statistics are those of the moment, even when they are the same.
+        if command.starts_with("tools.os") || command == "SetGuestInfo  8" || stale {
             return;
         }
         match outcome {
@@ -210,7 +250,15 @@ impl Judge {
                     assert!(!self.under_way.contains(&operation), "asked for twice");
                     self.under_way.push(operation);
                 }
+                Output::MeasureSpace => {
+                    assert!(!self.measuring, "measured twice at a time");
+                    self.measuring = true;
+                }
+                Output::ReadLoad => {
+                    self.services.handle_load(&Load::default(), self.now);
+                }
                 Output::Rpci { id, message } => {
+                    assert!(!self.lost, "sent to nobody");
                     if self.stale_before == RpciId(u64::MAX) {
                         self.stale_before = RpciId(id.0 - 1);
                     }
@@ -246,6 +294,9 @@ impl Judge {
 
     /// Everything that is still open comes to its end, and the books are closed.
     fn close(mut self) {
+        if self.lost {
+            self.play(Event::Connect);
+        }
         for _ in 0..10_000 {
             if let Some(operation) = self.under_way.pop() {
                 self.services
