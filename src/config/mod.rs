@@ -12,15 +12,19 @@ use std::time::Duration;
 
 use tracing::Level;
 
+use crate::facts::NetworkPolicy;
+
 pub mod cli;
 pub mod env;
 mod file;
+mod network;
 mod settings;
 pub mod talosconfig;
 mod value;
 pub mod yaml;
 
 pub use cli::{Cli, Flags};
+pub use network::NetworkSettings;
 pub use settings::Settings;
 pub use value::BadValue;
 pub use yaml::YamlError;
@@ -101,6 +105,8 @@ pub struct Config {
     pub power: PowerConfig,
     /// What the host is told, and how often.
     pub guest_info: GuestInfoConfig,
+    /// What of the network is reported.
+    pub network: NetworkPolicy,
     /// What is logged and how.
     pub log: LogConfig,
 }
@@ -244,6 +250,7 @@ fn resolve(settings: Settings) -> Config {
             disk_interval: settings.disk_interval.unwrap_or(DEFAULT_DISK_INTERVAL),
             stats_interval: settings.stats_interval.unwrap_or(DEFAULT_STATS_INTERVAL),
         },
+        network: settings.network.clone().resolve(),
         log: LogConfig {
             level: settings.log_level.unwrap_or(Level::INFO),
             format: settings.log_format.unwrap_or_default(),
@@ -354,6 +361,7 @@ mod tests {
                     disk_interval: Duration::from_secs(300),
                     stats_interval: Duration::from_secs(20),
                 },
+                network: NetworkPolicy::default(),
                 log: LogConfig {
                     level: Level::INFO,
                     format: LogFormat::Text,

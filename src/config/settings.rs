@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tracing::Level;
 
+use super::network::NetworkSettings;
 use super::{LogFormat, RebootMode, SettingError, TransportChoice};
 
 /// What one source says; `None` where it says nothing.
@@ -40,6 +41,8 @@ pub struct Settings {
     pub disk_interval: Option<Duration>,
     /// How often memory and processor statistics go.
     pub stats_interval: Option<Duration>,
+    /// What of the network is reported.
+    pub network: NetworkSettings,
     /// Most detailed level that is logged.
     pub log_level: Option<Level>,
     /// Form of a log line.
@@ -65,6 +68,7 @@ impl Settings {
             scrub_guestinfo: self.scrub_guestinfo.or(weaker.scrub_guestinfo),
             disk_interval: self.disk_interval.or(weaker.disk_interval),
             stats_interval: self.stats_interval.or(weaker.stats_interval),
+            network: self.network.or(weaker.network),
             log_level: self.log_level.or(weaker.log_level),
             log_format: self.log_format.or(weaker.log_format),
         }

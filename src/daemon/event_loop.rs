@@ -70,6 +70,8 @@ impl<A: RegisterAccess + Copy + Send + Sync + 'static> EventLoop<A> {
 
     /// Serves the host until somebody wishes an end, then closes the channels.
     pub async fn run(mut self, reload: Reload<'_>) {
+        self.services
+            .set_network_policy(self.config.network.clone(), now());
         loop {
             self.carry_out_outputs();
             let deadline = self.services.poll_timeout();
@@ -149,6 +151,10 @@ impl<A: RegisterAccess + Copy + Send + Sync + 'static> EventLoop<A> {
                     "the configuration is not read again; the old one stays"
                 );
             }
+        }
+        if config.network != self.config.network {
+            self.services
+                .set_network_policy(config.network.clone(), now());
         }
         self.config = Config {
             host: self.config.host.clone(),

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use crate::facts::Load;
 use crate::facts::{
-    Address, AddressScope, AddressStatus, Extension, Facts, HostName, Link, Mac, MachineType, Node,
-    NodeAddresses, Readiness, Stage, TalosVersion,
+    Address, AddressScope, AddressStatus, Extension, Facts, HostName, Link, Mac, MachineType,
+    NetworkState, Node, NodeAddresses, Readiness, Stage, TalosVersion,
 };
 use crate::services::{
     Machine, Measured, Output, PowerOperation, PowerOutcome, RpciId, RpciOutcome, Services,
@@ -58,6 +58,7 @@ pub(super) fn node(name: &str, addresses: &[&str]) -> Facts {
             ..NodeAddresses::default()
         }),
         virtual_ips: Some(BTreeSet::new()),
+        network: NetworkState::default(),
         talos: Some(TalosVersion {
             tag: "v1.13.0".into(),
             arch: "amd64".into(),
