@@ -118,7 +118,7 @@ impl Disks {
 
     /// The host knows nothing any more: what is known goes at once, and the space is measured unless it has
     /// just been.
-    fn start_again(&mut self, cx: &mut Context<'_>) {
+    pub(super) fn send_everything_again(&mut self, cx: &mut Context<'_>) {
         self.host_is_away = false;
         self.form = Form::Json;
         self.message.forget();
@@ -175,11 +175,11 @@ fn entry(system: FileSystem) -> DiskEntry {
 
 impl Service for Disks {
     fn connected(&mut self, cx: &mut Context<'_>) {
-        self.start_again(cx);
+        self.send_everything_again(cx);
     }
 
     fn reset(&mut self, cx: &mut Context<'_>) {
-        self.start_again(cx);
+        self.send_everything_again(cx);
     }
 
     fn facts_changed(&mut self, cx: &mut Context<'_>) {

@@ -78,8 +78,10 @@ fn file_systems_are_told_when_they_change_and_when_the_host_forgets() {
     host.facts(&with_var(300));
     host.pass(ms(200));
     assert!(disks(&host.take()).is_empty());
-    let told = host.ask(b"reset");
-    assert_eq!(disks(&told), [json(300)]);
+    for request in [&b"reset"[..], b"OS_Resume"] {
+        let told = host.ask(request);
+        assert_eq!(disks(&told), [json(300)]);
+    }
 }
 
 #[test]
