@@ -6,6 +6,7 @@
     clippy::panic
 )]
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -14,7 +15,7 @@ use std::time::Duration;
 use apid::{Apid, Certificate, Code, Method, PowerBehaviour, Status, TlsOptions, scene};
 use talos_vmtoolsd::config::RebootMode;
 use talos_vmtoolsd::config::talosconfig::Endpoint;
-use talos_vmtoolsd::facts::{Facts, Stage};
+use talos_vmtoolsd::facts::{Facts, MachineType, Stage};
 use talos_vmtoolsd::talos::{
     Client, Error, PowerCall, PowerProgress, TlsTrouble, carry_out, observe, query,
 };
@@ -53,9 +54,16 @@ mod facts {
                 .any(|link| link.name == "kube-ipvs0" && !link.up)
         );
 
-        // One Version and six watches, all on one connection, all as os:operator, none for another node.
+        // One Version and one watch for each type, all on one connection, all as os:operator, none for another
+        // node.
         let calls = api.calls();
-        assert_eq!(calls.len(), 7, "{calls:?}");
+        let watched: BTreeSet<String> = api
+            .calls_of(Method::Watch)
+            .into_iter()
+            .map(|call| call.request)
+            .collect();
+        assert_eq!(calls.len(), 1 + watched.len(), "{calls:?}");
+        assert_eq!(api.calls_of(Method::Watch).len(), watched.len());
         assert_eq!(api.connections_accepted(), 1);
         for call in calls {
             assert_eq!(call.metadata("talos-role"), ["os:operator"]);
@@ -79,6 +87,52 @@ mod facts {
         api.set_stage(apid::Stage::MachineStageRebooting, false);
         node.until(|facts| facts.stage == Some(Stage::Rebooting))
             .await;
+    }
+
+    #[tokio::test]
+    async fn the_machine_itself_is_told_and_followed() {
+        let (api, client, _directory) = machined();
+        scene::single_nic(&api);
+        let mut node = Observed::new(client.clone());
+        let machine = node.complete().await.node;
+        assert_eq!(machine.machine_type, Some(MachineType::ControlPlane));
+        assert_eq!(machine.node_name.as_deref(), Some("talos-cp-1"));
+        assert_eq!(
+            machine.extension_names().unwrap().collect::<Vec<_>>(),
+            ["vmtoolsd-guest-agent"]
+        );
+        assert_eq!(machine.schematic().unwrap().len(), 64);
+        assert_eq!(machine.secure_boot, Some(false));
+        assert_eq!(machine.invalid_uuid(), None);
+        assert_eq!(client.system_uuid().await.unwrap(), machine.system_uuid);
+
+        api.set_conditions(apid::Stage::MachineStageRunning, &["network", "nodeReady"]);
+        let facts = node
+            .until(|facts| !facts.node.readiness.as_ref().unwrap().ready)
+            .await;
+        assert_eq!(
+            facts.node.readiness.unwrap().unmet_conditions,
+            ["network", "nodeReady"]
+        );
+        assert_eq!(facts.stage, Some(Stage::Running));
+        api.set_secure_boot(true);
+        node.until(|facts| facts.node.secure_boot == Some(true))
+            .await;
+        api.set_node_name("other");
+        node.until(|facts| facts.node.node_name.as_deref() == Some("other"))
+            .await;
+        api.set_system_uuid("");
+        let facts = node
+            .until(|facts| facts.node.invalid_uuid().is_some())
+            .await;
+        assert_eq!(query(&client, LONG).await.unwrap().node, facts.node);
+        assert_eq!(client.system_uuid().await.unwrap(), Some(String::new()));
+        api.destroy(
+            "SystemInformations.hardware.talos.dev",
+            "hardware",
+            "systeminformation",
+        );
+        assert_eq!(client.system_uuid().await.unwrap(), None);
     }
 
     #[tokio::test]
@@ -143,7 +197,9 @@ mod facts {
         assert_eq!(facts.virtual_ips, None);
         api.set_address("eth0", "10.5.0.9/24");
         node.until(|facts| has_address(facts, "10.5.0.9")).await;
-        assert_eq!(api.calls_of(Method::Watch).len(), 6);
+        let watches = api.calls_of(Method::Watch);
+        let dropped = |call: &&apid::Call| call.request.contains("AddressSpecs");
+        assert_eq!(watches.iter().filter(dropped).count(), 1);
         assert!(query(&client, LONG).await.unwrap().links.is_some());
     }
 
@@ -623,6 +679,12 @@ impl Observed {
                 && facts.virtual_ips.is_some()
                 && facts.talos.is_some()
                 && facts.stage.is_some()
+                && facts.node.readiness.is_some()
+                && facts.node.machine_type.is_some()
+                && facts.node.node_name.is_some()
+                && facts.node.extensions.is_some()
+                && facts.node.secure_boot.is_some()
+                && facts.node.system_uuid.is_some()
         })
         .await
     }

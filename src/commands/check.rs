@@ -1,4 +1,4 @@
-//! `check`: hypervisor, transport, Talos API and role: one line each with what works, what does not and
+//! `check`: hypervisor, transport, Talos API, role and identity: one line each with what works, what does not and
 //! the remedy.
 //!
 //! ```text
@@ -7,6 +7,7 @@
 //! FAIL  talos       cannot connect to /system/run/machined/machine.sock: no such file or directory
 //!                   remedy: mount machined's socket into the container
 //! -     role        not checked: there is no connection to Talos
+//! -     identity    not checked: there is no connection to Talos
 //! ```
 
 use std::fmt::Write as _;
@@ -32,7 +33,7 @@ pub enum Outcome {
 /// One check and what became of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Check {
-    /// What was looked at: `hypervisor`, `transport`, `talos`, `role`.
+    /// What was looked at: `hypervisor`, `transport`, `talos`, `role`, `identity`.
     pub name: &'static str,
     /// What became of it.
     pub outcome: Outcome,

@@ -7,6 +7,7 @@ pub mod check;
 pub mod completion;
 mod host;
 pub mod man;
+mod node;
 pub mod rpc;
 mod talos;
 pub mod talosquery;
@@ -165,14 +166,15 @@ async fn online(command: &Command, config: &Config) -> Answer {
     }
 }
 
-async fn checks(config: &Config) -> [Check; 4] {
+async fn checks(config: &Config) -> [Check; 5] {
     let [hypervisor, transport] = host::checks(&config.host).await;
-    let [talos, role] = talos::checks(&config.talos).await;
+    let [talos, role, identity] = talos::checks(&config.talos).await;
     [
         ("hypervisor", hypervisor),
         ("transport", transport),
         ("talos", talos),
         ("role", role),
+        ("identity", identity),
     ]
     .map(|(name, outcome)| Check { name, outcome })
 }

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use super::check::Outcome;
 use crate::config::{SettingError, TalosConfig};
-use crate::facts::Facts;
+use crate::facts::{Facts, is_valid_uuid};
 use crate::log::Chain;
+use crate::services::identity::REMEDY;
 use crate::talos::{Access, Client, Error};
 
 /// How long somebody at a keyboard is kept waiting; more than the 5 s for which machined may hold a caller
@@ -21,24 +22,28 @@ pub(super) async fn facts(config: &Result<TalosConfig, SettingError>) -> Result<
         .map_err(|error| Chain(&error).to_string())
 }
 
-/// Looks at the Talos API and at the role, in this order.
-pub(super) async fn checks(config: &Result<TalosConfig, SettingError>) -> [Outcome; 2] {
-    let no_role = || Outcome::NotChecked("there is no connection to Talos".to_owned());
+/// Looks at the Talos API, at the role and at the machine's identity, in this order.
+pub(super) async fn checks(config: &Result<TalosConfig, SettingError>) -> [Outcome; 3] {
+    let unasked = || Outcome::NotChecked("there is no connection to Talos".to_owned());
     let config = match config {
         Ok(config) => config,
-        Err(error) => return [unconfigured(error), no_role()],
+        Err(error) => return [unconfigured(error), unasked(), unasked()],
     };
     let client = match Client::new(config) {
         Ok(client) => client,
         Err(error) => {
             let problem = Chain(&error).to_string();
             let remedy = "give --talos-node a host or host:port".to_owned();
-            return [Outcome::Fails { problem, remedy }, no_role()];
+            return [Outcome::Fails { problem, remedy }, unasked(), unasked()];
         }
     };
     match client.check_access().await {
-        Ok(access) => [api(&client.endpoint(), &access), role(&access)],
-        Err(error) => [unusable(config, &error), no_role()],
+        Ok(access) => [
+            api(&client.endpoint(), &access),
+            role(&access),
+            identity(client.system_uuid().await),
+        ],
+        Err(error) => [unusable(config, &error), unasked(), unasked()],
     }
 }
 
@@ -85,6 +90,21 @@ fn role(access: &Access) -> Outcome {
             problem: format!("{roles}: may not read: {}", Chain(error)),
             remedy: remedy.to_owned(),
         },
+    }
+}
+
+fn identity(uuid: Result<Option<String>, Error>) -> Outcome {
+    match uuid {
+        Ok(Some(uuid)) if is_valid_uuid(&uuid) => Outcome::Works(format!("SMBIOS UUID {uuid}")),
+        Ok(Some(uuid)) => Outcome::Fails {
+            problem: match uuid.as_str() {
+                "" => "the machine has no SMBIOS UUID".to_owned(),
+                uuid => format!("the SMBIOS UUID {uuid} tells this machine from no other"),
+            } + "; disk encryption by nodeID needs a valid one",
+            remedy: REMEDY.to_owned(),
+        },
+        Ok(None) => Outcome::Works("Talos does not look at the SMBIOS UUID here".to_owned()),
+        Err(error) => Outcome::NotChecked(Chain(&error).to_string()),
     }
 }
 
@@ -167,11 +187,34 @@ mod tests {
 
     #[tokio::test]
     async fn trouble_with_settings_is_told_without_a_connection() {
-        let [api, role] = checks(&Err(SettingError::NoTalosAccess)).await;
+        let [api, role, identity] = checks(&Err(SettingError::NoTalosAccess)).await;
+        assert!(matches!(identity, Outcome::NotChecked(_)));
         assert!(matches!(api, Outcome::Fails { remedy, .. } if remedy.contains("--use-machined")));
         assert!(matches!(role, Outcome::NotChecked(_)));
         let error = facts(&Err(SettingError::NoTalosAccess)).await.unwrap_err();
         assert_eq!(error.lines().count(), 1);
+    }
+
+    #[test]
+    fn an_identity_that_many_machines_could_have_fails_with_its_remedy() {
+        let good = "564d0a2c-38f4-7a91-b2c5-0e1f2a3b4c5d".to_owned();
+        assert!(matches!(identity(Ok(Some(good))), Outcome::Works(_)));
+        assert!(matches!(identity(Ok(None)), Outcome::Works(_)));
+        assert!(matches!(identity(Err(denied())), Outcome::NotChecked(_)));
+        for bad in [
+            "",
+            "00000000-0000-0000-0000-000000000000",
+            "ffffffff-ffff-ffff-ffff-ffffffffffff",
+        ] {
+            assert!(matches!(
+                identity(Ok(Some(bad.to_owned()))),
+                Outcome::Fails { problem, remedy }
+                    if problem.contains(bad)
+                        && problem.contains("nodeID")
+                        && remedy.contains("uuid.bios")
+                        && remedy.contains("UUIDOverride")
+            ));
+        }
     }
 
     #[test]

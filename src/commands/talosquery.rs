@@ -48,10 +48,7 @@ pub fn table(view: &View) -> String {
                 .as_ref()
                 .map(|talos| format!("{} {} on {}", talos.tag, talos.arch, talos.platform)),
         ),
-        (
-            "stage",
-            facts.stage.map(|stage| stage_name(stage).to_owned()),
-        ),
+        ("stage", facts.stage.map(|stage| stage.name().to_owned())),
         (
             "primary address",
             view.primary_address.map(|ip| ip.to_string()),
@@ -62,9 +59,11 @@ pub fn table(view: &View) -> String {
         ),
         ("virtual IPs", facts.virtual_ips.as_ref().map(list)),
     ];
-    let mut text = columns(
-        &rows.map(|(name, value)| [name.to_owned(), value.unwrap_or_else(|| UNKNOWN.to_owned())]),
-    );
+    let rows = rows.into_iter().chain(super::node::rows(&facts.node));
+    let rows: Vec<_> = rows
+        .map(|(name, value)| [name.to_owned(), value.unwrap_or_else(|| UNKNOWN.to_owned())])
+        .collect();
+    let mut text = columns(&rows);
     text.push('\n');
     match &view.nics {
         None => {
@@ -99,7 +98,8 @@ pub fn json(view: &View) -> Value {
             "arch": talos.arch,
             "platform": talos.platform,
         })),
-        "stage": facts.stage.map(stage_name),
+        "stage": facts.stage.map(Stage::name),
+        "node": super::node::json(&facts.node),
         "primary_address": view.primary_address.map(|ip| ip.to_string()),
         "node_addresses": facts.node_addresses.as_ref().map(node_addresses),
         "virtual_ips": facts.virtual_ips.as_ref().map(texts),
@@ -221,20 +221,6 @@ fn printable(text: &str) -> String {
     escaped
 }
 
-fn stage_name(stage: Stage) -> &'static str {
-    match stage {
-        Stage::Unknown => "unknown",
-        Stage::Booting => "booting",
-        Stage::Installing => "installing",
-        Stage::Maintenance => "maintenance",
-        Stage::Running => "running",
-        Stage::Rebooting => "rebooting",
-        Stage::ShuttingDown => "shutting down",
-        Stage::Resetting => "resetting",
-        Stage::Upgrading => "upgrading",
-    }
-}
-
 fn scope_name(scope: AddressScope) -> &'static str {
     match scope {
         AddressScope::Global => "global",
@@ -335,6 +321,13 @@ stage            running
 primary address  10.5.0.2
 node addresses   10.5.0.2, 2001:db8::2
 virtual IPs      10.5.0.100
+ready            not known
+machine type     not known
+node name        not known
+extensions       not known
+schematic        not known
+secure boot      not known
+UUID             not known
 
 NIC    MAC                ADDRESSES
 eth0   00:50:56:01:02:03  10.5.0.2/24, 2001:db8::2/64 (tentative)
@@ -346,7 +339,7 @@ eth10  00:50:56:01:02:04  none
     #[test]
     fn the_table_of_nothing() {
         let text = table(&View::default());
-        assert_eq!(text.matches(UNKNOWN).count(), 7, "{text}");
+        assert_eq!(text.matches(UNKNOWN).count(), 14, "{text}");
         assert!(!text.contains("none"), "{text}");
     }
 
@@ -390,7 +383,9 @@ eth10  00:50:56:01:02:04  none
     fn json_of_nothing_is_null_under_every_key() {
         let value = json(&View::default());
         let object = value.as_object().unwrap();
-        assert_eq!(object.len(), 9);
-        assert!(object.values().all(Value::is_null), "{value}");
+        assert_eq!(object.len(), 10);
+        let known = object.iter().filter(|(_, value)| !value.is_null());
+        let known: Vec<_> = known.map(|(key, _)| key.as_str()).collect();
+        assert_eq!(known, ["node"], "an object of its own: {value}");
     }
 }

@@ -48,7 +48,7 @@ pub enum Command {
         /// The command, as one argument, such as 'info-get guestinfo.ip'
         command: Option<OsString>,
     },
-    /// Check hypervisor, transport, Talos API and role, and name a remedy for what does not work
+    /// Check hypervisor, transport, Talos API, role and SMBIOS UUID, and name a remedy for what does not work
     Check {
         /// Print JSON instead of lines
         #[arg(long)]
@@ -122,6 +122,10 @@ pub struct Flags {
     #[arg(long, global = true, value_name = "MODE",
           value_parser = PossibleValuesParser::new(RebootMode::NAMES).try_map(|text| text.parse::<RebootMode>()))]
     pub reboot_mode: Option<RebootMode>,
+    /// Blank machine configs that lie open in guest variables, once the machine is ready
+    #[arg(long, global = true, value_name = "BOOL", num_args = 0..=1, require_equals = true,
+          default_missing_value = "true", value_parser = value::boolean)]
+    pub scrub_guestinfo: Option<bool>,
 }
 
 impl From<&Flags> for Settings {
@@ -143,6 +147,7 @@ impl From<&Flags> for Settings {
             power_deadline,
             force_shutdown,
             reboot_mode,
+            scrub_guestinfo,
         } = flags.clone();
         Self {
             transport,
@@ -157,6 +162,7 @@ impl From<&Flags> for Settings {
             power_deadline,
             force_shutdown,
             reboot_mode,
+            scrub_guestinfo,
             log_level,
             log_format,
             ..Self::default()

@@ -39,6 +39,7 @@ pub(super) fn read(env: &impl Fn(&str) -> Option<OsString>) -> Result<Settings, 
         power_deadline: parsed(env, "VMTOOLSD_POWER_DEADLINE", value::duration)?,
         force_shutdown: parsed(env, "VMTOOLSD_FORCE_SHUTDOWN", value::boolean)?,
         reboot_mode: parsed(env, "VMTOOLSD_REBOOT_MODE", str::parse)?,
+        scrub_guestinfo: parsed(env, "VMTOOLSD_SCRUB_GUESTINFO", value::boolean)?,
         log_level: parsed(env, "VMTOOLSD_LOG_LEVEL", value::level)?,
         log_format: parsed(env, "VMTOOLSD_LOG_FORMAT", str::parse)?,
         // Some settings are for the file alone.
@@ -105,6 +106,7 @@ mod tests {
             ("VMTOOLSD_POWER_DEADLINE", "5s"),
             ("VMTOOLSD_FORCE_SHUTDOWN", "t"),
             ("VMTOOLSD_REBOOT_MODE", "force"),
+            ("VMTOOLSD_SCRUB_GUESTINFO", "true"),
             ("VMTOOLSD_LOG_LEVEL", "Debug"),
             ("VMTOOLSD_LOG_FORMAT", "json"),
         ]);
@@ -123,6 +125,7 @@ mod tests {
                 power_deadline: Some(Duration::from_secs(5)),
                 force_shutdown: Some(true),
                 reboot_mode: Some(RebootMode::Force),
+                scrub_guestinfo: Some(true),
                 log_level: Some(Level::DEBUG),
                 log_format: Some(LogFormat::Json),
                 ..Settings::default()

@@ -19,6 +19,7 @@
 //! guestinfo:
 //!   disk_interval: 5m
 //!   stats_interval: 20s
+//!   scrub: false
 //! log:
 //!   level: info
 //!   format: text
@@ -48,7 +49,7 @@ pub(super) fn parse(text: &str) -> Result<Settings, YamlError> {
     let host = host.unwrap_or_default();
     let talos = talos.unwrap_or_default();
     let power = power.unwrap_or_default();
-    let guest_info = guestinfo.unwrap_or_default();
+    let guestinfo = guestinfo.unwrap_or_default();
     let log = log.unwrap_or_default();
     Ok(Settings {
         transport: host.transport,
@@ -63,8 +64,9 @@ pub(super) fn parse(text: &str) -> Result<Settings, YamlError> {
         power_deadline: power.deadline,
         force_shutdown: power.force_shutdown,
         reboot_mode: power.reboot_mode,
-        disk_interval: guest_info.disk_interval,
-        stats_interval: guest_info.stats_interval,
+        disk_interval: guestinfo.disk_interval,
+        stats_interval: guestinfo.stats_interval,
+        scrub_guestinfo: guestinfo.scrub,
         log_level: log.level,
         log_format: log.format,
     })
@@ -76,7 +78,7 @@ struct Document {
     host: Option<Host>,
     talos: Option<Talos>,
     power: Option<Power>,
-    guestinfo: Option<GuestInfo>,
+    guestinfo: Option<Guestinfo>,
     log: Option<Log>,
 }
 
@@ -112,11 +114,12 @@ struct Power {
 
 #[derive(Default, serde::Deserialize)]
 #[serde(default, deny_unknown_fields)]
-struct GuestInfo {
+struct Guestinfo {
     #[serde(deserialize_with = "text")]
     disk_interval: Option<Duration>,
     #[serde(deserialize_with = "text")]
     stats_interval: Option<Duration>,
+    scrub: Option<bool>,
 }
 
 #[derive(Default, serde::Deserialize)]
@@ -218,6 +221,7 @@ power:
 guestinfo:
   disk_interval: 30s
   stats_interval: 10s
+  scrub: true
 log:
   level: WARNING
   format: json
@@ -242,6 +246,7 @@ log:
                 reboot_mode: Some(RebootMode::Powercycle),
                 disk_interval: Some(Duration::from_secs(30)),
                 stats_interval: Some(Duration::from_secs(10)),
+                scrub_guestinfo: Some(true),
                 log_level: Some(Level::WARN),
                 log_format: Some(LogFormat::Json),
             })

@@ -99,8 +99,8 @@ pub struct Config {
     pub talos: Result<TalosConfig, SettingError>,
     /// How power operations are carried out.
     pub power: PowerConfig,
-    /// What the host is told, and how often.
-    pub guest_info: GuestInfoConfig,
+    /// How often the host is told, and how guest variables are looked after.
+    pub guestinfo: GuestinfoConfig,
     /// What is logged and how.
     pub log: LogConfig,
 }
@@ -160,13 +160,15 @@ pub struct PowerConfig {
     pub reboot_mode: RebootMode,
 }
 
-/// What the host is told, and how often.
+/// How often the host is told, and how guest variables are looked after.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct GuestInfoConfig {
+pub struct GuestinfoConfig {
     /// How often the space on the file systems is measured although nothing was mounted or unmounted.
     pub disk_interval: Duration,
     /// How often memory and processor statistics go.
     pub stats_interval: Duration,
+    /// Blank machine configs that lie open in them, once the machine is ready.
+    pub scrub: bool,
 }
 
 /// RebootRequest.Mode.
@@ -237,9 +239,10 @@ fn resolve(settings: Settings) -> Config {
             force_shutdown: settings.force_shutdown.unwrap_or(false),
             reboot_mode: settings.reboot_mode.unwrap_or_default(),
         },
-        guest_info: GuestInfoConfig {
+        guestinfo: GuestinfoConfig {
             disk_interval: settings.disk_interval.unwrap_or(DEFAULT_DISK_INTERVAL),
             stats_interval: settings.stats_interval.unwrap_or(DEFAULT_STATS_INTERVAL),
+            scrub: settings.scrub_guestinfo.unwrap_or(false),
         },
         log: LogConfig {
             level: settings.log_level.unwrap_or(Level::INFO),
@@ -346,9 +349,10 @@ mod tests {
                     force_shutdown: false,
                     reboot_mode: RebootMode::Default,
                 },
-                guest_info: GuestInfoConfig {
+                guestinfo: GuestinfoConfig {
                     disk_interval: Duration::from_secs(300),
                     stats_interval: Duration::from_secs(20),
+                    scrub: false,
                 },
                 log: LogConfig {
                     level: Level::INFO,

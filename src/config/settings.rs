@@ -38,6 +38,8 @@ pub struct Settings {
     pub disk_interval: Option<Duration>,
     /// How often memory and processor statistics go.
     pub stats_interval: Option<Duration>,
+    /// Blank machine configs that lie open in guest variables.
+    pub scrub_guestinfo: Option<bool>,
     /// Most detailed level that is logged.
     pub log_level: Option<Level>,
     /// Form of a log line.
@@ -62,6 +64,7 @@ impl Settings {
             reboot_mode: self.reboot_mode.or(weaker.reboot_mode),
             disk_interval: self.disk_interval.or(weaker.disk_interval),
             stats_interval: self.stats_interval.or(weaker.stats_interval),
+            scrub_guestinfo: self.scrub_guestinfo.or(weaker.scrub_guestinfo),
             log_level: self.log_level.or(weaker.log_level),
             log_format: self.log_format.or(weaker.log_format),
         }

@@ -16,7 +16,7 @@ use super::rpci_link::RpciLink;
 use super::rpci_task::RpciTask;
 use super::signals::{Signals, Wish};
 use super::tclo_link::{TcloEvent, TcloLink};
-use crate::config::{Config, GuestInfoConfig};
+use crate::config::{Config, GuestinfoConfig};
 use crate::log::{self, Chain};
 use crate::proc::Kernel;
 use crate::services::{Output, Services};
@@ -55,11 +55,13 @@ impl<A: RegisterAccess + Copy + Send + Sync + 'static> EventLoop<A> {
         signals: Signals,
         log: log::Handle,
     ) -> Self {
-        let GuestInfoConfig {
+        let GuestinfoConfig {
             disk_interval,
             stats_interval,
-        } = config.guest_info;
+            ..
+        } = config.guestinfo;
         services.set_intervals(disk_interval, stats_interval);
+        services.set_scrub(config.guestinfo.scrub, now());
         Self {
             config,
             services,
@@ -106,7 +108,10 @@ impl<A: RegisterAccess + Copy + Send + Sync + 'static> EventLoop<A> {
                 self.services.handle_connected(now());
             }
             TcloEvent::Request(request) => self.services.handle_request(&request, now()),
-            TcloEvent::Lost => {}
+            TcloEvent::Lost => {
+                self.rpci.host_lost();
+                self.services.handle_lost();
+            }
         }
     }
 
@@ -151,14 +156,16 @@ impl<A: RegisterAccess + Copy + Send + Sync + 'static> EventLoop<A> {
                 );
             }
         }
+        self.services.set_scrub(config.guestinfo.scrub, now());
         self.config = Config {
             host: self.config.host.clone(),
             ..config
         };
-        let GuestInfoConfig {
+        let GuestinfoConfig {
             disk_interval,
             stats_interval,
-        } = self.config.guest_info;
+            ..
+        } = self.config.guestinfo;
         self.services.set_intervals(disk_interval, stats_interval);
         tracing::info!("configuration read again");
     }

@@ -8,11 +8,13 @@
 mod link;
 mod load;
 mod network;
+mod node;
 mod storage;
 
 pub use link::{Address, AddressScope, AddressStatus, Link, Mac};
 pub use load::{DiskLoad, Load, Memory};
 pub use network::{Nic, NicAddress, nics, primary_address};
+pub use node::{Extension, MachineType, Node, Readiness, is_valid_uuid};
 pub use storage::{Disk, FileSystem, Mount, Space, Storage, Volume, file_systems};
 
 use std::collections::BTreeSet;
@@ -38,6 +40,8 @@ pub struct Facts {
     pub stage: Option<Stage>,
     /// File systems and disks.
     pub storage: Storage,
+    /// What else Talos says of the machine itself.
+    pub node: Node,
 }
 
 /// The node's name as Talos resolved it.

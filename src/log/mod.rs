@@ -14,6 +14,8 @@
 //! all of this on the node.
 
 mod line;
+#[cfg(test)]
+pub(crate) mod logged;
 mod time;
 
 use std::error::Error;

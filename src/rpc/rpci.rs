@@ -14,6 +14,7 @@
 //! The caller does what [`Client::poll_output`] says and hands the outcome in.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::time::Duration;
 
 use super::route::{OpenFailure, Policy, Route, Transport};
@@ -30,13 +31,23 @@ pub const FIRST_REPLY_TIMEOUT: Duration = Duration::from_millis(900);
 /// Failures after which a request is given up: the second.
 const MAX_FAILURES: u8 = 2;
 
-/// What the host answered.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What the host answered. It may be a secret (a machine config in a guest variable), so the debugging form
+/// tells lengths only.
+#[derive(Clone, PartialEq, Eq)]
 pub enum Reply {
     /// `1 …`: done; the text after it.
     Accepted(Vec<u8>),
     /// `0 …`: not done; the text after it, mostly the reason.
     Refused(Vec<u8>),
+}
+
+impl fmt::Debug for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Accepted(text) => write!(f, "Accepted({} bytes)", text.len()),
+            Self::Refused(text) => write!(f, "Refused({} bytes)", text.len()),
+        }
+    }
 }
 
 /// The host's reply begins neither with `1 ` nor with `0 `.

@@ -8,8 +8,10 @@
 //! a file, a field in `Members` and, if the host can call it, a line in `HANDLERS`.
 
 mod capabilities;
+mod coalescing;
 mod disks;
 mod guest_info;
+pub mod identity;
 mod outbox;
 mod ping;
 mod power;
@@ -18,9 +20,12 @@ mod reset;
 mod set_option;
 mod statistics;
 mod time_synchronize;
+mod unsafe_config;
+mod variables;
 mod version;
 mod vix;
 
+use std::fmt;
 use std::time::Duration;
 
 use tracing::debug;
@@ -28,6 +33,7 @@ use tracing::debug;
 use crate::facts::{Facts, Load};
 use crate::wire::text::{TcloRequest, error, printable};
 
+use coalescing::Changes;
 use outbox::{Outbox, ReplyTo};
 
 /// Ties an RPCI command to its outcome.
@@ -55,8 +61,9 @@ pub enum Output {
     ReadLoad,
 }
 
-/// What became of an RPCI command.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What became of an RPCI command. What the host answered may be a secret (a machine config in a guest
+/// variable), so its debugging form tells lengths only.
+#[derive(Clone, PartialEq, Eq)]
 pub enum RpciOutcome {
     /// The host answered `1 …`; the text after the status.
     Accepted(Vec<u8>),
@@ -64,6 +71,16 @@ pub enum RpciOutcome {
     Refused(Vec<u8>),
     /// No answer: the channel is broken and could not be mended at once.
     Failed,
+}
+
+impl fmt::Debug for RpciOutcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Accepted(text) => write!(f, "Accepted({} bytes)", text.len()),
+            Self::Refused(text) => write!(f, "Refused({} bytes)", text.len()),
+            Self::Failed => f.write_str("Failed"),
+        }
+    }
 }
 
 /// A power operation that reaches Talos.
@@ -140,7 +157,9 @@ trait Service {
     fn connected(&mut self, _cx: &mut Context<'_>) {}
     /// The host has forgotten everything.
     fn reset(&mut self, _cx: &mut Context<'_>) {}
-    /// The facts have changed.
+    /// The machine was suspended: the host may have forgotten what it was told.
+    fn resumed(&mut self, _cx: &mut Context<'_>) {}
+    /// The facts have changed, and are quiet.
     fn facts_changed(&mut self, _cx: &mut Context<'_>) {}
     /// An RPCI command has come to its end, maybe one of this service.
     fn settle(&mut self, _id: RpciId, _outcome: &RpciOutcome, _cx: &mut Context<'_>) {}
@@ -163,11 +182,14 @@ struct Members {
     power: power::Power,
     disks: disks::Disks,
     statistics: statistics::Statistics,
+    variables: variables::Variables,
+    identity: identity::Identity,
+    unsafe_config: unsafe_config::UnsafeConfig,
 }
 
 impl Members {
     /// All of them, in the order in which they write.
-    fn each(&mut self) -> [&mut dyn Service; 8] {
+    fn each(&mut self) -> [&mut dyn Service; 11] {
         [
             &mut self.version,
             &mut self.reset,
@@ -177,6 +199,9 @@ impl Members {
             &mut self.power,
             &mut self.disks,
             &mut self.statistics,
+            &mut self.variables,
+            &mut self.identity,
+            &mut self.unsafe_config,
         ]
     }
 }
@@ -192,8 +217,10 @@ pub struct Services {
     outbox: Outbox,
     facts: Facts,
     machine: Machine,
-    /// Nothing is sent before the first connection.
+    /// Nothing is sent and nothing is waited for while the host is away.
     connected: bool,
+    /// Changes of the facts that no member has heard of.
+    changes: Option<Changes>,
     /// When the next member wants to be driven.
     deadline: Option<Duration>,
 }
@@ -211,11 +238,15 @@ impl Services {
                 power: power::Power::new(),
                 disks: disks::Disks::new(),
                 statistics: statistics::Statistics::new(),
+                variables: variables::Variables::new(),
+                identity: identity::Identity::default(),
+                unsafe_config: unsafe_config::UnsafeConfig::new(),
             },
             outbox: Outbox::default(),
             facts: Facts::default(),
             machine,
             connected: false,
+            changes: None,
             deadline: None,
         }
     }
@@ -224,8 +255,24 @@ impl Services {
     /// answered, and everything is told again, for the host at the other end may know nothing.
     pub fn handle_connected(&mut self, now: Duration) {
         self.connected = true;
+        self.changes = None;
         self.outbox.forget_reply();
         self.each(now, |service, cx| service.connected(cx));
+        self.drive(now);
+    }
+
+    /// The host is gone. Until [`Services::handle_connected`] nothing is sent and nothing is waited for: a new
+    /// connection is told everything anyway.
+    pub fn handle_lost(&mut self) {
+        self.connected = false;
+        self.changes = None;
+        self.deadline = None;
+        self.outbox.forget_reply();
+    }
+
+    /// Whether machine configs that lie open in guest variables are blanked.
+    pub fn set_scrub(&mut self, scrub: bool, now: Duration) {
+        self.members.unsafe_config.set_scrub(scrub);
         self.drive(now);
     }
 
@@ -268,8 +315,11 @@ impl Services {
             return;
         }
         self.facts = facts.clone();
-        self.each(now, |service, cx| service.facts_changed(cx));
-        self.drive(now);
+        if self.connected {
+            let changes = Changes::after(self.changes, now);
+            self.changes = Some(changes);
+            self.deadline = self.deadline.into_iter().chain([changes.deadline()]).min();
+        }
     }
 
     /// The outcome of an [`Output::Power`].
@@ -336,7 +386,11 @@ impl Services {
         if !self.connected {
             return;
         }
-        let mut deadline: Option<Duration> = None;
+        let due = |changes: &mut Changes| changes.deadline() <= now;
+        if self.changes.take_if(due).is_some() {
+            self.each(now, |service, cx| service.facts_changed(cx));
+        }
+        let mut deadline = self.changes.map(Changes::deadline);
         self.each(now, |service, cx| {
             service.drive(cx);
             deadline = deadline.into_iter().chain(service.deadline()).min();

@@ -111,7 +111,9 @@ pub(super) fn handle_resume(
     reply_to: ReplyTo,
 ) {
     members.power.agree(StateChange::Resume, cx, reply_to);
-    members.guest_info.send_everything_again(cx);
+    for service in members.each() {
+        service.resumed(cx);
+    }
 }
 
 /// OS_Suspend: the machine will be suspended.

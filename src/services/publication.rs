@@ -193,6 +193,11 @@ impl Publication {
         Settled::Refused
     }
 
+    /// Another publication's refusal under the same command has been logged, which is enough.
+    pub(super) fn refusal_is_told(&mut self) {
+        self.refused.insert(self.command);
+    }
+
     fn is_success(&self, text: &[u8]) -> bool {
         match self.acceptance {
             Acceptance::Status => true,

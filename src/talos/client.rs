@@ -218,26 +218,54 @@ impl Client {
 
     /// What the machine is doing (MachineStatus).
     pub async fn stage(&self) -> Result<Stage, Error> {
-        const CALL: &str = facts::MACHINE_STATUS.kind;
+        let spec = self
+            .get(&facts::MACHINE_STATUS, facts::MACHINE_STATUS_ID)
+            .await?;
+        facts::stage(&spec).map_err(|_| Error::Malformed {
+            call: facts::MACHINE_STATUS.kind,
+            problem: "the spec does not decode",
+        })
+    }
+
+    /// The machine's UUID as Talos uses it (SystemInformation); empty when the firmware has none, `None`
+    /// where Talos does not look for it, as in a container.
+    pub async fn system_uuid(&self) -> Result<Option<String>, Error> {
+        let spec = self
+            .get(&facts::SYSTEM_INFORMATION, facts::SYSTEM_INFORMATION_ID)
+            .await;
+        match spec {
+            Ok(spec) => facts::system_uuid(&spec)
+                .map(Some)
+                .map_err(|_| Error::Malformed {
+                    call: facts::SYSTEM_INFORMATION.kind,
+                    problem: "the spec does not decode",
+                }),
+            Err(
+                Error::Unsupported { .. }
+                | Error::Talos {
+                    code: Code::NotFound,
+                    ..
+                },
+            ) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The protobuf spec of one resource.
+    async fn get(&self, kind: &facts::Kind, id: &str) -> Result<Vec<u8>, Error> {
         let request = self.request(GetRequest {
-            namespace: facts::MACHINE_STATUS.namespace.to_owned(),
-            r#type: CALL.to_owned(),
-            id: facts::MACHINE_STATUS_ID.to_owned(),
+            namespace: kind.namespace.to_owned(),
+            r#type: kind.kind.to_owned(),
+            id: id.to_owned(),
             options: None,
         });
         let answer = self
-            .unary(CALL, CALL_TIMEOUT, self.state().get(request))
+            .unary(kind.kind, CALL_TIMEOUT, self.state().get(request))
             .await?;
-        let spec = answer
-            .resource
-            .and_then(|resource| resource.spec)
-            .ok_or(Error::Malformed {
-                call: CALL,
-                problem: "no resource in it",
-            })?;
-        facts::stage(&spec.proto_spec).map_err(|_| Error::Malformed {
-            call: CALL,
-            problem: "the spec does not decode",
+        let spec = answer.resource.and_then(|resource| resource.spec);
+        spec.map(|spec| spec.proto_spec).ok_or(Error::Malformed {
+            call: kind.kind,
+            problem: "no resource in it",
         })
     }
 

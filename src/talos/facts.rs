@@ -7,7 +7,7 @@
 //! | AddressStatuses.net.talos.dev | network | addresses |
 //! | NodeAddresses.net.talos.dev | network | Talos' views of the node's addresses |
 //! | AddressSpecs.net.talos.dev | network-config | virtual IPs: ids `vip/<link>/<link>/<prefix>` |
-//! | MachineStatuses.runtime.talos.dev | runtime | stage |
+//! | … | | those of the machine itself: [`node`] |
 //!
 //! Volumes, mounts and disks: [`storage`].
 //!
@@ -15,6 +15,7 @@
 //! that such an operator assigns while this node holds it is not. Specs are decoded from their protobuf form
 //! (`talos.resource.definitions`), which is the stable one.
 
+mod node;
 mod storage;
 
 pub(super) use storage::{DISKS, MOUNTS, VOLUMES, space};
@@ -32,9 +33,13 @@ use super::proto::definitions::enums::{
 use super::proto::definitions::network::{
     AddressSpecSpec, AddressStatusSpec, HostnameStatusSpec, LinkStatusSpec, NodeAddressSpec,
 };
-use super::proto::definitions::runtime::MachineStatusSpec;
 use crate::facts::{
     Address, AddressScope, AddressStatus, Facts, HostName, Link, Mac, NodeAddresses, Stage,
+};
+
+pub(super) use node::{
+    EXTENSIONS, MACHINE_STATUS, MACHINE_STATUS_ID, MACHINE_TYPE, NODE_NAME, SECURE_BOOT, STAGE,
+    SYSTEM_INFORMATION, SYSTEM_INFORMATION_ID, SYSTEM_UUID, stage, system_uuid,
 };
 
 /// A resource type in its namespace.
@@ -156,27 +161,6 @@ pub(super) const VIRTUAL_IPS: Source<IpAddr> = Source {
     never_empty: false,
 };
 
-pub(super) const MACHINE_STATUS: Kind = Kind {
-    namespace: "runtime",
-    kind: "MachineStatuses.runtime.talos.dev",
-};
-
-/// Id of the one [`MACHINE_STATUS`].
-pub(super) const MACHINE_STATUS_ID: &str = "machine";
-
-pub(super) const STAGE: Source<Stage> = Source {
-    kind: MACHINE_STATUS,
-    decode: |id, spec| match id {
-        MACHINE_STATUS_ID => stage(spec).map(Some),
-        _ => Ok(None),
-    },
-    publish: |facts, stages| match stages.values().next() {
-        Some(stage) => replace(&mut facts.stage, *stage),
-        None => false,
-    },
-    never_empty: false,
-};
-
 /// Sets a fact; whether it is a new one.
 pub(super) fn replace<T: PartialEq>(fact: &mut Option<T>, value: T) -> bool {
     let changed = fact.as_ref() != Some(&value);
@@ -280,12 +264,6 @@ fn node_addresses(spec: &[u8]) -> Result<Vec<IpAddr>, Malformed> {
 fn virtual_ip(spec: &[u8]) -> Result<Option<IpAddr>, Malformed> {
     let spec = AddressSpecSpec::decode(spec)?;
     Ok(prefix(spec.address.as_ref())?.map(|(ip, _)| ip))
-}
-
-/// The stage of a MachineStatus spec.
-pub(super) fn stage(spec: &[u8]) -> Result<Stage, Malformed> {
-    let spec = MachineStatusSpec::decode(spec)?;
-    Ok(stage_of(spec.stage))
 }
 
 /// The stage of a number, which is the same in the resource and in MachineStatusEvent.

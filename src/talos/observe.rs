@@ -1,7 +1,7 @@
 //! Keeps one value of [`Facts`] up to date with a node.
 //!
 //! ```text
-//!  away ──Version answers──▶ connected: the watches, multiplexed on one connection
+//!  away ──Version answers──▶ connected: a watch for each source, multiplexed on one connection
 //!    ▲                            │
 //!    └────── the connection breaks, or Talos goes away ──────┘
 //! ```
@@ -83,6 +83,11 @@ pub async fn query(client: &Client, deadline: Duration) -> Result<Facts, Error> 
             bootstrap(client, &facts::VOLUMES, &facts),
             bootstrap(client, &facts::MOUNTS, &facts),
             bootstrap(client, &facts::DISKS, &facts),
+            bootstrap(client, &facts::MACHINE_TYPE, &facts),
+            bootstrap(client, &facts::NODE_NAME, &facts),
+            bootstrap(client, &facts::EXTENSIONS, &facts),
+            bootstrap(client, &facts::SECURE_BOOT, &facts),
+            bootstrap(client, &facts::SYSTEM_UUID, &facts),
         )?;
         Ok(facts.borrow().clone())
     };
@@ -103,6 +108,11 @@ async fn follow_all(client: &Client, facts: &watch::Sender<Facts>) -> Error {
         error = follow(client, &facts::VOLUMES, facts) => error,
         error = follow(client, &facts::MOUNTS, facts) => error,
         error = follow(client, &facts::DISKS, facts) => error,
+        error = follow(client, &facts::MACHINE_TYPE, facts) => error,
+        error = follow(client, &facts::NODE_NAME, facts) => error,
+        error = follow(client, &facts::EXTENSIONS, facts) => error,
+        error = follow(client, &facts::SECURE_BOOT, facts) => error,
+        error = follow(client, &facts::SYSTEM_UUID, facts) => error,
     }
 }
 

@@ -62,6 +62,16 @@ impl Hypervisor {
         }
     }
 
+    /// The maker of the machine as its SMBIOS tables name it (`VMware, Inc.`); anyone else may or may not be a
+    /// hypervisor, so nobody is named.
+    pub fn of_system_vendor(vendor: &[u8]) -> Self {
+        if vendor.starts_with(b"VMware") {
+            Self::Vmware
+        } else {
+            Self::None
+        }
+    }
+
     /// The owner of an ACPI FADT. VMware's eight bytes start with its name.
     pub fn of_fadt(table: &[u8]) -> Self {
         let Some(vendor) = fadt_vendor(table) else {
@@ -138,10 +148,15 @@ impl Platform {
         }
     }
 
-    /// Reads an ACPI FADT as the firmware provides it (arm64).
-    pub fn of_fadt(table: &[u8]) -> Self {
+    /// Reads what the firmware says (arm64): its ACPI FADT and, where that names nobody, the system vendor of
+    /// SMBIOS. Containers rarely see the FADT; the vendor is open to everybody.
+    pub fn of_firmware(fadt: &[u8], system_vendor: &[u8]) -> Self {
+        let hypervisor = match Hypervisor::of_fadt(fadt) {
+            Hypervisor::None => Hypervisor::of_system_vendor(system_vendor),
+            named => named,
+        };
         Self {
-            hypervisor: Hypervisor::of_fadt(table),
+            hypervisor,
             interface: Interface::SystemRegister,
         }
     }
@@ -255,6 +270,16 @@ mod tests {
         assert_eq!(of(5, b"VMware\0\0"), Hypervisor::None);
         assert_eq!(of(6, &[0; 8]), Hypervisor::None);
         assert_eq!(of(6, b"QEMU    ").to_string(), "QEMU    ");
+    }
+
+    #[test]
+    fn the_system_vendor_speaks_where_the_fadt_is_hidden() {
+        let of = |fadt: &[u8], vendor| Platform::of_firmware(fadt, vendor).hypervisor;
+        assert_eq!(of(b"", b"VMware, Inc.\n"), Hypervisor::Vmware);
+        assert_eq!(of(b"", b"QEMU\n"), Hypervisor::None);
+        assert_eq!(of(b"", b""), Hypervisor::None);
+        let table = fadt(6, b"QEMU    ");
+        assert_ne!(of(&table, b"VMware, Inc.\n"), Hypervisor::Vmware);
     }
 
     #[test]

@@ -8,6 +8,7 @@ pub mod guest_stats;
 pub mod hypervisor;
 pub mod message;
 pub mod nic_info_v3;
+pub mod ovf_env;
 pub mod registers;
 pub mod text;
 pub mod vix;

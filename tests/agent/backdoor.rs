@@ -209,5 +209,8 @@ fn open_refused_at_the_start_is_tried_until_it_is_served() {
     }));
     run.informed();
     assert!(run.log().len() < 12, "{:#?}", run.log());
+    // Nothing was left behind by the attempts.
+    let open = |protocol| run.host(|host, _| host.open_channels(protocol));
+    assert_eq!((open(Protocol::Tclo), open(Protocol::Rpci)), (1, 1));
     run.stop();
 }

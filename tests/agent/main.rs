@@ -9,14 +9,11 @@
 
 #![cfg(test)]
 #![cfg(all(target_arch = "x86_64", target_os = "linux"))]
-#![expect(
-    clippy::disallowed_methods,
-    reason = "tests of real processes measure real time"
-)]
 
 mod backdoor;
 mod check_command;
 mod guest_info;
+mod guest_variables;
 mod lost_host;
 mod off_vmware;
 #[path = "../vmx/tests/support/mod.rs"]

@@ -92,7 +92,7 @@ fn liveness_goes_on_and_vcenter_shows_running_after_the_status() {
     assert_eq!(statuses(&run, 1), [REBOOT_DONE]);
     assert_eq!(run.vcenter().tools_running, ToolsRunning::Running);
     let silence = run.host(|host, now| host.longest_silence(now));
-    assert!(silence < Duration::from_millis(600), "{silence:?}");
+    assert!(silence < Duration::from_millis(1500), "{silence:?}");
 }
 
 #[test]

@@ -67,7 +67,6 @@ fn a_flag_beats_a_variable_and_a_variable_beats_the_file() {
 #[test]
 fn the_go_daemons_service_file_works_unchanged() {
     // `args: [vmtoolsd, --use-machined]`, the socket at Talos' path.
-    let talos = Talos::new();
     let run = Run::start(
         agent()
             .args(["--use-machined", "--log-level=info"])
@@ -76,7 +75,6 @@ fn the_go_daemons_service_file_works_unchanged() {
     run.green();
     let away = run.logs(&["/system/run/machined/machine.sock"], SOON);
     assert!(away.contains("INFO"), "{away}");
-    drop(talos);
 }
 
 #[test]

@@ -210,7 +210,7 @@ fn malformed_resources_are_skipped_with_one_line() {
 }
 
 #[test]
-fn a_role_that_may_not_read_is_named_with_the_remedy() {
+fn a_role_that_may_not_read_leaves_the_host_served_and_told_nothing() {
     let talos = Talos::new();
     let run = Run::start(talos.agent().args(["--machined-role", "os:etcd:backup"]));
     run.green();

@@ -271,3 +271,76 @@ async fn an_exchange_dropped_halfway_leaves_no_reply_behind() {
     };
     tokio::join!(host, guest);
 }
+
+/// Replies can be machine configs: at no level and by no error does one reach a log.
+#[tokio::test(start_paused = true)]
+async fn no_reply_is_logged_whatever_happens_to_it() {
+    const SECRET: &[u8] = b"1 SECRET-MARKER-SECRET-MARKER-SECRET-MARKER";
+    let logged = crate::log::logged::Logged::new();
+    let mut said = String::new();
+    let mut note = |outcome: Result<Reply, RpciError>| {
+        said.push_str(&format!("{outcome:?}\n"));
+        if let Err(error) = outcome {
+            said.push_str(&format!("{}\n", Chain(&error)));
+        }
+    };
+    for bandwidth in [Bandwidth::High, Bandwidth::Low] {
+        for fault in [
+            Fault::ChannelsGone,
+            Fault::Checkpoint,
+            Fault::Status(0),
+            Fault::Trap,
+        ] {
+            for step in 0..20 {
+                let backdoor = Backdoor::new();
+                backdoor.host.answer_with(|_| SECRET.to_vec());
+                let mut link = RpciLink::with_dialer(
+                    LinkSettings {
+                        transport: TransportChoice::Backdoor,
+                        access: Some(backdoor.clone()),
+                        bandwidth,
+                    },
+                    FakeVsock::default(),
+                );
+                backdoor.host.fault_after(step, fault);
+                note(link.exchange(b"info-get guestinfo.talos.config").await);
+                // Without a status it is malformed.
+                backdoor.host.answer_with(|_| SECRET[2..].to_vec());
+                note(link.exchange(b"info-get guestinfo.talos.config").await);
+            }
+        }
+    }
+    let packet = Packet::data(SECRET).encode();
+    let statusless = Packet::data(&SECRET[2..]).encode();
+    let twice = [&packet[..], &packet[..]].concat();
+    for bytes in [
+        &packet[..],
+        &packet[..20],
+        &packet[9..],
+        &statusless[..],
+        &twice[..],
+    ] {
+        let (backdoor, vsock) = (Backdoor::new(), FakeVsock::default());
+        backdoor.host.answer_with(|_| SECRET.to_vec());
+        let mut peer = vsock.listen();
+        let mut link = link(TransportChoice::Auto, &backdoor, &vsock);
+        let host = async {
+            peer.receive().await;
+            peer.stream.try_write(bytes).unwrap();
+            drop(peer);
+        };
+        let guest = async {
+            note(link.exchange(b"info-get guestinfo.talos.config").await);
+            note(link.exchange(b"info-get guestinfo.talos.config").await);
+        };
+        tokio::join!(host, guest);
+    }
+    assert!(
+        said.contains("Accepted(41 bytes)") && said.contains("broke"),
+        "{said}"
+    );
+    assert!(!said.contains("SECRET"), "{said}");
+    let lines = logged.take();
+    assert!(lines.len() > 10);
+    assert_eq!(lines.iter().find(|(_, line)| line.contains("SECRET")), None);
+}

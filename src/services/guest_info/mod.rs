@@ -1,7 +1,7 @@
 //! Guest information: host name, OS, uptime, NICs and the primary address, as the host shall show them.
 //!
 //! ```text
-//! facts ──25 ms of quiet──► messages wanted ──what the host lacks──► SetGuestInfo …
+//! facts ──quiet for a moment──► messages wanted ──what the host lacks──► SetGuestInfo …
 //! ```
 //!
 //! A change is sent as soon as the facts have been quiet for a moment, so that a burst becomes one message.
@@ -23,10 +23,6 @@ use crate::wire::text::info_set;
 use super::publication::{Acceptance, Publication, Settled};
 use super::{Context, RpciId, RpciOutcome, Service};
 
-/// Facts that have not changed for this long are sent.
-const QUIET: Duration = Duration::from_millis(25);
-/// Facts that keep changing are sent at least this often, within the 100 ms that a change may take.
-const LONGEST_WAIT: Duration = Duration::from_millis(70);
 /// guestinfo.poll-interval of open-vm-tools.
 const UPTIME_INTERVAL: Duration = Duration::from_secs(30);
 
@@ -63,21 +59,6 @@ pub(super) struct GuestInfo {
     address: Publication,
     /// Whether the host has asked for the primary address.
     broadcasting: bool,
-    changes: Option<Changes>,
-}
-
-/// Changes that have not been looked at yet.
-#[derive(Clone, Copy, Debug)]
-struct Changes {
-    first: Duration,
-    last: Duration,
-}
-
-impl Changes {
-    fn deadline(self) -> Duration {
-        let quiet = self.last.saturating_add(QUIET);
-        quiet.min(self.first.saturating_add(LONGEST_WAIT))
-    }
 }
 
 impl GuestInfo {
@@ -99,12 +80,11 @@ impl GuestInfo {
             next_uptime: None,
             address: Publication::new("info-set guestinfo.ip", "none", Acceptance::Status),
             broadcasting: false,
-            changes: None,
         }
     }
 
     /// The host knows nothing any more: everything is sent again, in the forms tried first.
-    pub(super) fn send_everything_again(&mut self, cx: &mut Context<'_>) {
+    fn send_everything_again(&mut self, cx: &mut Context<'_>) {
         self.os_form = OsForm::Detailed;
         self.os_full_name.retire();
         self.os_short_name.retire();
@@ -154,7 +134,6 @@ impl GuestInfo {
 
     /// Looks at the facts: what shall the host have?
     fn want_facts(&mut self, cx: &Context<'_>) {
-        self.changes = None;
         let name = cx.facts.host_name.as_ref();
         self.host_name.want(
             name.filter(|name| !name.host.is_empty())
@@ -234,11 +213,11 @@ impl Service for GuestInfo {
     }
 
     fn facts_changed(&mut self, cx: &mut Context<'_>) {
-        let first = self.changes.map_or(cx.now, |changes| changes.first);
-        self.changes = Some(Changes {
-            first,
-            last: cx.now,
-        });
+        self.want_facts(cx);
+    }
+
+    fn resumed(&mut self, cx: &mut Context<'_>) {
+        self.send_everything_again(cx);
     }
 
     fn settle(&mut self, id: RpciId, outcome: &RpciOutcome, cx: &mut Context<'_>) {
@@ -269,12 +248,6 @@ impl Service for GuestInfo {
     }
 
     fn drive(&mut self, cx: &mut Context<'_>) {
-        if self
-            .changes
-            .is_some_and(|changes| changes.deadline() <= cx.now)
-        {
-            self.want_facts(cx);
-        }
         self.publish(cx);
         // A lost uptime is not repeated as it was but taken anew.
         if self.next_uptime.is_some_and(|next| next <= cx.now) || self.uptime.is_due(cx.now) {
@@ -295,7 +268,6 @@ impl Service for GuestInfo {
         .into_iter()
         .filter_map(Publication::deadline)
         .chain(self.next_uptime)
-        .chain(self.changes.map(Changes::deadline))
         .min()
     }
 }

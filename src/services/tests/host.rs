@@ -1,12 +1,13 @@
 //! A host on virtual time, and a node to report.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::facts::Load;
 use crate::facts::{
-    Address, AddressScope, AddressStatus, Facts, HostName, Link, Mac, NodeAddresses, TalosVersion,
+    Address, AddressScope, AddressStatus, Extension, Facts, HostName, Link, Mac, MachineType, Node,
+    NodeAddresses, Readiness, Stage, TalosVersion,
 };
 use crate::services::{
     Machine, Measured, Output, PowerOperation, PowerOutcome, RpciId, RpciOutcome, Services,
@@ -66,12 +67,48 @@ pub(super) fn node(name: &str, addresses: &[&str]) -> Facts {
     }
 }
 
+/// The same node with all that Talos says of the machine itself, at this stage and ready or not.
+pub(super) fn machine_at(stage: Stage, ready: bool) -> Facts {
+    let extension = |name: &str, version: &str| Extension {
+        name: name.into(),
+        version: version.into(),
+    };
+    let unmet: &[&str] = if ready {
+        &[]
+    } else {
+        &["network", "nodeReady"]
+    };
+    Facts {
+        stage: Some(stage),
+        node: Node {
+            readiness: Some(Readiness {
+                ready,
+                unmet_conditions: unmet.iter().map(|name| (*name).into()).collect(),
+            }),
+            machine_type: Some(MachineType::ControlPlane),
+            node_name: Some("cp1".into()),
+            extensions: Some(vec![
+                extension("iscsi-tools", "v0.1.6"),
+                extension("schematic", "376567988ad3"),
+                extension("vmtoolsd-guest-agent", "v2.0.0"),
+            ]),
+            secure_boot: Some(true),
+            system_uuid: Some("564d0a2c-38f4-7a91-b2c5-0e1f2a3b4c5d".into()),
+        },
+        ..node("cp1", &["10.0.0.5"])
+    }
+}
+
 /// Drives the services, answers their RPCI messages and keeps what they said.
 pub(super) struct Host {
     pub(super) services: Services,
     pub(super) now: Duration,
     /// Starts of messages that are refused.
     pub(super) refuses: Vec<&'static str>,
+    /// Guest variables below `guestinfo.`, for info-get.
+    pub(super) variables: BTreeMap<&'static str, Vec<u8>>,
+    /// Whether variables stay as they are, whatever the host says.
+    pub(super) stubborn: bool,
     /// Whether RPCI messages get no answer.
     pub(super) deaf: bool,
     /// Whether RPCI messages wait for [`Host::answer`].
@@ -95,6 +132,8 @@ impl Host {
             services: Services::new(machine()),
             now: Duration::from_secs(10),
             refuses: Vec::new(),
+            variables: BTreeMap::new(),
+            stubborn: false,
             deaf: false,
             slow: false,
             unanswered: VecDeque::new(),
@@ -118,6 +157,16 @@ impl Host {
 
     pub(super) fn connect(&mut self) {
         self.services.handle_connected(self.now);
+        self.drain();
+    }
+
+    pub(super) fn lose(&mut self) {
+        self.services.handle_lost();
+        self.drain();
+    }
+
+    pub(super) fn scrub(&mut self) {
+        self.services.set_scrub(true, self.now);
         self.drain();
     }
 
@@ -153,7 +202,7 @@ impl Host {
     }
 
     /// Gives the outcome that a message deserves.
-    fn outcome(&self, message: &[u8]) -> RpciOutcome {
+    fn outcome(&mut self, message: &[u8]) -> RpciOutcome {
         let refused = self
             .refuses
             .iter()
@@ -161,15 +210,34 @@ impl Host {
         match (self.deaf, refused) {
             (true, _) => RpciOutcome::Failed,
             (_, true) => RpciOutcome::Refused(b"Unknown command".to_vec()),
-            _ => RpciOutcome::Accepted(Vec::new()),
+            _ => self.variable(message),
         }
+    }
+
+    /// Answers info-get, and keeps what info-set says of the variables that there are.
+    fn variable(&mut self, message: &[u8]) -> RpciOutcome {
+        let text = String::from_utf8_lossy(message);
+        if let Some(key) = text.strip_prefix("info-get guestinfo.") {
+            return match self.variables.get(key) {
+                Some(value) => RpciOutcome::Accepted(value.clone()),
+                None => RpciOutcome::Refused(b"No value found".to_vec()),
+            };
+        }
+        let set = text.strip_prefix("info-set guestinfo.");
+        if let Some((key, value)) = set.and_then(|set| set.split_once(' '))
+            && let Some(variable) = self.variables.get_mut(key)
+            && !self.stubborn
+        {
+            *variable = value.trim_end_matches('\0').into();
+        }
+        RpciOutcome::Accepted(Vec::new())
     }
 
     /// Answers the oldest message of a slow host.
     pub(super) fn answer(&mut self) {
         if let Some((id, message)) = self.unanswered.pop_front() {
-            self.services
-                .handle_rpci(id, self.outcome(&message), self.now);
+            let outcome = self.outcome(&message);
+            self.services.handle_rpci(id, outcome, self.now);
             self.drain();
         }
     }
@@ -198,8 +266,8 @@ impl Host {
                 return;
             }
             let (id, message) = self.unanswered.pop_front().unwrap();
-            self.services
-                .handle_rpci(id, self.outcome(&message), self.now);
+            let outcome = self.outcome(&message);
+            self.services.handle_rpci(id, outcome, self.now);
         }
     }
 

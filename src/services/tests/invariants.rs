@@ -6,8 +6,8 @@ use std::time::Duration;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::host::{ms, node};
-use crate::facts::{Facts, Load};
+use super::host::{machine_at, ms, node};
+use crate::facts::{Facts, Load, Stage};
 use crate::services::tests::host::machine;
 use crate::services::{
     Measured, Output, PowerOperation, PowerOutcome, RpciId, RpciOutcome, Services,
@@ -17,6 +17,7 @@ use crate::wire::nic_info_v3::NicInfoV3;
 #[derive(Clone, Debug)]
 enum Event {
     Connect,
+    Lost,
     Request(Vec<u8>),
     Facts(u8, Vec<u8>),
     Away,
@@ -42,6 +43,7 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
     ];
     let event = prop_oneof![
         1 => Just(Event::Connect),
+        1 => Just(Event::Lost),
         6 => request.prop_map(Event::Request),
         4 => (0..3_u8, vec(0..4_u8, 0..3)).prop_map(|(name, ips)| Event::Facts(name, ips)),
         1 => Just(Event::Away),
@@ -69,6 +71,8 @@ struct Judge {
     statuses_taken: usize,
     right_address: bool,
     measuring: bool,
+    /// The host is away.
+    lost: bool,
 }
 
 impl Judge {
@@ -85,6 +89,7 @@ impl Judge {
             statuses_taken: 0,
             right_address: false,
             measuring: false,
+            lost: false,
         }
     }
 
@@ -95,12 +100,22 @@ impl Judge {
 
     fn play(&mut self, event: Event) {
         match event {
+            Event::Lost => {
+                self.lost = true;
+                self.reply_owed = false;
+                self.host_forgets();
+                self.services.handle_lost();
+            }
             Event::Connect => {
+                self.lost = false;
                 self.reply_owed = false;
                 self.host_forgets();
                 self.services.handle_connected(self.now);
             }
             Event::Request(request) => {
+                if self.lost {
+                    self.play(Event::Connect);
+                }
                 // The host asks nothing new while it waits.
                 while self.reply_owed {
                     self.play(Event::Outcome(0));
@@ -125,7 +140,11 @@ impl Judge {
             Event::Facts(name, ips) => {
                 let ips: Vec<String> = ips.iter().map(|last| format!("10.0.0.{last}")).collect();
                 let ips: Vec<&str> = ips.iter().map(String::as_str).collect();
-                let facts = node(&format!("n{name}"), &ips);
+                let mut facts = node(&format!("n{name}"), &ips);
+                if name > 0 {
+                    let machine = machine_at(Stage::Running, name == 2);
+                    (facts.stage, facts.node) = (machine.stage, machine.node);
+                }
                 self.services.handle_facts(&facts, self.now);
             }
             Event::Away => self.services.handle_facts(&Facts::default(), self.now),
@@ -180,6 +199,9 @@ impl Judge {
             }
         }
         self.look();
+        if self.lost {
+            assert_eq!(self.services.poll_timeout(), None, "woken for nobody");
+        }
     }
 
     /// The host has taken, or not taken, a message.
@@ -236,6 +258,7 @@ impl Judge {
                     self.services.handle_load(&Load::default(), self.now);
                 }
                 Output::Rpci { id, message } => {
+                    assert!(!self.lost, "sent to nobody");
                     if self.stale_before == RpciId(u64::MAX) {
                         self.stale_before = RpciId(id.0 - 1);
                     }
@@ -271,6 +294,9 @@ impl Judge {
 
     /// Everything that is still open comes to its end, and the books are closed.
     fn close(mut self) {
+        if self.lost {
+            self.play(Event::Connect);
+        }
         for _ in 0..10_000 {
             if let Some(operation) = self.under_way.pop() {
                 self.services

@@ -5,4 +5,7 @@ mod host;
 mod invariants;
 mod power;
 mod requests;
+mod schedule;
 mod storage;
+mod unsafe_config;
+mod variables;

@@ -182,13 +182,14 @@ pub fn down(link: LinkStatusSpec) -> LinkStatusSpec {
     }
 }
 
-/// What every node has: a name, the loopback, the stage.
+/// What every node has: a name, the loopback, the stage, the machine itself.
 fn named(apid: &Apid, host: &str, domain: &str) {
     apid.set_hostname(host, domain);
     apid.set_link("lo", loopback());
     apid.set_address("lo", "127.0.0.1/8");
     apid.set_address("lo", "::1/128");
     apid.set_stage(RuntimeMachineStage::MachineStageRunning, true);
+    crate::machine::healthy(apid, host);
 }
 
 fn node_addresses(apid: &Apid, addresses: &[&str], default: &[&str]) {

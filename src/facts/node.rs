@@ -1,0 +1,162 @@
+//! What Talos says of the machine itself: how it is doing, what it is, what it is made of.
+
+use super::Stage;
+
+/// What there is to know beside name, network and version. `None` means not known yet, as in [`super::Facts`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Node {
+    /// Whether the machine is ready at its stage, from the same MachineStatus as [`super::Facts::stage`].
+    pub readiness: Option<Readiness>,
+    /// What the machine is in its cluster, from MachineType.
+    pub machine_type: Option<MachineType>,
+    /// Name of the Kubernetes node, from Nodename.
+    pub node_name: Option<String>,
+    /// System extensions in the boot image, from ExtensionStatus, by name; known once the watch has been
+    /// bootstrapped. The image factory's schematic is one of them.
+    pub extensions: Option<Vec<Extension>>,
+    /// Whether the machine has booted with Secure Boot, from SecurityState.
+    pub secure_boot: Option<bool>,
+    /// The machine's UUID as Talos uses it: SMBIOS', or the one of the META key UUIDOverride; from
+    /// SystemInformation. Empty when the firmware has none.
+    pub system_uuid: Option<String>,
+}
+
+impl Node {
+    /// Id of the image factory's schematic; empty when the boot image has none.
+    pub fn schematic(&self) -> Option<&str> {
+        let extensions = self.extensions.as_ref()?;
+        let schematic = extensions
+            .iter()
+            .find(|extension| extension.name == SCHEMATIC);
+        Some(schematic.map_or("", |extension| &extension.version))
+    }
+
+    /// Names of the system extensions, without the schematic.
+    pub fn extension_names(&self) -> Option<impl Iterator<Item = &str>> {
+        let extensions = self.extensions.as_ref()?;
+        let names = extensions.iter().map(|extension| extension.name.as_str());
+        Some(names.filter(|name| *name != SCHEMATIC))
+    }
+
+    /// The UUID, if it is one that no machine should have.
+    pub fn invalid_uuid(&self) -> Option<&str> {
+        self.system_uuid
+            .as_deref()
+            .filter(|uuid| !is_valid_uuid(uuid))
+    }
+}
+
+/// Name of the extension in which the image factory notes the schematic
+/// (ImageFactorySchematicExtensionName).
+const SCHEMATIC: &str = "schematic";
+
+/// Whether a UUID tells one machine from another. Empty, all zeros and all ones do not; Talos' nodeID disk
+/// encryption refuses every UUID of which one character makes up more than half [keys/nodeid.go], and so
+/// do we.
+pub fn is_valid_uuid(uuid: &str) -> bool {
+    let count = |wanted: char| uuid.chars().filter(|&found| found == wanted).count();
+    !uuid.is_empty() && uuid.chars().all(|one| count(one) <= uuid.len() / 2)
+}
+
+/// Whether the machine is ready at its stage (MachineStatus `status`).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Readiness {
+    /// Whether nothing is amiss. At stages without conditions, such as maintenance, it always is.
+    pub ready: bool,
+    /// Names of the conditions that are not met, in Talos' order: `time`, `network`, `services` …
+    pub unmet_conditions: Vec<String>,
+}
+
+/// What the machine is in its cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MachineType {
+    /// 1: the first control plane node, in clusters of old.
+    Init,
+    /// 2
+    ControlPlane,
+    /// 3
+    Worker,
+}
+
+impl MachineType {
+    /// Talos' word for it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Init => "init",
+            Self::ControlPlane => "controlplane",
+            Self::Worker => "worker",
+        }
+    }
+}
+
+impl Stage {
+    /// Talos' word for it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Booting => "booting",
+            Self::Installing => "installing",
+            Self::Maintenance => "maintenance",
+            Self::Running => "running",
+            Self::Rebooting => "rebooting",
+            Self::ShuttingDown => "shutting down",
+            Self::Resetting => "resetting",
+            Self::Upgrading => "upgrading",
+        }
+    }
+}
+
+/// A system extension in the boot image.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Extension {
+    /// Name in its manifest, such as `vmtoolsd-guest-agent`.
+    pub name: String,
+    /// Version in its manifest.
+    pub version: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_uuid_that_many_machines_could_have_is_invalid() {
+        for (uuid, valid) in [
+            ("", false),
+            ("00000000-0000-0000-0000-000000000000", false),
+            ("ffffffff-ffff-ffff-ffff-ffffffffffff", false),
+            ("FFFFFFFF-FFFF-FFFF-FFFF-FFFFFFFFFFFF", false),
+            ("11111111-1111-1111-1111-111111111111", false),
+            ("00000000-0000-0000-0000-0cc47a123456", false),
+            ("0", false),
+            ("564d0a2c-38f4-7a91-b2c5-0e1f2a3b4c5d", true),
+            ("42000000-0000-1111-2222-333344445555", true),
+        ] {
+            assert_eq!(is_valid_uuid(uuid), valid, "{uuid:?}");
+        }
+        let node = Node::default();
+        assert_eq!(node.invalid_uuid(), None, "not known is not wrong");
+    }
+
+    #[test]
+    fn the_schematic_is_no_extension_of_its_own() {
+        let extension = |name: &str, version: &str| Extension {
+            name: name.into(),
+            version: version.into(),
+        };
+        let names = |node: &Node| {
+            let names = node.extension_names()?;
+            Some(names.map(str::to_owned).collect::<Vec<_>>())
+        };
+        let mut node = Node::default();
+        assert_eq!((node.schematic(), names(&node)), (None, None));
+        node.extensions = Some(vec![extension("iscsi-tools", "v0.1.6")]);
+        assert_eq!(node.schematic(), Some(""));
+        node.extensions = Some(vec![
+            extension("iscsi-tools", "v0.1.6"),
+            extension("schematic", "376567988ad3"),
+        ]);
+        assert_eq!(node.schematic(), Some("376567988ad3"));
+        assert_eq!(names(&node), Some(vec!["iscsi-tools".to_owned()]));
+    }
+}

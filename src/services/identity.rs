@@ -1,0 +1,43 @@
+//! Whether the machine has a UUID of its own, said once.
+//!
+//! Talos derives disk encryption keys (`nodeID`) from the SMBIOS UUID and registers machines by it (SideroLink,
+//! discovery). A virtual machine that was made without one, or with that of a template, should hear of it.
+
+use tracing::warn;
+
+use super::{Context, Service};
+
+/// What to do about an invalid UUID.
+pub const REMEDY: &str = "set uuid.bios in the .vmx file (govc vm.change -uuid UUID), or Talos' META key \
+     UUIDOverride (talosctl meta write 0xf UUID)";
+
+/// Remembers what has been said.
+#[derive(Debug, Default)]
+pub(super) struct Identity {
+    told: bool,
+}
+
+impl Identity {
+    fn look(&mut self, cx: &Context<'_>) {
+        let Some(uuid) = cx.facts.node.invalid_uuid() else {
+            return;
+        };
+        if !std::mem::replace(&mut self.told, true) {
+            warn!(
+                uuid,
+                remedy = REMEDY,
+                "the machine has no valid SMBIOS UUID; disk encryption by nodeID needs one"
+            );
+        }
+    }
+}
+
+impl Service for Identity {
+    fn connected(&mut self, cx: &mut Context<'_>) {
+        self.look(cx);
+    }
+
+    fn facts_changed(&mut self, cx: &mut Context<'_>) {
+        self.look(cx);
+    }
+}

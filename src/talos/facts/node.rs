@@ -1,0 +1,287 @@
+//! The machine itself: [`crate::facts::Node`] and the stage.
+//!
+//! | resource | namespace | fact |
+//! |---|---|---|
+//! | MachineStatuses.runtime.talos.dev | runtime | stage, readiness |
+//! | MachineTypes.config.talos.dev | config | machine type |
+//! | Nodenames.kubernetes.talos.dev | k8s | node name |
+//! | ExtensionStatuses.runtime.talos.dev | runtime | extensions, schematic |
+//! | SecurityStates.talos.dev | runtime | Secure Boot |
+//! | SystemInformations.hardware.talos.dev | hardware | UUID |
+//!
+//! None of them is sensitive: os:operator and os:reader may read them all. What goes away leaves its last value
+//! standing.
+
+use prost::Message;
+
+use super::{Kind, Malformed, Source, replace, stage_of};
+use crate::facts::{Extension, MachineType, Readiness, Stage};
+use crate::talos::proto::definitions::extensions::Layer;
+use crate::talos::proto::definitions::hardware::SystemInformationSpec;
+use crate::talos::proto::definitions::k8s::NodenameSpec;
+use crate::talos::proto::definitions::runtime::{MachineStatusSpec, SecurityStateSpec};
+use crate::talos::proto::resource::config::{MachineType as ConfigType, MachineTypeSpec};
+
+pub(in crate::talos) const MACHINE_STATUS: Kind = Kind {
+    namespace: "runtime",
+    kind: "MachineStatuses.runtime.talos.dev",
+};
+
+/// Id of the one [`MACHINE_STATUS`].
+pub(in crate::talos) const MACHINE_STATUS_ID: &str = "machine";
+
+/// Stage and readiness, which belong together: both come from one resource and are told at once.
+pub(in crate::talos) const STAGE: Source<(Stage, Readiness)> = Source {
+    kind: MACHINE_STATUS,
+    decode: |id, spec| match id {
+        MACHINE_STATUS_ID => machine_status(spec).map(Some),
+        _ => Ok(None),
+    },
+    publish: |facts, statuses| match statuses.values().next() {
+        Some((stage, readiness)) => {
+            let another_stage = replace(&mut facts.stage, *stage);
+            replace(&mut facts.node.readiness, readiness.clone()) || another_stage
+        }
+        None => false,
+    },
+    never_empty: false,
+};
+
+pub(in crate::talos) const MACHINE_TYPE: Source<MachineType> = Source {
+    kind: Kind {
+        namespace: "config",
+        kind: "MachineTypes.config.talos.dev",
+    },
+    decode: |id, spec| match id {
+        "machine-type" => machine_type(spec),
+        _ => Ok(None),
+    },
+    publish: |facts, types| match types.values().next() {
+        Some(machine_type) => replace(&mut facts.node.machine_type, *machine_type),
+        None => false,
+    },
+    never_empty: false,
+};
+
+pub(in crate::talos) const NODE_NAME: Source<String> = Source {
+    kind: Kind {
+        namespace: "k8s",
+        kind: "Nodenames.kubernetes.talos.dev",
+    },
+    decode: |id, spec| match id {
+        "nodename" => node_name(spec).map(Some),
+        _ => Ok(None),
+    },
+    publish: |facts, names| match names.values().next() {
+        Some(name) => replace(&mut facts.node.node_name, name.clone()),
+        None => false,
+    },
+    never_empty: false,
+};
+
+pub(in crate::talos) const EXTENSIONS: Source<Extension> = Source {
+    kind: Kind {
+        namespace: "runtime",
+        kind: "ExtensionStatuses.runtime.talos.dev",
+    },
+    decode: |_, spec| extension(spec),
+    publish: |facts, extensions| {
+        let mut extensions: Vec<_> = extensions.values().cloned().collect();
+        extensions.sort();
+        replace(&mut facts.node.extensions, extensions)
+    },
+    never_empty: false,
+};
+
+pub(in crate::talos) const SECURE_BOOT: Source<bool> = Source {
+    kind: Kind {
+        namespace: "runtime",
+        kind: "SecurityStates.talos.dev",
+    },
+    decode: |id, spec| match id {
+        "securitystate" => secure_boot(spec).map(Some),
+        _ => Ok(None),
+    },
+    publish: |facts, states| match states.values().next() {
+        Some(secure_boot) => replace(&mut facts.node.secure_boot, *secure_boot),
+        None => false,
+    },
+    never_empty: false,
+};
+
+pub(in crate::talos) const SYSTEM_INFORMATION: Kind = Kind {
+    namespace: "hardware",
+    kind: "SystemInformations.hardware.talos.dev",
+};
+
+/// Id of the one [`SYSTEM_INFORMATION`].
+pub(in crate::talos) const SYSTEM_INFORMATION_ID: &str = "systeminformation";
+
+pub(in crate::talos) const SYSTEM_UUID: Source<String> = Source {
+    kind: SYSTEM_INFORMATION,
+    decode: |id, spec| match id {
+        SYSTEM_INFORMATION_ID => system_uuid(spec).map(Some),
+        _ => Ok(None),
+    },
+    publish: |facts, uuids| match uuids.values().next() {
+        Some(uuid) => replace(&mut facts.node.system_uuid, uuid.clone()),
+        None => false,
+    },
+    never_empty: false,
+};
+
+fn machine_status(spec: &[u8]) -> Result<(Stage, Readiness), Malformed> {
+    let spec = MachineStatusSpec::decode(spec)?;
+    let status = spec.status.unwrap_or_default();
+    let names = status.unmet_conditions.into_iter();
+    Ok((
+        stage_of(spec.stage),
+        Readiness {
+            ready: status.ready,
+            unmet_conditions: names.map(|condition| condition.name).collect(),
+        },
+    ))
+}
+
+/// The stage of a MachineStatus spec.
+pub(in crate::talos) fn stage(spec: &[u8]) -> Result<Stage, Malformed> {
+    machine_status(spec).map(|(stage, _)| stage)
+}
+
+/// The type; `None` while there is no machine config.
+fn machine_type(spec: &[u8]) -> Result<Option<MachineType>, Malformed> {
+    let spec = MachineTypeSpec::decode(spec)?;
+    Ok(match ConfigType::try_from(spec.machine_type) {
+        Ok(ConfigType::Init) => Some(MachineType::Init),
+        Ok(ConfigType::ControlPlane) => Some(MachineType::ControlPlane),
+        Ok(ConfigType::Worker) => Some(MachineType::Worker),
+        Ok(ConfigType::Unknown) | Err(_) => None,
+    })
+}
+
+fn node_name(spec: &[u8]) -> Result<String, Malformed> {
+    let spec = NodenameSpec::decode(spec)?;
+    match spec.nodename.is_empty() {
+        true => Err(Malformed::NoName),
+        false => Ok(spec.nodename),
+    }
+}
+
+fn extension(spec: &[u8]) -> Result<Option<Extension>, Malformed> {
+    let metadata = Layer::decode(spec)?.metadata.unwrap_or_default();
+    Ok((!metadata.name.is_empty()).then_some(Extension {
+        name: metadata.name,
+        version: metadata.version,
+    }))
+}
+
+fn secure_boot(spec: &[u8]) -> Result<bool, Malformed> {
+    Ok(SecurityStateSpec::decode(spec)?.secure_boot)
+}
+
+/// The UUID of a SystemInformation spec; empty when the firmware has none.
+pub(in crate::talos) fn system_uuid(spec: &[u8]) -> Result<String, Malformed> {
+    Ok(SystemInformationSpec::decode(spec)?.uuid)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::facts::Facts;
+
+    /// Specs as Talos serialises them: field numbers as in its api/resource/definitions.
+    const NOT_READY: &[u8] =
+        b"\x08\x04\x12\x1e\x12\x0f\x0a\x07network\x12\x04wait\x12\x0b\x0a\x09nodeReady";
+    const EXTENSION: &[u8] = b"\x0a\x060.sqsh\x12\x15\x0a\x0biscsi-tools\x12\x06v0.1.6";
+    const SYSTEM: &[u8] = b"\x0a\x0cVMware, Inc.\x2a\x24564d0a2c-38f4-7a91-b2c5-0e1f2a3b4c5d";
+
+    #[test]
+    fn stage_and_readiness_are_told_at_once() {
+        let status = (STAGE.decode)("machine", NOT_READY).unwrap().unwrap();
+        let mut facts = Facts::default();
+        let statuses = BTreeMap::from([("machine".to_owned(), status)]);
+        assert!((STAGE.publish)(&mut facts, &statuses));
+        assert_eq!(facts.stage, Some(Stage::Running));
+        assert_eq!(
+            facts.node.readiness,
+            Some(Readiness {
+                ready: false,
+                unmet_conditions: vec!["network".into(), "nodeReady".into()],
+            })
+        );
+        assert!(!(STAGE.publish)(&mut facts, &statuses), "nothing new");
+        assert_eq!((STAGE.decode)("other", NOT_READY), Ok(None));
+    }
+
+    #[test]
+    fn machine_types_have_their_numbers() {
+        for (spec, machine_type) in [
+            (&[8, 1][..], Some(MachineType::Init)),
+            (&[8, 2], Some(MachineType::ControlPlane)),
+            (&[8, 3], Some(MachineType::Worker)),
+            (&[8, 9], None),
+            (&[], None),
+        ] {
+            let decoded = (MACHINE_TYPE.decode)("machine-type", spec);
+            assert_eq!(decoded, Ok(machine_type), "{spec:?}");
+        }
+    }
+
+    #[test]
+    fn names_of_the_node_and_its_extensions() {
+        let name = (NODE_NAME.decode)("nodename", b"\x0a\x0atalos-cp-1");
+        assert_eq!(name, Ok(Some("talos-cp-1".into())));
+        let none = (NODE_NAME.decode)("nodename", b"");
+        assert_eq!(none, Err(Malformed::NoName));
+        let extension = Extension {
+            name: "iscsi-tools".into(),
+            version: "v0.1.6".into(),
+        };
+        assert_eq!((EXTENSIONS.decode)("0", EXTENSION), Ok(Some(extension)));
+        assert_eq!((EXTENSIONS.decode)("0", b""), Ok(None));
+        let mut facts = Facts::default();
+        assert!((EXTENSIONS.publish)(&mut facts, &BTreeMap::new()));
+        assert_eq!(facts.node.extensions, Some(Vec::new()));
+    }
+
+    #[test]
+    fn secure_boot_and_uuid() {
+        let id = "securitystate";
+        assert_eq!((SECURE_BOOT.decode)(id, &[8, 1]), Ok(Some(true)));
+        assert_eq!((SECURE_BOOT.decode)(id, &[]), Ok(Some(false)));
+        let uuid = (SYSTEM_UUID.decode)(SYSTEM_INFORMATION_ID, SYSTEM);
+        assert_eq!(
+            uuid,
+            Ok(Some("564d0a2c-38f4-7a91-b2c5-0e1f2a3b4c5d".into()))
+        );
+        let none = (SYSTEM_UUID.decode)(SYSTEM_INFORMATION_ID, &[]);
+        assert_eq!(none, Ok(Some(String::new())));
+    }
+
+    fn decode_all(spec: &[u8]) {
+        let _ = (STAGE.decode)(MACHINE_STATUS_ID, spec);
+        let _ = (MACHINE_TYPE.decode)("machine-type", spec);
+        let _ = (NODE_NAME.decode)("nodename", spec);
+        let _ = (EXTENSIONS.decode)("0", spec);
+        let _ = (SECURE_BOOT.decode)("securitystate", spec);
+        let _ = (SYSTEM_UUID.decode)(SYSTEM_INFORMATION_ID, spec);
+    }
+
+    #[test]
+    fn truncated_specs_never_panic() {
+        for vector in [NOT_READY, EXTENSION, SYSTEM] {
+            for len in 0..vector.len() {
+                decode_all(&vector[..len]);
+            }
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn arbitrary_specs_never_panic(bytes: Vec<u8>) {
+            decode_all(&bytes);
+        }
+    }
+}

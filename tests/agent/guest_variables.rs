@@ -1,0 +1,168 @@
+//! Guest variables: what the machine tells in them, and what lies open in them.
+
+use std::time::{Duration, Instant};
+
+use apid::{MachineType, Stage};
+use vmx::{Stream, Vmx, VmxBuilder};
+
+use crate::support::{Run, SOON, Talos, binary};
+
+/// What no log may hold; base64 as Talos wants it.
+const SECRET: &str = "U0VDUkVULU1BUktFUi1TRUNSRVQtTUFSS0VS";
+
+const OVF_ENVIRONMENT: &str = r#"<?xml version="1.0" encoding="UTF-8"?>
+<Environment xmlns="http://schemas.dmtf.org/ovf/environment/1" xmlns:oe="http://schemas.dmtf.org/ovf/environment/1">
+   <PropertySection>
+      <Property oe:key="hostname" oe:value="talos-cp-1"/>
+      <Property oe:key="talos.config" oe:value="U0VDUkVULU1BUktFUi1TRUNSRVQtTUFSS0VS"/>
+   </PropertySection>
+</Environment>"#;
+
+#[test]
+fn what_talos_says_of_the_machine_is_on_the_host_within_a_second() {
+    let talos = Talos::new();
+    talos.set_conditions(Stage::MachineStageBooting, &["network", "nodeReady"]);
+    let run = talos.run();
+    sees(&run, "version", "v1.13.0");
+    sees(&run, "stage", "booting");
+    sees(&run, "ready", "false");
+    sees(&run, "unmetConditions", "network,nodeReady");
+    sees(&run, "machineType", "controlplane");
+    sees(&run, "nodeName", "talos-cp-1");
+    sees(&run, "extensions", "vmtoolsd-guest-agent");
+    sees(&run, "secureBoot", "false");
+    let schematic = run.host(|host, _| host.variable("vmtools.talos.schematic"));
+    assert_eq!(schematic.unwrap().len(), 64);
+
+    let started = Instant::now();
+    talos.set_conditions(Stage::MachineStageRunning, &[]);
+    sees(&run, "stage", "running");
+    sees(&run, "ready", "true");
+    sees(&run, "unmetConditions", "");
+    assert!(started.elapsed() < Duration::from_secs(1));
+    talos.set_machine_type(MachineType::Worker);
+    sees(&run, "machineType", "worker");
+    talos.set_extension(2, "iscsi-tools", "v0.1.6");
+    sees(&run, "extensions", "iscsi-tools,vmtoolsd-guest-agent");
+    let calls = talos.call_count();
+    talos.set_conditions(Stage::MachineStageRunning, &["services"]);
+    sees(&run, "unmetConditions", "services");
+    assert_eq!(talos.call_count(), calls, "watched, not asked for");
+}
+
+#[test]
+fn a_reset_brings_all_of_it_again() {
+    let talos = Talos::new();
+    let run = talos.run();
+    sees(&run, "secureBoot", "false");
+    run.host(|host, _| {
+        for key in ["stage", "ready", "secureBoot"] {
+            host.set_variable(&format!("vmtools.talos.{key}"), "forgotten");
+        }
+    });
+    run.asked("reset");
+    sees(&run, "ready", "true");
+    sees(&run, "stage", "running");
+    sees(&run, "secureBoot", "false");
+}
+
+#[test]
+fn exposed_configs_are_warned_of_once_and_in_no_log_even_at_trace() {
+    for bandwidth in ["--low-bandwidth=false", "--low-bandwidth=true"] {
+        let talos = Talos::new();
+        let run = Run::start(exposed(talos.agent()).args([bandwidth, "--log-level=trace"]));
+        warned(&run);
+        run.asked("reset");
+        run.until_sent("info-get", 6, SOON);
+        let log = run.log().join("\n");
+        assert_eq!(log.matches(EXPOSED).count(), 3, "{log}");
+        for key in KEYS {
+            assert!(log.contains(&format!("guestinfo.{key}")), "{log}");
+        }
+        assert!(log.contains("guestinfo.scrub"), "the remedy: {log}");
+        assert!(!log.contains(&SECRET[..8]), "{log}");
+        let kept = run.host(|host, _| host.variable("talos.config"));
+        assert_eq!(kept.as_deref(), Some(SECRET), "nothing is blanked unasked");
+    }
+}
+
+#[test]
+fn exposed_configs_are_blanked_on_request_once_the_machine_is_ready() {
+    let talos = Talos::new();
+    talos.set_conditions(Stage::MachineStageMaintenance, &[]);
+    let config = talos
+        .folder
+        .write("config.yaml", "guestinfo: {scrub: true}\n");
+    let agent = exposed(talos.agent()).args(["--log-level=trace", "--config"]);
+    let run = Run::start(agent.args([config]));
+    sees(&run, "stage", "maintenance");
+    talos.set_conditions(Stage::MachineStageRunning, &["nodeReady"]);
+    warned(&run);
+    let intact = run.host(|host, _| host.variable("userdata"));
+    assert_eq!(intact.as_deref(), Some(SECRET), "not ready yet");
+
+    let ready = Instant::now();
+    talos.set_conditions(Stage::MachineStageRunning, &[]);
+    let blank = run.until("blank variables", SOON, |host, now| {
+        let blank = |key: &&str| host.variable(key).is_none_or(|value| value.is_empty());
+        KEYS.iter().all(blank).then_some(now)
+    });
+    assert!(blank - ready < Duration::from_secs(2));
+    for key in KEYS {
+        run.logs(&["blanked: ", key], SOON);
+    }
+    let log = run.log().join("\n");
+    assert!(!log.contains(&SECRET[..8]), "{log}");
+}
+
+#[test]
+fn an_invalid_uuid_is_said_by_check_and_once_by_the_log() {
+    let talos = Talos::new();
+    talos.set_system_uuid("00000000-0000-0000-0000-000000000000");
+    let run = talos.run();
+    run.logs(&["no valid SMBIOS UUID", "uuid.bios"], SOON);
+    run.asked("reset");
+    talos.set_system_uuid("ffffffff-ffff-ffff-ffff-ffffffffffff");
+    talos.set_node_name("later");
+    sees(&run, "nodeName", "later");
+    assert_eq!(run.log_lines(&["no valid SMBIOS UUID"]).len(), 1);
+
+    let check = Vmx::builder(binary())
+        .args(["check", "--use-machined", "--machined-socket"])
+        .args([talos.socket_path()])
+        .spawn()
+        .unwrap();
+    assert!(!check.wait_exit(SOON).unwrap().success());
+    let told = check.output(Stream::Stdout).join("\n");
+    assert_eq!(told.matches("FAIL").count(), 1, "{told}");
+    assert!(
+        told.contains("identity") && told.contains("UUIDOverride"),
+        "{told}"
+    );
+}
+
+const KEYS: [&str; 3] = ["talos.config", "userdata", "ovfenv"];
+
+const EXPOSED: &str = "readable by every process in the guest";
+
+fn exposed(agent: VmxBuilder) -> VmxBuilder {
+    agent
+        .variable("talos.config", SECRET)
+        .variable("userdata", SECRET)
+        .variable("ovfenv", OVF_ENVIRONMENT)
+}
+
+/// Waits until all three have been warned of.
+fn warned(run: &Run) {
+    for key in KEYS {
+        run.logs(&[EXPOSED, key], SOON);
+    }
+}
+
+/// Waits until the host has this value.
+fn sees(run: &Run, key: &str, value: &str) {
+    let name = format!("vmtools.talos.{key}");
+    run.until(&format!("{name} = {value:?}"), SOON, |host, _| {
+        (host.variable(&name).as_deref() == Some(value)).then_some(())
+    });
+}
