@@ -3,9 +3,10 @@
 use std::error::Error;
 
 /// Everything else is imported by these.
-const ROOTS: [&str; 8] = [
+const ROOTS: [&str; 9] = [
     "machine/machine.proto",
     "resource/config/config.proto",
+    "resource/definitions/block/block.proto",
     "resource/definitions/extensions/extensions.proto",
     "resource/definitions/hardware/hardware.proto",
     "resource/definitions/k8s/k8s.proto",

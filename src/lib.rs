@@ -31,6 +31,7 @@ pub mod config;
 pub mod daemon;
 pub mod facts;
 pub mod log;
+pub mod proc;
 pub mod rpc;
 pub mod services;
 pub mod talos;

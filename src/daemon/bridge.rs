@@ -6,9 +6,10 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use super::device_names::DeviceNames;
 use crate::config::{PowerConfig, TalosConfig, talosconfig::BadEndpoint};
 use crate::facts::Facts;
-use crate::services::{PowerOperation, PowerOutcome};
+use crate::services::{Measured, PowerOperation, PowerOutcome};
 use crate::talos::{self, Client, PowerCall, PowerProgress};
 
 /// What comes from Talos.
@@ -19,6 +20,8 @@ pub enum News {
     /// What became of a power operation. One operation may have two outcomes: accepted, and later that it
     /// did not happen.
     Power(PowerOperation, PowerOutcome),
+    /// What became of measuring the space on the file systems.
+    Measured(Measured),
 }
 
 /// Talos, seen from the event loop.
@@ -28,8 +31,9 @@ pub struct Bridge {
     observer: JoinHandle<()>,
     facts: watch::Receiver<Facts>,
     facts_sender: watch::Sender<Facts>,
-    outcomes: UnboundedReceiver<(PowerOperation, PowerOutcome)>,
-    outcome_sender: UnboundedSender<(PowerOperation, PowerOutcome)>,
+    outcomes: UnboundedReceiver<News>,
+    outcome_sender: UnboundedSender<News>,
+    device_names: DeviceNames,
 }
 
 impl Bridge {
@@ -49,6 +53,7 @@ impl Bridge {
             facts_sender,
             outcomes,
             outcome_sender,
+            device_names: DeviceNames::default(),
         })
     }
 
@@ -70,9 +75,12 @@ impl Bridge {
     pub async fn next(&mut self) -> News {
         tokio::select! {
             biased;
-            Some((operation, outcome)) = self.outcomes.recv() => News::Power(operation, outcome),
+            Some(news) = self.outcomes.recv() => news,
             // The sender lives in this very value, so there is always a next change to wait for.
-            Ok(()) = self.facts.changed() => News::Facts,
+            Ok(()) = self.facts.changed() => {
+                self.complete();
+                News::Facts
+            }
             else => std::future::pending().await,
         }
     }
@@ -80,6 +88,38 @@ impl Bridge {
     /// What is known of the node now.
     pub fn facts(&mut self) -> watch::Ref<'_, Facts> {
         self.facts.borrow_and_update()
+    }
+
+    /// Adds what only the kernel knows to what Talos has told, without telling anybody of a change.
+    fn complete(&mut self) {
+        let names = &mut self.device_names;
+        self.facts_sender.send_if_modified(|facts| {
+            names.complete(&mut facts.storage);
+            false
+        });
+    }
+
+    /// Asks Talos for the space on the file systems, in the background.
+    pub fn measure_space(&self) {
+        let client = self.client.clone();
+        let facts = self.facts_sender.clone();
+        let outcomes = self.outcome_sender.clone();
+        tokio::spawn(async move {
+            let measured = match client.mounts().await {
+                Ok(spaces) => {
+                    facts.send_if_modified(|facts| {
+                        let changed = facts.storage.spaces.as_ref() != Some(&spaces);
+                        facts.storage.spaces = Some(spaces);
+                        changed
+                    });
+                    Measured::Done
+                }
+                Err(talos::Error::Deadline { .. }) => Measured::TimedOut,
+                Err(_) => Measured::Failed,
+            };
+            // Nobody listens any more once the daemon stops.
+            let _ = outcomes.send(News::Measured(measured));
+        });
     }
 
     /// Asks Talos for a power operation, in the background.
@@ -103,7 +143,7 @@ impl Bridge {
                     PowerProgress::DidNotHappen(reason) => PowerOutcome::DidNotHappen(reason),
                 };
                 // Nobody listens any more once the daemon stops.
-                let _ = outcomes.send((operation, outcome));
+                let _ = outcomes.send(News::Power(operation, outcome));
             })
             .await;
         });

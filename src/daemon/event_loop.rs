@@ -16,8 +16,9 @@ use super::rpci_link::RpciLink;
 use super::rpci_task::RpciTask;
 use super::signals::{Signals, Wish};
 use super::tclo_link::{TcloEvent, TcloLink};
-use crate::config::Config;
+use crate::config::{Config, GuestInfoConfig};
 use crate::log::{self, Chain};
+use crate::proc::Kernel;
 use crate::services::{Output, Services};
 use crate::transport::backdoor::RegisterAccess;
 
@@ -33,6 +34,7 @@ pub struct EventLoop<A: RegisterAccess> {
     bridge: Bridge,
     signals: Signals,
     log: log::Handle,
+    kernel: Kernel,
 }
 
 impl<A: RegisterAccess> std::fmt::Debug for EventLoop<A> {
@@ -53,7 +55,7 @@ impl<A: RegisterAccess + Copy + Send + Sync + 'static> EventLoop<A> {
         signals: Signals,
         log: log::Handle,
     ) -> Self {
-        services.set_scrub(config.guestinfo.scrub, now());
+        configure(&mut services, config.guest_info);
         Self {
             config,
             services,
@@ -62,11 +64,14 @@ impl<A: RegisterAccess + Copy + Send + Sync + 'static> EventLoop<A> {
             bridge,
             signals,
             log,
+            kernel: Kernel::new(),
         }
     }
 
     /// Serves the host until somebody wishes an end, then closes the channels.
     pub async fn run(mut self, reload: Reload<'_>) {
+        self.services
+            .set_network_policy(self.config.network.clone(), now());
         loop {
             self.carry_out_outputs();
             let deadline = self.services.poll_timeout();
@@ -83,6 +88,7 @@ impl<A: RegisterAccess + Copy + Send + Sync + 'static> EventLoop<A> {
                     News::Power(operation, outcome) => {
                         self.services.handle_power(operation, outcome, now());
                     }
+                    News::Measured(measured) => self.services.handle_measured(measured, now()),
                 },
                 () = sleep_until(deadline) => self.services.handle_timeout(now()),
             }
@@ -111,6 +117,8 @@ impl<A: RegisterAccess + Copy + Send + Sync + 'static> EventLoop<A> {
                 Output::Rpci { id, message } => self.rpci.send(id, message),
                 Output::Reply(reply) => self.tclo.reply(reply),
                 Output::Power(operation) => self.bridge.power(operation, self.config.power),
+                Output::MeasureSpace => self.bridge.measure_space(),
+                Output::ReadLoad => self.services.handle_load(&self.kernel.load(), now()),
             }
         }
     }
@@ -144,11 +152,26 @@ impl<A: RegisterAccess + Copy + Send + Sync + 'static> EventLoop<A> {
                 );
             }
         }
-        self.services.set_scrub(config.guestinfo.scrub, now());
+        if config.network != self.config.network {
+            self.services
+                .set_network_policy(config.network.clone(), now());
+        }
         self.config = Config {
             host: self.config.host.clone(),
             ..config
         };
+        configure(&mut self.services, self.config.guest_info);
         tracing::info!("configuration read again");
     }
+}
+
+/// Hands the services what they may be told at any time.
+fn configure(services: &mut Services, config: GuestInfoConfig) {
+    let GuestInfoConfig {
+        scrub,
+        disk_interval,
+        stats_interval,
+    } = config;
+    services.set_scrub(scrub, now());
+    services.set_intervals(disk_interval, stats_interval);
 }

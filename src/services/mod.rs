@@ -9,6 +9,7 @@
 
 mod capabilities;
 mod coalescing;
+mod disks;
 mod guest_info;
 pub mod identity;
 mod outbox;
@@ -17,6 +18,7 @@ mod power;
 mod publication;
 mod reset;
 mod set_option;
+mod statistics;
 mod time_synchronize;
 mod unsafe_config;
 mod variables;
@@ -28,7 +30,7 @@ use std::time::Duration;
 
 use tracing::debug;
 
-use crate::facts::Facts;
+use crate::facts::{Facts, Load, NetworkPolicy};
 use crate::wire::text::{TcloRequest, error, printable};
 
 use coalescing::Changes;
@@ -52,6 +54,11 @@ pub enum Output {
     Reply(Vec<u8>),
     /// Ask Talos for a power operation and hand the outcome to [`Services::handle_power`].
     Power(PowerOperation),
+    /// Ask Talos for the space on the file systems (MachineService.Mounts), which becomes a fact, and hand the
+    /// outcome to [`Services::handle_measured`].
+    MeasureSpace,
+    /// Read the kernel's counters and hand them to [`Services::handle_load`].
+    ReadLoad,
 }
 
 /// What became of an RPCI command. What the host answered may be a secret (a machine config in a guest
@@ -94,6 +101,18 @@ pub enum PowerOutcome {
     Rejected(String),
     /// Talos had accepted but then showed that nothing will happen; why, in one phrase.
     DidNotHappen(String),
+}
+
+/// What became of measuring the space on the file systems.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Measured {
+    /// Talos has told it; facts that changed by that are handed in by themselves.
+    Done,
+    /// Talos did not answer, or refused.
+    Failed,
+    /// Talos took too long: a file system may hang, and each further call may leave one more thread of
+    /// Talos hanging with it.
+    TimedOut,
 }
 
 /// What the daemon knows of the machine before Talos says anything.
@@ -164,11 +183,13 @@ struct Members {
     variables: variables::Variables,
     identity: identity::Identity,
     unsafe_config: unsafe_config::UnsafeConfig,
+    disks: disks::Disks,
+    statistics: statistics::Statistics,
 }
 
 impl Members {
     /// All of them, in the order in which they write.
-    fn each(&mut self) -> [&mut dyn Service; 9] {
+    fn each(&mut self) -> [&mut dyn Service; 11] {
         [
             &mut self.version,
             &mut self.reset,
@@ -179,6 +200,8 @@ impl Members {
             &mut self.variables,
             &mut self.identity,
             &mut self.unsafe_config,
+            &mut self.disks,
+            &mut self.statistics,
         ]
     }
 }
@@ -226,6 +249,8 @@ impl Services {
                 variables: variables::Variables::new(),
                 identity: identity::Identity::default(),
                 unsafe_config: unsafe_config::UnsafeConfig::new(),
+                disks: disks::Disks::new(),
+                statistics: statistics::Statistics::new(),
             },
             outbox: Outbox::default(),
             facts: Facts::default(),
@@ -233,6 +258,15 @@ impl Services {
             presence: Presence::Away,
             changes: None,
             deadline: None,
+        }
+    }
+
+    /// What of the network is reported from here on; the default policy until this is called.
+    pub fn set_network_policy(&mut self, policy: NetworkPolicy, now: Duration) {
+        self.members.guest_info.set_network_policy(policy);
+        if self.connected {
+            self.each(now, |service, cx| service.facts_changed(cx));
+            self.drive(now);
         }
     }
 
@@ -322,6 +356,28 @@ impl Services {
     ) {
         self.members.power.finished(operation, outcome);
         self.drive(now);
+    }
+
+    /// The outcome of an [`Output::MeasureSpace`].
+    pub fn handle_measured(&mut self, measured: Measured, now: Duration) {
+        self.members.disks.measured(measured, now);
+        self.drive(now);
+    }
+
+    /// The counters after an [`Output::ReadLoad`], as they are `now`.
+    pub fn handle_load(&mut self, load: &Load, now: Duration) {
+        self.members.statistics.read(load, now);
+        self.drive(now);
+    }
+
+    /// How often the space on the file systems is measured although nothing has changed, and how often the
+    /// statistics go; both from the next time on, and at least a second.
+    pub fn set_intervals(&mut self, disks: Duration, statistics: Duration) {
+        const SHORTEST: Duration = Duration::from_secs(1);
+        self.members.disks.set_interval(disks.max(SHORTEST));
+        self.members
+            .statistics
+            .set_interval(statistics.max(SHORTEST));
     }
 
     /// The time of [`Services::poll_timeout`] has come.

@@ -52,6 +52,16 @@ impl Outbox {
         self.outputs.push_back(Output::Power(operation));
     }
 
+    /// Asks Talos for the space on the file systems.
+    pub(super) fn measure_space(&mut self) {
+        self.outputs.push_back(Output::MeasureSpace);
+    }
+
+    /// Asks for the kernel's counters.
+    pub(super) fn read_load(&mut self) {
+        self.outputs.push_back(Output::ReadLoad);
+    }
+
     /// The next thing to do.
     pub(super) fn pop(&mut self) -> Option<Output> {
         self.outputs.pop_front()

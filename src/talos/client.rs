@@ -25,7 +25,7 @@ use super::proto::machine::{
 };
 use crate::config::talosconfig::{Endpoint, Talosconfig};
 use crate::config::{RebootMode, TalosConfig};
-use crate::facts::{Stage, TalosVersion};
+use crate::facts::{Space, Stage, TalosVersion};
 
 /// Largest message Talos sends (GRPCMaxMessageSize).
 const MAX_MESSAGE: usize = 32 << 20;
@@ -175,6 +175,17 @@ impl Client {
             .await?;
         one("Hostname", answer.messages, |message| &message.metadata)
             .map(|message| message.hostname)
+    }
+
+    /// The file systems on devices with their space, in the kernel's order (MachineService.Mounts). Talos looks
+    /// at every mount of the node for it, so it is asked seldom.
+    pub async fn mounts(&self) -> Result<Vec<Space>, Error> {
+        let request = self.request(());
+        let answer = self
+            .unary("Mounts", CALL_TIMEOUT, self.machine().mounts(request))
+            .await?;
+        one("Mounts", answer.messages, |message| &message.metadata)
+            .map(|message| message.stats.into_iter().filter_map(facts::space).collect())
     }
 
     /// Asks Talos to shut down (MachineService.Shutdown); the actor id of the sequence it begins. `force`

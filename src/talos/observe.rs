@@ -78,13 +78,19 @@ pub async fn query(client: &Client, deadline: Duration) -> Result<Facts, Error> 
             bootstrap(client, &facts::LINKS, &facts),
             bootstrap(client, &facts::ADDRESSES, &facts),
             bootstrap(client, &facts::NODE_ADDRESSES, &facts),
-            bootstrap(client, &facts::VIRTUAL_IPS, &facts),
+            bootstrap(client, &facts::ADDRESS_SPECS, &facts),
+            bootstrap(client, &facts::ROUTES, &facts),
+            bootstrap(client, &facts::RESOLVER, &facts),
+            bootstrap(client, &facts::LEASE_RESOLVERS, &facts),
             bootstrap(client, &facts::STAGE, &facts),
             bootstrap(client, &facts::MACHINE_TYPE, &facts),
             bootstrap(client, &facts::NODE_NAME, &facts),
             bootstrap(client, &facts::EXTENSIONS, &facts),
             bootstrap(client, &facts::SECURE_BOOT, &facts),
             bootstrap(client, &facts::SYSTEM_UUID, &facts),
+            bootstrap(client, &facts::VOLUMES, &facts),
+            bootstrap(client, &facts::MOUNTS, &facts),
+            bootstrap(client, &facts::DISKS, &facts),
         )?;
         Ok(facts.borrow().clone())
     };
@@ -100,13 +106,19 @@ async fn follow_all(client: &Client, facts: &watch::Sender<Facts>) -> Error {
         error = follow(client, &facts::LINKS, facts) => error,
         error = follow(client, &facts::ADDRESSES, facts) => error,
         error = follow(client, &facts::NODE_ADDRESSES, facts) => error,
-        error = follow(client, &facts::VIRTUAL_IPS, facts) => error,
+        error = follow(client, &facts::ADDRESS_SPECS, facts) => error,
+        error = follow(client, &facts::ROUTES, facts) => error,
+        error = follow(client, &facts::RESOLVER, facts) => error,
+        error = follow(client, &facts::LEASE_RESOLVERS, facts) => error,
         error = follow(client, &facts::STAGE, facts) => error,
         error = follow(client, &facts::MACHINE_TYPE, facts) => error,
         error = follow(client, &facts::NODE_NAME, facts) => error,
         error = follow(client, &facts::EXTENSIONS, facts) => error,
         error = follow(client, &facts::SECURE_BOOT, facts) => error,
         error = follow(client, &facts::SYSTEM_UUID, facts) => error,
+        error = follow(client, &facts::VOLUMES, facts) => error,
+        error = follow(client, &facts::MOUNTS, facts) => error,
+        error = follow(client, &facts::DISKS, facts) => error,
     }
 }
 

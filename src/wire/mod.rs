@@ -1,8 +1,10 @@
 //! Pure codecs, one per file: bytes in, types out, and back.
 
 pub mod datamap;
+pub mod disk_info;
 pub mod guest_info;
 pub mod guest_rpc_packet;
+pub mod guest_stats;
 pub mod hypervisor;
 pub mod message;
 pub mod nic_info_v3;

@@ -16,12 +16,15 @@ mod guest_info;
 mod guest_variables;
 mod lost_host;
 mod off_vmware;
+#[path = "../vmx/tests/support/mod.rs"]
+mod open_vm_tools;
 mod power;
 mod registration;
 mod rpc_command;
 mod settings;
 mod signals;
 mod start_up;
+mod storage;
 mod support;
 mod talos_away;
 mod tclo;

@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
 
+use crate::facts::Load;
 use crate::facts::{
-    Address, AddressScope, AddressStatus, Extension, Facts, HostName, Link, Mac, MachineType, Node,
-    NodeAddresses, Readiness, Stage, TalosVersion,
+    Address, AddressScope, AddressStatus, Extension, Facts, HostName, Link, Mac, MachineType,
+    NetworkPolicy, NetworkState, Node, NodeAddresses, Readiness, Stage, TalosVersion,
 };
 use crate::services::{
-    Machine, Output, PowerOperation, PowerOutcome, RpciId, RpciOutcome, Services,
+    Machine, Measured, Output, PowerOperation, PowerOutcome, RpciId, RpciOutcome, Services,
 };
 
 pub(super) fn ms(millis: u64) -> Duration {
@@ -57,6 +58,7 @@ pub(super) fn node(name: &str, addresses: &[&str]) -> Facts {
             ..NodeAddresses::default()
         }),
         virtual_ips: Some(BTreeSet::new()),
+        network: NetworkState::default(),
         talos: Some(TalosVersion {
             tag: "v1.13.0".into(),
             arch: "amd64".into(),
@@ -113,6 +115,13 @@ pub(super) struct Host {
     /// Whether RPCI messages wait for [`Host::answer`].
     pub(super) slow: bool,
     pub(super) unanswered: VecDeque<(RpciId, Vec<u8>)>,
+    /// The kernel's counters.
+    pub(super) load: Load,
+    /// What becomes of measuring the space; the new space comes in as a fact.
+    pub(super) measured: Measured,
+    /// How often the space was measured, and the counters were read.
+    pub(super) measurements: usize,
+    pub(super) readings: usize,
     /// Everything that came out since it was last taken, in order and readable.
     pub(super) heard: Vec<String>,
 }
@@ -129,6 +138,10 @@ impl Host {
             deaf: false,
             slow: false,
             unanswered: VecDeque::new(),
+            load: Load::default(),
+            measured: Measured::Done,
+            measurements: 0,
+            readings: 0,
             heard: Vec::new(),
         }
     }
@@ -160,6 +173,11 @@ impl Host {
 
     pub(super) fn request(&mut self, request: &[u8]) {
         self.services.handle_request(request, self.now);
+        self.drain();
+    }
+
+    pub(super) fn network_policy(&mut self, policy: NetworkPolicy) {
+        self.services.set_network_policy(policy, self.now);
         self.drain();
     }
 
@@ -240,6 +258,14 @@ impl Host {
                     }
                     Output::Reply(reply) => self.heard.push(format!("< {}", readable(&reply))),
                     Output::Power(operation) => self.heard.push(format!("! {operation:?}")),
+                    Output::MeasureSpace => {
+                        self.measurements += 1;
+                        self.services.handle_measured(self.measured, self.now);
+                    }
+                    Output::ReadLoad => {
+                        self.readings += 1;
+                        self.services.handle_load(&self.load, self.now);
+                    }
                 }
             }
             if self.slow || self.unanswered.is_empty() {
@@ -251,9 +277,11 @@ impl Host {
         }
     }
 
-    /// What was said since the last time.
+    /// What was said since the last time, but for the statistics.
     pub(super) fn take(&mut self) -> Vec<String> {
-        std::mem::take(&mut self.heard)
+        let mut heard = std::mem::take(&mut self.heard);
+        heard.retain(|line| !line.starts_with("> SetGuestInfo  8 "));
+        heard
     }
 
     /// What is said in answer to a request.
@@ -286,6 +314,10 @@ fn readable(message: &[u8]) -> String {
     }
     if let Some(payload) = message.strip_prefix(b"SetGuestInfo  11 ") {
         return format!("SetGuestInfo  11 {}", payload[648..].escape_ascii());
+    }
+    // Statistics go every 20 s; their content has tests of its own.
+    if let Some(payload) = message.strip_prefix(b"SetGuestInfo  8 ") {
+        return format!("SetGuestInfo  8 {} bytes", payload.len());
     }
     message.escape_ascii().to_string()
 }

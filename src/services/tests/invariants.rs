@@ -7,9 +7,11 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::host::{machine_at, ms, node};
-use crate::facts::{Facts, Stage};
+use crate::facts::{Facts, Load, Stage};
 use crate::services::tests::host::machine;
-use crate::services::{Output, PowerOperation, PowerOutcome, RpciId, RpciOutcome, Services};
+use crate::services::{
+    Measured, Output, PowerOperation, PowerOutcome, RpciId, RpciOutcome, Services,
+};
 use crate::wire::nic_info_v3::NicInfoV3;
 
 #[derive(Clone, Debug)]
@@ -21,6 +23,7 @@ enum Event {
     Away,
     Outcome(u8),
     Power(u8),
+    Measured(u8),
     Pass(u64),
 }
 
@@ -46,6 +49,7 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
         1 => Just(Event::Away),
         12 => (0..8_u8).prop_map(Event::Outcome),
         3 => (0..3_u8).prop_map(Event::Power),
+        3 => (0..3_u8).prop_map(Event::Measured),
         6 => (0..200_u64).prop_map(Event::Pass),
         1 => (0..40_000_u64).prop_map(Event::Pass),
     ];
@@ -70,6 +74,7 @@ struct Judge {
     doubtful: bool,
     /// RPCI, too.
     lost: bool,
+    measuring: bool,
 }
 
 impl Judge {
@@ -87,6 +92,7 @@ impl Judge {
             right_address: false,
             doubtful: false,
             lost: false,
+            measuring: false,
         }
     }
 
@@ -173,6 +179,17 @@ impl Judge {
                 };
                 self.services.handle_power(operation, outcome, self.now);
             }
+            Event::Measured(kind) => {
+                if self.measuring {
+                    self.measuring = false;
+                    let measured = match kind {
+                        0 => Measured::Done,
+                        1 => Measured::Failed,
+                        _ => Measured::TimedOut,
+                    };
+                    self.services.handle_measured(measured, self.now);
+                }
+            }
             Event::Pass(millis) => {
                 let end = self.now + ms(millis);
                 while let Some(at) = self.services.poll_timeout().filter(|at| *at <= end) {
@@ -204,7 +221,8 @@ impl Judge {
             2
         };
         let command: String = text.split(' ').take(words).collect::<Vec<_>>().join(" ");
-        if command.starts_with("tools.os") || stale {
+        // Statistics are those of the moment, even when they are the same.
+        if command.starts_with("tools.os") || command == "SetGuestInfo  8" || stale {
             return;
         }
         match outcome {
@@ -234,6 +252,13 @@ impl Judge {
                 Output::Power(operation) => {
                     assert!(!self.under_way.contains(&operation), "asked for twice");
                     self.under_way.push(operation);
+                }
+                Output::MeasureSpace => {
+                    assert!(!self.measuring, "measured twice at a time");
+                    self.measuring = true;
+                }
+                Output::ReadLoad => {
+                    self.services.handle_load(&Load::default(), self.now);
                 }
                 Output::Rpci { id, message } => {
                     assert!(!self.lost, "sent to nobody");

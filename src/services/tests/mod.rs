@@ -1,10 +1,12 @@
 //! The services as the host sees them, on virtual time.
 
+mod document;
 mod guest_info;
 mod host;
 mod invariants;
 mod power;
 mod requests;
 mod schedule;
+mod storage;
 mod unsafe_config;
 mod variables;

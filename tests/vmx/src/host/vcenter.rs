@@ -322,7 +322,15 @@ impl fmt::Display for Vcenter {
         for nic in self.nics.iter().flat_map(|info| &info.nics) {
             rows.push(("Network", nic.mac.clone()));
             for ip in &nic.ips {
-                rows.push(("", format!("  {}/{} {}", ip.address, ip.prefix, ip.state())));
+                let source = ip.source().unwrap_or_default();
+                let row = format!("  {}/{} {} {source}", ip.address, ip.prefix, ip.state());
+                rows.push(("", row.trim_end().to_owned()));
+            }
+        }
+        let routes = self.nics.iter().flat_map(|info| &info.routes);
+        for route in routes.filter(|route| route.prefix == 0) {
+            if let Some(gateway) = route.next_hop {
+                rows.push(("Gateway", format!("{gateway}, metric {}", route.metric)));
             }
         }
         if let Some(dns) = self.nics.as_ref().and_then(|info| info.dns.as_ref()) {
@@ -330,18 +338,28 @@ impl fmt::Display for Vcenter {
             if !servers.is_empty() {
                 rows.push(("DNS servers", servers.join(", ")));
             }
+            if !dns.suffixes.is_empty() {
+                rows.push(("DNS search", dns.suffixes.join(", ")));
+            }
         }
         for disk in &self.disks {
             let gib = |bytes: u64| bytes as f64 / f64::from(1 << 30);
-            rows.push((
-                "Disk",
-                format!(
-                    "{} {:.1} of {:.1} GiB free",
-                    disk.name,
-                    gib(disk.free),
-                    gib(disk.size)
-                ),
-            ));
+            let row = format!(
+                "{} {:.1} of {:.1} GiB free {} {}",
+                disk.name,
+                gib(disk.free),
+                gib(disk.size),
+                disk.fstype.as_deref().unwrap_or_default(),
+                disk.devices.join(", ")
+            );
+            rows.push(("Disk", row.trim_end().to_owned()));
+        }
+        // mem.needed of mem.physUsable, in KiB.
+        let stat = |id| self.stats.iter().find(|stat| stat.id == id)?.value;
+        if let (Some(needed), Some(usable)) = (stat(5), stat(6)) {
+            let mib = |kib: f64| kib / 1024.0;
+            let row = format!("needs {:.0} of {:.0} MiB", mib(needed), mib(usable));
+            rows.push(("Memory", row));
         }
         let uptime = self
             .uptime_centis

@@ -1,0 +1,93 @@
+//! What the kernel of this machine tells in /proc and /sys.
+//!
+//! The same for the whole machine in every container that Talos makes: neither file system is narrowed down to
+//! a control group. Reading is done here; making sense of the text is pure ([`load`], [`hardware`]).
+
+pub mod hardware;
+pub mod load;
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+/// More than any file here ever has; /proc/stat and /proc/zoneinfo grow with the processors.
+const MAX_FILE: u64 = 1 << 20;
+
+/// The two file systems.
+#[derive(Clone, Debug)]
+pub struct Kernel {
+    proc: PathBuf,
+    sys: PathBuf,
+    page_bytes: u64,
+}
+
+impl Kernel {
+    /// This machine's.
+    pub fn new() -> Self {
+        Self::at("/proc", "/sys")
+    }
+
+    /// Elsewhere, for tests.
+    pub fn at(proc: impl Into<PathBuf>, sys: impl Into<PathBuf>) -> Self {
+        let page_bytes = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE)
+            .ok()
+            .flatten()
+            .and_then(|size| u64::try_from(size).ok())
+            .unwrap_or(4096);
+        Self {
+            proc: proc.into(),
+            sys: sys.into(),
+            page_bytes,
+        }
+    }
+}
+
+impl Default for Kernel {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The text of a file, or nothing when it cannot be read.
+fn read(path: &Path) -> Option<String> {
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(MAX_FILE).read_to_end(&mut bytes))
+        .ok()?;
+    Some(match String::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(error) => String::from_utf8_lossy(error.as_bytes()).into_owned(),
+    })
+}
+
+#[cfg(test)]
+mod folder {
+    //! A folder for a test, with files, that goes away with it.
+
+    use std::path::{Path, PathBuf};
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    #[derive(Debug)]
+    pub(super) struct Folder(pub(super) PathBuf);
+
+    impl Folder {
+        pub(super) fn new(files: &[(&str, &str)]) -> Self {
+            static NEXT: AtomicU32 = AtomicU32::new(0);
+            let number = NEXT.fetch_add(1, Ordering::Relaxed);
+            let name = format!("talos-vmtoolsd-kernel-{}-{number}", std::process::id());
+            let folder = Self(std::env::temp_dir().join(name));
+            for (path, text) in files {
+                let path = folder.0.join(path);
+                std::fs::create_dir_all(path.parent().unwrap_or(Path::new("/"))).unwrap();
+                std::fs::write(path, text).unwrap();
+            }
+            folder
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+}
