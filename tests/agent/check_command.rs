@@ -39,7 +39,7 @@ fn result<'a>(report: &'a Value, name: &str) -> &'a Value {
 }
 
 #[test]
-fn where_all_is_well_check_is_four_lines_and_exit_0() {
+fn where_all_is_well_check_is_a_line_each_and_exit_0() {
     let talos = Talos::new();
     let (lines, code) = run(command(&talos, &["check"]));
     assert_eq!(code, Some(0), "{lines:#?}");
@@ -53,7 +53,8 @@ fn where_all_is_well_check_is_four_lines_and_exit_0() {
             ["ok", "hypervisor"],
             ["ok", "transport"],
             ["ok", "talos"],
-            ["ok", "role"]
+            ["ok", "role"],
+            ["ok", "identity"]
         ]
     );
     assert!(lines[0].contains("ESXi"), "{lines:#?}");
