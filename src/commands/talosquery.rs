@@ -348,6 +348,7 @@ stage            running
 primary address  10.5.0.2
 node addresses   10.5.0.2, 2001:db8::2
 virtual IPs      10.5.0.100
+name servers     10.5.0.1 (search example.org)
 ready            not known
 machine type     not known
 node name        not known
@@ -355,7 +356,6 @@ extensions       not known
 schematic        not known
 secure boot      not known
 UUID             not known
-name servers     10.5.0.1 (search example.org)
 
 NIC    MAC                ADDRESSES
 eth0   00:50:56:01:02:03  10.5.0.2/24, 2001:db8::2/64 (tentative)

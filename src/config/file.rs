@@ -58,7 +58,7 @@ pub(super) fn parse(text: &str) -> Result<Settings, YamlError> {
     let host = host.unwrap_or_default();
     let talos = talos.unwrap_or_default();
     let power = power.unwrap_or_default();
-    let guest_info = guestinfo.unwrap_or_default();
+    let guestinfo = guestinfo.unwrap_or_default();
     let log = log.unwrap_or_default();
     Ok(Settings {
         transport: host.transport,
@@ -73,9 +73,9 @@ pub(super) fn parse(text: &str) -> Result<Settings, YamlError> {
         power_deadline: power.deadline,
         force_shutdown: power.force_shutdown,
         reboot_mode: power.reboot_mode,
-        scrub_guestinfo: guest_info.scrub,
-        disk_interval: guest_info.disk_interval,
-        stats_interval: guest_info.stats_interval,
+        scrub_guestinfo: guestinfo.scrub,
+        disk_interval: guestinfo.disk_interval,
+        stats_interval: guestinfo.stats_interval,
         network: network.unwrap_or_default(),
         log_level: log.level,
         log_format: log.format,

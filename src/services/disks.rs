@@ -1,13 +1,12 @@
 //! The file systems, which become guest.disk [guestInfoServer.c, diskInfo.c].
 //!
 //! ```text
-//! volumes or mounts change ──50 ms──► MeasureSpace ──► facts ──50 ms──► SetGuestDiskInfo, when it differs
-//! every interval ───────────────────►
+//! volumes or mounts change ──► MeasureSpace ──► facts ──► SetGuestDiskInfo, when it differs
+//! every interval ────────────►
 //! ```
 //!
 //! What is mounted, and on which disk, Talos tells by itself. How much is free it only tells when asked: that is
-//! one call when something was mounted or unmounted, when the host has forgotten, and at an interval; never
-//! while the host does not answer. A call that fails is repeated ever more slowly, one that hangs much more so.
+//! one call when something was mounted or unmounted, when the host has forgotten, and at an interval. A call that fails is repeated ever more slowly, one that hangs much more so.
 //!
 //! Fallback, kept until the host forgets: JSON → type 3.
 
@@ -21,8 +20,6 @@ use super::{Context, Measured, RpciId, RpciOutcome, Service};
 
 /// How often the space is measured unless set.
 const INTERVAL: Duration = Duration::from_secs(300);
-/// Changes are looked at together once this has passed since the first.
-const QUIET: Duration = Duration::from_millis(50);
 /// A measurement this young serves a host that has forgotten everything.
 const YOUNG: Duration = Duration::from_secs(30);
 /// First delay after a failed measurement; doubled with each further failure up to the interval.
@@ -48,8 +45,6 @@ pub(super) struct Disks {
     form: Form,
     message: Publication,
     interval: Duration,
-    /// When the facts are looked at.
-    look_at: Option<Duration>,
     /// When the space is to be measured next.
     measure_at: Option<Duration>,
     /// Whether a measurement is under way.
@@ -62,8 +57,6 @@ pub(super) struct Disks {
     layout: Option<Layout>,
     /// Measurements that failed in a row.
     failures: u32,
-    /// Whether the last command that was sent, anybody's, came to nothing.
-    host_is_away: bool,
 }
 
 impl Disks {
@@ -73,14 +66,12 @@ impl Disks {
             form: Form::Json,
             message: Publication::new("SetGuestDiskInfo", "SetGuestInfo 3", Acceptance::EmptyText),
             interval: INTERVAL,
-            look_at: None,
             measure_at: None,
             measuring: false,
             again: false,
             measured_at: None,
             layout: None,
             failures: 0,
-            host_is_away: false,
         }
     }
 
@@ -118,12 +109,11 @@ impl Disks {
 
     /// The host knows nothing any more: what is known goes at once, and the space is measured unless it has
     /// just been.
-    fn start_again(&mut self, cx: &mut Context<'_>) {
-        self.host_is_away = false;
+    fn send_everything_again(&mut self, cx: &mut Context<'_>) {
         self.form = Form::Json;
         self.message.forget();
         self.message.rename("SetGuestDiskInfo", "SetGuestInfo 3");
-        self.want(cx.facts);
+        self.look(cx);
         self.message.publish(cx.outbox, cx.now);
         let is_young = |at: Duration| cx.now.saturating_sub(at) < YOUNG;
         if self.layout.is_some() && !self.measured_at.is_some_and(is_young) && self.failures == 0 {
@@ -175,19 +165,22 @@ fn entry(system: FileSystem) -> DiskEntry {
 
 impl Service for Disks {
     fn connected(&mut self, cx: &mut Context<'_>) {
-        self.start_again(cx);
+        self.send_everything_again(cx);
     }
 
     fn reset(&mut self, cx: &mut Context<'_>) {
-        self.start_again(cx);
+        self.send_everything_again(cx);
+    }
+
+    fn resumed(&mut self, cx: &mut Context<'_>) {
+        self.send_everything_again(cx);
     }
 
     fn facts_changed(&mut self, cx: &mut Context<'_>) {
-        self.look_at.get_or_insert(cx.now.saturating_add(QUIET));
+        self.look(cx);
     }
 
     fn settle(&mut self, id: RpciId, outcome: &RpciOutcome, cx: &mut Context<'_>) {
-        self.host_is_away = *outcome == RpciOutcome::Failed;
         if self.message.settle(id, outcome, cx.now) == Settled::Refused {
             match self.form {
                 Form::Json => {
@@ -201,16 +194,11 @@ impl Service for Disks {
     }
 
     fn drive(&mut self, cx: &mut Context<'_>) {
-        if self.look_at.take_if(|at| *at <= cx.now).is_some() {
-            self.look(cx);
-        }
         self.message.publish(cx.outbox, cx.now);
         if self.measure_at.is_some_and(|at| at <= cx.now) {
             self.measure_at = None;
             if self.measuring {
                 self.again = true;
-            } else if self.host_is_away {
-                self.measure_at = Some(cx.now.saturating_add(self.interval));
             } else {
                 self.measuring = true;
                 cx.outbox.measure_space();
@@ -219,7 +207,7 @@ impl Service for Disks {
     }
 
     fn deadline(&self) -> Option<Duration> {
-        [self.look_at, self.measure_at, self.message.deadline()]
+        [self.measure_at, self.message.deadline()]
             .into_iter()
             .flatten()
             .min()

@@ -254,8 +254,10 @@ impl Services {
     /// What of the network is reported from here on; the default policy until this is called.
     pub fn set_network_policy(&mut self, policy: NetworkPolicy, now: Duration) {
         self.members.guest_info.set_network_policy(policy);
-        self.each(now, |service, cx| service.facts_changed(cx));
-        self.drive(now);
+        if self.connected {
+            self.each(now, |service, cx| service.facts_changed(cx));
+            self.drive(now);
+        }
     }
 
     /// The channels to the host are (again) open. A request that came over the old TCLO channel is no longer

@@ -5,8 +5,7 @@
 //! ```
 //!
 //! The ids, their order, types and units are open-vm-tools'. The same numbers twice are sent twice, for the host
-//! takes them for the moment. A message that gets lost is not repeated; the counters are not even read while the
-//! host does not answer.
+//! takes them for the moment. A message that gets lost is not repeated.
 
 use std::time::Duration;
 
@@ -29,8 +28,6 @@ pub(super) struct Statistics {
     next: Option<Duration>,
     /// The counters of the time before, and when that was.
     previous: Option<(Duration, Load)>,
-    /// Whether the last command that was sent, anybody's, came to nothing.
-    host_is_away: bool,
 }
 
 impl Statistics {
@@ -41,7 +38,6 @@ impl Statistics {
             interval: INTERVAL,
             next: None,
             previous: None,
-            host_is_away: false,
         }
     }
 
@@ -62,14 +58,12 @@ impl Statistics {
 
 impl Service for Statistics {
     fn connected(&mut self, cx: &mut Context<'_>) {
-        self.host_is_away = false;
         self.message.retire();
         self.next
             .get_or_insert(cx.now.saturating_add(self.interval));
     }
 
     fn settle(&mut self, id: RpciId, outcome: &RpciOutcome, cx: &mut Context<'_>) {
-        self.host_is_away = *outcome == RpciOutcome::Failed;
         match self.message.settle(id, outcome, cx.now) {
             // What could be repeated would be old by then.
             Settled::Lost | Settled::Refused => self.message.retire(),
@@ -80,7 +74,7 @@ impl Service for Statistics {
     fn drive(&mut self, cx: &mut Context<'_>) {
         if self.next.is_some_and(|next| next <= cx.now) {
             self.next = Some(cx.now.saturating_add(self.interval));
-            if !self.host_is_away && !self.message.is_in_flight() {
+            if !self.message.is_in_flight() {
                 cx.outbox.read_load();
             }
         }

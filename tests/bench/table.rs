@@ -90,7 +90,7 @@ pub(crate) fn goals(columns: &[Column]) -> bool {
         ours.map(|m| m.change.is_some_and(|d| d <= Duration::from_millis(100))),
     );
     goal(
-        "no Talos API calls while nothing changes",
+        "no Talos API calls while nothing changes (free space is asked for every 5 min)",
         ours.map(|m| m.api_calls == Some(0)),
     );
     println!();

@@ -163,6 +163,7 @@ impl<'a> Node<'a> {
         let socket = folder.0.join("machine.sock");
         let talos = Apid::machined(&socket)?;
         scene::single_nic(&talos);
+        talos.set_esxi_storage();
         show.step("start: talos-vmtoolsd vmtoolsd --use-machined");
         let vmx = Vmx::builder(binary)
             .profile(Profile::Vmware)
@@ -237,6 +238,8 @@ impl<'a> Node<'a> {
             "10.5.0.2",
             "10.5.0.77",
             MAC,
+            "/var/mnt/data",
+            "xfs scsi0:1",
             "v1.13.0",
             "OS_Reboot",
             "OS_Halt",

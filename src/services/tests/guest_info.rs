@@ -297,7 +297,7 @@ fn another_policy_is_told_at_once() {
         exclude_subnets: vec!["10.0.0.0/24".parse().unwrap()],
         ..NetworkPolicy::default()
     };
-    host.services.set_network_policy(policy, host.now);
+    host.network_policy(policy);
     host.pass(ms(100));
     assert_eq!(host.take(), [format!("{NICS}10.9.0.5")]);
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::facts::Load;
 use crate::facts::{
     Address, AddressScope, AddressStatus, Extension, Facts, HostName, Link, Mac, MachineType,
-    NetworkState, Node, NodeAddresses, Readiness, Stage, TalosVersion,
+    NetworkPolicy, NetworkState, Node, NodeAddresses, Readiness, Stage, TalosVersion,
 };
 use crate::services::{
     Machine, Measured, Output, PowerOperation, PowerOutcome, RpciId, RpciOutcome, Services,
@@ -173,6 +173,11 @@ impl Host {
 
     pub(super) fn request(&mut self, request: &[u8]) {
         self.services.handle_request(request, self.now);
+        self.drain();
+    }
+
+    pub(super) fn network_policy(&mut self, policy: NetworkPolicy) {
+        self.services.set_network_policy(policy, self.now);
         self.drain();
     }
 

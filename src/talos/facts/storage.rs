@@ -97,9 +97,10 @@ fn mount(spec: &[u8]) -> Result<Option<Mount>, Malformed> {
 /// Loop devices come and go with images and hold none of our volumes.
 fn disk(spec: &[u8]) -> Result<Option<Disk>, Malformed> {
     let spec = DiskSpec::decode(spec)?;
-    let is_virtual = spec.bus_path.trim_end_matches('/') == "/virtual";
-    let counts = !spec.dev_path.is_empty() && !(is_virtual && spec.secondary_disks.is_empty());
-    Ok(counts.then_some(Disk {
+    let is_loop =
+        spec.bus_path.trim_end_matches('/') == "/virtual" && spec.secondary_disks.is_empty();
+    let is_disk = !is_loop && !spec.dev_path.is_empty();
+    Ok(is_disk.then_some(Disk {
         path: spec.dev_path,
         bus_path: spec.bus_path,
         secondaries: spec.secondary_disks,

@@ -111,7 +111,7 @@ fn what_nobody_sends_is_refused() {
 fn stats() -> impl Strategy<Value = GuestStats> {
     let value = prop_oneof![
         proptest::option::of(any::<u64>()).prop_map(Value::Unsigned),
-        proptest::option::of(0_u64..70_000).prop_map(|value| Value::Unsigned(value)),
+        proptest::option::of(0_u64..70_000).prop_map(Value::Unsigned),
         proptest::option::of(prop::num::f64::NORMAL | prop::num::f64::ZERO).prop_map(Value::Double),
         proptest::option::of(0.0_f32..1e9).prop_map(|rate| Value::Double(rate.map(f64::from))),
     ];

@@ -344,15 +344,22 @@ impl fmt::Display for Vcenter {
         }
         for disk in &self.disks {
             let gib = |bytes: u64| bytes as f64 / f64::from(1 << 30);
-            rows.push((
-                "Disk",
-                format!(
-                    "{} {:.1} of {:.1} GiB free",
-                    disk.name,
-                    gib(disk.free),
-                    gib(disk.size)
-                ),
-            ));
+            let row = format!(
+                "{} {:.1} of {:.1} GiB free {} {}",
+                disk.name,
+                gib(disk.free),
+                gib(disk.size),
+                disk.fstype.as_deref().unwrap_or_default(),
+                disk.devices.join(", ")
+            );
+            rows.push(("Disk", row.trim_end().to_owned()));
+        }
+        // mem.needed of mem.physUsable, in KiB.
+        let stat = |id| self.stats.iter().find(|stat| stat.id == id)?.value;
+        if let (Some(needed), Some(usable)) = (stat(5), stat(6)) {
+            let mib = |kib: f64| kib / 1024.0;
+            let row = format!("needs {:.0} of {:.0} MiB", mib(needed), mib(usable));
+            rows.push(("Memory", row));
         }
         let uptime = self
             .uptime_centis

@@ -8,6 +8,7 @@ use std::time::Duration;
 use vmx::{Sandbox, Vmx, VmxBuilder};
 
 /// Deadline for what takes a second or two on an idle machine.
+#[allow(dead_code)]
 pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
 
 /// Where a program of open-vm-tools is; `None` (said loudly) when it is not installed. In CI that is a

@@ -1,0 +1,58 @@
+//! The tables of docs/guest-info.md name a test for what they claim.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+/// Names in backticks that can only be tests: at least three underscores.
+fn named_tests(document: &str) -> BTreeSet<&str> {
+    let is_test = |word: &&str| {
+        word.matches('_').count() >= 3
+            && word
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+    };
+    document
+        .lines()
+        .flat_map(|line| line.split('`').skip(1).step_by(2))
+        .filter(is_test)
+        .collect()
+}
+
+/// Names of all functions in the Rust files below a folder.
+fn functions(folder: &Path, names: &mut BTreeSet<String>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            functions(&path, names);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let text = std::fs::read_to_string(&path).unwrap();
+            let name = |line: &str| {
+                Some(
+                    line.trim_start()
+                        .strip_prefix("fn ")?
+                        .split('(')
+                        .next()?
+                        .to_owned(),
+                )
+            };
+            names.extend(text.lines().filter_map(name));
+        }
+    }
+}
+
+#[test]
+fn every_test_that_the_document_names_exists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let document = std::fs::read_to_string(root.join("docs/guest-info.md")).unwrap();
+    let named = named_tests(&document);
+    assert!(named.len() > 30, "{named:?}");
+    let mut functions_here = BTreeSet::new();
+    for folder in ["src", "tests"] {
+        functions(&root.join(folder), &mut functions_here);
+    }
+    let missing: Vec<_> = named
+        .into_iter()
+        .filter(|name| !functions_here.contains(*name))
+        .collect();
+    assert!(missing.is_empty(), "{missing:#?}");
+}
