@@ -119,7 +119,7 @@ fn text(kind: u8, value: &str) -> Vec<u8> {
 }
 
 /// A NUL would end the text early on the host, so it ends it here.
-fn before_nul(value: &str) -> &str {
+pub(crate) fn before_nul(value: &str) -> &str {
     value.split('\0').next().unwrap_or_default()
 }
 

@@ -185,9 +185,9 @@ fn single_faults_at_many_points_of_a_run_do_no_lasting_harm() {
     ];
     let talos = Talos::new();
     for (round, kind) in kinds.into_iter().enumerate() {
-        // After the probe, every eleventh call from a start of its own.
+        // After the probe, five calls eleven apart, from a start of its own.
         let run = Run::start(talos.agent().host(move |host| {
-            for k in 0..12 {
+            for k in 0..5 {
                 host.fault_at(8 + round as u64 + 11 * k, kind);
             }
         }));
@@ -220,11 +220,8 @@ fn a_host_that_returns_garbage_in_all_registers_is_survived() {
     let talos = Talos::new();
     let run = Run::start(talos.agent().host(|host| {
         // After the probe; the garbage is the same in every run.
-        for k in 0..40 {
-            host.fault_at(9 + 7 * k, FaultKind::Garbage);
-        }
-        for k in 0..60 {
-            host.fault_at(300 + k, FaultKind::Garbage);
+        for k in 0..8 {
+            host.fault_at(9 + 5 * k, FaultKind::Garbage);
         }
     }));
     // Whatever is read from garbage, such as another cookie, is not the guest's fault.

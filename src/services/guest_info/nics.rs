@@ -6,6 +6,7 @@
 use crate::facts::{
     AddressOrigin, AddressStatus, Decision, Facts, Nic, NicAddress, NicRoute, Resolver,
 };
+use crate::wire::guest_info::before_nul;
 use crate::wire::nic_info_v3::{
     DhcpConfig, DnsConfig, GuestNic, IpOrigin, IpStatus, NicInfoV3, NicIp, Route,
 };
@@ -80,9 +81,9 @@ fn dns(facts: &Facts) -> Option<DnsConfig> {
         return None;
     }
     Some(DnsConfig {
-        host_name: name.map(|name| name.host.clone()),
+        host_name: name.map(|name| before_nul(&name.host).to_owned()),
         domain: name
-            .map(|name| name.domain.clone())
+            .map(|name| before_nul(&name.domain).to_owned())
             .filter(|domain| !domain.is_empty()),
         ..told.map(resolver).unwrap_or_default()
     })
@@ -91,7 +92,11 @@ fn dns(facts: &Facts) -> Option<DnsConfig> {
 fn resolver(resolver: &Resolver) -> DnsConfig {
     DnsConfig {
         servers: resolver.servers.clone(),
-        suffixes: resolver.search_domains.clone(),
+        suffixes: resolver
+            .search_domains
+            .iter()
+            .map(|name| before_nul(name).to_owned())
+            .collect(),
         ..DnsConfig::default()
     }
 }
@@ -226,6 +231,20 @@ mod tests {
         let info = nic_info(&decision, &facts);
         assert_eq!(NicInfoV3::decode(VECTOR).unwrap(), info);
         assert_eq!(info.encode(MAX_ADDRESSES), VECTOR);
+    }
+
+    #[test]
+    fn names_end_at_a_nul() {
+        let facts = Facts {
+            host_name: Some(HostName {
+                host: "a\0b".into(),
+                domain: "\0example.com".into(),
+            }),
+            ..Facts::default()
+        };
+        let dns = dns(&facts).unwrap();
+        assert_eq!(dns.host_name.as_deref(), Some("a"));
+        assert_eq!(dns.domain, None);
     }
 
     #[test]
