@@ -52,7 +52,7 @@ build: cargo-auditable cross-compiler ## Build the static binary, _out/linux-amd
 	    rustup target add '$(TARGET)'; \
 	fi
 	$(cross_env) RUSTFLAGS="$${RUSTFLAGS:-} -C target-feature=+crt-static $(packed) $(places)" \
-	    $(CARGO) auditable build --locked --release --package talos-vmtoolsd --bin talos-vmtoolsd --target '$(TARGET)'
+	    CARGO='$(CARGO)' extension/auditable build --locked --release --package talos-vmtoolsd --bin talos-vmtoolsd --target '$(TARGET)'
 	install -D '$(built)' '$(binary)'
 	@if readelf --dynamic '$(binary)' | grep NEEDED; then \
 	    echo 'make build: the binary is not static' >&2; exit 1; \

@@ -15,7 +15,7 @@ use std::time::Duration;
 use apid::{Apid, Certificate, Code, Method, PowerBehaviour, Status, TlsOptions, scene};
 use talos_vmtoolsd::config::RebootMode;
 use talos_vmtoolsd::config::talosconfig::Endpoint;
-use talos_vmtoolsd::facts::{Facts, MachineType, Stage};
+use talos_vmtoolsd::facts::{AddressOrigin, Facts, MachineType, NetworkPolicy, Stage, decide};
 use talos_vmtoolsd::talos::{
     Client, Error, PowerCall, PowerProgress, TlsTrouble, carry_out, observe, query,
 };
@@ -133,6 +133,52 @@ mod facts {
             "systeminformation",
         );
         assert_eq!(client.system_uuid().await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn a_lease_and_its_routes_and_servers_are_told_and_followed() {
+        let (api, client, _directory) = machined();
+        scene::single_nic(&api);
+        api.set_link("eth1", scene::nic(3, [0, 0x50, 0x56, 0xab, 0, 0x99]));
+        api.set_lease("eth1", "192.168.0.7/24", &["192.168.0.1"]);
+        api.set_route("eth1", "0.0.0.0/0", Some("192.168.0.1"), 2048);
+        api.set_route_with("eth1", "192.168.0.7/32", None, 0, |route| route.table = 255);
+        let mut node = Observed::new(client);
+        let facts = node.complete().await;
+        let calls = api.call_count();
+        let decided = |facts: &Facts| decide(facts, &NetworkPolicy::default()).unwrap();
+        let decision = decided(&facts);
+        let [eth0, eth1] = &decision.nics[..] else {
+            panic!("{decision:?}")
+        };
+        assert_eq!(eth0.addresses[0].origin, Some(AddressOrigin::Manual));
+        assert_eq!(eth1.addresses[0].origin, Some(AddressOrigin::Dhcp));
+        assert_eq!((eth0.dhcp_v4, eth1.dhcp_v4), (Some(false), Some(true)));
+        let resolver = eth1.resolver.as_ref().unwrap();
+        assert_eq!(resolver.servers, [ip("192.168.0.1")]);
+        let gateways: Vec<_> = decision.routes.iter().map(|route| route.gateway).collect();
+        assert_eq!(
+            gateways,
+            [Some(ip("10.5.0.1")), Some(ip("192.168.0.1")), None]
+        );
+        let resolver = facts.network.resolver.unwrap();
+        assert_eq!(resolver.search_domains, ["example.com"]);
+
+        api.lose_lease("eth1", "192.168.0.7/24");
+        api.set_lease("eth1", "192.168.0.8/24", &["192.168.0.2"]);
+        api.remove_route("eth1", "0.0.0.0/0", Some("192.168.0.1"), 2048);
+        let told = |facts: &Facts| {
+            let decision = decided(facts);
+            let eth1 = &decision.nics[1];
+            let resolver = eth1.resolver.as_ref();
+            eth1.addresses.len() == 1
+                && eth1.addresses[0].ip == ip("192.168.0.8")
+                && eth1.addresses[0].origin == Some(AddressOrigin::Dhcp)
+                && resolver.is_some_and(|resolver| resolver.servers == [ip("192.168.0.2")])
+                && decision.routes.len() == 2
+        };
+        node.until(told).await;
+        assert_eq!(api.call_count(), calls, "changes come by themselves");
     }
 
     #[tokio::test]
@@ -677,6 +723,9 @@ impl Observed {
                 && facts.addresses.is_some()
                 && facts.node_addresses.is_some()
                 && facts.virtual_ips.is_some()
+                && facts.network.address_sources.is_some()
+                && facts.network.lease_resolvers.is_some()
+                && facts.network.routes.is_some()
                 && facts.talos.is_some()
                 && facts.stage.is_some()
                 && facts.node.readiness.is_some()

@@ -140,7 +140,7 @@ async fn online(command: &Command, config: &Config) -> Answer {
         },
         Command::Talosquery { json } => match talos::facts(&config.talos).await {
             Ok(facts) => {
-                let view = talosquery::View::from(facts);
+                let view = talosquery::View::new(facts, &config.network);
                 Answer::success(if *json {
                     pretty(&talosquery::json(&view))
                 } else {

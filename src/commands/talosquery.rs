@@ -1,13 +1,15 @@
 //! `talosquery`: what the daemon sees of Talos, as a table or as JSON.
 
-use std::fmt::{self, Display, Write as _};
-use std::net::IpAddr;
+use std::fmt::{Display, Write as _};
 
 use serde_json::{Value, json};
 
 use crate::facts::{
-    Address, AddressScope, AddressStatus, Facts, Link, Nic, NicAddress, NodeAddresses, Stage,
+    Address, AddressScope, AddressStatus, Decision, Facts, Link, NetworkPolicy, NodeAddresses,
+    Stage, decide,
 };
+
+mod network;
 
 /// Stands for everything that Talos has not told.
 const UNKNOWN: &str = "not known";
@@ -17,17 +19,15 @@ const UNKNOWN: &str = "not known";
 pub struct View {
     /// Everything that Talos told.
     pub facts: Facts,
-    /// The NICs that the host would be told of.
-    pub nics: Option<Vec<Nic>>,
-    /// The primary address that the host would be told of.
-    pub primary_address: Option<IpAddr>,
+    /// What the host would be told of the network, and why.
+    pub decision: Option<Decision>,
 }
 
-impl From<Facts> for View {
-    fn from(facts: Facts) -> Self {
+impl View {
+    /// What a daemon with this policy would tell.
+    pub fn new(facts: Facts, policy: &NetworkPolicy) -> Self {
         Self {
-            nics: crate::facts::nics(&facts),
-            primary_address: crate::facts::primary_address(&facts),
+            decision: decide(&facts, policy),
             facts,
         }
     }
@@ -51,13 +51,20 @@ pub fn table(view: &View) -> String {
         ("stage", facts.stage.map(|stage| stage.name().to_owned())),
         (
             "primary address",
-            view.primary_address.map(|ip| ip.to_string()),
+            view.decision
+                .as_ref()
+                .and_then(|decision| decision.primary_address)
+                .map(|ip| ip.to_string()),
         ),
         (
             "node addresses",
             facts.node_addresses.as_ref().map(|all| list(all.best())),
         ),
         ("virtual IPs", facts.virtual_ips.as_ref().map(list)),
+        (
+            "name servers",
+            facts.network.resolver.as_ref().map(network::resolver_text),
+        ),
     ];
     let rows = rows.into_iter().chain(super::node::rows(&facts.node));
     let rows: Vec<_> = rows
@@ -65,21 +72,11 @@ pub fn table(view: &View) -> String {
         .collect();
     let mut text = columns(&rows);
     text.push('\n');
-    match &view.nics {
+    match &view.decision {
         None => {
             let _ = writeln!(text, "NICs {UNKNOWN}");
         }
-        Some(nics) => {
-            let mut rows = vec![["NIC", "MAC", "ADDRESSES"].map(str::to_owned)];
-            rows.extend(nics.iter().map(|nic| {
-                [
-                    nic.name.clone(),
-                    nic.mac.to_string(),
-                    list(nic.addresses.iter().map(Cidr)),
-                ]
-            }));
-            text.push_str(&columns(&rows));
-        }
+        Some(decision) => text.push_str(&network::tables(decision)),
     }
     text
 }
@@ -87,6 +84,7 @@ pub fn table(view: &View) -> String {
 /// The view as JSON, for programs; `null` is what Talos has not told.
 pub fn json(view: &View) -> Value {
     let facts = &view.facts;
+    let decision = view.decision.as_ref();
     json!({
         "host_name": facts.host_name.as_ref().map(|name| json!({
             "host": name.host,
@@ -100,10 +98,21 @@ pub fn json(view: &View) -> Value {
         })),
         "stage": facts.stage.map(Stage::name),
         "node": super::node::json(&facts.node),
-        "primary_address": view.primary_address.map(|ip| ip.to_string()),
+        "primary_address": decision
+            .and_then(|decision| decision.primary_address)
+            .map(|ip| ip.to_string()),
         "node_addresses": facts.node_addresses.as_ref().map(node_addresses),
         "virtual_ips": facts.virtual_ips.as_ref().map(texts),
-        "nics": view.nics.as_ref().map(|nics| nics.iter().map(nic).collect::<Vec<_>>()),
+        "resolver": facts.network.resolver.as_ref().map(network::resolver),
+        "nics": decision.map(|decision| decision.nics.iter().map(network::nic).collect::<Vec<_>>()),
+        "routes": decision.map(|decision| {
+            let routes = decision.routes.iter();
+            routes.map(|route| network::route(decision, route)).collect::<Vec<_>>()
+        }),
+        "decisions": decision.map(|decision| {
+            let addresses = decision.addresses.iter();
+            addresses.map(|address| network::decided(decision, address)).collect::<Vec<_>>()
+        }),
         "links": facts.links.as_ref().map(|links| links.iter().map(link).collect::<Vec<_>>()),
         "addresses": facts
             .addresses
@@ -119,18 +128,6 @@ fn node_addresses(addresses: &NodeAddresses) -> Value {
         "current_no_k8s": texts(&addresses.current_no_k8s),
         "routed": texts(&addresses.routed),
         "routed_no_k8s": texts(&addresses.routed_no_k8s),
-    })
-}
-
-fn nic(nic: &Nic) -> Value {
-    json!({
-        "name": nic.name,
-        "mac": nic.mac.to_string(),
-        "addresses": nic.addresses.iter().map(|address| json!({
-            "ip": address.ip.to_string(),
-            "prefix_length": address.prefix_length,
-            "status": status_name(address.status),
-        })).collect::<Vec<_>>(),
     })
 }
 
@@ -156,19 +153,6 @@ fn address(address: &Address) -> Value {
         "status": status_name(address.status),
         "temporary": address.temporary,
     })
-}
-
-/// `10.0.0.1/24`, with the status where there is something to say about it.
-struct Cidr<'a>(&'a NicAddress);
-
-impl Display for Cidr<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.0.ip, self.0.prefix_length)?;
-        if self.0.status != AddressStatus::Preferred {
-            write!(f, " ({})", status_name(self.0.status))?;
-        }
-        Ok(())
-    }
 }
 
 fn texts<T: Display>(items: impl IntoIterator<Item = T>) -> Vec<String> {
@@ -243,7 +227,11 @@ fn status_name(status: AddressStatus) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::facts::{HostName, Mac, TalosVersion};
+    use crate::facts::{
+        AddressDecision, AddressOrigin, HostName, Mac, NetworkState, Nic, NicAddress, NicRoute,
+        Reason, Resolver, Standing, TalosVersion, Verdict,
+    };
+    use std::net::IpAddr;
 
     fn node() -> View {
         let ip = |text: &str| text.parse::<IpAddr>().unwrap();
@@ -275,6 +263,13 @@ mod tests {
                     ..NodeAddresses::default()
                 }),
                 virtual_ips: Some([ip("10.5.0.100")].into()),
+                network: NetworkState {
+                    resolver: Some(Resolver {
+                        servers: vec![ip("10.5.0.1")],
+                        search_domains: vec!["example.org".into()],
+                    }),
+                    ..NetworkState::default()
+                },
                 talos: Some(TalosVersion {
                     tag: "v1.13.0".into(),
                     arch: "amd64".into(),
@@ -283,30 +278,62 @@ mod tests {
                 stage: Some(Stage::Running),
                 ..Facts::default()
             },
-            nics: Some(vec![
-                Nic {
-                    name: "eth0".into(),
-                    mac: Mac([0, 0x50, 0x56, 1, 2, 3]),
-                    addresses: vec![
-                        NicAddress {
-                            ip: ip("10.5.0.2"),
-                            prefix_length: 24,
-                            status: AddressStatus::Preferred,
+            decision: Some(Decision {
+                nics: vec![
+                    Nic {
+                        name: "eth0".into(),
+                        mac: Mac([0, 0x50, 0x56, 1, 2, 3]),
+                        addresses: vec![
+                            NicAddress {
+                                ip: ip("10.5.0.2"),
+                                prefix_length: 24,
+                                status: AddressStatus::Preferred,
+                                origin: Some(AddressOrigin::Dhcp),
+                            },
+                            NicAddress {
+                                ip: ip("2001:db8::2"),
+                                prefix_length: 64,
+                                status: AddressStatus::Tentative,
+                                origin: None,
+                            },
+                        ],
+                        dhcp_v4: Some(true),
+                        ..Nic::default()
+                    },
+                    Nic {
+                        name: "eth10".into(),
+                        mac: Mac([0, 0x50, 0x56, 1, 2, 4]),
+                        ..Nic::default()
+                    },
+                ],
+                primary_address: Some(ip("10.5.0.2")),
+                routes: vec![NicRoute {
+                    destination: ip("0.0.0.0"),
+                    prefix_length: 0,
+                    gateway: Some(ip("10.5.0.1")),
+                    nic: 0,
+                    metric: 1024,
+                }],
+                addresses: vec![
+                    AddressDecision {
+                        ip: ip("10.5.0.2"),
+                        prefix_length: 24,
+                        link_name: "eth0".into(),
+                        verdict: Verdict::Reported {
+                            nic: 0,
+                            place: 0,
+                            standing: Standing::Primary,
                         },
-                        NicAddress {
-                            ip: ip("2001:db8::2"),
-                            prefix_length: 64,
-                            status: AddressStatus::Tentative,
-                        },
-                    ],
-                },
-                Nic {
-                    name: "eth10".into(),
-                    mac: Mac([0, 0x50, 0x56, 1, 2, 4]),
-                    addresses: vec![],
-                },
-            ]),
-            primary_address: Some(ip("10.5.0.2")),
+                    },
+                    AddressDecision {
+                        ip: ip("10.244.0.1"),
+                        prefix_length: 24,
+                        link_name: "cni0".into(),
+                        verdict: Verdict::LeftOut(Reason::Kubernetes),
+                    },
+                ],
+                cut: Vec::new(),
+            }),
         }
     }
 
@@ -321,6 +348,7 @@ stage            running
 primary address  10.5.0.2
 node addresses   10.5.0.2, 2001:db8::2
 virtual IPs      10.5.0.100
+name servers     10.5.0.1 (search example.org)
 ready            not known
 machine type     not known
 node name        not known
@@ -332,6 +360,13 @@ UUID             not known
 NIC    MAC                ADDRESSES
 eth0   00:50:56:01:02:03  10.5.0.2/24, 2001:db8::2/64 (tentative)
 eth10  00:50:56:01:02:04  none
+
+ROUTE      GATEWAY   METRIC  NIC
+0.0.0.0/0  10.5.0.1  1024    eth0
+
+ADDRESS        LINK  REPORTED    WHY
+10.5.0.2/24    eth0  eth0 no. 1  the primary address
+10.244.0.1/24  cni0  no          Talos counts it to Kubernetes' pods and services
 "
         );
     }
@@ -339,7 +374,7 @@ eth10  00:50:56:01:02:04  none
     #[test]
     fn the_table_of_nothing() {
         let text = table(&View::default());
-        assert_eq!(text.matches(UNKNOWN).count(), 14, "{text}");
+        assert_eq!(text.matches(UNKNOWN).count(), 15, "{text}");
         assert!(!text.contains("none"), "{text}");
     }
 
@@ -370,11 +405,27 @@ eth10  00:50:56:01:02:04  none
                 "name": "eth0",
                 "mac": "00:50:56:01:02:03",
                 "addresses": [
-                    {"ip": "10.5.0.2", "prefix_length": 24, "status": "preferred"},
-                    {"ip": "2001:db8::2", "prefix_length": 64, "status": "tentative"},
+                    {"ip": "10.5.0.2", "prefix_length": 24, "status": "preferred", "origin": "dhcp"},
+                    {"ip": "2001:db8::2", "prefix_length": 64, "status": "tentative", "origin": null},
                 ],
+                "dhcp4": true,
+                "dhcp6": null,
+                "resolver": null,
             })
         );
+        assert_eq!(
+            value["routes"],
+            json!([{"destination": "0.0.0.0/0", "gateway": "10.5.0.1", "metric": 1024, "nic": "eth0"}])
+        );
+        assert_eq!(value["resolver"]["servers"], json!(["10.5.0.1"]));
+        assert_eq!(
+            value["decisions"][0],
+            json!({
+                "address": "10.5.0.2/24", "link": "eth0", "reported": true, "nic": "eth0", "place": 0,
+                "primary": true, "why": "the primary address",
+            })
+        );
+        assert_eq!(value["decisions"][1]["reported"], false);
         assert_eq!(value["links"][0]["physical"], true);
         assert_eq!(value["addresses"][0]["scope"], "global");
     }
@@ -383,7 +434,7 @@ eth10  00:50:56:01:02:04  none
     fn json_of_nothing_is_null_under_every_key() {
         let value = json(&View::default());
         let object = value.as_object().unwrap();
-        assert_eq!(object.len(), 10);
+        assert_eq!(object.len(), 13);
         let known = object.iter().filter(|(_, value)| !value.is_null());
         let known: Vec<_> = known.map(|(key, _)| key.as_str()).collect();
         assert_eq!(known, ["node"], "an object of its own: {value}");

@@ -8,6 +8,7 @@ use clap::builder::{OsStringValueParser, PossibleValuesParser, TypedValueParser 
 use clap::{Args, Parser, Subcommand};
 use tracing::Level;
 
+use super::network::NetworkSettings;
 use super::value::{self, LEVELS};
 use super::{LogFormat, RebootMode, Settings, TransportChoice};
 
@@ -163,6 +164,8 @@ impl From<&Flags> for Settings {
             force_shutdown,
             reboot_mode,
             scrub_guestinfo,
+            // In the file alone.
+            network: NetworkSettings::default(),
             log_level,
             log_format,
             ..Self::default()

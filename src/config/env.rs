@@ -5,6 +5,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use super::network::NetworkSettings;
 use super::value::{self, BadValue};
 use super::{SettingError, Settings};
 
@@ -40,6 +41,8 @@ pub(super) fn read(env: &impl Fn(&str) -> Option<OsString>) -> Result<Settings, 
         force_shutdown: parsed(env, "VMTOOLSD_FORCE_SHUTDOWN", value::boolean)?,
         reboot_mode: parsed(env, "VMTOOLSD_REBOOT_MODE", str::parse)?,
         scrub_guestinfo: parsed(env, "VMTOOLSD_SCRUB_GUESTINFO", value::boolean)?,
+        // In the file alone.
+        network: NetworkSettings::default(),
         log_level: parsed(env, "VMTOOLSD_LOG_LEVEL", value::level)?,
         log_format: parsed(env, "VMTOOLSD_LOG_FORMAT", str::parse)?,
         // Some settings are for the file alone.
@@ -126,6 +129,7 @@ mod tests {
                 force_shutdown: Some(true),
                 reboot_mode: Some(RebootMode::Force),
                 scrub_guestinfo: Some(true),
+                network: NetworkSettings::default(),
                 log_level: Some(Level::DEBUG),
                 log_format: Some(LogFormat::Json),
                 ..Settings::default()

@@ -17,9 +17,16 @@
 //!   force_shutdown: false
 //!   reboot_mode: default
 //! guestinfo:
+//!   scrub: false
 //!   disk_interval: 5m
 //!   stats_interval: 20s
-//!   scrub: false
+//! network:
+//!   exclude_nics: ["eth9", "!docker0"]
+//!   primary_nics: ["eth0"]
+//!   low_priority_nics: ["eth1*"]
+//!   exclude_subnets: [192.168.100.0/24]
+//!   prefer: ipv4
+//!   report_vips: true
 //! log:
 //!   level: info
 //!   format: text
@@ -33,6 +40,7 @@ use std::time::Duration;
 use serde::de::{Deserialize, Deserializer, Visitor};
 use tracing::Level;
 
+use super::network::NetworkSettings;
 use super::value::{self, BadValue};
 use super::yaml::{self, YamlError};
 use super::{LogFormat, RebootMode, Settings, TransportChoice};
@@ -44,12 +52,13 @@ pub(super) fn parse(text: &str) -> Result<Settings, YamlError> {
         talos,
         power,
         guestinfo,
+        network,
         log,
     } = yaml::from_str::<Option<Document>>(text)?.unwrap_or_default();
     let host = host.unwrap_or_default();
     let talos = talos.unwrap_or_default();
     let power = power.unwrap_or_default();
-    let guestinfo = guestinfo.unwrap_or_default();
+    let guest_info = guestinfo.unwrap_or_default();
     let log = log.unwrap_or_default();
     Ok(Settings {
         transport: host.transport,
@@ -64,9 +73,10 @@ pub(super) fn parse(text: &str) -> Result<Settings, YamlError> {
         power_deadline: power.deadline,
         force_shutdown: power.force_shutdown,
         reboot_mode: power.reboot_mode,
-        disk_interval: guestinfo.disk_interval,
-        stats_interval: guestinfo.stats_interval,
-        scrub_guestinfo: guestinfo.scrub,
+        scrub_guestinfo: guest_info.scrub,
+        disk_interval: guest_info.disk_interval,
+        stats_interval: guest_info.stats_interval,
+        network: network.unwrap_or_default(),
         log_level: log.level,
         log_format: log.format,
     })
@@ -78,7 +88,8 @@ struct Document {
     host: Option<Host>,
     talos: Option<Talos>,
     power: Option<Power>,
-    guestinfo: Option<Guestinfo>,
+    guestinfo: Option<GuestInfo>,
+    network: Option<NetworkSettings>,
     log: Option<Log>,
 }
 
@@ -114,12 +125,12 @@ struct Power {
 
 #[derive(Default, serde::Deserialize)]
 #[serde(default, deny_unknown_fields)]
-struct Guestinfo {
+struct GuestInfo {
+    scrub: Option<bool>,
     #[serde(deserialize_with = "text")]
     disk_interval: Option<Duration>,
     #[serde(deserialize_with = "text")]
     stats_interval: Option<Duration>,
-    scrub: Option<bool>,
 }
 
 #[derive(Default, serde::Deserialize)]
@@ -200,7 +211,12 @@ fn text<'de, D: Deserializer<'de>, T: Written>(deserializer: D) -> Result<Option
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::facts::{Family, Pattern};
     use proptest::prelude::*;
+
+    fn patterns(list: &[&str]) -> Vec<Pattern> {
+        list.iter().map(|text| text.parse().unwrap()).collect()
+    }
 
     const COMPLETE: &str = "\
 host:
@@ -219,9 +235,16 @@ power:
   force_shutdown: true
   reboot_mode: powercycle
 guestinfo:
+  scrub: true
   disk_interval: 30s
   stats_interval: 10s
-  scrub: true
+network:
+  exclude_nics: [eth9, \"!docker0\"]
+  primary_nics: [bond0]
+  low_priority_nics: [eth1*]
+  exclude_subnets: [10.9.0.0/16, fd00::1]
+  prefer: ipv6
+  report_vips: false
 log:
   level: WARNING
   format: json
@@ -244,9 +267,20 @@ log:
                 power_deadline: Some(Duration::from_secs(60)),
                 force_shutdown: Some(true),
                 reboot_mode: Some(RebootMode::Powercycle),
+                scrub_guestinfo: Some(true),
                 disk_interval: Some(Duration::from_secs(30)),
                 stats_interval: Some(Duration::from_secs(10)),
-                scrub_guestinfo: Some(true),
+                network: NetworkSettings {
+                    exclude_nics: Some(patterns(&["eth9", "!docker0"])),
+                    primary_nics: Some(patterns(&["bond0"])),
+                    low_priority_nics: Some(patterns(&["eth1*"])),
+                    exclude_subnets: Some(vec![
+                        "10.9.0.0/16".parse().unwrap(),
+                        "fd00::1".parse().unwrap()
+                    ]),
+                    prefer: Some(Family::Ipv6),
+                    report_vips: Some(false),
+                },
                 log_level: Some(Level::WARN),
                 log_format: Some(LogFormat::Json),
             })
@@ -291,6 +325,17 @@ log:
             ),
             ("log:\n\n  level: loud\n", 3, "\"loud\" is not a log level"),
             ("talos:\n  use_machined: maybe\n", 2, "expected a boolean"),
+            ("network:\n  prefer: ipx\n", 2, "write ipv4 or ipv6"),
+            (
+                "network:\n  exclude_nics:\n    - eth0\n    - ''\n",
+                4,
+                "an interface pattern is empty",
+            ),
+            (
+                "network:\n  exclude_subnets:\n    - 10.0.0.0/40\n",
+                3,
+                "not a network",
+            ),
             (
                 "log:\n  level: info\n  level: debug\n",
                 2,

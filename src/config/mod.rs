@@ -12,15 +12,19 @@ use std::time::Duration;
 
 use tracing::Level;
 
+use crate::facts::NetworkPolicy;
+
 pub mod cli;
 pub mod env;
 mod file;
+mod network;
 mod settings;
 pub mod talosconfig;
 mod value;
 pub mod yaml;
 
 pub use cli::{Cli, Flags};
+pub use network::NetworkSettings;
 pub use settings::Settings;
 pub use value::BadValue;
 pub use yaml::YamlError;
@@ -99,8 +103,10 @@ pub struct Config {
     pub talos: Result<TalosConfig, SettingError>,
     /// How power operations are carried out.
     pub power: PowerConfig,
-    /// How often the host is told, and how guest variables are looked after.
-    pub guestinfo: GuestinfoConfig,
+    /// What the host is told, and how often.
+    pub guest_info: GuestInfoConfig,
+    /// What of the network is reported.
+    pub network: NetworkPolicy,
     /// What is logged and how.
     pub log: LogConfig,
 }
@@ -160,15 +166,15 @@ pub struct PowerConfig {
     pub reboot_mode: RebootMode,
 }
 
-/// How often the host is told, and how guest variables are looked after.
+/// What the host is told, and how often.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct GuestinfoConfig {
+pub struct GuestInfoConfig {
+    /// Blank machine configs that lie open in guest variables, once the machine is ready.
+    pub scrub: bool,
     /// How often the space on the file systems is measured although nothing was mounted or unmounted.
     pub disk_interval: Duration,
     /// How often memory and processor statistics go.
     pub stats_interval: Duration,
-    /// Blank machine configs that lie open in them, once the machine is ready.
-    pub scrub: bool,
 }
 
 /// RebootRequest.Mode.
@@ -239,11 +245,12 @@ fn resolve(settings: Settings) -> Config {
             force_shutdown: settings.force_shutdown.unwrap_or(false),
             reboot_mode: settings.reboot_mode.unwrap_or_default(),
         },
-        guestinfo: GuestinfoConfig {
+        guest_info: GuestInfoConfig {
+            scrub: settings.scrub_guestinfo.unwrap_or(false),
             disk_interval: settings.disk_interval.unwrap_or(DEFAULT_DISK_INTERVAL),
             stats_interval: settings.stats_interval.unwrap_or(DEFAULT_STATS_INTERVAL),
-            scrub: settings.scrub_guestinfo.unwrap_or(false),
         },
+        network: settings.network.clone().resolve(),
         log: LogConfig {
             level: settings.log_level.unwrap_or(Level::INFO),
             format: settings.log_format.unwrap_or_default(),
@@ -349,11 +356,12 @@ mod tests {
                     force_shutdown: false,
                     reboot_mode: RebootMode::Default,
                 },
-                guestinfo: GuestinfoConfig {
+                guest_info: GuestInfoConfig {
+                    scrub: false,
                     disk_interval: Duration::from_secs(300),
                     stats_interval: Duration::from_secs(20),
-                    scrub: false,
                 },
+                network: NetworkPolicy::default(),
                 log: LogConfig {
                     level: Level::INFO,
                     format: LogFormat::Text,

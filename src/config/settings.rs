@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tracing::Level;
 
+use super::network::NetworkSettings;
 use super::{LogFormat, RebootMode, SettingError, TransportChoice};
 
 /// What one source says; `None` where it says nothing.
@@ -34,12 +35,14 @@ pub struct Settings {
     pub force_shutdown: Option<bool>,
     /// How Talos reboots.
     pub reboot_mode: Option<RebootMode>,
+    /// Blank machine configs that lie open in guest variables.
+    pub scrub_guestinfo: Option<bool>,
     /// How often the space on the file systems is measured.
     pub disk_interval: Option<Duration>,
     /// How often memory and processor statistics go.
     pub stats_interval: Option<Duration>,
-    /// Blank machine configs that lie open in guest variables.
-    pub scrub_guestinfo: Option<bool>,
+    /// What of the network is reported.
+    pub network: NetworkSettings,
     /// Most detailed level that is logged.
     pub log_level: Option<Level>,
     /// Form of a log line.
@@ -62,9 +65,10 @@ impl Settings {
             power_deadline: self.power_deadline.or(weaker.power_deadline),
             force_shutdown: self.force_shutdown.or(weaker.force_shutdown),
             reboot_mode: self.reboot_mode.or(weaker.reboot_mode),
+            scrub_guestinfo: self.scrub_guestinfo.or(weaker.scrub_guestinfo),
             disk_interval: self.disk_interval.or(weaker.disk_interval),
             stats_interval: self.stats_interval.or(weaker.stats_interval),
-            scrub_guestinfo: self.scrub_guestinfo.or(weaker.scrub_guestinfo),
+            network: self.network.or(weaker.network),
             log_level: self.log_level.or(weaker.log_level),
             log_format: self.log_format.or(weaker.log_format),
         }

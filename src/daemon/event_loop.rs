@@ -16,7 +16,7 @@ use super::rpci_link::RpciLink;
 use super::rpci_task::RpciTask;
 use super::signals::{Signals, Wish};
 use super::tclo_link::{TcloEvent, TcloLink};
-use crate::config::{Config, GuestinfoConfig};
+use crate::config::{Config, GuestInfoConfig};
 use crate::log::{self, Chain};
 use crate::proc::Kernel;
 use crate::services::{Output, Services};
@@ -55,13 +55,7 @@ impl<A: RegisterAccess + Copy + Send + Sync + 'static> EventLoop<A> {
         signals: Signals,
         log: log::Handle,
     ) -> Self {
-        let GuestinfoConfig {
-            disk_interval,
-            stats_interval,
-            ..
-        } = config.guestinfo;
-        services.set_intervals(disk_interval, stats_interval);
-        services.set_scrub(config.guestinfo.scrub, now());
+        configure(&mut services, config.guest_info);
         Self {
             config,
             services,
@@ -76,6 +70,8 @@ impl<A: RegisterAccess + Copy + Send + Sync + 'static> EventLoop<A> {
 
     /// Serves the host until somebody wishes an end, then closes the channels.
     pub async fn run(mut self, reload: Reload<'_>) {
+        self.services
+            .set_network_policy(self.config.network.clone(), now());
         loop {
             self.carry_out_outputs();
             let deadline = self.services.poll_timeout();
@@ -156,17 +152,26 @@ impl<A: RegisterAccess + Copy + Send + Sync + 'static> EventLoop<A> {
                 );
             }
         }
-        self.services.set_scrub(config.guestinfo.scrub, now());
+        if config.network != self.config.network {
+            self.services
+                .set_network_policy(config.network.clone(), now());
+        }
         self.config = Config {
             host: self.config.host.clone(),
             ..config
         };
-        let GuestinfoConfig {
-            disk_interval,
-            stats_interval,
-            ..
-        } = self.config.guestinfo;
-        self.services.set_intervals(disk_interval, stats_interval);
+        configure(&mut self.services, self.config.guest_info);
         tracing::info!("configuration read again");
     }
+}
+
+/// Hands the services what they may be told at any time.
+fn configure(services: &mut Services, config: GuestInfoConfig) {
+    let GuestInfoConfig {
+        scrub,
+        disk_interval,
+        stats_interval,
+    } = config;
+    services.set_scrub(scrub, now());
+    services.set_intervals(disk_interval, stats_interval);
 }

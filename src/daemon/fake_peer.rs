@@ -193,11 +193,11 @@ impl RegisterAccess for Backdoor {
 
 /// Counts the events at INFO and above.
 #[derive(Clone, Debug, Default)]
-pub(super) struct CountLines(Arc<AtomicUsize>);
+pub(crate) struct CountLines(Arc<AtomicUsize>);
 
 impl CountLines {
     /// How many since the last call.
-    pub(super) fn take(&self) -> usize {
+    pub(crate) fn take(&self) -> usize {
         self.0.swap(0, Ordering::Relaxed)
     }
 }

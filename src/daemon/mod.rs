@@ -10,7 +10,7 @@ pub mod clock;
 pub mod device_names;
 pub mod event_loop;
 #[cfg(test)]
-mod fake_peer;
+pub(crate) mod fake_peer;
 pub mod link;
 pub mod rpci_link;
 pub mod rpci_task;

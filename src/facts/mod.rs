@@ -5,16 +5,25 @@
 //! afterwards the last known value stands, also while Talos is away. So `None` always means "not known
 //! yet", never "gone", and nothing made up is ever reported.
 
+mod glob;
 mod link;
 mod load;
 mod network;
+mod network_state;
 mod node;
+mod policy;
 mod storage;
 
+pub use glob::Glob;
 pub use link::{Address, AddressScope, AddressStatus, Link, Mac};
 pub use load::{DiskLoad, Load, Memory};
-pub use network::{Nic, NicAddress, nics, primary_address};
+pub use network::{
+    AddressDecision, AddressOrigin, Decision, MOST_NICS, Nic, NicAddress, NicRoute, Reason,
+    Standing, Verdict, decide,
+};
+pub use network_state::{AddressSource, DhcpClient, NetworkState, Resolver, Route};
 pub use node::{Extension, MachineType, Node, Readiness, is_valid_uuid};
+pub use policy::{Family, NetworkPolicy, Pattern, Patterns, Subnet, Unreadable};
 pub use storage::{Disk, FileSystem, Mount, Space, Storage, Volume, file_systems};
 
 use std::collections::BTreeSet;
@@ -34,14 +43,16 @@ pub struct Facts {
     /// Floating addresses shared by several nodes that this node holds now, from the AddressSpecs that the VIP
     /// operator makes (OperatorSpec itself is open to os:admin only).
     pub virtual_ips: Option<BTreeSet<IpAddr>>,
+    /// Routes, resolvers, and who wanted an address.
+    pub network: NetworkState,
     /// Which Talos runs, from the Version call.
     pub talos: Option<TalosVersion>,
     /// What the machine is doing, from MachineStatus.
     pub stage: Option<Stage>,
-    /// File systems and disks.
-    pub storage: Storage,
     /// What else Talos says of the machine itself.
     pub node: Node,
+    /// File systems and disks.
+    pub storage: Storage,
 }
 
 /// The node's name as Talos resolved it.

@@ -4,51 +4,37 @@
 //!
 //! ```text
 //! bond0.100 (vlan)  10.0.0.5     ─┐
-//! bond0             fe80::…       ├─► one NIC: bond0's MAC, 10.0.0.5 first, fe80::… last
+//! bond0             fe80::…       ├─► one NIC: eth0's MAC, 10.0.0.5 first, fe80::… last
 //! eth0, eth1 (slaves)            ─┘
 //! ```
 //!
-//! Links that share a device form a group: VLANs and MAC-VLANs with their parent, slaves with their bond or
-//! bridge. A group with a physical NIC is reported; one without only when it carries an address of Talos' own
-//! list, as the veth of a containerised Talos does. Links of the pod network never are. Of the addresses,
-//! loopback and Kubernetes' own are left out; the rest is ordered so that the first address of the first NIC is
-//! the node's primary one: Talos' order, IPv4 first, then temporary, deprecated and unusable ones, then
-//! link-local, and virtual IPs at the very end.
+//! [`decide`] looks at every address once and says where it is reported or why not. Links that share a device
+//! form a group (`groups`). A group with a physical NIC is reported; one without only when it carries an address
+//! of Talos' own list, as the veth of a containerised Talos does. The rest is ordered (`ranking`) so that the
+//! first address of the first NIC is the node's primary one. Routes and name servers follow the NICs they
+//! belong to (`attached`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use super::{Address, AddressScope, AddressStatus, Facts, Link, Mac, NodeAddresses};
+use super::{Address, AddressStatus, Facts, Link, Mac, NetworkPolicy, Resolver};
 
-/// Kinds of link that exist upon another one and share its device.
-const STACKED_KINDS: [&str; 5] = ["vlan", "macvlan", "macvtap", "ipvlan", "ipvtap"];
-/// Kinds of link that join the devices of their slaves. A VRF only groups routes and is not one of them.
-const JOINING_KINDS: [&str; 3] = ["bond", "team", "bridge"];
-/// Starts of the names that pod networks give to their links. Some carry an address outside Kubernetes' own
-/// ranges (Cilium's default pool), so the names are needed beside Talos' lists.
-const POD_NETWORK_NAMES: [&str; 18] = [
-    "antrea-",
-    "azv",
-    "cali",
-    "cilium",
-    "cni",
-    "docker",
-    "flannel",
-    "kube-",
-    "lxc",
-    "lxdbr",
-    "nodelocaldns",
-    "ovn-",
-    "podman",
-    "tunl",
-    "veth",
-    "virbr",
-    "vxlan.calico",
-    "weave",
-];
+mod attached;
+mod decision;
+mod groups;
+mod ranking;
+
+pub use attached::NicRoute;
+pub use decision::{AddressDecision, Decision, Reason, Standing, Verdict};
+
+use groups::Group;
+use ranking::{Class, Rank, Ranking};
+
+/// The NICs that a host takes.
+pub const MOST_NICS: usize = 16;
 
 /// One NIC as the host shall see it, with the addresses of everything stacked on it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Nic {
     /// Name of the link, for the log.
     pub name: String,
@@ -56,6 +42,12 @@ pub struct Nic {
     pub mac: Mac,
     /// Addresses, best first.
     pub addresses: Vec<NicAddress>,
+    /// Whether DHCP gave it IPv4 addresses; `None` when that is not known, or it has none.
+    pub dhcp_v4: Option<bool>,
+    /// Whether DHCP gave it IPv6 addresses; `None` when that is not known, or it has none.
+    pub dhcp_v6: Option<bool>,
+    /// The name servers that DHCP on this NIC told of.
+    pub resolver: Option<Resolver>,
 }
 
 /// One address of a [`Nic`].
@@ -67,6 +59,21 @@ pub struct NicAddress {
     pub prefix_length: u8,
     /// Usable, or why not.
     pub status: AddressStatus,
+    /// Where it comes from, if that is known.
+    pub origin: Option<AddressOrigin>,
+}
+
+/// Where an address comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AddressOrigin {
+    /// Configured: machine config, kernel arguments, platform, or a virtual IP.
+    Manual,
+    /// Leased.
+    Dhcp,
+    /// Made from the hardware address (EUI-64).
+    LinkLayer,
+    /// Made by chance: a privacy address.
+    Random,
 }
 
 impl NicAddress {
@@ -76,233 +83,214 @@ impl NicAddress {
     }
 }
 
-/// The NICs to report, the one with the primary address first, no hardware address twice; `None` while links
-/// or addresses are not known yet.
-pub fn nics(facts: &Facts) -> Option<Vec<Nic>> {
-    let ranked = ranked_nics(facts)?;
-    Some(ranked.into_iter().map(RankedNic::into_nic).collect())
+/// What the host shall be told of the network, and why; `None` while links or addresses are not known yet.
+pub fn decide(facts: &Facts, policy: &NetworkPolicy) -> Option<Decision> {
+    let links = facts.links.as_deref()?;
+    let addresses = facts.addresses.as_deref()?;
+    let groups = Group::all(links);
+    let ranking = Ranking::new(facts, policy);
+
+    let mut verdicts = Vec::with_capacity(addresses.len());
+    let mut candidates: BTreeMap<usize, Vec<Candidate>> = BTreeMap::new();
+    for (order, address) in addresses.iter().enumerate() {
+        let link = links.iter().find(|link| is_carried(address, link));
+        let judged = link
+            .ok_or(Reason::NoLink)
+            .and_then(|link| Ok((link, ranking.judge(address, link)?)));
+        verdicts.push(Verdict::LeftOut(match judged {
+            Err(reason) => reason,
+            Ok((link, class)) => {
+                let place = groups.iter().position(|group| group.contains(link));
+                if let Some(place) = place {
+                    let device = groups.get(place).and_then(Group::device_name);
+                    candidates.entry(place).or_default().push(Candidate {
+                        rank: ranking.rank(class, order, address, link, device),
+                        address: ranking.report(address, link),
+                    });
+                }
+                // Until a NIC takes it.
+                Reason::NoNic
+            }
+        }));
+    }
+
+    let mut nics = Nics::default();
+    for (place, group) in groups.iter().enumerate() {
+        let carried = candidates.remove(&place).unwrap_or_default();
+        nics.add(group, carried, policy);
+    }
+    let mut nics = nics.by_mac.into_values().collect::<Vec<_>>();
+    for nic in &mut nics {
+        nic.sort_addresses(&mut verdicts);
+    }
+    let cut = cut(&mut nics, &mut verdicts);
+    // A NIC without addresses comes behind all others; the kernel's order decides between equals.
+    nics.sort_by_key(|nic| (nic.best().is_none(), nic.best(), nic.index));
+
+    let primary_address = nics
+        .first()
+        .and_then(|nic| nic.addresses.first())
+        .filter(|best| best.rank.class <= Class::Deprecated)
+        .map(|best| best.address.ip);
+    for (nic, ranked) in nics.iter().enumerate() {
+        for (place, candidate) in ranked.addresses.iter().enumerate() {
+            let standing = candidate.rank.class.standing();
+            if let Some(verdict) = verdicts.get_mut(candidate.rank.order) {
+                let primary = nic == 0 && place == 0 && primary_address.is_some();
+                *verdict = Verdict::Reported {
+                    nic,
+                    place,
+                    standing: if primary { Standing::Primary } else { standing },
+                };
+            }
+        }
+    }
+    let routes = attached::routes(facts, policy, &nics);
+    Some(Decision {
+        nics: nics
+            .into_iter()
+            .map(|nic| attached::nic(nic, facts))
+            .collect(),
+        primary_address,
+        routes,
+        addresses: addresses
+            .iter()
+            .zip(verdicts)
+            .map(|(address, verdict)| AddressDecision {
+                ip: address.ip,
+                prefix_length: address.prefix_length,
+                link_name: address.link_name.clone(),
+                verdict,
+            })
+            .collect(),
+        cut,
+    })
 }
 
-/// The node's one address, which is the first address of the first of [`nics`]; `None` while Talos' own list
-/// of addresses has none that is usable, on a reported NIC, and the node's alone (no virtual IP).
-pub fn primary_address(facts: &Facts) -> Option<IpAddr> {
-    let ranked = ranked_nics(facts)?;
-    let (rank, address) = ranked.first()?.addresses.first()?;
-    (rank.class <= Class::Deprecated).then_some(address.ip)
-}
-
-/// How good an address is as the name of the node; the order of the variants is the order of reporting.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Class {
-    /// In Talos' list.
-    Listed,
-    /// In Talos' list, but a single IPv4 address without a network while the virtual IPs are not known yet:
-    /// it looks like one.
-    MaybeVirtual,
-    /// In Talos' list, a privacy address.
-    Temporary,
-    /// In Talos' list, on its way out.
-    Deprecated,
-    /// Not in Talos' list: too new, or Talos has none.
-    Unlisted,
-    /// Duplicate detection runs or has failed.
-    Unusable,
-    /// Valid on its link alone.
-    LinkLocal,
-    /// Shared with other nodes.
-    Virtual,
-}
-
-/// Order of addresses: class, IPv4 before IPv6, place in Talos' list, kernel's order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Rank {
-    class: Class,
-    ipv6: bool,
-    place: usize,
-    order: usize,
+/// An address that may be reported.
+#[derive(Clone, Copy, Debug)]
+struct Candidate {
+    rank: Rank,
+    address: NicAddress,
 }
 
 /// A [`Nic`] whose addresses still know why they stand where they stand.
+#[derive(Debug)]
 struct RankedNic {
     name: String,
     mac: Mac,
     index: u32,
-    addresses: Vec<(Rank, NicAddress)>,
+    /// Links that are folded into it and not excluded.
+    links: BTreeSet<String>,
+    addresses: Vec<Candidate>,
 }
 
 impl RankedNic {
-    fn into_nic(self) -> Nic {
-        Nic {
-            name: self.name,
-            mac: self.mac,
-            addresses: self
-                .addresses
-                .into_iter()
-                .map(|(_, address)| address)
-                .collect(),
-        }
+    fn best(&self) -> Option<Rank> {
+        self.addresses.first().map(|best| best.rank)
     }
 
-    fn sort_addresses(&mut self) {
-        self.addresses.sort_by_key(|(rank, _)| *rank);
+    /// Best first, each address once.
+    fn sort_addresses(&mut self, verdicts: &mut [Verdict]) {
+        self.addresses.sort_by_key(|candidate| candidate.rank);
         let mut seen = BTreeSet::new();
-        self.addresses
-            .retain(|(_, address)| seen.insert(address.ip));
+        self.addresses.retain(|candidate| {
+            let first = seen.insert(candidate.address.ip);
+            if !first && let Some(verdict) = verdicts.get_mut(candidate.rank.order) {
+                *verdict = Verdict::LeftOut(Reason::Twice);
+            }
+            first
+        });
+    }
+
+    /// What it is worth to the host when there are too many. Places in Talos' list and states of addresses do
+    /// not count: they change, and the choice shall not.
+    fn worth(&self) -> (u8, ranking::Place, u32) {
+        let usable = self
+            .addresses
+            .iter()
+            .filter(|candidate| candidate.rank.class <= Class::Unusable);
+        let place = usable.clone().map(|candidate| candidate.rank.nic).min();
+        let tier = match (place, self.addresses.is_empty()) {
+            (Some(_), _) => 0,
+            (None, false) => 1,
+            (None, true) => 2,
+        };
+        (tier, place.unwrap_or_default(), self.index)
     }
 }
 
-fn ranked_nics(facts: &Facts) -> Option<Vec<RankedNic>> {
-    let links = facts.links.as_deref()?;
-    let addresses = facts.addresses.as_deref()?;
-    let ranking = Ranking::new(facts);
+/// NICs by hardware address, none twice.
+#[derive(Debug, Default)]
+struct Nics {
+    by_mac: BTreeMap<Mac, RankedNic>,
+}
 
-    let mut by_mac: BTreeMap<Mac, RankedNic> = BTreeMap::new();
-    for group in groups(links) {
-        let carried: Vec<(Rank, NicAddress)> = addresses
+impl Nics {
+    fn add(&mut self, group: &Group<'_>, carried: Vec<Candidate>, policy: &NetworkPolicy) {
+        let excluded = |link: &Link| policy.exclude_nics.find(&link.name).is_some();
+        let listed = carried
             .iter()
-            .enumerate()
-            .filter(|(_, address)| {
-                group
-                    .iter()
-                    .any(|link| link.up && is_carried(address, link))
-            })
-            .filter_map(|(order, address)| ranking.rank(order, address))
-            .collect();
-        let talos_knows = carried
-            .iter()
-            .any(|(rank, _)| rank.class <= Class::Deprecated);
-        let Some((device, mac)) = device(&group, talos_knows) else {
-            continue;
+            .any(|candidate| candidate.rank.class <= Class::Deprecated);
+        let Some((device, mac)) = group.device(listed) else {
+            return;
         };
+        // An excluded device is reported for what an interface upon it carries.
+        if excluded(device) && carried.is_empty() {
+            return;
+        }
+        let ports = group.other_ports(device);
+        let links = group.links().filter(|link| link.up && !excluded(link));
         let mut found = vec![RankedNic {
             name: device.name.clone(),
             mac,
             index: device.index,
+            links: links.map(|link| link.name.clone()).collect(),
             addresses: carried,
         }];
-        found.extend(other_ports(&group, device));
+        found.extend(
+            ports
+                .filter(|(port, _)| !excluded(port))
+                .map(|(port, mac)| RankedNic {
+                    name: port.name.clone(),
+                    mac,
+                    index: port.index,
+                    links: BTreeSet::new(),
+                    addresses: Vec::new(),
+                }),
+        );
         for nic in found {
-            match by_mac.get_mut(&nic.mac) {
-                Some(known) => known.addresses.extend(nic.addresses),
+            match self.by_mac.get_mut(&nic.mac) {
+                Some(known) => {
+                    known.addresses.extend(nic.addresses);
+                    known.links.extend(nic.links);
+                }
                 None => {
-                    by_mac.insert(nic.mac, nic);
+                    self.by_mac.insert(nic.mac, nic);
                 }
             }
         }
     }
-
-    let mut nics: Vec<RankedNic> = by_mac.into_values().collect();
-    for nic in &mut nics {
-        nic.sort_addresses();
-    }
-    // A NIC without addresses comes behind all others; the kernel's order decides between equals.
-    nics.sort_by_key(|nic| {
-        let best = nic.addresses.first().map(|(rank, _)| *rank);
-        (best.is_none(), best, nic.index)
-    });
-    Some(nics)
 }
 
-/// Links that share a device, each group in the kernel's order.
-fn groups(links: &[Link]) -> Vec<Vec<&Link>> {
-    let eligible: Vec<&Link> = links.iter().filter(|link| is_eligible(link)).collect();
-    let find = |index: u32| eligible.iter().find(|link| link.index == index);
-
-    // A forest over link indexes: every link points to one it shares a device with, roots to nothing.
-    let mut above: BTreeMap<u32, u32> = BTreeMap::new();
-    for link in &eligible {
-        let parent = STACKED_KINDS
-            .contains(&link.kind.as_str())
-            .then(|| find(link.parent_index))
-            .flatten();
-        let master =
-            find(link.master_index).filter(|master| JOINING_KINDS.contains(&master.kind.as_str()));
-        for other in [parent, master].into_iter().flatten() {
-            let (from, to) = (root(&above, link.index), root(&above, other.index));
-            if from != to {
-                above.insert(from, to);
+/// Leaves the NICs that a host takes, the most useful ones and always the one with the best address; the names
+/// of the others.
+fn cut(nics: &mut Vec<RankedNic>, verdicts: &mut [Verdict]) -> Vec<String> {
+    if nics.len() <= MOST_NICS {
+        return Vec::new();
+    }
+    let best = nics.iter().filter_map(RankedNic::best).min();
+    nics.sort_by_key(|nic| (nic.best() != best, nic.worth()));
+    let mut cut = Vec::new();
+    for nic in nics.split_off(MOST_NICS) {
+        for candidate in &nic.addresses {
+            if let Some(verdict) = verdicts.get_mut(candidate.rank.order) {
+                *verdict = Verdict::LeftOut(Reason::TooManyNics);
             }
         }
+        cut.push(nic.name);
     }
-
-    let mut groups: BTreeMap<u32, Vec<&Link>> = BTreeMap::new();
-    for link in eligible {
-        groups
-            .entry(root(&above, link.index))
-            .or_default()
-            .push(link);
-    }
-    let mut groups: Vec<Vec<&Link>> = groups.into_values().collect();
-    for group in &mut groups {
-        group.sort_by_key(|link| link.index);
-    }
-    groups
-}
-
-fn root(above: &BTreeMap<u32, u32>, mut index: u32) -> u32 {
-    while let Some(&next) = above.get(&index) {
-        index = next;
-    }
-    index
-}
-
-/// Ethernet with a hardware address, and not of the pod network.
-fn is_eligible(link: &Link) -> bool {
-    let of_pods = POD_NETWORK_NAMES
-        .iter()
-        .any(|name| link.name.starts_with(name));
-    link.arp_type == 1
-        && link.mac.is_some_and(|mac| mac != Mac([0; 6]))
-        && (link.is_physical() || !of_pods)
-}
-
-/// The link that stands for its group, if the group is to be reported: the bond; else the physical NIC whose
-/// address the bridge has taken, or the first one; else, when Talos lists an address on it, the lowest link.
-fn device<'a>(group: &[&'a Link], talos_knows: bool) -> Option<(&'a Link, Mac)> {
-    let physical = || group.iter().filter(|link| link.is_physical() && link.up);
-    let has_physical = group.iter().any(|link| link.is_physical());
-    if !has_physical && !talos_knows {
-        return None;
-    }
-    let bond = group
-        .iter()
-        .find(|link| link.kind == "bond" || link.kind == "team");
-    let device = if let Some(bond) = bond {
-        Some(bond)
-    } else if has_physical {
-        let bridge = group
-            .iter()
-            .find(|link| link.kind == "bridge" && link.up)
-            .and_then(|link| link.mac);
-        physical()
-            .find(|link| bridge.is_some() && link.mac == bridge)
-            .or_else(|| physical().next())
-    } else {
-        group.iter().find(|link| link.up)
-    }?;
-    (device.up).then_some((*device, device.mac?))
-}
-
-/// Physical ports of a bridge other than its device: NICs of the machine, but without addresses. A bond's
-/// slaves are no NICs of their own.
-fn other_ports(group: &[&Link], device: &Link) -> Vec<RankedNic> {
-    let bonded = |link: &Link| {
-        group
-            .iter()
-            .any(|master| master.index == link.master_index && master.kind != "bridge")
-    };
-    group
-        .iter()
-        .filter(|link| link.is_physical() && link.up && link.index != device.index && !bonded(link))
-        .filter_map(|link| {
-            Some(RankedNic {
-                name: link.name.clone(),
-                mac: link.mac?,
-                index: link.index,
-                addresses: Vec::new(),
-            })
-        })
-        .collect()
+    cut
 }
 
 fn is_carried(address: &Address, link: &Link) -> bool {
@@ -311,89 +299,6 @@ fn is_carried(address: &Address, link: &Link) -> bool {
     } else {
         address.link_index == link.index
     }
-}
-
-/// What the addresses are judged by.
-struct Ranking<'a> {
-    node_addresses: Option<&'a NodeAddresses>,
-    listed: &'a [IpAddr],
-    virtual_ips: Option<&'a BTreeSet<IpAddr>>,
-}
-
-impl<'a> Ranking<'a> {
-    fn new(facts: &'a Facts) -> Self {
-        let node_addresses = facts.node_addresses.as_ref();
-        Self {
-            node_addresses,
-            listed: node_addresses.map_or(&[], NodeAddresses::best),
-            virtual_ips: facts.virtual_ips.as_ref(),
-        }
-    }
-
-    /// Where an address stands; `None` when it is not to be reported.
-    fn rank(&self, order: usize, address: &Address) -> Option<(Rank, NicAddress)> {
-        let ip = address.ip;
-        if ip.is_loopback() || ip.is_unspecified() || ip.is_multicast() {
-            return None;
-        }
-        if matches!(address.scope, AddressScope::Host | AddressScope::Nowhere) {
-            return None;
-        }
-        if self
-            .node_addresses
-            .is_some_and(|lists| is_kubernetes(lists, ip))
-        {
-            return None;
-        }
-        let place = self.listed.iter().position(|&listed| listed == ip);
-        let class = self.class(address, place.is_some());
-        let rank = Rank {
-            class,
-            ipv6: ip.is_ipv6(),
-            place: place.unwrap_or(usize::MAX),
-            order,
-        };
-        let reported = NicAddress {
-            ip,
-            prefix_length: address.prefix_length,
-            status: address.status,
-        };
-        Some((rank, reported))
-    }
-
-    fn class(&self, address: &Address, listed: bool) -> Class {
-        let ip = address.ip;
-        if self.virtual_ips.is_some_and(|ips| ips.contains(&ip)) {
-            return Class::Virtual;
-        }
-        if is_link_local(ip) || address.scope == AddressScope::Link {
-            return Class::LinkLocal;
-        }
-        match address.status {
-            AddressStatus::Tentative | AddressStatus::Duplicate => Class::Unusable,
-            _ if !listed => Class::Unlisted,
-            AddressStatus::Deprecated => Class::Deprecated,
-            // The kernel uses the same flag for further IPv4 addresses of a network, which are as good.
-            AddressStatus::Preferred if address.temporary && ip.is_ipv6() => Class::Temporary,
-            AddressStatus::Preferred
-                if self.virtual_ips.is_none() && ip.is_ipv4() && address.prefix_length == 32 =>
-            {
-                Class::MaybeVirtual
-            }
-            AddressStatus::Preferred => Class::Listed,
-        }
-    }
-}
-
-/// Whether Talos says that an address is a pod's or a service's: in a list, but not in the same list without
-/// Kubernetes. An address in neither is only too new to be in them.
-fn is_kubernetes(lists: &NodeAddresses, ip: IpAddr) -> bool {
-    [
-        (&lists.current, &lists.current_no_k8s),
-        (&lists.routed, &lists.routed_no_k8s),
-    ]
-    .into_iter()
-    .any(|(all, without)| !without.is_empty() && all.contains(&ip) && !without.contains(&ip))
 }
 
 fn is_link_local(ip: IpAddr) -> bool {
@@ -406,3 +311,7 @@ fn is_link_local(ip: IpAddr) -> bool {
 #[cfg(test)]
 #[path = "network_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "layout_tests.rs"]
+mod layout_tests;

@@ -3,6 +3,15 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::facts::{AddressScope, NodeAddresses};
+
+fn nics(facts: &Facts) -> Option<Vec<Nic>> {
+    decide(facts, &NetworkPolicy::default()).map(|decision| decision.nics)
+}
+
+fn primary_address(facts: &Facts) -> Option<IpAddr> {
+    decide(facts, &NetworkPolicy::default())?.primary_address
+}
 
 fn mac(last: u8) -> Mac {
     Mac([0x00, 0x50, 0x56, 0, 0, last])

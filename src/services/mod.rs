@@ -30,7 +30,7 @@ use std::time::Duration;
 
 use tracing::debug;
 
-use crate::facts::{Facts, Load};
+use crate::facts::{Facts, Load, NetworkPolicy};
 use crate::wire::text::{TcloRequest, error, printable};
 
 use coalescing::Changes;
@@ -180,11 +180,11 @@ struct Members {
     guest_info: guest_info::GuestInfo,
     set_option: set_option::SetOption,
     power: power::Power,
-    disks: disks::Disks,
-    statistics: statistics::Statistics,
     variables: variables::Variables,
     identity: identity::Identity,
     unsafe_config: unsafe_config::UnsafeConfig,
+    disks: disks::Disks,
+    statistics: statistics::Statistics,
 }
 
 impl Members {
@@ -197,11 +197,11 @@ impl Members {
             &mut self.guest_info,
             &mut self.set_option,
             &mut self.power,
-            &mut self.disks,
-            &mut self.statistics,
             &mut self.variables,
             &mut self.identity,
             &mut self.unsafe_config,
+            &mut self.disks,
+            &mut self.statistics,
         ]
     }
 }
@@ -236,11 +236,11 @@ impl Services {
                 guest_info: guest_info::GuestInfo::new(),
                 set_option: set_option::SetOption::new(),
                 power: power::Power::new(),
-                disks: disks::Disks::new(),
-                statistics: statistics::Statistics::new(),
                 variables: variables::Variables::new(),
                 identity: identity::Identity::default(),
                 unsafe_config: unsafe_config::UnsafeConfig::new(),
+                disks: disks::Disks::new(),
+                statistics: statistics::Statistics::new(),
             },
             outbox: Outbox::default(),
             facts: Facts::default(),
@@ -248,6 +248,15 @@ impl Services {
             connected: false,
             changes: None,
             deadline: None,
+        }
+    }
+
+    /// What of the network is reported from here on; the default policy until this is called.
+    pub fn set_network_policy(&mut self, policy: NetworkPolicy, now: Duration) {
+        self.members.guest_info.set_network_policy(policy);
+        if self.connected {
+            self.each(now, |service, cx| service.facts_changed(cx));
+            self.drive(now);
         }
     }
 

@@ -6,7 +6,10 @@
 //! | LinkStatuses.net.talos.dev | network | links |
 //! | AddressStatuses.net.talos.dev | network | addresses |
 //! | NodeAddresses.net.talos.dev | network | Talos' views of the node's addresses |
-//! | AddressSpecs.net.talos.dev | network-config | virtual IPs: ids `vip/<link>/<link>/<prefix>` |
+//! | AddressSpecs.net.talos.dev | network-config | who wanted an address: ids `vip/<link>/<link>/<prefix>`, `dhcp4/…` … |
+//! | RouteStatuses.net.talos.dev | network | routes |
+//! | ResolverStatuses.net.talos.dev | network | the resolver |
+//! | ResolverSpecs.net.talos.dev | network-config | name servers of DHCP leases: ids `dhcp4/<link>/resolvers` … |
 //! | … | | those of the machine itself: [`node`] |
 //!
 //! Volumes, mounts and disks: [`storage`].
@@ -20,8 +23,12 @@ mod storage;
 
 pub(super) use storage::{DISKS, MOUNTS, VOLUMES, space};
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+mod network;
+
+pub(super) use network::{ADDRESS_SPECS, LEASE_RESOLVERS, RESOLVER, ROUTES};
 
 use prost::Message;
 
@@ -31,7 +38,7 @@ use super::proto::definitions::enums::{
     RuntimeMachineStage as MachineStage,
 };
 use super::proto::definitions::network::{
-    AddressSpecSpec, AddressStatusSpec, HostnameStatusSpec, LinkStatusSpec, NodeAddressSpec,
+    AddressStatusSpec, HostnameStatusSpec, LinkStatusSpec, NodeAddressSpec,
 };
 use crate::facts::{
     Address, AddressScope, AddressStatus, Facts, HostName, Link, Mac, NodeAddresses, Stage,
@@ -145,22 +152,6 @@ pub(super) const NODE_ADDRESSES: Source<Vec<IpAddr>> = Source {
     never_empty: true,
 };
 
-pub(super) const VIRTUAL_IPS: Source<IpAddr> = Source {
-    kind: Kind {
-        namespace: "network-config",
-        kind: "AddressSpecs.net.talos.dev",
-    },
-    decode: |id, spec| match id.starts_with("vip/") {
-        true => virtual_ip(spec),
-        false => Ok(None),
-    },
-    publish: |facts, addresses| {
-        let addresses: BTreeSet<_> = addresses.values().copied().collect();
-        replace(&mut facts.virtual_ips, addresses)
-    },
-    never_empty: false,
-};
-
 /// Sets a fact; whether it is a new one.
 pub(super) fn replace<T: PartialEq>(fact: &mut Option<T>, value: T) -> bool {
     let changed = fact.as_ref() != Some(&value);
@@ -259,11 +250,6 @@ fn node_addresses(spec: &[u8]) -> Result<Vec<IpAddr>, Malformed> {
         .filter_map(|address| prefix(Some(address)).transpose())
         .map(|address| address.map(|(ip, _)| ip))
         .collect()
-}
-
-fn virtual_ip(spec: &[u8]) -> Result<Option<IpAddr>, Malformed> {
-    let spec = AddressSpecSpec::decode(spec)?;
-    Ok(prefix(spec.address.as_ref())?.map(|(ip, _)| ip))
 }
 
 /// The stage of a number, which is the same in the resource and in MachineStatusEvent.

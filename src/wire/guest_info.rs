@@ -9,6 +9,7 @@
 
 use std::time::Duration;
 
+use super::message::MAX_TO_HOST;
 use super::nic_info_v3::{MAX_ADDRESSES, MAX_ADDRESSES_V2, NicInfoV3};
 
 /// INFO_DNS_NAME.
@@ -61,14 +62,33 @@ pub fn uptime(since_boot: Duration) -> Vec<u8> {
     text(UPTIME, &(since_boot.as_millis() / 10).to_string())
 }
 
-/// NICs with up to 2048 addresses each (type 10).
+/// NICs with up to 2048 addresses each (type 10), fewer where the message would be too long for the host.
 pub fn nics(info: &NicInfoV3) -> Vec<u8> {
-    binary(NICS_V3, &info.encode(MAX_ADDRESSES))
+    nics_of(NICS_V3, info, MAX_ADDRESSES)
 }
 
 /// NICs with up to 64 addresses each (type 9), for hosts that refuse [`nics`].
 pub fn nics_v2(info: &NicInfoV3) -> Vec<u8> {
-    binary(NICS_V2, &info.encode(MAX_ADDRESSES_V2))
+    nics_of(NICS_V2, info, MAX_ADDRESSES_V2)
+}
+
+/// The NICs with as many addresses each as the limit and the longest message allow: half a list is better than
+/// a message that never arrives.
+fn nics_of(kind: u8, info: &NicInfoV3, limit: usize) -> Vec<u8> {
+    let whole = binary(kind, &info.encode(limit));
+    if whole.len() <= MAX_TO_HOST {
+        return whole;
+    }
+    let (mut fitting, mut too_many) = (0, limit);
+    while too_many - fitting > 1 {
+        let middle = fitting.midpoint(too_many);
+        if binary(kind, &info.encode(middle)).len() <= MAX_TO_HOST {
+            fitting = middle;
+        } else {
+            too_many = middle;
+        }
+    }
+    binary(kind, &info.encode(fitting))
 }
 
 /// The OS with everything that is known of it (type 11).
@@ -197,6 +217,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::wire::nic_info_v3::{GuestNic, NicIp};
 
     fn talos() -> DetailedOs {
         DetailedOs {
@@ -227,6 +248,33 @@ mod tests {
             os_short_name("debian12-64"),
             b"SetGuestInfo  6 debian12-64\0"
         );
+    }
+
+    #[test]
+    fn a_nic_list_too_long_for_a_message_is_cut_to_what_fits() {
+        let address = NicIp {
+            ip: std::net::Ipv6Addr::LOCALHOST.into(),
+            prefix_length: 64,
+            origin: None,
+            status: None,
+        };
+        let nic = GuestNic {
+            mac: "00:50:56:ab:cd:ef".into(),
+            addresses: vec![address; 3000],
+            ..GuestNic::default()
+        };
+        for nic_count in [1, 2, 16] {
+            let info = NicInfoV3 {
+                nics: vec![nic.clone(); nic_count],
+                ..NicInfoV3::default()
+            };
+            let message = nics(&info);
+            assert!(message.len() <= MAX_TO_HOST, "{}", message.len());
+            // One more address a NIC would not have fitted.
+            assert!(message.len() + nic_count * 40 > MAX_TO_HOST);
+            let decoded = NicInfoV3::decode(&message[17..]).unwrap();
+            assert_eq!(decoded.nics.len(), nic_count);
+        }
     }
 
     #[test]

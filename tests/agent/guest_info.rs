@@ -211,9 +211,17 @@ fn the_address_never_goes_from_right_to_empty() {
     talos.set_hostname("", "");
     talos.set_link("eth0", scene::down(scene::nic(2, scene::MAC)));
     pass(&run, Duration::from_millis(500));
-    run.asked("Set_Option broadcastIP 1");
+    // A host that has forgotten everything gets what was known.
+    let told = [
+        "SetGuestInfo  1 ",
+        "SetGuestInfo  10 ",
+        "info-set guestinfo.ip ",
+    ]
+    .map(|prefix| (prefix, run.sent(prefix).len()));
     run.asked("reset");
-    pass(&run, Duration::from_millis(300));
+    for (prefix, before) in told {
+        run.until_sent(prefix, before + 1, SOON);
+    }
     let view = run.vcenter();
     assert_eq!(view.ip_address.as_deref(), Some(ADDRESS));
     assert_eq!(view.host_name.as_deref(), Some(NAME));
@@ -373,4 +381,56 @@ fn an_address_status_reaches_the_host() {
     };
     assert_eq!(status(ADDRESS), "preferred");
     assert_eq!(status("2001:db8::9"), "tentative");
+}
+
+#[test]
+fn more_addresses_than_a_message_holds_are_cut_and_the_primary_is_kept() {
+    let talos = Talos::new();
+    for number in 0..2500 {
+        talos.set_address("eth0", &format!("2001:db8::{:x}/64", number + 1));
+    }
+    let run = talos.run();
+    let view = run.sees("many addresses", SOON, |view| view.addresses().len() > 500);
+    assert_eq!(view.ip_address.as_deref(), Some(ADDRESS));
+    talos.set_hostname("still-served", "");
+    run.sees("the name", SOON, |view| {
+        view.host_name.as_deref() == Some("still-served")
+    });
+}
+
+#[test]
+fn changes_without_a_pause_reach_the_host_all_the_same() {
+    let talos = Talos::new();
+    let run = talos.run();
+    let began = Instant::now();
+    let mut seen = 0;
+    for round in 0.. {
+        if began.elapsed() > Duration::from_millis(1500) {
+            break;
+        }
+        talos.set_hostname(&format!("restless-{round}"), "");
+        // Faster than the moment of quiet that a change is given.
+        pass(&run, Duration::from_millis(5));
+        seen = run.sent("SetGuestInfo  1 restless").len();
+    }
+    assert!((5..=40).contains(&seen), "{seen} messages in 1.5 s");
+}
+
+#[test]
+fn names_with_odd_characters_and_sizes_harm_nothing() {
+    let talos = Talos::new();
+    talos.update_node(|node| node.version.tag = "v1.13.0'\\\0\n".repeat(200));
+    talos.set_hostname(&"x".repeat(70_000), "");
+    let run = Run::start(talos.agent());
+    run.green();
+    talos.set_hostname("a b\0c\nd'\"", "é\u{7f}");
+    pass(&run, Duration::from_millis(300));
+    assert_eq!(run.reply("ping"), "OK ");
+    for line in run.log() {
+        assert!(!line.contains('\0'), "{line:?}");
+    }
+    talos.set_hostname("plain", "");
+    run.sees("the plain name", SOON, |view| {
+        view.host_name.as_deref() == Some("plain")
+    });
 }

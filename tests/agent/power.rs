@@ -353,3 +353,36 @@ fn without_events_the_operation_goes_on() {
     assert_eq!(statuses(&run, 1), [REBOOT_DONE]);
     that_was_all(&run, &talos, Method::Reboot, 1);
 }
+
+#[test]
+fn a_talos_that_hangs_for_a_while_is_asked_once_in_effect() {
+    let talos = Talos::new();
+    let run = talos.run();
+    // Longer than one call may take, shorter than the deadline.
+    talos.delay(Method::Shutdown, Duration::from_millis(6500));
+    press(&run, "OS_Halt");
+    assert_eq!(statuses(&run, 1), [HALT_DONE]);
+    pass(&run, Duration::from_secs(7));
+    let carried_out = talos
+        .calls_of(Method::Shutdown)
+        .into_iter()
+        .filter(|call| call.answer == Some(Code::Ok))
+        .count();
+    assert_eq!(carried_out, 1);
+    assert_eq!(run.vcenter().power.len(), 1);
+}
+
+#[test]
+fn a_status_waits_for_a_host_that_is_gone_when_talos_accepts() {
+    let talos = Talos::new();
+    let run = talos.run();
+    talos.delay(Method::Reboot, Duration::from_millis(300));
+    press(&run, "OS_Reboot");
+    run.host(|host, now| host.dead_port(true, now));
+    talos.wait_calls(Method::Reboot, 1, SOON).unwrap();
+    run.logs(&["INFO", "accepted"], SOON);
+    pass(&run, Duration::from_millis(500));
+    run.host(|host, now| host.dead_port(false, now));
+    assert_eq!(statuses(&run, 1), [REBOOT_DONE]);
+    that_was_all(&run, &talos, Method::Reboot, 1);
+}

@@ -7,7 +7,7 @@ use apid::Method;
 use nix::sys::signal::Signal;
 use vmx::{By, EventKind, Profile, Protocol, Sandbox, Vmx, VsockPolicy};
 
-use crate::support::{Run, SOON, Talos, agent_with, binary, pass};
+use crate::support::{Run, SOON, Talos, agent, agent_with, binary, pass};
 
 /// Stops within a second, exit 0, every channel closed by the guest.
 fn stops(run: &Run, signal: Signal) {
@@ -208,4 +208,29 @@ fn the_channels_are_not_disturbed_by_sighup() {
         before
     );
     assert_eq!(talos.connections_accepted(), connections);
+}
+
+#[test]
+fn sighup_can_turn_to_another_talos() {
+    let [one, other] = [Talos::new(), Talos::new()];
+    other.set_hostname("the-other-one", "");
+    let text = |talos: &Talos| {
+        let socket = talos.socket_path();
+        format!(
+            "talos:\n  use_machined: true\n  machined_socket: {}\n",
+            socket.display()
+        )
+    };
+    let config = one.folder.write("config.yaml", &text(&one));
+    let run = Run::start(agent().args(["--config"]).args([&config]));
+    run.informed();
+    one.folder.write("config.yaml", &text(&other));
+    run.signal(Signal::SIGHUP);
+    run.sees("the other's name", SOON, |view| {
+        view.host_name.as_deref() == Some("the-other-one")
+    });
+    run.asked("OS_Reboot");
+    other.wait_calls(Method::Reboot, 1, SOON).unwrap();
+    assert!(one.calls_of(Method::Reboot).is_empty());
+    run.stop();
 }

@@ -337,3 +337,24 @@ fn the_transport_can_be_chosen() {
     run.green();
     run.stop();
 }
+
+#[test]
+fn rpci_that_falls_mute_moves_to_the_backdoor_while_life_goes_on() {
+    let talos = Talos::new();
+    let run = serves(&talos, VsockPolicy::served(), "served");
+    run.host(|host, now| {
+        host.forget_silence();
+        host.config.vsock.rpci = PortPolicy::Mute;
+        host.close_channels(Some(Protocol::Rpci), now);
+    });
+    // Its messages find their way before the reply goes out, and nobody waits for long.
+    assert_eq!(run.reply("Capabilities_Register"), "OK ");
+    talos.set_hostname("muted", "");
+    run.sees("the name", SOON, |view| {
+        view.host_name.as_deref() == Some("muted")
+    });
+    assert!(over_vsock(&run), "TCLO stays");
+    assert!(rpci_links(&run).1 > 0, "RPCI has moved");
+    let silence = run.host(|host, now| host.longest_silence(now));
+    assert!(silence < Duration::from_secs(2), "{silence:?}");
+}

@@ -11,13 +11,15 @@
 //!
 //! Fallbacks, kept until the host forgets: detailed OS data → full and short name; NICs as type 10 → type 9.
 
+mod nics;
 pub(super) mod os;
 
 use std::time::Duration;
 
-use crate::facts::{self, AddressStatus, Facts, Nic};
+use tracing::info;
+
+use crate::facts::{self, Decision, Facts, NetworkPolicy};
 use crate::wire::guest_info;
-use crate::wire::nic_info_v3::{GuestNic, IpStatus, NicInfoV3, NicIp};
 use crate::wire::text::info_set;
 
 use super::publication::{Acceptance, Publication, Settled};
@@ -52,6 +54,9 @@ pub(super) struct GuestInfo {
     os_detailed: Publication,
     os_full_name: Publication,
     os_short_name: Publication,
+    network_policy: NetworkPolicy,
+    /// NICs that are too many, as the log has been told.
+    cut: Vec<String>,
     nic_form: NicForm,
     nics: Publication,
     uptime: Publication,
@@ -74,6 +79,8 @@ impl GuestInfo {
             ),
             os_full_name: Publication::new("SetGuestInfo 5", "none", Acceptance::EmptyText),
             os_short_name: Publication::new("SetGuestInfo 6", "none", Acceptance::EmptyText),
+            network_policy: NetworkPolicy::default(),
+            cut: Vec::new(),
             nic_form: NicForm::V3,
             nics: Publication::new("SetGuestInfo 10", "SetGuestInfo 9", Acceptance::Status),
             uptime: Publication::new("SetGuestInfo 7", "none", Acceptance::EmptyText),
@@ -81,6 +88,11 @@ impl GuestInfo {
             address: Publication::new("info-set guestinfo.ip", "none", Acceptance::Status),
             broadcasting: false,
         }
+    }
+
+    /// What of the network is reported from here on.
+    pub(super) fn set_network_policy(&mut self, policy: NetworkPolicy) {
+        self.network_policy = policy;
     }
 
     /// The host knows nothing any more: everything is sent again, in the forms tried first.
@@ -167,19 +179,23 @@ impl GuestInfo {
     }
 
     fn want_nics(&mut self, facts: &Facts) {
+        let Some(decision) = facts::decide(facts, &self.network_policy) else {
+            return;
+        };
+        self.tell_cut(&decision);
         // A list without an address that means anything beyond its link is a moment of a boot or of a cable
         // pulled. The host would show a node without address, or with a link-local one.
-        let nics = facts::nics(facts).filter(|nics| {
-            nics.iter()
-                .flat_map(|nic| &nic.addresses)
-                .any(|address| !address.is_link_local())
-        });
+        let complete = decision
+            .nics
+            .iter()
+            .flat_map(|nic| &nic.addresses)
+            .any(|address| !address.is_link_local());
         match self.nic_form {
             NicForm::V3 => self.nics.rename("SetGuestInfo 10", "SetGuestInfo 9"),
             NicForm::V2 => self.nics.rename("SetGuestInfo 9", "none"),
         }
-        self.nics.want(nics.map(|nics| {
-            let info = nic_info(&nics);
+        self.nics.want(complete.then(|| {
+            let info = nics::nic_info(&decision, facts);
             match self.nic_form {
                 NicForm::V3 => guest_info::nics(&info),
                 NicForm::V2 => guest_info::nics_v2(&info),
@@ -187,9 +203,25 @@ impl GuestInfo {
         }));
     }
 
+    /// Logs which NICs the host is not told of, once per change.
+    fn tell_cut(&mut self, decision: &Decision) {
+        if self.cut == decision.cut {
+            return;
+        }
+        self.cut.clone_from(&decision.cut);
+        if !self.cut.is_empty() {
+            info!(
+                limit = facts::MOST_NICS,
+                left_out = self.cut.join(" "),
+                "more NICs than a host takes; network.exclude_nics and primary_nics choose"
+            );
+        }
+    }
+
     fn want_address(&mut self, facts: &Facts) {
         if self.broadcasting {
-            let address = facts::primary_address(facts);
+            let address = facts::decide(facts, &self.network_policy)
+                .and_then(|decision| decision.primary_address);
             self.address
                 .want(address.map(|ip| info_set("ip", &ip.to_string())));
         }
@@ -269,31 +301,5 @@ impl Service for GuestInfo {
         .filter_map(Publication::deadline)
         .chain(self.next_uptime)
         .min()
-    }
-}
-
-/// The NICs in the host's form. Every address carries its status; where it comes from Talos does not say.
-fn nic_info(nics: &[Nic]) -> NicInfoV3 {
-    let address = |address: &facts::NicAddress| NicIp {
-        ip: address.ip,
-        prefix_length: address.prefix_length.into(),
-        origin: None,
-        status: Some(match address.status {
-            AddressStatus::Preferred => IpStatus::Preferred,
-            AddressStatus::Deprecated => IpStatus::Deprecated,
-            AddressStatus::Tentative => IpStatus::Tentative,
-            AddressStatus::Duplicate => IpStatus::Duplicate,
-        }),
-    };
-    NicInfoV3 {
-        nics: nics
-            .iter()
-            .map(|nic| GuestNic {
-                mac: nic.mac.to_string(),
-                addresses: nic.addresses.iter().map(address).collect(),
-                ..GuestNic::default()
-            })
-            .collect(),
-        ..NicInfoV3::default()
     }
 }

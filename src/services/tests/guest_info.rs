@@ -48,7 +48,14 @@ fn a_change_is_told_within_its_time_and_alone() {
     assert_eq!(host.take(), [format!("{NICS}10.0.0.5,10.0.0.6")]);
     host.facts(&node("cp2", &["10.0.0.5", "10.0.0.6"]));
     host.pass(ms(50));
-    assert_eq!(host.take(), [r"> SetGuestInfo  1 cp2.example.com\x00"]);
+    // The name is in the NICs' message, too, as that of the resolver.
+    assert_eq!(
+        host.take(),
+        [
+            r"> SetGuestInfo  1 cp2.example.com\x00".to_owned(),
+            format!("{NICS}10.0.0.5,10.0.0.6")
+        ]
+    );
     host.facts(&node("cp1", &["10.0.0.9"]));
     host.facts(&node("cp2", &["10.0.0.5", "10.0.0.6"]));
     host.pass(ms(1000));
@@ -280,4 +287,70 @@ fn the_primary_address_follows_once_it_was_asked_for() {
     host.take();
     host.pass(ms(100));
     assert_eq!(host.take(), [format!("{NICS}10.0.0.6")]);
+}
+
+#[test]
+fn another_policy_is_told_at_once() {
+    use crate::facts::NetworkPolicy;
+    let mut host = Host::with_node(&node("cp1", &["10.0.0.5", "10.9.0.5"]));
+    let policy = NetworkPolicy {
+        exclude_subnets: vec!["10.0.0.0/24".parse().unwrap()],
+        ..NetworkPolicy::default()
+    };
+    host.network_policy(policy);
+    host.pass(ms(100));
+    assert_eq!(host.take(), [format!("{NICS}10.9.0.5")]);
+}
+
+#[test]
+fn routes_that_no_nic_has_are_no_news_for_the_host() {
+    use crate::facts::Route;
+    let before = node("cp1", &["10.0.0.5"]);
+    let mut host = Host::with_node(&before);
+    let mut pods = before;
+    pods.network.routes = Some(
+        [Route {
+            destination: "10.244.0.7".parse().unwrap(),
+            prefix_length: 32,
+            gateway: None,
+            link_name: "cali0123".into(),
+            metric: 0,
+        }]
+        .into(),
+    );
+    host.facts(&pods);
+    host.pass(ms(1000));
+    assert!(host.take().is_empty());
+}
+
+#[test]
+fn nics_that_are_too_many_are_named_once_per_change() {
+    use crate::daemon::fake_peer::CountLines;
+    use crate::facts::{Link, Mac};
+    let mut many = node("cp1", &["10.0.0.5"]);
+    let links = many.links.as_mut().unwrap();
+    let eth0 = links[0].clone();
+    links.extend((3..20).map(|index| Link {
+        name: format!("eth{index}"),
+        index,
+        mac: Some(Mac([0, 0x50, 0x56, 9, 9, index as u8])),
+        ..eth0.clone()
+    }));
+    let lines = CountLines::default();
+    let _guard = tracing::subscriber::set_default(lines.clone());
+    let mut host = Host::new();
+    host.connect();
+    lines.take();
+    host.facts(&many);
+    host.pass(ms(100));
+    assert_eq!(lines.take(), 1);
+    many.host_name.as_mut().unwrap().host = "cp2".into();
+    host.facts(&many);
+    host.pass(ms(100));
+    host.request(b"reset");
+    assert_eq!(lines.take(), 0);
+    many.links.as_mut().unwrap().pop();
+    host.facts(&many);
+    host.pass(ms(100));
+    assert_eq!(lines.take(), 1, "another choice is another line");
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use crate::facts::Load;
 use crate::facts::{
-    Address, AddressScope, AddressStatus, Extension, Facts, HostName, Link, Mac, MachineType, Node,
-    NodeAddresses, Readiness, Stage, TalosVersion,
+    Address, AddressScope, AddressStatus, Extension, Facts, HostName, Link, Mac, MachineType,
+    NetworkPolicy, NetworkState, Node, NodeAddresses, Readiness, Stage, TalosVersion,
 };
 use crate::services::{
     Machine, Measured, Output, PowerOperation, PowerOutcome, RpciId, RpciOutcome, Services,
@@ -58,6 +58,7 @@ pub(super) fn node(name: &str, addresses: &[&str]) -> Facts {
             ..NodeAddresses::default()
         }),
         virtual_ips: Some(BTreeSet::new()),
+        network: NetworkState::default(),
         talos: Some(TalosVersion {
             tag: "v1.13.0".into(),
             arch: "amd64".into(),
@@ -172,6 +173,11 @@ impl Host {
 
     pub(super) fn request(&mut self, request: &[u8]) {
         self.services.handle_request(request, self.now);
+        self.drain();
+    }
+
+    pub(super) fn network_policy(&mut self, policy: NetworkPolicy) {
+        self.services.set_network_policy(policy, self.now);
         self.drain();
     }
 

@@ -70,9 +70,9 @@ struct Judge {
     statuses_due: usize,
     statuses_taken: usize,
     right_address: bool,
-    measuring: bool,
     /// The host is away.
     lost: bool,
+    measuring: bool,
 }
 
 impl Judge {
@@ -88,8 +88,8 @@ impl Judge {
             statuses_due: 0,
             statuses_taken: 0,
             right_address: false,
-            measuring: false,
             lost: false,
+            measuring: false,
         }
     }
 

@@ -172,12 +172,17 @@ fn stages_have_their_numbers() {
 #[test]
 fn virtual_ips_are_what_a_vip_operator_assigned() {
     let spec = bytes("0a080a040a0500641020 120465746830 3803");
-    let decode = VIRTUAL_IPS.decode;
+    let virtual_ips = |id: &str| {
+        let wish = (ADDRESS_SPECS.decode)(id, &spec).unwrap().unwrap();
+        let mut facts = Facts::default();
+        (ADDRESS_SPECS.publish)(&mut facts, &[(id.to_owned(), wish)].into());
+        facts.virtual_ips.unwrap()
+    };
     assert_eq!(
-        decode("vip/eth0/eth0/10.5.0.100/32", &spec),
-        Ok(Some(ip("10.5.0.100")))
+        virtual_ips("vip/eth0/eth0/10.5.0.100/32"),
+        [ip("10.5.0.100")].into()
     );
-    assert_eq!(decode("dhcp4/eth0/eth0/10.5.0.100/32", &spec), Ok(None));
+    assert_eq!(virtual_ips("dhcp4/eth0/eth0/10.5.0.100/32"), [].into());
 }
 
 #[test]
@@ -230,6 +235,6 @@ fn decode_all(spec: &[u8]) {
     let _ = (LINKS.decode)("eth0", spec);
     let _ = (ADDRESSES.decode)("eth0/10.0.0.5/24", spec);
     let _ = (NODE_ADDRESSES.decode)("routed", spec);
-    let _ = (VIRTUAL_IPS.decode)("vip/eth0/x", spec);
+    let _ = (ADDRESS_SPECS.decode)("vip/eth0/x", spec);
     let _ = (STAGE.decode)(MACHINE_STATUS_ID, spec);
 }

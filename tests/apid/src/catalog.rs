@@ -26,6 +26,7 @@ pub(crate) const READABLE: &[&str] = &[
     "NodeStatuses.kubernetes.talos.dev",
     "Nodenames.kubernetes.talos.dev",
     "PlatformMetadatas.talos.dev",
+    "ResolverSpecs.net.talos.dev",
     "ResolverStatuses.net.talos.dev",
     "RouteStatuses.net.talos.dev",
     "SBOMItems.talos.dev",

@@ -33,6 +33,7 @@ mod journal;
 pub mod machine;
 mod machine_service;
 mod method;
+pub mod network;
 mod node;
 mod power;
 pub mod proto;

@@ -43,21 +43,21 @@ pub(crate) fn prefix(text: &str) -> (IpAddr, u8) {
     parsed.unwrap_or_else(|| panic!("{text:?} is not an address with a prefix length"))
 }
 
-fn bytes(ip: IpAddr) -> Vec<u8> {
+pub(crate) fn bytes(ip: IpAddr) -> Vec<u8> {
     match ip {
         IpAddr::V4(ip) => ip.octets().to_vec(),
         IpAddr::V6(ip) => ip.octets().to_vec(),
     }
 }
 
-fn net_ip_prefix((ip, length): (IpAddr, u8)) -> NetIpPrefix {
+pub(crate) fn net_ip_prefix((ip, length): (IpAddr, u8)) -> NetIpPrefix {
     NetIpPrefix {
         ip: bytes(ip),
         prefix_length: length.into(),
     }
 }
 
-fn family(ip: IpAddr) -> i32 {
+pub(crate) fn family(ip: IpAddr) -> i32 {
     match ip {
         IpAddr::V4(_) => NethelpersFamily::FamilyInet4.into(),
         IpAddr::V6(_) => NethelpersFamily::FamilyInet6.into(),
@@ -79,7 +79,7 @@ fn scope(ip: IpAddr) -> NethelpersScope {
     }
 }
 
-fn spec(message: &impl Message, yaml: String) -> Spec {
+pub(crate) fn spec(message: &impl Message, yaml: String) -> Spec {
     Spec {
         proto_spec: message.encode_to_vec(),
         yaml_spec: yaml,

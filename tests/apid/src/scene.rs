@@ -15,8 +15,11 @@ const UP: u32 = 0x1 | 0x2 | 0x40 | 0x1000;
 pub fn single_nic(apid: &Apid) {
     named(apid, "talos-cp-1", "example.com");
     apid.set_link("eth0", nic(2, MAC));
-    apid.set_address("eth0", "10.5.0.2/24");
+    apid.set_static_address("eth0", "10.5.0.2/24");
     apid.set_address("eth0", "fe80::250:56ff:feab:cdef/64");
+    apid.set_route("eth0", "0.0.0.0/0", Some("10.5.0.1"), 1024);
+    apid.set_route("eth0", "10.5.0.0/24", None, 0);
+    apid.set_resolver(&["10.5.0.1"], &["example.com"]);
     node_addresses(apid, &["10.5.0.2/24"], &["10.5.0.2/24"]);
 }
 

@@ -86,6 +86,17 @@ impl IpEntry {
             _ => "unknown",
         }
     }
+
+    /// vCenter's word for the origin (NetIpConfigInfoIpAddressOrigin); `None` when the guest says nothing.
+    pub fn source(&self) -> Option<&'static str> {
+        Some(match self.origin? {
+            2 => "manual",
+            4 => "dhcp",
+            5 => "linklayer",
+            6 => "random",
+            _ => "other",
+        })
+    }
 }
 
 /// InetCidrRouteEntry.

@@ -322,13 +322,24 @@ impl fmt::Display for Vcenter {
         for nic in self.nics.iter().flat_map(|info| &info.nics) {
             rows.push(("Network", nic.mac.clone()));
             for ip in &nic.ips {
-                rows.push(("", format!("  {}/{} {}", ip.address, ip.prefix, ip.state())));
+                let source = ip.source().unwrap_or_default();
+                let row = format!("  {}/{} {} {source}", ip.address, ip.prefix, ip.state());
+                rows.push(("", row.trim_end().to_owned()));
+            }
+        }
+        let routes = self.nics.iter().flat_map(|info| &info.routes);
+        for route in routes.filter(|route| route.prefix == 0) {
+            if let Some(gateway) = route.next_hop {
+                rows.push(("Gateway", format!("{gateway}, metric {}", route.metric)));
             }
         }
         if let Some(dns) = self.nics.as_ref().and_then(|info| info.dns.as_ref()) {
             let servers: Vec<_> = dns.servers.iter().map(ToString::to_string).collect();
             if !servers.is_empty() {
                 rows.push(("DNS servers", servers.join(", ")));
+            }
+            if !dns.suffixes.is_empty() {
+                rows.push(("DNS search", dns.suffixes.join(", ")));
             }
         }
         for disk in &self.disks {

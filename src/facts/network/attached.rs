@@ -1,0 +1,130 @@
+//! What goes with the NICs: routes, DHCP, name servers.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use super::{AddressOrigin, Nic, NicAddress, RankedNic};
+use crate::facts::{
+    AddressSource, DhcpClient, Facts, NetworkPolicy, NetworkState, Resolver, Route,
+};
+
+/// The routes that a host takes.
+const MOST_ROUTES: usize = 100;
+
+/// A route through one of the reported NICs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NicRoute {
+    /// Destination network.
+    pub destination: IpAddr,
+    /// Length of its prefix in bits.
+    pub prefix_length: u8,
+    /// The next hop, unless the destination is on the link.
+    pub gateway: Option<IpAddr>,
+    /// Position of the NIC in [`super::Decision::nics`].
+    pub nic: usize,
+    /// The kernel's priority: lower is better.
+    pub metric: u32,
+}
+
+/// The routes through the NICs: IPv4 first, default routes first, then by destination. When there are too many,
+/// the default routes of both families stay, then those with a gateway.
+pub(super) fn routes(facts: &Facts, policy: &NetworkPolicy, nics: &[RankedNic]) -> Vec<NicRoute> {
+    let position: BTreeMap<&str, usize> = nics
+        .iter()
+        .enumerate()
+        .flat_map(|(position, nic)| nic.links.iter().map(move |link| (link.as_str(), position)))
+        .collect();
+    let of_nic = |route: &Route| {
+        Some(NicRoute {
+            destination: route.destination,
+            prefix_length: route.prefix_length,
+            gateway: route.gateway,
+            nic: *position.get(&*route.link_name)?,
+            metric: route.metric,
+        })
+    };
+    let all = facts.network.routes.as_deref().unwrap_or_default();
+    let mut routes: Vec<NicRoute> = all
+        .iter()
+        .filter_map(of_nic)
+        .filter(|route| is_default(route) || policy.excluding_subnet(route.destination).is_none())
+        .collect();
+    let order = |route: &NicRoute| {
+        let ipv6 = route.destination.is_ipv6();
+        let end = (route.prefix_length, route.metric, route.gateway, route.nic);
+        (ipv6, !is_default(route), route.destination, end)
+    };
+    if routes.len() > MOST_ROUTES {
+        routes.sort_by_key(|route| {
+            let worth = (!is_default(route), route.gateway.is_none());
+            (worth, order(route))
+        });
+        routes.truncate(MOST_ROUTES);
+    }
+    routes.sort_by_key(order);
+    // One NIC may stand for several links that have the same route.
+    routes.dedup();
+    routes
+}
+
+fn is_default(route: &NicRoute) -> bool {
+    route.prefix_length == 0
+}
+
+/// The NIC with what Talos knows of its DHCP clients.
+pub(super) fn nic(nic: RankedNic, facts: &Facts) -> Nic {
+    let addresses: Vec<NicAddress> = nic
+        .addresses
+        .iter()
+        .map(|candidate| candidate.address)
+        .collect();
+    let dhcp = |ipv6: bool| {
+        let mut family = addresses
+            .iter()
+            .filter(|address| address.ip.is_ipv6() == ipv6)
+            .filter_map(|address| address.origin)
+            .filter(|origin| matches!(origin, AddressOrigin::Dhcp | AddressOrigin::Manual))
+            .peekable();
+        family.peek()?;
+        Some(family.any(|origin| origin == AddressOrigin::Dhcp))
+    };
+    Nic {
+        name: nic.name,
+        mac: nic.mac,
+        dhcp_v4: dhcp(false),
+        dhcp_v6: dhcp(true),
+        resolver: leased_resolver(&addresses, &facts.network),
+        addresses,
+    }
+}
+
+/// What the DHCP clients that hold the NIC's addresses were told, all together. The clients are found by their
+/// leases: their own name of the link may be an alias.
+fn leased_resolver(addresses: &[NicAddress], network: &NetworkState) -> Option<Resolver> {
+    let sources = network.address_sources.as_ref()?;
+    let resolvers = network.lease_resolvers.as_ref()?;
+    let clients: BTreeSet<&DhcpClient> = addresses
+        .iter()
+        .filter_map(|address| match sources.get(&address.ip) {
+            Some(AddressSource::Dhcp(client)) => Some(client),
+            _ => None,
+        })
+        .collect();
+    let mut told = Resolver::default();
+    for resolver in clients
+        .into_iter()
+        .filter_map(|client| resolvers.get(client))
+    {
+        for &server in &resolver.servers {
+            if !told.servers.contains(&server) {
+                told.servers.push(server);
+            }
+        }
+        for domain in &resolver.search_domains {
+            if !told.search_domains.contains(domain) {
+                told.search_domains.push(domain.clone());
+            }
+        }
+    }
+    (told != Resolver::default()).then_some(told)
+}

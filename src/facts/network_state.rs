@@ -1,0 +1,63 @@
+//! What Talos says of the network beside links and addresses: routes, resolvers, and who wanted an address.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// Each part is `None` until Talos has told it once.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NetworkState {
+    /// Unicast routes of the main table, from RouteStatus; shared, because a node of a routed pod network has
+    /// thousands.
+    pub routes: Option<Arc<[Route]>>,
+    /// The resolver in use, from ResolverStatus.
+    pub resolver: Option<Resolver>,
+    /// Who wanted which address, from AddressSpec.
+    pub address_sources: Option<BTreeMap<IpAddr, AddressSource>>,
+    /// What each DHCP client was told of name servers, from its ResolverSpec.
+    pub lease_resolvers: Option<BTreeMap<DhcpClient, Resolver>>,
+}
+
+/// One way to a destination; a route with several next hops is several of these.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Route {
+    /// Destination network; unspecified, with no prefix, for the default route.
+    pub destination: IpAddr,
+    /// Length of its prefix in bits.
+    pub prefix_length: u8,
+    /// The next hop; `None` when the destination is on the link. May be of the other family.
+    pub gateway: Option<IpAddr>,
+    /// Name of the link that it leads through.
+    pub link_name: Box<str>,
+    /// The kernel's priority: lower is better.
+    pub metric: u32,
+}
+
+/// Where names are asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Resolver {
+    /// Name servers, in order.
+    pub servers: Vec<IpAddr>,
+    /// Search domains, in order.
+    pub search_domains: Vec<String>,
+}
+
+/// Who wanted an address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AddressSource {
+    /// Machine config, kernel arguments or platform.
+    Configuration,
+    /// A DHCP client with a lease.
+    Dhcp(DhcpClient),
+    /// The virtual IP operator, while this node holds the address.
+    Vip,
+}
+
+/// A DHCP client: the operator `dhcp4` or `dhcp6` on a link.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct DhcpClient {
+    /// Whether it is the one for IPv6.
+    pub ipv6: bool,
+    /// The link as the operator calls it, which may be an alias.
+    pub link: String,
+}
