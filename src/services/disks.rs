@@ -6,7 +6,8 @@
 //! ```
 //!
 //! What is mounted, and on which disk, Talos tells by itself. How much is free it only tells when asked: that is
-//! one call when something was mounted or unmounted, when the host has forgotten, and at an interval. A call that fails is repeated ever more slowly, one that hangs much more so.
+//! one call when something was mounted or unmounted, when the host has forgotten, and at an interval. A call that
+//! fails is repeated ever more slowly, one that hangs much more so.
 //!
 //! Fallback, kept until the host forgets: JSON → type 3.
 

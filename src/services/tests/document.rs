@@ -3,19 +3,22 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-/// Names in backticks that can only be tests: at least three underscores.
+/// Names in backticks: all in the last cell of a row, and elsewhere those that can only be tests.
 fn named_tests(document: &str) -> BTreeSet<&str> {
-    let is_test = |word: &&str| {
-        word.matches('_').count() >= 3
-            && word
-                .bytes()
-                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+    let is_name = |word: &&str| {
+        word.bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
     };
-    document
-        .lines()
-        .flat_map(|line| line.split('`').skip(1).step_by(2))
-        .filter(is_test)
-        .collect()
+    let mut names = BTreeSet::new();
+    for line in document.lines() {
+        let (text, least) = match line.strip_suffix(" |") {
+            Some(row) => (row.rsplit('|').next().unwrap_or_default(), 1),
+            None => (line, 3),
+        };
+        let words = text.split('`').skip(1).step_by(2).filter(is_name);
+        names.extend(words.filter(|word| word.matches('_').count() >= least));
+    }
+    names
 }
 
 /// Names of all functions in the Rust files below a folder.
