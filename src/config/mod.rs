@@ -32,6 +32,10 @@ pub use yaml::YamlError;
 /// machined's socket on every Talos release since 1.2.
 pub const DEFAULT_MACHINED_SOCKET: &str = "/system/run/machined/machine.sock";
 
+/// Where Kubernetes mounts the talosconfig of a Talos ServiceAccount; used when it is there and nothing else is
+/// configured.
+pub const SERVICE_ACCOUNT_TALOSCONFIG: &str = "/var/run/secrets/talos.dev/config";
+
 /// The least role that may shut down, reboot and read what is reported.
 pub const DEFAULT_MACHINED_ROLE: &str = "os:operator";
 
@@ -217,7 +221,11 @@ pub fn load(flags: &Flags, env: impl Fn(&str) -> Option<OsString>) -> Result<Con
         Some(path) => read_file(&path)?,
         None => Settings::default(),
     };
-    Ok(resolve(Settings::from(flags).or(from_env).or(from_file)))
+    let service_account = Path::new(SERVICE_ACCOUNT_TALOSCONFIG);
+    Ok(resolve(
+        Settings::from(flags).or(from_env).or(from_file),
+        service_account.exists().then_some(service_account),
+    ))
 }
 
 fn read_file(path: &Path) -> Result<Settings, Error> {
@@ -232,7 +240,7 @@ fn read_file(path: &Path) -> Result<Settings, Error> {
 }
 
 /// Puts the defaults where no source said anything.
-fn resolve(settings: Settings) -> Config {
+fn resolve(settings: Settings, service_account: Option<&Path>) -> Config {
     Config {
         host: HostConfig {
             transport: settings.transport.unwrap_or_default(),
@@ -255,12 +263,15 @@ fn resolve(settings: Settings) -> Config {
             level: settings.log_level.unwrap_or(Level::INFO),
             format: settings.log_format.unwrap_or_default(),
         },
-        talos: resolve_talos(settings),
+        talos: resolve_talos(settings, service_account),
     }
 }
 
 /// machined wins when both ways are configured, as in the Go daemon.
-fn resolve_talos(settings: Settings) -> Result<TalosConfig, SettingError> {
+fn resolve_talos(
+    settings: Settings,
+    service_account: Option<&Path>,
+) -> Result<TalosConfig, SettingError> {
     if settings.use_machined.unwrap_or(Ok(false))? {
         let role = settings
             .machined_role
@@ -281,6 +292,7 @@ fn resolve_talos(settings: Settings) -> Result<TalosConfig, SettingError> {
     let talosconfig = settings
         .talos_config
         .filter(|path| !path.as_os_str().is_empty())
+        .or_else(|| service_account.map(Path::to_owned))
         .ok_or(SettingError::NoTalosAccess)?;
     Ok(TalosConfig::Apid {
         talosconfig,
@@ -400,6 +412,34 @@ mod tests {
                 node: Some("10.5.0.2".into()),
             })
         );
+    }
+
+    #[test]
+    fn the_talosconfig_of_a_service_account_is_found_by_itself() {
+        let place = Path::new(SERVICE_ACCOUNT_TALOSCONFIG);
+        let mounted = |settings: Settings| resolve(settings, Some(place)).talos;
+        assert_eq!(
+            mounted(Settings {
+                talos_node: Some("10.5.0.2".into()),
+                ..Settings::default()
+            }),
+            Ok(TalosConfig::Apid {
+                talosconfig: place.to_owned(),
+                node: Some("10.5.0.2".into()),
+            })
+        );
+        let told = mounted(Settings {
+            talos_config: Some("/c".into()),
+            ..Settings::default()
+        });
+        assert!(
+            matches!(told, Ok(TalosConfig::Apid { talosconfig, .. }) if talosconfig == Path::new("/c"))
+        );
+        let machined = mounted(Settings {
+            use_machined: Some(Ok(true)),
+            ..Settings::default()
+        });
+        assert!(matches!(machined, Ok(TalosConfig::Machined { .. })));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::device_names::DeviceNames;
+use super::file_watch::FileWatch;
 use crate::config::{PowerConfig, TalosConfig, talosconfig::BadEndpoint};
 use crate::facts::Facts;
 use crate::services::{Measured, PowerOperation, PowerOutcome};
@@ -22,6 +23,8 @@ pub enum News {
     Power(PowerOperation, PowerOutcome),
     /// What became of measuring the space on the file systems.
     Measured(Measured),
+    /// The talosconfig has new contents, such as a renewed certificate; see [`Bridge::reconnect`].
+    Talosconfig,
 }
 
 /// Talos, seen from the event loop.
@@ -34,6 +37,8 @@ pub struct Bridge {
     outcomes: UnboundedReceiver<News>,
     outcome_sender: UnboundedSender<News>,
     device_names: DeviceNames,
+    /// Of the talosconfig, where one is used.
+    talosconfig: Option<FileWatch>,
 }
 
 impl Bridge {
@@ -54,6 +59,7 @@ impl Bridge {
             outcomes,
             outcome_sender,
             device_names: DeviceNames::default(),
+            talosconfig: watch_of(config),
         })
     }
 
@@ -63,6 +69,7 @@ impl Bridge {
     /// When the configured node is no endpoint; then all stays as it is.
     pub fn reconnect(&mut self, config: &TalosConfig) -> Result<(), BadEndpoint> {
         self.client = Client::new(config)?;
+        self.talosconfig = watch_of(config);
         self.observer.abort();
         self.observer = tokio::spawn(talos::observe(
             self.client.clone(),
@@ -81,6 +88,7 @@ impl Bridge {
                 self.complete();
                 News::Facts
             }
+            () = changed(&mut self.talosconfig) => News::Talosconfig,
             else => std::future::pending().await,
         }
     }
@@ -153,5 +161,20 @@ impl Bridge {
 impl Drop for Bridge {
     fn drop(&mut self) {
         self.observer.abort();
+    }
+}
+
+/// machined's socket needs no file.
+fn watch_of(config: &TalosConfig) -> Option<FileWatch> {
+    match config {
+        TalosConfig::Apid { talosconfig, .. } => Some(FileWatch::new(talosconfig)),
+        TalosConfig::Machined { .. } => None,
+    }
+}
+
+async fn changed(watch: &mut Option<FileWatch>) {
+    match watch {
+        Some(watch) => watch.changed().await,
+        None => std::future::pending().await,
     }
 }

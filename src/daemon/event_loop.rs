@@ -89,6 +89,7 @@ impl<A: RegisterAccess + Copy + Send + Sync + 'static> EventLoop<A> {
                         self.services.handle_power(operation, outcome, now());
                     }
                     News::Measured(measured) => self.services.handle_measured(measured, now()),
+                    News::Talosconfig => self.renew_talos(),
                 },
                 () = sleep_until(deadline) => self.services.handle_timeout(now()),
             }
@@ -108,6 +109,15 @@ impl<A: RegisterAccess + Copy + Send + Sync + 'static> EventLoop<A> {
                 self.rpci.host_lost();
                 self.services.handle_lost();
             }
+        }
+    }
+
+    /// The talosconfig has new contents; calls under way end on the old connection.
+    fn renew_talos(&mut self) {
+        if let Ok(talos) = &self.config.talos
+            && self.bridge.reconnect(talos).is_ok()
+        {
+            tracing::info!("the talosconfig has changed; connecting to Talos anew");
         }
     }
 

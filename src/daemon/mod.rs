@@ -11,6 +11,7 @@ pub mod device_names;
 pub mod event_loop;
 #[cfg(test)]
 pub(crate) mod fake_peer;
+pub mod file_watch;
 pub mod link;
 pub mod rpci_link;
 pub mod rpci_task;

@@ -1,0 +1,240 @@
+//! Notices that a file has new contents, however they got there.
+//!
+//! kubelet swaps the file of a Secret by renaming a symlink beside it, an operator may edit or replace it. So
+//! the folders are watched (inotify, which costs nothing while nothing happens) and the contents decide: of
+//! the folder that the path names, and of the one where the file really lies.
+//!
+//! ```text
+//! /var/run/secrets/talos.dev/config → ..data/config      ..data → ..2026_11_21_13_00   (renamed)
+//! ```
+
+use std::hash::{BuildHasher, RandomState};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::time::{Instant, sleep_until};
+
+/// A swap is several steps; they are looked at together.
+const SETTLE: Duration = Duration::from_millis(200);
+/// How often is looked where nothing can be watched: no inotify, or no folder yet.
+const UNWATCHED: Duration = Duration::from_secs(4);
+
+/// A file whose contents matter.
+#[derive(Debug)]
+pub struct FileWatch {
+    path: PathBuf,
+    events: Option<AsyncFd<Events>>,
+    /// Something has happened, or may have; the contents are looked at then.
+    look_at: Option<Instant>,
+    /// Tells contents apart, without keeping a private key in memory; 0 while the file cannot be read.
+    seen: u64,
+    hasher: RandomState,
+}
+
+#[derive(Debug)]
+struct Events(Inotify);
+
+impl AsRawFd for Events {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_fd().as_raw_fd()
+    }
+}
+
+impl FileWatch {
+    /// Watches `path` from here on. To be called within a runtime.
+    pub fn new(path: &Path) -> Self {
+        let mut watch = Self {
+            path: path.to_owned(),
+            events: None,
+            look_at: None,
+            seen: 0,
+            hasher: RandomState::new(),
+        };
+        watch.arm();
+        watch.seen = watch.fingerprint();
+        watch
+    }
+
+    /// Returns once the file has other contents than before; cancel-safe.
+    pub async fn changed(&mut self) {
+        loop {
+            let look_at = match (self.look_at, &self.events) {
+                (Some(look_at), _) => look_at,
+                (None, None) => Instant::now() + UNWATCHED,
+                (None, Some(events)) => {
+                    let read = events
+                        .async_io(Interest::READABLE, |events| match events.0.read_events() {
+                            // Whatever it was, the contents decide.
+                            Ok(_) => Ok(()),
+                            Err(Errno::EAGAIN) => Err(io::ErrorKind::WouldBlock.into()),
+                            Err(errno) => Err(errno.into()),
+                        })
+                        .await;
+                    Instant::now() + if read.is_ok() { SETTLE } else { UNWATCHED }
+                }
+            };
+            self.look_at = Some(look_at);
+            sleep_until(look_at).await;
+            self.look_at = None;
+            // What lies behind a symlink may have moved to another folder.
+            self.arm();
+            let now = self.fingerprint();
+            if now != self.seen {
+                self.seen = now;
+                return;
+            }
+        }
+    }
+
+    /// Watches the folders as they are now. What cannot be watched is looked at from time to time.
+    fn arm(&mut self) {
+        let events = || -> Result<AsyncFd<Events>, io::Error> {
+            let inotify = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC)?;
+            let flags = AddWatchFlags::IN_CLOSE_WRITE
+                | AddWatchFlags::IN_CREATE
+                | AddWatchFlags::IN_DELETE
+                | AddWatchFlags::IN_MOVED_TO
+                | AddWatchFlags::IN_MOVED_FROM;
+            inotify.add_watch(folder(&self.path), flags)?;
+            if let Ok(real) = self.path.canonicalize() {
+                inotify.add_watch(folder(&real), flags)?;
+            }
+            Ok(AsyncFd::register_with_interest(
+                Events(inotify),
+                Interest::READABLE,
+            )?)
+        };
+        self.events = events()
+            .inspect_err(|error| {
+                tracing::debug!(%error, path = %self.path.display(), "not watched, looked at instead");
+            })
+            .ok();
+    }
+
+    fn fingerprint(&self) -> u64 {
+        std::fs::read(&self.path).map_or(0, |contents| self.hasher.hash_one(contents) | 1)
+    }
+}
+
+fn folder(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use tokio::time::timeout;
+
+    use super::*;
+
+    const DEADLINE: Duration = Duration::from_secs(5);
+
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new(name: &str) -> Self {
+            let path =
+                std::env::temp_dir().join(format!("file-watch-{name}-{}", std::process::id()));
+            let _ = fs::remove_dir_all(&path);
+            fs::create_dir_all(&path).unwrap();
+            Self(path)
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_secret_that_kubelet_swaps() {
+        let folder = Folder::new("kubelet");
+        let version = |name: &str, text: &str| {
+            fs::create_dir(folder.0.join(name)).unwrap();
+            fs::write(folder.0.join(name).join("config"), text).unwrap();
+        };
+        let swap = |name: &str| {
+            symlink(name, folder.0.join("..data_tmp")).unwrap();
+            fs::rename(folder.0.join("..data_tmp"), folder.0.join("..data")).unwrap();
+        };
+        version("..1", "first");
+        swap("..1");
+        symlink("..data/config", folder.0.join("config")).unwrap();
+        let mut watch = FileWatch::new(&folder.0.join("config"));
+        for (name, text) in [("..2", "second"), ("..3", "third")] {
+            version(name, text);
+            swap(name);
+            timeout(DEADLINE, watch.changed()).await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_edited_replaced_removed_and_made() {
+        let folder = Folder::new("plain");
+        let path = folder.0.join("talosconfig");
+        let mut watch = FileWatch::new(&path);
+        fs::write(&path, "made").unwrap();
+        timeout(DEADLINE, watch.changed()).await.unwrap();
+        fs::write(&path, "edited").unwrap();
+        timeout(DEADLINE, watch.changed()).await.unwrap();
+        fs::write(folder.0.join("new"), "replaced").unwrap();
+        fs::rename(folder.0.join("new"), &path).unwrap();
+        timeout(DEADLINE, watch.changed()).await.unwrap();
+        fs::remove_file(&path).unwrap();
+        timeout(DEADLINE, watch.changed()).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn waiting_for_something_else_meanwhile_misses_nothing() {
+        let folder = Folder::new("cancelled");
+        let path = folder.0.join("talosconfig");
+        fs::write(&path, "first").unwrap();
+        let mut watch = FileWatch::new(&path);
+        fs::write(&path, "second").unwrap();
+        // Each wait is long enough to take the event and too short to look at the file.
+        let looked = async {
+            while timeout(Duration::from_millis(20), watch.changed())
+                .await
+                .is_err()
+            {}
+        };
+        timeout(DEADLINE, looked).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn the_same_contents_again_are_no_change() {
+        let folder = Folder::new("same");
+        let path = folder.0.join("talosconfig");
+        fs::write(&path, "text").unwrap();
+        let mut watch = FileWatch::new(&path);
+        fs::write(&path, "text").unwrap();
+        fs::write(folder.0.join("beside"), "other").unwrap();
+        assert!(
+            timeout(Duration::from_millis(600), watch.changed())
+                .await
+                .is_err()
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_folder_that_comes_later_is_looked_for() {
+        let folder = Folder::new("late");
+        let path = folder.0.join("not/yet/talosconfig");
+        let mut watch = FileWatch::new(&path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, "text").unwrap();
+        timeout(DEADLINE, watch.changed()).await.unwrap();
+    }
+}
