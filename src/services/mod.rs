@@ -264,7 +264,7 @@ impl Services {
     /// What of the network is reported from here on; the default policy until this is called.
     pub fn set_network_policy(&mut self, policy: NetworkPolicy, now: Duration) {
         self.members.guest_info.set_network_policy(policy);
-        if self.connected {
+        if self.presence != Presence::Away {
             self.each(now, |service, cx| service.facts_changed(cx));
             self.drive(now);
         }

