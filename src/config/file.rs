@@ -58,7 +58,7 @@ pub(super) fn parse(text: &str) -> Result<Settings, YamlError> {
     let host = host.unwrap_or_default();
     let talos = talos.unwrap_or_default();
     let power = power.unwrap_or_default();
-    let guest_info = guestinfo.unwrap_or_default();
+    let guestinfo = guestinfo.unwrap_or_default();
     let log = log.unwrap_or_default();
     Ok(Settings {
         transport: host.transport,
