@@ -53,8 +53,7 @@ fn where_all_is_well_check_is_a_line_each_and_exit_0() {
             ["ok", "hypervisor"],
             ["ok", "transport"],
             ["ok", "talos"],
-            ["ok", "role"],
-            ["ok", "identity"]
+            ["ok", "role"]
         ]
     );
     assert!(lines[0].contains("ESXi"), "{lines:#?}");
