@@ -10,14 +10,11 @@
 
 use std::hash::{BuildHasher, RandomState};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use nix::errno::Errno;
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
+use tokio::net::unix::pipe::Receiver;
 use tokio::time::{Instant, sleep_until};
 
 /// A swap is several steps; they are looked at together.
@@ -29,21 +26,13 @@ const UNWATCHED: Duration = Duration::from_secs(4);
 #[derive(Debug)]
 pub struct FileWatch {
     path: PathBuf,
-    events: Option<AsyncFd<Events>>,
+    /// An inotify descriptor; it is read like a pipe, which tokio has a safe type for.
+    events: Option<Receiver>,
     /// Something has happened, or may have; the contents are looked at then.
     look_at: Option<Instant>,
     /// Tells contents apart, without keeping a private key in memory; 0 while the file cannot be read.
     seen: u64,
     hasher: RandomState,
-}
-
-#[derive(Debug)]
-struct Events(Inotify);
-
-impl AsRawFd for Events {
-    fn as_raw_fd(&self) -> RawFd {
-        self.0.as_fd().as_raw_fd()
-    }
 }
 
 impl FileWatch {
@@ -68,14 +57,7 @@ impl FileWatch {
                 (Some(look_at), _) => look_at,
                 (None, None) => Instant::now() + UNWATCHED,
                 (None, Some(events)) => {
-                    let read = events
-                        .async_io(Interest::READABLE, |events| match events.0.read_events() {
-                            // Whatever it was, the contents decide.
-                            Ok(_) => Ok(()),
-                            Err(Errno::EAGAIN) => Err(io::ErrorKind::WouldBlock.into()),
-                            Err(errno) => Err(errno.into()),
-                        })
-                        .await;
+                    let read = read(events).await;
                     Instant::now() + if read.is_ok() { SETTLE } else { UNWATCHED }
                 }
             };
@@ -94,7 +76,7 @@ impl FileWatch {
 
     /// Watches the folders as they are now. What cannot be watched is looked at from time to time.
     fn arm(&mut self) {
-        let events = || -> Result<AsyncFd<Events>, io::Error> {
+        let events = || -> io::Result<Receiver> {
             let inotify = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC)?;
             let flags = AddWatchFlags::IN_CLOSE_WRITE
                 | AddWatchFlags::IN_CREATE
@@ -105,10 +87,7 @@ impl FileWatch {
             if let Ok(real) = self.path.canonicalize() {
                 inotify.add_watch(folder(&real), flags)?;
             }
-            Ok(AsyncFd::register_with_interest(
-                Events(inotify),
-                Interest::READABLE,
-            )?)
+            Receiver::from_owned_fd_unchecked(inotify.into())
         };
         self.events = events()
             .inspect_err(|error| {
@@ -119,6 +98,19 @@ impl FileWatch {
 
     fn fingerprint(&self) -> u64 {
         std::fs::read(&self.path).map_or(0, |contents| self.hasher.hash_one(contents) | 1)
+    }
+}
+
+/// Waits for events and takes them. What they are does not matter: the contents decide.
+async fn read(events: &Receiver) -> io::Result<()> {
+    let mut taken = [0; 4096];
+    loop {
+        events.readable().await?;
+        match events.try_read(&mut taken) {
+            Ok(_) => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
     }
 }
 
