@@ -76,6 +76,28 @@ test: build open-vm-tools ## Run all tests, the release binary and open-vm-tools
 	    echo 'make test: tests passed, but those with open-vm-tools were SKIPPED (not installed)'; \
 	fi
 
+FUZZ_SECONDS ?= 10
+
+# Inputs that are new go to fuzz/found, so that the corpus stays as small as it was committed.
+.PHONY: fuzz
+fuzz: cargo-fuzz ## Fuzz each target for FUZZ_SECONDS=10 and print the executions (fuzz/README.md)
+	@$(CARGO) +nightly fuzz build --sanitizer none
+	@total=0; \
+	for corpus in fuzz/corpus/*; do \
+	    target=$${corpus##*/}; mkdir -p fuzz/found/$$target; \
+	    $(CARGO) +nightly fuzz run --sanitizer none $$target fuzz/found/$$target $$corpus -- \
+	        -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -print_final_stats=1 2>fuzz/found/$$target.log \
+	        || { tail -n 40 fuzz/found/$$target.log >&2; exit 1; }; \
+	    count=$$(awk '/number_of_executed_units/ { print $$2 }' fuzz/found/$$target.log); \
+	    printf '%-20s %12d executions\n' $$target $$count; total=$$((total + count)); \
+	done; \
+	printf '%-20s %12d executions\n' 'in all' $$total
+
+.PHONY: cargo-fuzz
+cargo-fuzz:
+	@$(CARGO) +nightly --version >/dev/null 2>&1 || rustup toolchain install nightly --profile minimal
+	@$(CARGO) fuzz --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-fuzz
+
 .PHONY: bench
 bench: build open-vm-tools ## Measure memory, start, idle cost and latencies beside Debian's vmtoolsd
 	@TALOS_VMTOOLSD='$(binary)' $(CARGO) run --locked --quiet --example bench

@@ -30,6 +30,9 @@ pub mod commands;
 pub mod config;
 pub mod daemon;
 pub mod facts;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzz;
 pub mod log;
 pub mod proc;
 pub mod rpc;

@@ -17,6 +17,9 @@ use crate::facts::NetworkPolicy;
 pub mod cli;
 pub mod env;
 mod file;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzz;
 mod network;
 mod settings;
 pub mod talosconfig;

@@ -1,5 +1,8 @@
 //! The host's protocols as machines without I/O: message channel, RPCI, TCLO.
 
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzz;
 pub mod message_channel;
 pub mod route;
 pub mod rpci;

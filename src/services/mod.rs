@@ -10,6 +10,9 @@
 mod capabilities;
 mod coalescing;
 mod disks;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzz;
 mod guest_info;
 pub mod identity;
 mod outbox;

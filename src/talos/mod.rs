@@ -16,6 +16,9 @@ mod connect;
 mod cosi;
 mod error;
 mod facts;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzz;
 mod observe;
 mod power;
 pub mod proto;

@@ -2,6 +2,9 @@
 
 pub mod datamap;
 pub mod disk_info;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzz;
 pub mod guest_info;
 pub mod guest_rpc_packet;
 pub mod guest_stats;

@@ -26,7 +26,7 @@ pub use rpci::RpciEntry;
 pub use tclo::{Exchange, ExchangeId, Origin};
 pub use vcenter::{Heartbeat, PowerStatus, ToolsRunning, Vcenter};
 pub(crate) use vsock::CONNECT_TIMEOUT;
-pub use vsock::{GUEST_CID, HOST_CID, PortPolicy, RPCI_PORT, TCLO_PORT, VsockPolicy};
+pub use vsock::{GUEST_CID, HOST_CID, PortPolicy, RPCI_PORT, Reaction, TCLO_PORT, VsockPolicy};
 
 use crate::profile::{Form, Profile};
 

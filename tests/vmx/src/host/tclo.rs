@@ -307,7 +307,8 @@ impl Host {
         exchange.request.clone()
     }
 
-    pub(crate) fn picked_up(&mut self, id: ExchangeId, now: Instant) {
+    /// The guest has all of a request.
+    pub fn picked_up(&mut self, id: ExchangeId, now: Instant) {
         let exchange = &mut self.exchanges[id.0];
         exchange.picked_up = Some(now);
         let text = printable(&exchange.request, 120);

@@ -89,9 +89,11 @@ pub(super) struct Connection {
 
 /// What to do on a connection after a packet.
 #[derive(Debug, Default)]
-pub(crate) struct Reaction {
-    pub(crate) reply: Option<Packet>,
-    pub(crate) close: bool,
+pub struct Reaction {
+    /// Goes back.
+    pub reply: Option<Packet>,
+    /// Whether the host closes then.
+    pub close: bool,
 }
 
 impl Host {
@@ -114,7 +116,7 @@ impl Host {
     }
 
     /// What becomes of a connect.
-    pub(crate) fn vsock_connect(
+    pub fn vsock_connect(
         &mut self,
         cid: u32,
         port: u32,
@@ -145,13 +147,13 @@ impl Host {
     }
 
     /// A source port for a socket that was not bound.
-    pub(crate) fn vsock_ephemeral(&mut self) -> u32 {
+    pub fn vsock_ephemeral(&mut self) -> u32 {
         self.next_vsock_port += 1;
         self.next_vsock_port
     }
 
     /// A connection stands; its number.
-    pub(crate) fn vsock_connected(&mut self, port: u32, source: u32, now: Instant) -> u32 {
+    pub fn vsock_connected(&mut self, port: u32, source: u32, now: Instant) -> u32 {
         let id = self.next_vsock;
         self.next_vsock += 1;
         let (protocol, policy) = match port {
@@ -185,7 +187,7 @@ impl Host {
     }
 
     /// One packet from the guest.
-    pub(crate) fn vsock_packet(&mut self, id: u32, packet: Packet, now: Instant) -> Reaction {
+    pub fn vsock_packet(&mut self, id: u32, packet: Packet, now: Instant) -> Reaction {
         let link = Link::Vsock(id);
         let Some(Connection {
             protocol,
@@ -237,14 +239,14 @@ impl Host {
     }
 
     /// The connection is gone.
-    pub(crate) fn vsock_gone(&mut self, id: u32, by: By, now: Instant) {
+    pub fn vsock_gone(&mut self, id: u32, by: By, now: Instant) {
         if let Some(connection) = self.vsock.remove(&id) {
             self.gone(Link::Vsock(id), connection.protocol, by, now);
         }
     }
 
     /// The request to send now on a TCLO connection.
-    pub(crate) fn vsock_request(&mut self, id: u32, now: Instant) -> Option<(ExchangeId, Packet)> {
+    pub fn vsock_request(&mut self, id: u32, now: Instant) -> Option<(ExchangeId, Packet)> {
         let link = Link::Vsock(id);
         let request = self.next_request(link, now)?;
         Some((request, Packet::data(self.offer(request, now))))
@@ -272,7 +274,7 @@ impl Host {
     }
 
     /// What the test wants done: connections to close, bytes to send.
-    pub(crate) fn vsock_orders(&mut self) -> (Vec<u32>, Vec<(u32, Vec<u8>)>) {
+    pub fn vsock_orders(&mut self) -> (Vec<u32>, Vec<(u32, Vec<u8>)>) {
         (
             std::mem::take(&mut self.vsock_closing),
             std::mem::take(&mut self.vsock_raw),

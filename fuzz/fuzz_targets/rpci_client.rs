@@ -1,0 +1,3 @@
+#![no_main]
+use talos_vmtoolsd::rpc::fuzz::fuzz_rpci_client;
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzz_rpci_client(bytes));

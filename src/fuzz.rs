@@ -1,0 +1,184 @@
+//! Entries for fuzzing: one per parser of foreign bytes, one per machine, one for the encoders.
+//!
+//! Each entry stands beside what it tries (`wire::fuzz`, `rpc::fuzz` …), takes any bytes, and panics when
+//! something is wrong. The targets of `fuzz/` call them with libFuzzer; the tests below replay the corpora of
+//! `fuzz/corpus/` and throw random bytes at them, so that they run wherever the tests do. Nothing of this is
+//! in the daemon: it is compiled for tests and with `--cfg fuzzing` alone.
+
+/// Bytes as a source of choices: values are cut off the front, and zeros follow for ever.
+#[derive(Clone, Debug)]
+pub struct Choices<'a> {
+    bytes: &'a [u8],
+}
+
+impl<'a> Choices<'a> {
+    /// Choices out of these bytes.
+    pub const fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes }
+    }
+
+    /// Whether the bytes are used up.
+    pub const fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// One byte.
+    pub fn byte(&mut self) -> u8 {
+        self.array::<1>()[0]
+    }
+
+    /// A number below `bound`.
+    pub fn below(&mut self, bound: u8) -> u8 {
+        self.byte() % bound.max(1)
+    }
+
+    /// Heads or tails.
+    pub fn flag(&mut self) -> bool {
+        self.byte() & 1 == 1
+    }
+
+    /// 32 bits.
+    pub fn word(&mut self) -> u32 {
+        u32::from_le_bytes(self.array())
+    }
+
+    /// So many bytes.
+    pub fn array<const LEN: usize>(&mut self) -> [u8; LEN] {
+        let mut array = [0; LEN];
+        for (to, from) in array.iter_mut().zip(self.bytes) {
+            *to = *from;
+        }
+        self.bytes = self.bytes.get(LEN..).unwrap_or_default();
+        array
+    }
+
+    /// Up to 255 bytes, their number in front.
+    pub fn bytes(&mut self) -> &'a [u8] {
+        let len = usize::from(self.byte()).min(self.bytes.len());
+        let (taken, rest) = self.bytes.split_at(len);
+        self.bytes = rest;
+        taken
+    }
+
+    /// All that is left.
+    pub const fn rest(&self) -> &'a [u8] {
+        self.bytes
+    }
+
+    /// Up to 15 printable characters.
+    pub fn text(&mut self) -> String {
+        let len = self.below(16);
+        (0..len)
+            .map(|_| char::from(b' ' + self.below(95)))
+            .collect()
+    }
+
+    /// Up to `bound` - 1 values.
+    pub fn list<T>(&mut self, bound: u8, mut value: impl FnMut(&mut Self) -> T) -> Vec<T> {
+        (0..self.below(bound)).map(|_| value(self)).collect()
+    }
+
+    /// A value or none.
+    pub fn maybe<T>(&mut self, value: impl FnOnce(&mut Self) -> T) -> Option<T> {
+        self.flag().then(|| value(self))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use proptest::prelude::*;
+    use proptest::test_runner::TestRunner;
+
+    use crate::{config, rpc, services, talos, wire};
+
+    /// What a target calls.
+    type Entry = fn(&[u8]);
+
+    /// Name of the target and of its corpus, and the entry.
+    const TARGETS: [(&str, Entry); 18] = [
+        ("data_map", wire::fuzz::fuzz_data_map),
+        ("encoders", wire::fuzz::fuzz_encoders),
+        ("guest_rpc_packet", wire::fuzz::fuzz_guest_rpc_packet),
+        ("guest_stats", wire::fuzz::fuzz_guest_stats),
+        ("hypervisor", wire::fuzz::fuzz_hypervisor),
+        ("nic_info", wire::fuzz::fuzz_nic_info),
+        ("ovf_env", wire::fuzz::fuzz_ovf_env),
+        ("tclo_text", wire::fuzz::fuzz_tclo_text),
+        ("vix", wire::fuzz::fuzz_vix),
+        ("message_channel", rpc::fuzz::fuzz_message_channel),
+        ("rpci_client", rpc::fuzz::fuzz_rpci_client),
+        ("tclo", rpc::fuzz::fuzz_tclo),
+        ("services", services::fuzz::fuzz_services),
+        ("tclo_request", services::fuzz::fuzz_tclo_request),
+        ("config_file", config::fuzz::fuzz_config_file),
+        ("talosconfig", config::fuzz::fuzz_talosconfig),
+        ("resources", talos::fuzz::fuzz_resources),
+        ("sequence_events", talos::fuzz::fuzz_sequence_events),
+    ];
+
+    fn folder(name: &str) -> std::path::PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("fuzz")
+            .join(name)
+    }
+
+    #[test]
+    fn the_corpora_pass() {
+        let mut replayed = 0;
+        for (name, entry) in TARGETS {
+            let files = std::fs::read_dir(folder("corpus").join(name)).unwrap();
+            let mut seeds = 0;
+            for file in files {
+                let path = file.unwrap().path();
+                let bytes = std::fs::read(&path).unwrap();
+                if std::panic::catch_unwind(|| entry(&bytes)).is_err() {
+                    panic!("{name} fails with {}", path.display());
+                }
+                seeds += 1;
+            }
+            assert!(seeds > 0, "{name} has no corpus");
+            replayed += seeds;
+        }
+        println!(
+            "{replayed} inputs of {} fuzz targets replayed",
+            TARGETS.len()
+        );
+    }
+
+    /// A corpus without its target, or a target that is not replayed, is a mistake.
+    #[test]
+    fn every_target_is_replayed() {
+        for kind in ["corpus", "fuzz_targets"] {
+            let mut found: Vec<String> = std::fs::read_dir(folder(kind))
+                .unwrap()
+                .map(|file| {
+                    let path = file.unwrap().path();
+                    path.file_stem().unwrap().to_str().unwrap().to_owned()
+                })
+                .collect();
+            found.sort();
+            let mut known: Vec<&str> = TARGETS.iter().map(|(name, _)| *name).collect();
+            known.sort_unstable();
+            assert_eq!(found, known, "{kind}");
+        }
+    }
+
+    #[test]
+    fn random_bytes_pass() {
+        let mut runner = TestRunner::default();
+        // Small numbers make valid types and lengths likely.
+        let byte = prop_oneof![0..8_u8, any::<u8>()];
+        let bytes = proptest::collection::vec(byte, 0..400);
+        for (name, entry) in TARGETS {
+            let run = runner.run(&bytes, |bytes| {
+                entry(&bytes);
+                Ok(())
+            });
+            if let Err(error) = run {
+                panic!("{name}: {error}");
+            }
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! Entries for fuzzing, see [`crate::fuzz`].
+#![allow(clippy::expect_used, clippy::panic)]
+
+use std::collections::BTreeSet;
+
+use prost::Message;
+
+use super::cosi::{Collection, Effect};
+use super::facts::{self, Source};
+use super::proto::cosi::resource::{Event, Metadata, Resource, Spec};
+use super::proto::machine;
+use super::sequence::{Outlook, Sighting, Verdict};
+use crate::facts::{Facts, NetworkPolicy, Stage, decide, file_systems};
+use crate::fuzz::Choices;
+
+/// One watch, from its events to the facts.
+type Watch = Box<dyn FnMut(Event, &mut Facts)>;
+
+/// Watch events in any order with any specs; then the NICs, which keep their promises.
+pub fn fuzz_resources(bytes: &[u8]) {
+    const IDS: [&str; 8] = [
+        "hostname",
+        "machine",
+        "routed",
+        "routed-no-k8s",
+        "eth0",
+        "bond0.100",
+        "vip/eth0/eth0/10.0.0.9/32",
+        "dhcp4/eth0/resolvers",
+    ];
+    let mut watches: [Watch; 17] = [
+        watch(&facts::HOST_NAME),
+        watch(&facts::LINKS),
+        watch(&facts::ADDRESSES),
+        watch(&facts::NODE_ADDRESSES),
+        watch(&facts::ADDRESS_SPECS),
+        watch(&facts::STAGE),
+        watch(&facts::ROUTES),
+        watch(&facts::RESOLVER),
+        watch(&facts::LEASE_RESOLVERS),
+        watch(&facts::MACHINE_TYPE),
+        watch(&facts::NODE_NAME),
+        watch(&facts::EXTENSIONS),
+        watch(&facts::SECURE_BOOT),
+        watch(&facts::SYSTEM_UUID),
+        watch(&facts::VOLUMES),
+        watch(&facts::MOUNTS),
+        watch(&facts::DISKS),
+    ];
+    let mut choices = Choices::new(bytes);
+    let mut facts = Facts::default();
+    while !choices.is_empty() {
+        let watch = usize::from(choices.below(17));
+        // One number more than there are types.
+        let event_type = i32::from(choices.below(7));
+        let id = usize::from(choices.below(8));
+        let event = Event {
+            event_type,
+            resource: Some(Resource {
+                metadata: Some(Metadata {
+                    id: IDS.get(id).copied().unwrap_or_default().to_owned(),
+                    ..Metadata::default()
+                }),
+                spec: Some(Spec {
+                    proto_spec: choices.bytes().to_vec(),
+                    ..Spec::default()
+                }),
+            }),
+            ..Event::default()
+        };
+        if let Some(watch) = watches.get_mut(watch) {
+            watch(event, &mut facts);
+        }
+    }
+    check(&facts);
+}
+
+/// Events of Talos in the middle of a reboot: each begins with the length of its encoding.
+pub fn fuzz_sequence_events(bytes: &[u8]) {
+    let mut choices = Choices::new(bytes);
+    let mut outlook = Outlook::new("reboot", Stage::Rebooting);
+    if choices.flag() {
+        outlook.accepted_as("6b1f".to_owned());
+    }
+    while !choices.is_empty() {
+        let Ok(event) = machine::Event::decode(choices.bytes()) else {
+            continue;
+        };
+        if let Verdict::DidNotHappen(why) = outlook.see(&Sighting::from_event(event)) {
+            let _ = why.len();
+        }
+        if choices.below(16) == 15 {
+            outlook.rewind();
+        }
+    }
+}
+
+fn watch<T: PartialEq + 'static>(source: &'static Source<T>) -> Watch {
+    let mut collection = Collection::default();
+    Box::new(move |event, facts| {
+        if let Ok(Effect::Changed) = collection.handle_event(event, source) {
+            assert!(collection.is_bootstrapped());
+            (source.publish)(facts, collection.values());
+        }
+    })
+}
+
+/// What the host would be told.
+fn check(facts: &Facts) {
+    let Some(decision) = decide(facts, &NetworkPolicy::default()) else {
+        return;
+    };
+    let macs: BTreeSet<_> = decision.nics.iter().map(|nic| nic.mac).collect();
+    assert_eq!(
+        macs.len(),
+        decision.nics.len(),
+        "a hardware address is listed twice"
+    );
+    for address in decision.nics.iter().flat_map(|nic| &nic.addresses) {
+        assert!(!address.ip.is_loopback(), "{}", address.ip);
+    }
+    if let Some(primary) = decision.primary_address {
+        let first = decision.nics.first().and_then(|nic| nic.addresses.first());
+        assert_eq!(first.map(|address| address.ip), Some(primary));
+        assert!(!first.is_some_and(|address| address.is_link_local()));
+        let virtual_ips = facts.virtual_ips.as_ref();
+        assert!(!virtual_ips.is_some_and(|ips| ips.contains(&primary)));
+    }
+    let _ = file_systems(&facts.storage);
+}
