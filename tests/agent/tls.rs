@@ -263,3 +263,35 @@ fn a_role_that_may_not_shut_down_is_status_0_with_the_remedy() {
     );
     run.signal(Signal::SIGTERM);
 }
+
+#[test]
+fn a_swapped_talosconfig_is_followed_within_five_seconds_and_a_call_under_way_survives() {
+    let talos = Talos::tls(TlsOptions::default());
+    let run = talos.run();
+    let before = talos.connections_accepted();
+    talos.delay(Method::Shutdown, Duration::from_secs(3));
+    run.asked("OS_Halt");
+    talos.wait_calls(Method::Shutdown, 1, SOON).unwrap();
+    let (called, connections) = (talos.calls().len(), talos.connections_accepted());
+    assert_eq!(
+        connections, before,
+        "the call went over the connection there was"
+    );
+
+    talos.reissue(|_| {}).unwrap();
+    talos.write_talosconfig();
+    let renewed = talos.wait_for(Duration::from_secs(5), |apid| {
+        (apid.connections_accepted() > connections && apid.calls().len() > called).then_some(())
+    });
+    assert!(renewed.is_some(), "{:#?}", run.log());
+    run.logs(&["talosconfig has changed"], SOON);
+    run.sees("status 1", Duration::from_secs(6), |view| {
+        view.power.iter().any(|status| status.success)
+    });
+    assert_eq!(talos.calls_of(Method::Shutdown).len(), 1);
+    talos.set_hostname("renewed", "");
+    run.sees("the name over the new connection", SOON, |view| {
+        view.host_name.as_deref() == Some("renewed")
+    });
+    run.stop();
+}
