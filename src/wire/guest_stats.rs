@@ -114,7 +114,7 @@ pub enum Value {
 pub struct Stat {
     /// One of [`id`].
     pub id: u32,
-    /// One of [`unit`].
+    /// One of [`mod@unit`].
     pub unit: u32,
     /// How much.
     pub value: Value,
