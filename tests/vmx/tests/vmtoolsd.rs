@@ -152,7 +152,11 @@ fn speaks_every_form_of_the_backdoor() {
 #[test]
 fn a_reboot_reaches_the_stub() {
     let Some(builder) = vmtoolsd() else { return };
-    let vmx = builder.spawn().unwrap();
+    // Asked to synchronize the time, vmtoolsd would rightly try to set the clock when the machine is slow.
+    let vmx = builder
+        .config(|host| host.options.retain(|option| !option.contains("sync")))
+        .spawn()
+        .unwrap();
     vmx.wait_greeted(PATIENCE).unwrap();
     let exchange = vmx.request("OS_Reboot", PATIENCE).unwrap();
     assert_eq!(exchange.reply_text().as_deref(), Some("OK "));
