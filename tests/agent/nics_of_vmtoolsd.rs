@@ -272,8 +272,10 @@ fn nics_routes_and_name_servers_are_those_of_vmtoolsd() {
     };
     let talos = Talos::with(set_up_talos);
     let our_run = talos.run();
-    // Ours has all of Talos before it tells of anything.
-    let ours = settled(&our_run, |info| info.nics.len() == NICS.len());
+    let told = ROUTES.len() + CONNECTED.len();
+    let ours = settled(&our_run, |info| {
+        info.nics.len() == NICS.len() && info.routes.len() == told && info.dns.is_some()
+    });
     let expected = Common::of(&ours);
     // vmtoolsd may look while the links are made, and looks again every second.
     let theirs = settled(&their_run, |info| Common::of(info) == expected);
@@ -286,8 +288,10 @@ fn nics_routes_and_name_servers_are_those_of_vmtoolsd() {
         let addresses = link.addresses.iter().map(|&text| text.to_owned()).collect();
         assert!(expected.nics.contains(&(mac, addresses)), "{}", link.name);
     }
-    let told = expected.ipv4_routes.len() + expected.ipv6_routes.len();
-    assert_eq!(told, ROUTES.len() + CONNECTED.len());
+    assert_eq!(
+        expected.ipv4_routes.len() + expected.ipv6_routes.len(),
+        told
+    );
     let servers = SERVERS.map(|ip| ip.parse::<IpAddr>().unwrap());
     assert_eq!(expected.servers, servers);
     assert_eq!(expected.search, DOMAINS);
