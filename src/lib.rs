@@ -12,7 +12,8 @@
 //! Above `transport` and below `talos` nothing does I/O: [`wire`] are codecs, [`rpc`] and [`services`] are
 //! machines that are fed bytes, facts and the time, and that say what they want done. [`daemon`] does it: it
 //! has the only event loop, the only clock and the only `spawn`. [`facts`] is what is known of the node,
-//! without any wire form, so that neither side knows the other's.
+//! without any wire form, so that neither side knows the other's; what Talos does not tell, [`proc`] reads from
+//! the kernel.
 //!
 //! # Where to start reading
 //!

@@ -166,7 +166,8 @@ impl Judge {
 
     /// The host asks nothing new while it waits for a reply.
     fn finish_reply(&mut self) {
-        for _ in 0..1000 {
+        // Every message that is under way may be lost and sent again.
+        for _ in 0..1000 + 4 * self.sent.len() {
             if !self.reply_owed {
                 return;
             }
@@ -266,7 +267,7 @@ impl Judge {
             self.connect();
         }
         self.measured(0);
-        for _ in 0..2000 {
+        for _ in 0..2000 + 4 * self.sent.len() {
             if self.under_way.is_some() {
                 self.power(0);
             } else if !self.sent.is_empty() {
