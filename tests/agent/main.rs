@@ -15,6 +15,7 @@ mod check_command;
 mod guest_info;
 mod guest_variables;
 mod lost_host;
+mod nics_of_vmtoolsd;
 mod off_vmware;
 #[path = "../vmx/tests/support/mod.rs"]
 mod open_vm_tools;

@@ -47,6 +47,12 @@ const STUB: &str = "#!/bin/sh\necho \"stub: $0 $*\"\n";
 /// stub.
 #[allow(dead_code)]
 pub(crate) fn vmtoolsd() -> Option<VmxBuilder> {
+    vmtoolsd_in(Sandbox::default())
+}
+
+/// As [`vmtoolsd`], kept apart from this machine in these ways too.
+#[allow(dead_code)]
+pub(crate) fn vmtoolsd_in(sandbox: Sandbox) -> Option<VmxBuilder> {
     static FILES: OnceLock<(PathBuf, PathBuf)> = OnceLock::new();
     let program = installed("vmtoolsd")?;
     let (conf, stub) = FILES.get_or_init(|| {
@@ -76,13 +82,11 @@ pub(crate) fn vmtoolsd() -> Option<VmxBuilder> {
     .collect();
     targets.sort();
     targets.dedup();
+    let stubs = targets.into_iter().map(|target| (stub.clone(), target));
     let sandbox = Sandbox {
         pid_namespace: true,
-        binds: targets
-            .into_iter()
-            .map(|target| (stub.clone(), target))
-            .collect(),
-        ..Sandbox::default()
+        binds: stubs.chain(sandbox.binds).collect(),
+        ..sandbox
     };
     let args = [
         "-n".into(),
