@@ -23,6 +23,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     tonic_prost_build::configure()
         .build_server(false)
         .build_transport(false)
+        .codec_path("crate::talos::codec::LeanCodec")
         .compile_well_known_types(true)
         .extern_path(".google.protobuf.Empty", "()")
         .btree_map(".")

@@ -12,6 +12,7 @@
 
 mod backoff;
 mod client;
+pub mod codec;
 mod connect;
 mod cosi;
 mod error;
