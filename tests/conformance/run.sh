@@ -52,7 +52,9 @@ judge() {
 
 for mod in $(ls talos/*.mod | sort -V); do
     version=$(basename "$mod" .mod)
-    GOFLAGS="${GOFLAGS:-} -modfile=$PWD/$mod" judge "Talos $version" ./protos ./services $(grep -q blang/semver "$mod" && echo ./extension)
+    tags=
+    [[ $version == v1.[456] ]] && tags=-tags=before_block
+    GOFLAGS="${GOFLAGS:-} -modfile=$PWD/$mod $tags" judge "Talos $version" ./protos ./services $(grep -q blang/semver "$mod" && echo ./extension)
 done
 judge "Talos $(go list -m -f '{{.Version}}' github.com/siderolabs/talos)" ./...
 
