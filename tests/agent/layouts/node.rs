@@ -110,7 +110,7 @@ impl Layout {
         self.has_with(link, address, |_| {});
     }
 
-    /// An address with these flags instead of `permanent`; one on its way in or out with `permanent`, too.
+    /// The same with these flags.
     pub(super) fn has_flagged(&self, link: &str, address: &str, flags: u32) {
         self.has_with(link, address, |status| status.flags = flags);
     }
