@@ -12,6 +12,8 @@
 
 mod backdoor;
 mod check_command;
+#[path = "../container/mod.rs"]
+mod container;
 mod guest_info;
 mod guest_variables;
 mod lost_host;
