@@ -22,6 +22,7 @@ mod off_vmware;
 #[path = "../vmx/tests/support/mod.rs"]
 mod open_vm_tools;
 mod power;
+mod predecessor;
 mod registration;
 mod rpc_command;
 mod settings;
