@@ -380,6 +380,9 @@ fn whatever_is_in_talos_place_the_host_is_served_throughout_and_all_is_right_aft
                     pass(&fresh, Duration::from_secs(3));
                     assert!(fresh.vcenter().is_green(), "{context}");
                     pings_were_answered(&fresh, 5, &context);
+                    if instead == Instead::Directory {
+                        fresh.logs(&["there is a directory", "restart the service"], SOON);
+                    }
                     run = Some(fresh);
                 });
                 let run = run.unwrap();
