@@ -1,5 +1,6 @@
 //! OCI bundles: the spec for a Talos version, a root file system, and crun.
 
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -15,6 +16,9 @@ use crate::support::{Folder, Run, SOON, binary};
 pub(super) const SOCKET: &str = "/system/run/machined/machine.sock";
 
 const RUNTIME: &str = "crun";
+
+/// Whose the socket is (constants.ApidUserID): root connects by virtue of CAP_DAC_OVERRIDE alone.
+const APID_USER: u32 = 50;
 
 /// The spec of a Talos version.
 #[derive(Debug)]
@@ -51,11 +55,14 @@ pub(super) struct Bundle {
 }
 
 impl Bundle {
-    /// A container of this spec, with machined's socket at `socket`. As machined does, makes a folder of a source
-    /// that is not there.
+    /// A container of this spec, with machined's socket at `socket`. As on a node, that belongs to apid's user, and
+    /// where it is missing a folder is made for the mount.
     pub(super) fn new(spec: &Spec, socket: &Path) -> Self {
         if !socket.exists() {
             std::fs::create_dir_all(socket).unwrap();
+        } else if !socket.is_dir() {
+            chown(socket, Some(APID_USER), Some(APID_USER)).unwrap();
+            std::fs::set_permissions(socket, PermissionsExt::from_mode(0o755)).unwrap();
         }
         let folder = Folder::new();
         let root = folder.path("rootfs");
@@ -81,9 +88,9 @@ impl Bundle {
         self
     }
 
-    /// A variable, as an ExtensionServiceConfig sets one.
-    pub(super) fn env(mut self, variable: &str) -> Self {
-        self.config["process"]["env"] = json!([variable]);
+    /// Variables, as an ExtensionServiceConfig sets them.
+    pub(super) fn env(mut self, variables: &[&str]) -> Self {
+        self.config["process"]["env"] = json!(variables);
         self
     }
 

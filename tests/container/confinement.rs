@@ -12,9 +12,11 @@ use vmx::Profile;
 use super::bundle::{Bundle, SOCKET, Spec, specs};
 use crate::support::{Folder, Run, Talos};
 
-/// Bits of capability sets (linux/capability.h) that Talos grants no service.
-const CAP_SYS_MODULE: u32 = 16;
-const CAP_SYS_BOOT: u32 = 22;
+/// What Talos grants no service (bits of linux/capability.h).
+const CAP_SYS_MODULE: u64 = 1 << 16;
+const CAP_SYS_BOOT: u64 = 1 << 22;
+/// What machined's socket, which belongs to apid's user, takes.
+const CAP_DAC_OVERRIDE: u64 = 1 << 1;
 /// PR_SET_SECCOMP's filter mode, as /proc tells it.
 const SECCOMP_FILTER: u64 = 2;
 
@@ -61,6 +63,12 @@ impl Status {
     }
 }
 
+/// The capabilities that machined would grant if it ran here.
+fn granted() -> u64 {
+    let ours = Status(std::fs::read_to_string("/proc/self/status").unwrap());
+    ours.capabilities("CapBnd") & !(CAP_SYS_BOOT | CAP_SYS_MODULE)
+}
+
 /// A container under the processor that is there; it ends with the test, however that ends.
 struct Alone<'a> {
     bundle: &'a Bundle,
@@ -80,8 +88,9 @@ impl Drop for Alone<'_> {
 /// Starts such a container of this spec with nothing to do, looks at it when it has logged a line, and stops it.
 fn idle(spec: &Spec, look: impl FnOnce(&Bundle)) {
     let folder = Folder::new();
-    let bundle =
-        Bundle::new(spec, &folder.path("machine.sock")).env("VMTOOLSD_IDLE_OFF_VMWARE=true");
+    // What the daemon gives up by itself is not looked at here.
+    let bundle = Bundle::new(spec, &folder.path("machine.sock"))
+        .env(&["VMTOOLSD_IDLE_OFF_VMWARE=true", "VMTOOLSD_SANDBOX=off"]);
     let child = bundle.alone().stderr(Stdio::piped()).spawn().unwrap();
     let bundle = &bundle;
     let mut alone = Alone { bundle, child };
@@ -119,12 +128,10 @@ fn the_container_is_the_one_that_talos_makes() {
             );
             assert_eq!(status.number("NoNewPrivs"), 1);
             assert_eq!(status.number("Seccomp"), SECCOMP_FILTER);
-            let bounding = status.capabilities("CapBnd");
-            assert_eq!(
-                bounding & (1 << CAP_SYS_BOOT | 1 << CAP_SYS_MODULE),
-                0,
-                "{bounding:x}"
-            );
+            assert_eq!(status.number("Seccomp_filters"), 1);
+            for set in ["CapBnd", "CapPrm", "CapEff"] {
+                assert_eq!(status.capabilities(set), granted(), "{set}");
+            }
 
             let namespace = |name: &str| {
                 let theirs = std::fs::read_link(bundle.proc(&format!("ns/{name}"))).unwrap();
@@ -147,7 +154,7 @@ fn the_container_is_the_one_that_talos_makes() {
                 .filter_map(|pair| pair.split('=').next())
                 .collect();
             names.retain(|name| *name != "HOME");
-            assert_eq!(names, ["VMTOOLSD_IDLE_OFF_VMWARE"]);
+            assert_eq!(names, ["VMTOOLSD_IDLE_OFF_VMWARE", "VMTOOLSD_SANDBOX"]);
 
             let mounts = std::fs::read_to_string(bundle.proc("mountinfo")).unwrap();
             let root = mounts
@@ -204,15 +211,23 @@ fn a_serving_daemon_holds_no_more_than_the_container_left_it() {
         run.informed();
         let status = Status::of(&bundle);
         status.print(&format!("Talos {}, serving", spec.talos));
-        let bounding = status.capabilities("CapBnd");
-        for set in ["CapPrm", "CapEff", "CapInh", "CapAmb"] {
+        for set in ["CapBnd", "CapPrm", "CapEff", "CapInh", "CapAmb"] {
             let held = status.capabilities(set);
-            assert_eq!(held & !bounding, 0, "{set} {held:x}");
+            assert_eq!(held & !granted(), 0, "{set} {held:x}");
         }
         assert_eq!(status.number("NoNewPrivs"), 1);
         assert_eq!(status.number("Seccomp"), SECCOMP_FILTER);
         // The simulator's filter and the container's, and whatever the daemon adds.
-        assert!(status.number("Seccomp_filters") >= 2);
+        let filters = status.number("Seccomp_filters");
+        assert!(filters >= 2, "{filters}");
+        // What the daemon says of a sandbox of its own is so.
+        for line in run.log_lines(&["the sandbox is in force"]) {
+            println!("Talos {}: {line}", spec.talos);
+            let sets = ["CapPrm", "CapEff", "CapBnd", "CapInh", "CapAmb"];
+            let sets = sets.map(|set| status.capabilities(set));
+            assert_eq!(sets, [CAP_DAC_OVERRIDE, CAP_DAC_OVERRIDE, 0, 0, 0]);
+            assert!(filters >= 3, "{filters}");
+        }
         assert_eq!(
             run.stats().io_privilege_calls,
             0,
