@@ -12,6 +12,8 @@
 
 mod backdoor;
 mod check_command;
+#[path = "../container/mod.rs"]
+mod container;
 mod guest_info;
 mod guest_variables;
 mod layouts;
@@ -21,6 +23,7 @@ mod off_vmware;
 #[path = "../vmx/tests/support/mod.rs"]
 mod open_vm_tools;
 mod power;
+mod predecessor;
 mod registration;
 mod rpc_command;
 mod schedule;
