@@ -1,0 +1,185 @@
+//! One run: operations, checkpoints, samples, until the time is over.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+use vmx::Origin;
+
+use crate::Outcome;
+use crate::operation::Operation;
+use crate::random::Random;
+use crate::sample::{Sample, look};
+use crate::subject::{Kind, PATIENCE, Subject};
+use crate::verdict::{Growth, growths};
+
+/// Operations between two checkpoints.
+const CHUNK: usize = 4;
+/// Between the operations: long enough for one to have begun to work, too short for it to be over.
+const PAUSES_MS: (u64, u64) = (10, 120);
+/// How often is said that it goes on.
+const PROGRESS: Duration = Duration::from_secs(60);
+
+/// What a run has shown.
+#[derive(Debug)]
+pub(crate) struct Report {
+    pub(crate) kind: Kind,
+    pub(crate) ran: Duration,
+    pub(crate) operations: BTreeMap<Operation, u64>,
+    pub(crate) checkpoints: u64,
+    pub(crate) pings: Pings,
+    /// Longest time without a sign of life, outages of the host included.
+    pub(crate) longest_silence: Duration,
+    pub(crate) growths: Vec<Growth>,
+    /// Everything that was wrong.
+    pub(crate) failures: Vec<String>,
+}
+
+/// The host's own pings.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Pings {
+    pub(crate) answered: u64,
+    /// Their channel was closed under them.
+    pub(crate) lost: u64,
+    /// From pick-up to the reply.
+    pub(crate) worst: Duration,
+}
+
+/// Soaks one daemon.
+pub(crate) fn soak(kind: Kind, binary: &Path, length: Duration, seed: u64) -> Report {
+    let mut report = Report {
+        kind,
+        ran: Duration::ZERO,
+        operations: BTreeMap::new(),
+        checkpoints: 0,
+        pings: Pings::default(),
+        longest_silence: Duration::ZERO,
+        growths: Vec::new(),
+        failures: Vec::new(),
+    };
+    let mut samples = Vec::new();
+    if let Err(error) = run(&mut report, &mut samples, binary, length, seed) {
+        report.failures.push(error.to_string());
+    }
+    if let Err(error) = write(&samples, kind) {
+        report.failures.push(error.to_string());
+    }
+    match growths(&samples, length) {
+        Some(growths) => report.growths = growths,
+        None => report
+            .failures
+            .push("there are no samples to compare".to_owned()),
+    }
+    for growth in report.growths.iter().filter(|growth| growth.is_too_much()) {
+        report.failures.push(format!(
+            "{} grew from {} to {}",
+            growth.name, growth.first, growth.last
+        ));
+    }
+    report
+}
+
+fn run(
+    report: &mut Report,
+    samples: &mut Vec<Sample>,
+    binary: &Path,
+    length: Duration,
+    seed: u64,
+) -> Outcome {
+    let mut subject = Subject::start(report.kind, binary, seed)?;
+    let outcome = operate(&mut subject, report, samples, length, Random::new(!seed));
+    report.pings = pings(&subject);
+    report.longest_silence = subject.vmx.host(|host, now| host.longest_silence(now));
+    report.failures.extend(subject.vmx.violations());
+    outcome?;
+    subject.vmx.signal(Signal::SIGTERM);
+    let status = subject.vmx.wait_exit(PATIENCE)?;
+    if !status.success() {
+        return Err(format!("stopped, the daemon ended with {status}").into());
+    }
+    Ok(())
+}
+
+fn operate(
+    subject: &mut Subject,
+    report: &mut Report,
+    samples: &mut Vec<Sample>,
+    length: Duration,
+    mut random: Random,
+) -> Outcome {
+    let started = Instant::now();
+    let mut told = started;
+    let mut deck = Operation::all(report.kind);
+    loop {
+        random.shuffle(&mut deck);
+        for chunk in deck.chunks(CHUNK) {
+            for operation in chunk {
+                let done = subject.carry_out(*operation);
+                done.map_err(|error| format!("{}: {error}", operation.name()))?;
+                *report.operations.entry(*operation).or_default() += 1;
+                let pause = random.within(PAUSES_MS.0, PAUSES_MS.1);
+                subject.pass(Duration::from_millis(pause))?;
+            }
+            if report.kind == Kind::Vsock {
+                subject.back_to_vsock()?;
+            }
+            subject.checkpoint()?;
+            report.checkpoints += 1;
+            report.ran = started.elapsed();
+            let sample = look(&subject.vmx, report.ran)?;
+            samples.push(sample);
+            if report.ran >= length {
+                return Ok(());
+            }
+            if told.elapsed() >= PROGRESS {
+                told = Instant::now();
+                eprintln!(
+                    "soak: {:>5.0} s, {}: {} checkpoints, VmRSS {} KiB, RssAnon {} KiB, {} descriptors, {} threads",
+                    report.ran.as_secs_f64(),
+                    report.kind.name(),
+                    report.checkpoints,
+                    sample.rss_kib,
+                    sample.anon_kib,
+                    sample.fds,
+                    sample.threads,
+                );
+            }
+        }
+    }
+}
+
+/// Writes every sample where `SOAK_SAMPLES` says, for whoever looks for the reason of a growth.
+fn write(samples: &[Sample], kind: Kind) -> Outcome {
+    let Some(prefix) = std::env::var_os("SOAK_SAMPLES") else {
+        return Ok(());
+    };
+    let mut text = "seconds\trss_kib\tanon_kib\tfds\tthreads\n".to_owned();
+    for sample in samples {
+        writeln!(
+            text,
+            "{:.1}\t{}\t{}\t{}\t{}",
+            sample.at.as_secs_f64(),
+            sample.rss_kib,
+            sample.anon_kib,
+            sample.fds,
+            sample.threads
+        )?;
+    }
+    let mut path = prefix;
+    path.push(format!("{kind:?}.tsv"));
+    Ok(std::fs::write(path, text)?)
+}
+
+fn pings(subject: &Subject) -> Pings {
+    subject.vmx.host(|host, _| {
+        let pings = host.exchanges().iter();
+        let pings = pings.filter(|exchange| exchange.origin == Origin::Ping);
+        pings.fold(Pings::default(), |seen, ping| Pings {
+            answered: seen.answered + u64::from(ping.reply.is_some()),
+            lost: seen.lost + u64::from(ping.lost),
+            worst: seen.worst.max(ping.latency().unwrap_or_default()),
+        })
+    })
+}
