@@ -8,5 +8,6 @@ mod power;
 mod requests;
 mod schedule;
 mod storage;
+mod suspend;
 mod unsafe_config;
 mod variables;
