@@ -12,6 +12,7 @@
 
 mod backdoor;
 mod check_command;
+mod clocks;
 mod guest_info;
 mod guest_variables;
 mod lost_host;
