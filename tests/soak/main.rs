@@ -21,9 +21,10 @@ mod verdict;
 use std::error::Error;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use run::{Report, soak};
+use run::{Plan, Report, soak};
 use subject::Kind;
 
 type Outcome<T = ()> = Result<T, Box<dyn Error + Send + Sync>>;
@@ -53,11 +54,14 @@ fn everything() -> Outcome<bool> {
     let length = Duration::from_secs(seconds);
     let seed = number("SOAK_SEED")?.unwrap_or_else(|| std::process::id().into());
     table::heading(&binary, length, seed);
+    let plan = Plan {
+        binary: &binary,
+        length,
+        seed,
+        over: &AtomicBool::new(false),
+    };
     let reports: Vec<Report> = std::thread::scope(|scope| {
-        let runs = Kind::ALL.map(|kind| {
-            let binary = &binary;
-            scope.spawn(move || soak(kind, binary, length, seed))
-        });
+        let runs = Kind::ALL.map(|kind| scope.spawn(move || soak(plan, kind)));
         runs.into_iter()
             .map(|run| run.join().map_err(|_| "a run panicked".into()))
             .collect::<Outcome<_>>()

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
@@ -50,8 +51,18 @@ pub(crate) struct Pings {
     pub(crate) worst: Duration,
 }
 
+/// What is the same for every run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Plan<'a> {
+    pub(crate) binary: &'a Path,
+    pub(crate) length: Duration,
+    pub(crate) seed: u64,
+    /// One of the runs has failed: there is nothing more to be learnt from the others.
+    pub(crate) over: &'a AtomicBool,
+}
+
 /// Soaks one daemon.
-pub(crate) fn soak(kind: Kind, binary: &Path, length: Duration, seed: u64) -> Report {
+pub(crate) fn soak(plan: Plan<'_>, kind: Kind) -> Report {
     let mut report = Report {
         kind,
         ran: Duration::ZERO,
@@ -63,13 +74,16 @@ pub(crate) fn soak(kind: Kind, binary: &Path, length: Duration, seed: u64) -> Re
         failures: Vec::new(),
     };
     let mut samples = Vec::new();
-    if let Err(error) = run(&mut report, &mut samples, binary, length, seed) {
-        report.failures.push(error.to_string());
+    if let Err(error) = run(plan, &mut report, &mut samples) {
+        plan.over.store(true, Ordering::Relaxed);
+        let error = error.to_string();
+        eprintln!("soak: {}: {error}", kind.name());
+        report.failures.push(error);
     }
     if let Err(error) = write(&samples, kind) {
         report.failures.push(error.to_string());
     }
-    match growths(&samples, length) {
+    match growths(&samples, plan.length) {
         Some(growths) => report.growths = growths,
         None => report
             .failures
@@ -84,15 +98,9 @@ pub(crate) fn soak(kind: Kind, binary: &Path, length: Duration, seed: u64) -> Re
     report
 }
 
-fn run(
-    report: &mut Report,
-    samples: &mut Vec<Sample>,
-    binary: &Path,
-    length: Duration,
-    seed: u64,
-) -> Outcome {
-    let mut subject = Subject::start(report.kind, binary, seed)?;
-    let outcome = operate(&mut subject, report, samples, length, Random::new(!seed));
+fn run(plan: Plan<'_>, report: &mut Report, samples: &mut Vec<Sample>) -> Outcome {
+    let mut subject = Subject::start(report.kind, plan.binary, plan.seed)?;
+    let outcome = operate(plan, &mut subject, report, samples);
     report.pings = pings(&subject);
     report.longest_silence = subject.vmx.host(|host, now| host.longest_silence(now));
     let mut violations = subject.vmx.violations();
@@ -108,12 +116,12 @@ fn run(
 }
 
 fn operate(
+    plan: Plan<'_>,
     subject: &mut Subject,
     report: &mut Report,
     samples: &mut Vec<Sample>,
-    length: Duration,
-    mut random: Random,
 ) -> Outcome {
+    let mut random = Random::new(!plan.seed);
     let started = Instant::now();
     let mut told = started;
     let mut deck = Operation::all(report.kind);
@@ -135,7 +143,7 @@ fn operate(
             report.ran = started.elapsed();
             let sample = look(&subject.vmx, report.ran)?;
             samples.push(sample);
-            if report.ran >= length {
+            if report.ran >= plan.length || plan.over.load(Ordering::Relaxed) {
                 return Ok(());
             }
             if told.elapsed() >= PROGRESS {
