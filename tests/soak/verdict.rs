@@ -110,7 +110,7 @@ mod tests {
             at: Duration::ZERO,
             rss_kib: 4000 + second % 40,
             anon_kib: 900 + second % 30,
-            fds: 12 + u64::from(second % 7 == 0),
+            fds: 12 + u64::from(second.is_multiple_of(7)),
             threads: 1,
         }
     }
