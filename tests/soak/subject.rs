@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use apid::{Apid, TlsOptions, scene};
-use vmx::{Host, Profile, Vcenter, Vmx, VsockPolicy};
+use vmx::{EventKind, ExchangeId, Host, Profile, Vcenter, Vmx, VsockPolicy};
 
 use crate::Outcome;
 use crate::random::Random;
@@ -139,12 +139,36 @@ impl Subject {
     /// When there is no answer.
     pub(crate) fn ask(&self, request: impl Into<Vec<u8>>) -> Outcome<Option<Vec<u8>>> {
         let id = self.vmx.ask(request);
-        let exchange = self.vmx.wait_for("the reply", PATIENCE, |host, _| {
+        let answered = self.vmx.wait_for("the reply", PATIENCE, |host, _| {
             host.exchange_of(id)
                 .filter(|exchange| exchange.reply.is_some() || exchange.lost)
                 .cloned()
-        })?;
-        Ok(exchange.reply)
+        });
+        answered
+            .map(|exchange| exchange.reply)
+            .map_err(|error| format!("{error}\n{}", self.channels(id)).into())
+    }
+
+    /// A request without reply, and what happened to the channels last.
+    fn channels(&self, id: ExchangeId) -> String {
+        self.vmx.host(|host, _| {
+            let mut text = format!("{:?}", host.exchange_of(id));
+            let about = host.events().iter().rev().filter(|event| {
+                matches!(
+                    event.kind,
+                    EventKind::Opened { .. }
+                        | EventKind::Closed { .. }
+                        | EventKind::OpenRefused(_)
+                        | EventKind::Greeted(_)
+                        | EventKind::RequestLost(_)
+                        | EventKind::Fault(_)
+                )
+            });
+            for event in about.take(40) {
+                text.push_str(&format!("\n{event}"));
+            }
+            text
+        })
     }
 
     /// Waits until the host knows everything as it is, from a name on that it cannot know yet, and gets an
