@@ -122,6 +122,8 @@ fn operate(
     samples: &mut Vec<Sample>,
 ) -> Outcome {
     let mut random = Random::new(!plan.seed);
+    // Before it listens to signals it would end by the first SIGHUP, as any program.
+    subject.checkpoint()?;
     let started = Instant::now();
     let mut told = started;
     let mut deck = Operation::all(report.kind);

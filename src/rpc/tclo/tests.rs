@@ -308,6 +308,29 @@ fn a_silent_vsock_is_left_within_a_second() {
 }
 
 #[test]
+fn a_silent_vsock_beside_a_dead_backdoor_is_given_twice_the_time_each_time_up_to_30_s() {
+    let mut guest = Guest::new(Policy::VsockFirst);
+    guest.host.vsock = true;
+    guest.host.backdoor = false;
+    guest.run_until(600_000);
+    let times = |what: &str| -> Vec<u64> {
+        let lines = guest.trace.iter().filter(|line| line.ends_with(what));
+        lines
+            .map(|line| line.split(' ').next().unwrap().parse().unwrap())
+            .collect()
+    };
+    let closes = times(" close");
+    let opens = times(" open vsock");
+    let silent: Vec<u64> = opens.iter().zip(&closes).map(|(o, c)| c - o).collect();
+    assert_eq!(
+        silent[..8],
+        [900, 1800, 3600, 7200, 14_400, 28_800, 30_000, 30_000],
+        "{}",
+        guest.trace()
+    );
+}
+
+#[test]
 fn a_silent_vsock_is_waited_for_when_there_is_nothing_else() {
     let mut guest = Guest::new(Policy::Only(Vsock));
     guest.host.vsock = true;
