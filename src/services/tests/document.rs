@@ -1,4 +1,4 @@
-//! The tables of docs/guest-info.md name a test for what they claim.
+//! The tables of docs/guest-info.md, and of docs/reliability.md on time, name a test for what they claim.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -30,8 +30,10 @@ fn functions(folder: &Path, names: &mut BTreeSet<String>) {
         } else if path.extension().is_some_and(|extension| extension == "rs") {
             let text = std::fs::read_to_string(&path).unwrap();
             let name = |line: &str| {
+                let line = line.trim_start();
                 Some(
-                    line.trim_start()
+                    line.strip_prefix("async ")
+                        .unwrap_or(line)
                         .strip_prefix("fn ")?
                         .split('(')
                         .next()?
@@ -44,11 +46,17 @@ fn functions(folder: &Path, names: &mut BTreeSet<String>) {
 }
 
 #[test]
-fn every_test_that_the_document_names_exists() {
+fn every_test_that_the_documents_name_exists() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let document = std::fs::read_to_string(root.join("docs/guest-info.md")).unwrap();
-    let named = named_tests(&document);
-    assert!(named.len() > 30, "{named:?}");
+    let read = |name: &str| std::fs::read_to_string(root.join("docs").join(name)).unwrap();
+    let guest_info = read("guest-info.md");
+    let reliability = read("reliability.md");
+    let time = reliability.split("\n## Time\n").nth(1).unwrap();
+    let time = time.split("\n## ").next().unwrap();
+    let (of_guest_info, of_time) = (named_tests(&guest_info), named_tests(time));
+    assert!(of_guest_info.len() > 30, "{of_guest_info:?}");
+    assert!(of_time.len() > 30, "{of_time:?}");
+    let named: BTreeSet<_> = of_guest_info.union(&of_time).copied().collect();
     let mut functions_here = BTreeSet::new();
     for folder in ["src", "tests"] {
         functions(&root.join(folder), &mut functions_here);
