@@ -30,7 +30,7 @@ use subject::Kind;
 type Outcome<T = ()> = Result<T, Box<dyn Error + Send + Sync>>;
 
 /// Shorter than this the tenths that are compared hold too little.
-const SHORTEST: u64 = 60;
+const SHORTEST: u64 = 120;
 
 fn main() -> ExitCode {
     match everything() {
