@@ -92,6 +92,10 @@ pub(crate) fn verdict(reports: &[Report]) -> bool {
             println!("{}: {failure}", report.kind.name());
         }
     }
+    let growths = reports.iter().flat_map(|report| &report.growths);
+    if growths.clone().any(|growth| growth.allowance.is_none()) {
+        println!("soak: too short to judge memory by; 600 s are needed");
+    }
     let held = reports.iter().all(|report| report.failures.is_empty());
     println!("soak: {}", if held { "held" } else { "FAILED" });
     held

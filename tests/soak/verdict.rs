@@ -12,8 +12,10 @@ use std::time::Duration;
 use crate::sample::Sample;
 
 /// Memory: what happens to lie at the end of the heap keeps it as large as it once was, which takes long to reach
-/// its bound. A leak of 30 bytes at each operation of an hour is more.
+/// its bound. A leak of 40 bytes at each operation of an hour is more.
 const MEMORY_KIB: u64 = 128;
+/// From so long a run on: before that the heap has not seen its worst, and grows.
+const MEMORY_JUDGED: Duration = Duration::from_secs(600);
 /// Descriptors and threads that belong to nothing are never right.
 const NOTHING: u64 = 0;
 
@@ -30,14 +32,15 @@ pub(crate) struct Growth {
     pub(crate) first: u64,
     /// Median of the last tenth.
     pub(crate) last: u64,
-    /// How much more the last may be.
-    pub(crate) allowance: u64,
+    /// How much more the last may be; `None` where the run was too short to tell.
+    pub(crate) allowance: Option<u64>,
 }
 
 impl Growth {
     /// Whether it has grown by more than is allowed.
-    pub(crate) const fn is_too_much(&self) -> bool {
-        self.last > self.first.saturating_add(self.allowance)
+    pub(crate) fn is_too_much(&self) -> bool {
+        self.allowance
+            .is_some_and(|allowance| self.last > self.first.saturating_add(allowance))
     }
 }
 
@@ -71,7 +74,7 @@ pub(crate) fn growths(samples: &[Sample], length: Duration) -> Option<Vec<Growth
             max: all.max()?,
             first: median(first.iter().map(of))?,
             last: median(last.iter().map(of))?,
-            allowance,
+            allowance: (allowance != MEMORY_KIB || length >= MEMORY_JUDGED).then_some(allowance),
         })
     });
     growth.collect()
@@ -138,6 +141,21 @@ mod tests {
             ..steady(second)
         });
         assert_eq!(grown(&growths), ["VmRSS, KiB", "RssAnon, KiB"]);
+    }
+
+    #[test]
+    fn a_short_run_says_nothing_of_memory() {
+        let samples: Vec<Sample> = (0..300)
+            .map(|second| Sample {
+                at: Duration::from_secs(second),
+                rss_kib: 4000 + second,
+                anon_kib: 900 + second,
+                fds: 12 + second / 200,
+                threads: 1,
+            })
+            .collect();
+        let growths = growths(&samples, Duration::from_secs(300)).unwrap();
+        assert_eq!(grown(&growths), ["file descriptors"]);
     }
 
     #[test]
