@@ -123,6 +123,12 @@ cargo-fuzz:
 bench: build open-vm-tools ## Measure memory, start, idle cost and latencies beside Debian's vmtoolsd
 	@TALOS_VMTOOLSD='$(binary)' $(CARGO) run --locked --quiet --example bench
 
+SOAK_SECONDS ?= 600
+
+.PHONY: soak
+soak: build ## Run the daemon through everything for SOAK_SECONDS=600: it must not grow, end or tell anything wrong
+	@TALOS_VMTOOLSD='$(binary)' SOAK_SECONDS='$(SOAK_SECONDS)' $(CARGO) run --locked --quiet --example soak
+
 .PHONY: lint
 lint: rust-components ## Check format, clippy and documentation; warnings are errors
 	$(CARGO) fmt --all --check

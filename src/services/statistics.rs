@@ -339,6 +339,21 @@ mod tests {
     }
 
     #[test]
+    fn over_a_suspend_rates_are_means_and_after_it_they_are_as_before() {
+        // Three days, in which the counters moved as in any other 20 s.
+        let asleep = Duration::from_secs(3 * 86_400);
+        let before = (10 * SECOND, load());
+        let stats = evaluate(&later(), Some(&before), 30 * SECOND + asleep);
+        let expected = 25_000.0 / (20.0 + 3.0 * 86_400.0);
+        assert_eq!(value(&stats, 2), Value::Double(Some(expected)));
+        let woken = (30 * SECOND + asleep, later());
+        let mut next = later();
+        next.context_switches = Some(1_050_000);
+        let stats = evaluate(&next, Some(&woken), 50 * SECOND + asleep);
+        assert_eq!(value(&stats, 2), Value::Double(Some(1250.0)));
+    }
+
+    #[test]
     fn disks_that_come_or_go_make_no_figures() {
         let before = (10 * SECOND, load());
         let mut more = later();

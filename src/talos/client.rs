@@ -475,6 +475,19 @@ mod tests {
         assert!(error.is_retryable(), "{error}");
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn a_refusal_may_pass_until_talos_has_allowed_something_and_a_minute_is_over() {
+        let client = Client::machined(PathBuf::from("/nowhere"), "os:operator");
+        tokio::time::advance(WARM_UP * 2).await;
+        assert!(client.denial_may_pass(), "machined may have come late");
+        let client = Client::machined(PathBuf::from("/nowhere"), "os:operator");
+        client.inner.authorized.store(true, Ordering::Relaxed);
+        tokio::time::advance(WARM_UP - Duration::from_millis(1)).await;
+        assert!(client.denial_may_pass());
+        tokio::time::advance(Duration::from_millis(1)).await;
+        assert!(!client.denial_may_pass());
+    }
+
     #[test]
     fn an_answer_without_messages_panics_nowhere() {
         let none = one("Version", Vec::<Version>::new(), |m| &m.metadata);

@@ -274,3 +274,18 @@ fn unreachable(endpoint: String, source: io::Error) -> Error {
         source: Arc::new(source),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_is_waited_for_longer_than_5_s() {
+        let started = tokio::time::Instant::now();
+        let error = in_time(pending::<io::Result<()>>()).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert_eq!(started.elapsed(), Duration::from_secs(5));
+    }
+}

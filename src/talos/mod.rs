@@ -23,6 +23,8 @@ pub mod fuzz;
 mod observe;
 mod power;
 pub mod proto;
+#[cfg(test)]
+mod schedule_tests;
 mod sequence;
 mod tls;
 

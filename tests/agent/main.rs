@@ -12,6 +12,7 @@
 
 mod backdoor;
 mod check_command;
+mod clocks;
 #[path = "../container/mod.rs"]
 mod container;
 mod guest_info;

@@ -1,8 +1,5 @@
-//! What went wrong in the agents before this one (docs/predecessor.md), as far as no other theme has it; and that the
-//! document's tests exist.
+//! What went wrong in the agents before this one (docs/predecessor.md), as far as no other theme has it.
 
-use std::collections::BTreeSet;
-use std::path::Path;
 use std::time::Duration;
 
 use vmx::codec::vix::{self, Reply};
@@ -103,60 +100,4 @@ fn a_registration_is_complete_although_the_host_drops_a_message_of_it() {
         }
     }
     run.stop();
-}
-
-/// Names of all test functions in the Rust files below a folder.
-fn tests_below(folder: &Path, names: &mut BTreeSet<String>) {
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            tests_below(&path, names);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            let text = std::fs::read_to_string(&path).unwrap();
-            let mut is_test = false;
-            for line in text.lines().map(str::trim_start) {
-                if line.starts_with("#[") {
-                    is_test |= line.starts_with("#[test]") || line.starts_with("#[tokio::test");
-                    continue;
-                }
-                let function = line.strip_prefix("async ").unwrap_or(line);
-                if let Some(name) = function.strip_prefix("fn ").filter(|_| is_test) {
-                    names.extend(name.split('(').next().map(str::to_owned));
-                }
-                is_test = false;
-            }
-        }
-    }
-}
-
-#[test]
-fn every_entry_names_tests_and_every_test_named_exists() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let document = std::fs::read_to_string(root.join("docs/predecessor.md")).unwrap();
-    let mut tests = BTreeSet::new();
-    for folder in ["src", "tests"] {
-        tests_below(&root.join(folder), &mut tests);
-    }
-    let mut entries = BTreeSet::new();
-    for row in document.lines().filter(|line| line.starts_with("| ")) {
-        let cells: Vec<_> = row.trim_matches('|').split(" | ").map(str::trim).collect();
-        let [entry, what, test] = cells[..] else {
-            panic!("three cells: {row}");
-        };
-        if entry == "entry" {
-            continue;
-        }
-        assert!(!what.is_empty(), "{row}");
-        let named: Vec<_> = test.split('`').skip(1).step_by(2).collect();
-        assert!(!named.is_empty(), "no test is named: {row}");
-        for name in named {
-            assert!(tests.contains(name), "there is no test {name}: {row}");
-        }
-        entries.insert(entry.to_owned());
-    }
-    let missing: Vec<_> = (1..=18)
-        .map(|number| format!("GO {number}"))
-        .filter(|entry| !entries.contains(entry))
-        .collect();
-    assert!(missing.is_empty(), "{missing:?}");
 }

@@ -81,6 +81,50 @@ fn an_empty_message_is_no_request() {
 }
 
 #[test]
+fn after_days_in_which_nothing_ran_one_poll_is_made_up_for() {
+    let mut guest = Guest::new(Policy::Only(Backdoor));
+    guest.run_until(60_000);
+    guest.trace.clear();
+    guest.millis = 300_000_000;
+    guest.run_for(450);
+    assert_eq!(
+        guest.trace(),
+        "300000000 poll|300000200 poll|300000400 poll"
+    );
+}
+
+#[test]
+fn after_days_in_which_nothing_ran_one_ping_is_made_up_for() {
+    let mut guest = Guest::new(Policy::VsockFirst);
+    guest.host.vsock = true;
+    guest.run_until(0);
+    guest.send(b"reset");
+    guest.reply(b"OK ATR toolbox");
+    guest.run_until(10_500);
+    guest.trace.clear();
+    guest.millis = 300_000_000;
+    guest.run_for(1_500);
+    assert_eq!(guest.trace(), "300000000 write ping|300001000 write ping");
+}
+
+#[test]
+fn after_days_in_which_nothing_ran_a_dead_host_is_tried_at_once_and_at_its_pace() {
+    let mut guest = Guest::new(Policy::Only(Backdoor));
+    guest.host.backdoor = false;
+    guest.run_until(20_000);
+    guest.trace.clear();
+    guest.millis = 300_000_000;
+    guest.run_for(12_000);
+    assert_eq!(
+        guest.trace(),
+        "300000000 open backdoor|300005000 open backdoor|300010000 open backdoor"
+    );
+    guest.host.backdoor = true;
+    guest.run_for(5_000);
+    assert_eq!(guest.count("connected"), 1);
+}
+
+#[test]
 fn a_lost_channel_is_open_again_after_a_tenth_of_a_second() {
     let mut guest = Guest::new(Policy::Only(Backdoor));
     guest.run_until(2_000);
@@ -260,6 +304,29 @@ fn a_silent_vsock_is_left_within_a_second() {
     assert_eq!(
         guest.trace(),
         "0 open vsock|900 close|900 open backdoor|900 poll|900 connected backdoor"
+    );
+}
+
+#[test]
+fn a_silent_vsock_beside_a_dead_backdoor_is_given_twice_the_time_each_time_up_to_30_s() {
+    let mut guest = Guest::new(Policy::VsockFirst);
+    guest.host.vsock = true;
+    guest.host.backdoor = false;
+    guest.run_until(600_000);
+    let times = |what: &str| -> Vec<u64> {
+        let lines = guest.trace.iter().filter(|line| line.ends_with(what));
+        lines
+            .map(|line| line.split(' ').next().unwrap().parse().unwrap())
+            .collect()
+    };
+    let closes = times(" close");
+    let opens = times(" open vsock");
+    let silent: Vec<u64> = opens.iter().zip(&closes).map(|(o, c)| c - o).collect();
+    assert_eq!(
+        silent[..8],
+        [900, 1800, 3600, 7200, 14_400, 28_800, 30_000, 30_000],
+        "{}",
+        guest.trace()
     );
 }
 

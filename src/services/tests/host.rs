@@ -207,6 +207,21 @@ impl Host {
         self.now = end;
     }
 
+    /// The machine sleeps: time goes on, and nobody is woken at any time-out.
+    pub(super) fn sleep(&mut self, time: Duration) {
+        self.now += time;
+    }
+
+    /// The timer rings, whatever was due before.
+    pub(super) fn wake(&mut self) {
+        self.services.handle_timeout(self.now);
+        self.drain();
+        assert!(
+            self.services.poll_timeout().is_none_or(|at| at > self.now),
+            "a time-out lies in the past"
+        );
+    }
+
     /// Gives the outcome that a message deserves.
     fn outcome(&mut self, message: &[u8]) -> RpciOutcome {
         let refused = self

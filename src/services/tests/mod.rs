@@ -1,6 +1,5 @@
 //! The services as the host sees them, on virtual time.
 
-mod document;
 mod guest_info;
 mod host;
 mod invariants;
@@ -8,5 +7,6 @@ mod power;
 mod requests;
 mod schedule;
 mod storage;
+mod suspend;
 mod unsafe_config;
 mod variables;

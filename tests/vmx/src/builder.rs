@@ -47,6 +47,7 @@ pub struct VmxBuilder {
     cwd: Option<PathBuf>,
     sandbox: Sandbox,
     count_wakeups: bool,
+    move_clocks: bool,
     echo: bool,
 }
 
@@ -62,6 +63,7 @@ impl VmxBuilder {
             cwd: None,
             sandbox: Sandbox::default(),
             count_wakeups: false,
+            move_clocks: false,
             echo: false,
         }
     }
@@ -144,6 +146,13 @@ impl VmxBuilder {
         self
     }
 
+    /// Makes the program read its clocks by system call, so that [`Host::suspend`] and
+    /// [`Host::step_wall_clock`] reach it; each reading of them costs two stops.
+    pub fn move_clocks(mut self) -> Self {
+        self.move_clocks = true;
+        self
+    }
+
     /// Copies the program's output to standard error as well.
     pub fn echo(mut self) -> Self {
         self.echo = true;
@@ -180,6 +189,7 @@ impl VmxBuilder {
             cwd: self.cwd,
             sandbox: self.sandbox,
             count_wakeups: self.count_wakeups,
+            move_clocks: self.move_clocks,
             stdout: Stdio::from(stdout),
             stderr: Stdio::from(stderr),
         };
@@ -187,6 +197,7 @@ impl VmxBuilder {
         let for_server = shared.clone();
         let server = std::thread::Builder::new().name("vsock".to_owned());
         threads.push(server.spawn(move || serve(&for_server, &accepted))?);
+        let move_clocks = self.move_clocks;
         let (tell, told) = mpsc::channel();
         let for_tracer = shared.clone();
         let tracer = std::thread::Builder::new()
@@ -194,7 +205,10 @@ impl VmxBuilder {
             .spawn(move || {
                 let started = launch(start).and_then(|pid| {
                     for_tracer.processes().push(pid);
-                    Ok((pid, Tracer::new(pid, for_tracer.clone(), sender)?))
+                    Ok((
+                        pid,
+                        Tracer::new(pid, for_tracer.clone(), sender, move_clocks)?,
+                    ))
                 });
                 match started {
                     Ok((pid, tracer)) => {

@@ -323,6 +323,8 @@ impl Vmx {
     ///
     /// # Errors
     /// The program has ended.
+    // The clock of another process, which is none that can jump.
+    #[allow(clippy::disallowed_methods)]
     pub fn cpu_time(&self) -> io::Result<Duration> {
         let clock = nix::time::clock_getcpuclockid(Pid::from_raw(self.pid))?;
         Ok(Duration::from(nix::time::clock_gettime(clock)?))

@@ -5,6 +5,7 @@
 //! Nothing in here waits, sleeps or reads a clock: the time comes in with every call.
 
 mod channel;
+mod clock;
 mod event;
 mod fault;
 mod high_bandwidth;
@@ -19,6 +20,7 @@ mod vsock;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
+pub use clock::Clock;
 pub use event::{By, Event, EventKind, Link, Protocol, Stream};
 pub use fault::{FaultKind, Step, Times};
 pub use port::{Direction, GuestMemory, Registers, Verdict};
@@ -105,6 +107,8 @@ pub struct Stats {
     pub io_privilege_calls: u64,
     /// Calls of reboot, clock_settime and the like (they are refused).
     pub machine_calls: u64,
+    /// Readings of the wall clock (only counted on demand, see `VmxBuilder::move_clocks`).
+    pub wall_clock_reads: u64,
 }
 
 impl Stats {
@@ -124,6 +128,7 @@ pub struct Host {
     pub(crate) started: Instant,
     /// The wall clock at the creation of the host.
     epoch: (Instant, Duration),
+    clocks: clock::Clocks,
     pub(crate) exit: Option<crate::ExitStatus>,
     pub(crate) output_open: usize,
     events: Vec<Event>,
@@ -157,6 +162,7 @@ impl Host {
             stats: Stats::default(),
             started: now,
             epoch: (now, wall_clock),
+            clocks: clock::Clocks::default(),
             exit: None,
             output_open: 0,
             events: Vec::new(),

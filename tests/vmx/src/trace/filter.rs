@@ -30,7 +30,7 @@ enum When {
 }
 
 /// The filter's program.
-pub(crate) fn program(count_wakeups: bool) -> Vec<sock_filter> {
+pub(crate) fn program(count_wakeups: bool, move_clocks: bool) -> Vec<sock_filter> {
     let mut rules: Vec<(libc::c_long, When)> = vec![
         (libc::SYS_socket, When::Equals(0, libc::AF_VSOCK as u32)),
         (libc::SYS_bind, When::Always),
@@ -55,6 +55,13 @@ pub(crate) fn program(count_wakeups: bool) -> Vec<sock_filter> {
         (libc::SYS_kexec_load, When::Always),
         (libc::SYS_kexec_file_load, When::Always),
     ];
+    if move_clocks {
+        rules.extend([
+            (libc::SYS_clock_gettime, When::Always),
+            (libc::SYS_gettimeofday, When::Always),
+            (libc::SYS_time, When::Always),
+        ]);
+    }
     if count_wakeups {
         const FUTEX_COMMAND: u32 = 0x7f;
         rules.extend([
@@ -181,7 +188,7 @@ mod tests {
 
     #[test]
     fn stops_where_it_shall_and_nowhere_else() {
-        let program = program(true);
+        let program = program(true, true);
         let traced = |number, args| run(&program, number, args) == RET_TRACE;
         assert!(traced(libc::SYS_socket, [40, 1, 0, 0, 0, 0]));
         assert!(!traced(libc::SYS_socket, [1, 1, 0, 0, 0, 0]));
@@ -197,5 +204,8 @@ mod tests {
         assert!(traced(libc::SYS_futex, [0, 0x89, 0, 0, 0, 0]));
         assert!(!traced(libc::SYS_futex, [0, 0x81, 0, 0, 0, 0]));
         assert!(!traced(libc::SYS_read, [0; 6]));
+        assert!(traced(libc::SYS_clock_gettime, [7, 0, 0, 0, 0, 0]));
+        let plain = super::program(false, false);
+        assert_eq!(run(&plain, libc::SYS_clock_gettime, [7; 6]), RET_ALLOW);
     }
 }

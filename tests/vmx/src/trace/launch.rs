@@ -48,6 +48,7 @@ pub(crate) struct Launch {
     pub(crate) cwd: Option<PathBuf>,
     pub(crate) sandbox: Sandbox,
     pub(crate) count_wakeups: bool,
+    pub(crate) move_clocks: bool,
     pub(crate) stdout: Stdio,
     pub(crate) stderr: Stdio,
 }
@@ -64,10 +65,11 @@ pub(crate) fn launch(launch: Launch) -> io::Result<i32> {
         cwd,
         sandbox,
         count_wakeups,
+        move_clocks,
         stdout,
         stderr,
     } = launch;
-    let filter = filter::program(count_wakeups);
+    let filter = filter::program(count_wakeups, move_clocks);
     let plan = Plan::new(&sandbox, cwd.as_deref())?;
     if sandbox.pid_namespace {
         // Only children are affected; this thread must not start threads from now on, and does not.

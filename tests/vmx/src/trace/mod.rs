@@ -7,6 +7,7 @@
 //!
 //! One thread per program; it waits in `waitpid` and does nothing between stops.
 
+mod clock;
 mod filter;
 mod launch;
 mod patch;
@@ -148,6 +149,8 @@ pub(crate) struct Tracer {
     sockets: HashMap<(pid_t, i32), vsock::Socket>,
     vsock: Option<vsock::Handover>,
     profile: Profile,
+    /// Clocks are read by system call, and moved.
+    move_clocks: bool,
     stops: u64,
 }
 
@@ -157,6 +160,7 @@ impl Tracer {
         root: pid_t,
         shared: Arc<Shared>,
         sender: mpsc::Sender<Accepted>,
+        move_clocks: bool,
     ) -> io::Result<Self> {
         let profile = shared.lock().config.profile;
         let mut tracer = Self {
@@ -167,6 +171,7 @@ impl Tracer {
             sockets: HashMap::new(),
             vsock: None,
             profile,
+            move_clocks,
             stops: 0,
         };
         match sys::wait_any()? {
@@ -336,6 +341,9 @@ impl Tracer {
             if let Ok(sites) = patch::sites(&mapping.file) {
                 space.patch(&sites, mapping.offset, mapping.address, mapping.len);
             }
+        }
+        if self.move_clocks {
+            clock::hide_vdso(process, &mut space);
         }
         self.spaces.insert(process, space);
     }

@@ -6,7 +6,7 @@ use std::time::Instant;
 use libc::{c_long, pid_t, user_regs_struct};
 
 use super::sys::{self, Resume};
-use super::{Space, Tracer, executable_mappings, filter, patch, vsock};
+use super::{Space, Tracer, clock, executable_mappings, filter, patch, vsock};
 use crate::host::EventKind;
 
 /// What is left to do when a system call is done.
@@ -16,6 +16,8 @@ pub(super) enum Pending {
     Mmap { len: u64, fd: i32, offset: u64 },
     /// Put breakpoints into what became executable.
     Mprotect,
+    /// Move the time that is told.
+    Clock(clock::Reading),
     /// Something about a vsock socket.
     Vsock(vsock::Pending),
 }
@@ -63,6 +65,11 @@ impl Tracer {
                 )
             }
             libc::SYS_mprotect => self.follow(pid, Pending::Mprotect),
+            libc::SYS_clock_gettime => self.clock_read(pid, &user),
+            libc::SYS_gettimeofday | libc::SYS_time => {
+                self.shared.lock().stats.wall_clock_reads += 1;
+                Resume::Run
+            }
             libc::SYS_iopl | libc::SYS_ioperm => {
                 let mut host = self.shared.lock();
                 host.stats.io_privilege_calls += 1;
@@ -130,7 +137,8 @@ impl Tracer {
                 }
             }
             Pending::Vsock(pending) => self.vsock_call_left(pid, pending, user, now),
-            Pending::Mmap { .. } | Pending::Mprotect => {}
+            Pending::Clock(reading) if !failed => self.move_reading(pid, &reading),
+            Pending::Mmap { .. } | Pending::Mprotect | Pending::Clock(_) => {}
         }
     }
 }

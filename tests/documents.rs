@@ -1,9 +1,9 @@
-//! The tables of docs/guest-info.md: complete, and with a test for each thing that they claim.
+//! What docs/ claims: every row of a table of tests names some, every test that is named exists, and the tables are
+//! complete.
 
 use std::collections::BTreeSet;
-use std::path::Path;
-
-const DOCUMENT: &str = include_str!("../../../docs/guest-info.md");
+use std::fs;
+use std::path::{Path, PathBuf};
 
 /// GuestInfo of the vSphere API and the types in it, field by field (govmomi, vim25/types).
 const FIELDS: [(&str, &[&str]); 13] = [
@@ -94,107 +94,142 @@ const FIELDS: [(&str, &[&str]); 13] = [
     ("GuestScreenInfo", &["width", "height"]),
 ];
 
-/// The cells of each row of the tables that end with a column of tests.
-fn rows() -> Vec<Vec<&'static str>> {
+/// A row of a table whose last column is headed "test".
+struct Row {
+    cells: Vec<String>,
+}
+
+impl Row {
+    fn first(&self) -> &str {
+        &self.cells[0]
+    }
+
+    fn tests(&self) -> impl Iterator<Item = &str> {
+        self.cells.last().unwrap().split('`').skip(1).step_by(2)
+    }
+}
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The rows of the tables of tests in a document.
+fn rows(document: &str) -> Vec<Row> {
+    let text = fs::read_to_string(root().join("docs").join(document)).unwrap();
     let mut rows = Vec::new();
     let mut has_tests = false;
-    for line in DOCUMENT.lines() {
-        let Some(row) = line
+    for line in text.lines() {
+        let row = line
             .strip_prefix("| ")
-            .and_then(|row| row.strip_suffix('|'))
-        else {
+            .and_then(|row| row.strip_suffix('|'));
+        let Some(row) = row else {
             // Below the heading there is a line of dashes.
             has_tests &= line.starts_with("|-");
             continue;
         };
-        let cells: Vec<_> = row.split('|').map(str::trim).collect();
-        if cells.last() == Some(&"test") {
+        let cells: Vec<_> = row.split('|').map(|cell| cell.trim().to_owned()).collect();
+        if cells.last().is_some_and(|cell| cell == "test") {
             has_tests = true;
         } else if has_tests {
-            rows.push(cells);
+            rows.push(Row { cells });
         }
     }
     rows
 }
 
-/// What stands in backticks.
-fn quoted(text: &str) -> impl Iterator<Item = &str> {
-    text.split('`').skip(1).step_by(2)
-}
-
-/// Names in backticks: all in a column of tests, and elsewhere those that can only be tests.
-fn named_tests() -> BTreeSet<&'static str> {
-    let is_name = |word: &&str| {
-        word.bytes()
-            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
-    };
-    let last = rows().into_iter().filter_map(|row| row.last().copied());
-    let elsewhere = quoted(DOCUMENT).filter(|word| word.matches('_').count() >= 3);
-    last.flat_map(quoted)
-        .chain(elsewhere)
-        .filter(is_name)
-        .collect()
-}
-
-/// Names of all tests in the Rust files below a folder.
-fn tests(folder: &Path, names: &mut BTreeSet<String>) {
-    for entry in std::fs::read_dir(folder).unwrap() {
+/// Adds the names of all tests in the Rust files below a folder.
+fn tests_below(folder: &Path, names: &mut BTreeSet<String>) {
+    for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
-            tests(&path, names);
+            tests_below(&path, names);
         } else if path.extension().is_some_and(|extension| extension == "rs") {
-            let text = std::fs::read_to_string(&path).unwrap();
-            let lines = || text.lines().map(str::trim_start);
-            for (attribute, line) in lines().zip(lines().skip(1)) {
-                let is_test = attribute == "#[test]" || attribute.starts_with("#[tokio::test");
+            let text = fs::read_to_string(&path).unwrap();
+            let mut is_test = false;
+            for line in text.lines().map(str::trim_start) {
+                if line.starts_with("#[") {
+                    is_test |= line.starts_with("#[test]") || line.starts_with("#[tokio::test");
+                    continue;
+                }
                 let function = line.strip_prefix("async ").unwrap_or(line);
                 if let Some(name) = function.strip_prefix("fn ").filter(|_| is_test) {
                     names.extend(name.split('(').next().map(str::to_owned));
                 }
+                is_test = false;
+            }
+        }
+    }
+}
+
+/// The tables of tests, and how many rows each document has at least.
+const DOCUMENTS: [(&str, usize); 3] = [
+    ("guest-info.md", 40),
+    ("predecessor.md", 30),
+    ("reliability.md", 30),
+];
+
+#[test]
+fn every_test_that_is_named_exists() {
+    let mut present = BTreeSet::new();
+    for folder in ["src", "tests"] {
+        tests_below(&root().join(folder), &mut present);
+    }
+    for (document, least) in DOCUMENTS {
+        let rows = rows(document);
+        assert!(rows.len() >= least, "{document}: {} rows", rows.len());
+        for row in &rows {
+            for name in row.tests() {
+                assert!(
+                    present.contains(name),
+                    "{document}: there is no test {name}"
+                );
             }
         }
     }
 }
 
 #[test]
-fn every_test_that_the_document_names_exists() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let named = named_tests();
-    assert!(named.len() > 50, "{named:?}");
-    let mut present = BTreeSet::new();
-    for folder in ["src", "tests"] {
-        tests(&root.join(folder), &mut present);
-    }
-    let missing: Vec<_> = named
-        .into_iter()
-        .filter(|name| !present.contains(*name))
-        .collect();
-    assert!(missing.is_empty(), "{missing:#?}");
-}
-
-#[test]
-fn every_field_that_we_report_has_a_test() {
-    let rows = rows();
-    assert!(rows.len() > 40, "{}", rows.len());
-    for row in rows {
-        let [field, _open_vm_tools, .., ours, test] = row[..] else {
-            panic!("{row:?}");
-        };
+fn every_field_of_guest_info_that_we_report_has_a_test() {
+    for row in rows("guest-info.md") {
+        let ours = &row.cells[row.cells.len() - 2];
         let reported = !ours.starts_with('–') && ours != "host";
-        assert!(!reported || quoted(test).next().is_some(), "{field}");
+        assert!(!reported || row.tests().next().is_some(), "{}", row.first());
     }
 }
 
 #[test]
-fn the_document_has_every_field_of_the_api() {
-    let fields: Vec<_> = rows().iter().map(|row| row[0]).collect();
-    let words: BTreeSet<_> = fields
+fn guest_info_has_every_field_of_the_api() {
+    let rows = rows("guest-info.md");
+    let words: BTreeSet<_> = rows
         .iter()
-        .flat_map(|field| field.split(|c: char| !c.is_ascii_alphanumeric()))
+        .flat_map(|row| row.first().split(|c: char| !c.is_ascii_alphanumeric()))
         .collect();
     for (owner, names) in FIELDS {
         for name in names {
             assert!(words.contains(name), "{owner}.{name}");
         }
+    }
+}
+
+/// The faults of the Go daemon are numbered 1 to 18.
+#[test]
+fn every_fault_of_the_predecessor_has_a_test() {
+    let rows = rows("predecessor.md");
+    for row in &rows {
+        assert!(row.tests().next().is_some(), "{}", row.first());
+    }
+    let entries: BTreeSet<_> = rows.iter().map(Row::first).collect();
+    for number in 1..=18 {
+        assert!(
+            entries.contains(format!("GO {number}").as_str()),
+            "GO {number}"
+        );
+    }
+}
+
+#[test]
+fn every_schedule_has_a_test() {
+    for row in rows("reliability.md") {
+        assert!(row.tests().next().is_some(), "{}", row.first());
     }
 }
