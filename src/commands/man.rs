@@ -86,6 +86,8 @@ power:
   deadline: 30s
   force_shutdown: false
   reboot_mode: default
+sandbox:
+  mode: enforce
 log:
   level: info
   format: text

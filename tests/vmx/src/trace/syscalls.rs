@@ -108,7 +108,7 @@ impl Tracer {
     }
 
     /// A followed call is done.
-    pub(super) fn syscall_left(&mut self, pid: pid_t, now: Instant) {
+    pub(super) fn syscall_left(&mut self, pid: pid_t) {
         let Some(thread) = self.threads.get_mut(&pid) else {
             return;
         };
@@ -129,7 +129,7 @@ impl Tracer {
                     patch_all(process, space);
                 }
             }
-            Pending::Vsock(pending) => self.vsock_call_left(pid, pending, user, now),
+            Pending::Vsock(pending) => self.vsock_call_left(pid, pending, user),
             Pending::Mmap { .. } | Pending::Mprotect => {}
         }
     }
