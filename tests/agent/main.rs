@@ -22,6 +22,7 @@ mod open_vm_tools;
 mod power;
 mod registration;
 mod rpc_command;
+mod sandbox;
 mod settings;
 mod signals;
 mod start_up;
