@@ -1,9 +1,9 @@
 //! What the kernel says of this thread's rights: /proc/thread-self/status.
 //!
 //! ```text
-//! CapInh:	0000000000000000        NoNewPrivs:	1
-//! CapPrm:	0000000000000400        Seccomp:	2        (0 none, 1 strict, 2 filter)
-//! CapEff:	0000000000000400
+//! CapInh:  0000000000000000        NoNewPrivs:  1
+//! CapPrm:  0000000000000400        Seccomp:  2        (0 none, 1 strict, 2 filter)
+//! CapEff:  0000000000000400
 //! ```
 
 /// The fields that matter here.
