@@ -121,10 +121,7 @@ fn help() -> Answer {
 fn offline(command: &Command) -> Option<Answer> {
     match command {
         Command::Completion { shell } => Some(Answer::success(completion::script(*shell))),
-        Command::Man => Some(match man::page() {
-            Ok(page) => Answer::success(page),
-            Err(error) => Answer::failure(1, &format!("cannot write the page: {error}")),
-        }),
+        Command::Man => Some(Answer::success(man::PAGE)),
         Command::Rpc { command: None } => Some(rpc::usage()),
         _ => None,
     }

@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::Future;
+use std::os::unix::net;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,7 +15,7 @@ use tokio::net::UnixStream;
 
 use crate::transport::backdoor::fake::FakeHost;
 use crate::transport::backdoor::{AccessFault, RegisterAccess};
-use crate::transport::vsock::{ConnectError, Dial, SourcePort};
+use crate::transport::vsock::{ConnectError, Dial, SourcePort, VsockStream};
 use crate::wire::guest_rpc_packet::{Deframer, Packet};
 use crate::wire::registers::Registers;
 
@@ -24,7 +25,7 @@ pub(super) enum Dialed {
     Absent,
     Reset,
     Hang,
-    Connected(UnixStream),
+    Connected(VsockStream),
 }
 
 /// vsock after a script; when that is over, resets.
@@ -43,10 +44,13 @@ impl FakeVsock {
 
     /// Lets one more attempt succeed and gives its other end.
     pub(super) fn listen(&self) -> Peer {
-        let (guest, host) = UnixStream::pair().unwrap();
+        let (guest, host) = net::UnixStream::pair().unwrap();
+        guest.set_nonblocking(true).unwrap();
+        host.set_nonblocking(true).unwrap();
+        let guest = VsockStream::new(guest.into()).unwrap();
         self.script.borrow_mut().push_back(Dialed::Connected(guest));
         Peer {
-            stream: host,
+            stream: UnixStream::from_std(host).unwrap(),
             deframer: Deframer::new(),
         }
     }
@@ -63,7 +67,7 @@ impl Dial for FakeVsock {
         port: u32,
         source: SourcePort,
         timeout: Duration,
-    ) -> impl Future<Output = Result<UnixStream, ConnectError>> + 'static {
+    ) -> impl Future<Output = Result<VsockStream, ConnectError>> + 'static {
         self.dials.borrow_mut().push((port, source));
         let dialed = self.script.borrow_mut().pop_front();
         async move {

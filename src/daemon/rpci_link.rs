@@ -4,8 +4,6 @@
 
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::UnixStream;
 use tokio::time::{Instant, timeout};
 use tracing::debug;
 
@@ -16,7 +14,7 @@ use crate::rpc::message_channel::Protocol;
 use crate::rpc::route::Transport;
 use crate::rpc::rpci::{Client, Failure, MAX_REQUEST, Output, Reply};
 use crate::transport::backdoor::RegisterAccess;
-use crate::transport::vsock::{self, Dial, HostVsock, SourcePort};
+use crate::transport::vsock::{Dial, HostVsock, SourcePort, VsockStream};
 use crate::wire::guest_rpc_packet::{Deframer, Packet};
 
 /// GUESTRPC_RPCI_VSOCK_LISTEN_PORT [vmci_defs.h]
@@ -52,7 +50,7 @@ pub enum RpciError {
 enum Line<A: RegisterAccess> {
     None,
     Backdoor(Channel<A>),
-    Vsock(UnixStream, Deframer),
+    Vsock(VsockStream, Deframer),
 }
 
 /// The RPCI connection, opened when it is needed.
@@ -222,13 +220,13 @@ impl<A: RegisterAccess + Clone, V: Dial> RpciLink<A, V> {
 
 /// One packet out, one with a payload in.
 async fn exchange_packets(
-    stream: &mut UnixStream,
+    stream: &mut VsockStream,
     deframer: &mut Deframer,
     message: &[u8],
 ) -> Result<Vec<u8>, LinkError> {
     // Better noticed before the command is on its way: that the connection was closed while it was idle, and
     // that something is there which would pass for the reply.
-    match vsock::unread(stream)? {
+    match stream.unread()? {
         None if deframer.is_empty() => {}
         Some(0) => return Err(LinkError::Closed),
         unread => {

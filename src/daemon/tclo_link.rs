@@ -10,8 +10,6 @@ use std::io;
 use std::pin::Pin;
 use std::time::Duration;
 
-use tokio::io::Interest;
-use tokio::net::UnixStream;
 use tokio::task::coop::consume_budget;
 use tokio::time::Instant;
 
@@ -22,7 +20,7 @@ use crate::rpc::message_channel::Protocol;
 use crate::rpc::route::Transport;
 use crate::rpc::tclo::{Output, Tclo};
 use crate::transport::backdoor::RegisterAccess;
-use crate::transport::vsock::{ConnectError, Dial, HostVsock, SourcePort};
+use crate::transport::vsock::{ConnectError, Dial, HostVsock, SourcePort, VsockStream};
 
 /// GUESTRPC_TCLO_VSOCK_LISTEN_PORT [vmci_defs.h]
 const TCLO_PORT: u32 = 975;
@@ -45,9 +43,9 @@ pub enum TcloEvent {
 enum Line<A: RegisterAccess> {
     None,
     Backdoor(Channel<A>),
-    Dialing(Pin<Box<dyn Future<Output = Result<UnixStream, ConnectError>>>>),
+    Dialing(Pin<Box<dyn Future<Output = Result<VsockStream, ConnectError>>>>),
     Vsock {
-        stream: UnixStream,
+        stream: VsockStream,
         /// Not yet taken by the socket.
         unwritten: VecDeque<u8>,
     },
@@ -55,7 +53,7 @@ enum Line<A: RegisterAccess> {
 
 /// What was waited for.
 enum Wake {
-    Dialed(Result<UnixStream, ConnectError>),
+    Dialed(Result<VsockStream, ConnectError>),
     Socket,
     Time,
 }
@@ -209,7 +207,7 @@ impl<A: RegisterAccess + Clone, V: Dial> TcloLink<A, V> {
         }
     }
 
-    fn dialed(&mut self, result: Result<UnixStream, ConnectError>) {
+    fn dialed(&mut self, result: Result<VsockStream, ConnectError>) {
         let now = self.now();
         match result {
             Ok(stream) => {
@@ -287,15 +285,11 @@ impl<A: RegisterAccess + Clone, V: Dial> TcloLink<A, V> {
             Line::None | Line::Backdoor(_) => time.await,
             Line::Dialing(dial) => Wake::Dialed(dial.as_mut().await),
             Line::Vsock { stream, unwritten } => {
-                let interest = match (wants_bytes, unwritten.is_empty()) {
-                    (true, true) => Interest::READABLE,
-                    (true, false) => Interest::READABLE | Interest::WRITABLE,
-                    (false, false) => Interest::WRITABLE,
-                    (false, true) => return time.await,
-                };
+                let full = !unwritten.is_empty();
                 tokio::select! {
-                    // An error of ready() shows again in the read or write that follows.
-                    _ = stream.ready(interest) => Wake::Socket,
+                    // An error of these shows again in the read or write that follows.
+                    _ = stream.readable(), if wants_bytes => Wake::Socket,
+                    _ = stream.writable(), if full => Wake::Socket,
                     wake = time => wake,
                 }
             }

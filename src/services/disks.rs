@@ -165,15 +165,7 @@ fn entry(system: FileSystem) -> DiskEntry {
 }
 
 impl Service for Disks {
-    fn connected(&mut self, cx: &mut Context<'_>) {
-        self.send_everything_again(cx);
-    }
-
-    fn reset(&mut self, cx: &mut Context<'_>) {
-        self.send_everything_again(cx);
-    }
-
-    fn resumed(&mut self, cx: &mut Context<'_>) {
+    fn forgotten(&mut self, cx: &mut Context<'_>) {
         self.send_everything_again(cx);
     }
 

@@ -157,11 +157,19 @@ struct Context<'a> {
 /// A service with a life of its own.
 trait Service {
     /// The channels to the host are (again) open.
-    fn connected(&mut self, _cx: &mut Context<'_>) {}
-    /// The host has forgotten everything.
-    fn reset(&mut self, _cx: &mut Context<'_>) {}
-    /// The machine was suspended: the host may have forgotten what it was told.
-    fn resumed(&mut self, _cx: &mut Context<'_>) {}
+    fn connected(&mut self, cx: &mut Context<'_>) {
+        self.forgotten(cx);
+    }
+    /// The host resets its tools.
+    fn reset(&mut self, cx: &mut Context<'_>) {
+        self.forgotten(cx);
+    }
+    /// The machine was suspended.
+    fn resumed(&mut self, cx: &mut Context<'_>) {
+        self.forgotten(cx);
+    }
+    /// After any of these three: the host may have forgotten what it was told.
+    fn forgotten(&mut self, _cx: &mut Context<'_>) {}
     /// The facts have changed, and are quiet.
     fn facts_changed(&mut self, _cx: &mut Context<'_>) {}
     /// An RPCI command has come to its end, maybe one of this service.

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use tracing::{debug, warn};
 
+use crate::wire::message::MAX_TO_HOST;
 use crate::wire::text::printable;
 
 use super::outbox::Outbox;
@@ -60,6 +61,8 @@ pub(super) struct Publication {
     held_until: Option<Duration>,
     /// Messages lost in a row.
     losses: u32,
+    /// The latest message was too long for the host.
+    oversize: bool,
     /// Commands whose refusal has been logged and that have not been acknowledged since.
     refused: BTreeSet<&'static str>,
 }
@@ -80,6 +83,7 @@ impl Publication {
             in_flight: None,
             held_until: None,
             losses: 0,
+            oversize: false,
             refused: BTreeSet::new(),
         }
     }
@@ -90,11 +94,27 @@ impl Publication {
         self.fallback = fallback;
     }
 
-    /// The host shall have `message`. `None` means not known: what was wanted before stays wanted.
+    /// The host shall have `message`. `None` means not known: what was wanted before stays wanted, as it does
+    /// when the message is longer than the host takes (64 KiB).
     pub(super) fn want(&mut self, message: Option<Vec<u8>>) {
         if message.is_none() || message == self.wanted {
             return;
         }
+        let bytes = message.as_ref().map_or(0, Vec::len);
+        if bytes > MAX_TO_HOST {
+            // No channel carries it, however often it is tried.
+            if !std::mem::replace(&mut self.oversize, true) {
+                let command = self.command;
+                warn!(
+                    command,
+                    bytes,
+                    max = MAX_TO_HOST,
+                    "too long for the host, not sent"
+                );
+            }
+            return;
+        }
+        self.oversize = false;
         // A new message deserves a new hearing; a broken channel is no better for it.
         if self.losses == 0 {
             self.held_until = None;
@@ -249,6 +269,22 @@ mod tests {
         fn accept(&mut self) -> Settled {
             self.settle(&RpciOutcome::Accepted(Vec::new()))
         }
+    }
+
+    #[test]
+    fn what_no_channel_carries_is_not_tried_and_what_was_wanted_stays() {
+        let mut bench = Bench::new();
+        bench.want(b"short");
+        assert_eq!(bench.sent().unwrap(), b"short");
+        bench.accept();
+        bench.want(&vec![b'x'; MAX_TO_HOST + 1]);
+        assert_eq!(bench.sent(), None);
+        bench.publication.forget();
+        assert_eq!(bench.sent().unwrap(), b"short");
+        bench.accept();
+        let longest = vec![b'x'; MAX_TO_HOST];
+        bench.want(&longest);
+        assert_eq!(bench.sent().unwrap(), longest);
     }
 
     #[test]

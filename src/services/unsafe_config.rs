@@ -193,15 +193,7 @@ impl std::fmt::Display for Name {
 }
 
 impl Service for UnsafeConfig {
-    fn connected(&mut self, _cx: &mut Context<'_>) {
-        self.look_again();
-    }
-
-    fn reset(&mut self, _cx: &mut Context<'_>) {
-        self.look_again();
-    }
-
-    fn resumed(&mut self, _cx: &mut Context<'_>) {
+    fn forgotten(&mut self, _cx: &mut Context<'_>) {
         self.look_again();
     }
 

@@ -137,15 +137,7 @@ impl Variables {
 }
 
 impl Service for Variables {
-    fn connected(&mut self, cx: &mut Context<'_>) {
-        self.send_everything_again(cx);
-    }
-
-    fn reset(&mut self, cx: &mut Context<'_>) {
-        self.send_everything_again(cx);
-    }
-
-    fn resumed(&mut self, cx: &mut Context<'_>) {
+    fn forgotten(&mut self, cx: &mut Context<'_>) {
         self.send_everything_again(cx);
     }
 

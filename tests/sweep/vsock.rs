@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::future::Future;
+use std::os::unix::net;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use nix::errno::Errno;
 use talos_vmtoolsd::config::TransportChoice;
 use talos_vmtoolsd::daemon::link::LinkSettings;
 use talos_vmtoolsd::rpc::message_channel::Bandwidth;
-use talos_vmtoolsd::transport::vsock::{ConnectError, Dial, SourcePort};
+use talos_vmtoolsd::transport::vsock::{ConnectError, Dial, SourcePort, VsockStream};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::task::{LocalSet, spawn_local, yield_now};
@@ -294,13 +295,22 @@ async fn spoil(fault: Option<Fault>, stream: &mut UnixStream) -> Option<()> {
     }
 }
 
+/// The guest's and the host's end of a connection.
+fn pair() -> (VsockStream, UnixStream) {
+    let (guest, host) = net::UnixStream::pair().unwrap();
+    guest.set_nonblocking(true).unwrap();
+    host.set_nonblocking(true).unwrap();
+    let guest = VsockStream::new(guest.into()).unwrap();
+    (guest, UnixStream::from_std(host).unwrap())
+}
+
 impl Dial for Wires {
     fn dial(
         &self,
         port: u32,
         _source: SourcePort,
         timeout: Duration,
-    ) -> impl Future<Output = Result<UnixStream, ConnectError>> + 'static {
+    ) -> impl Future<Output = Result<VsockStream, ConnectError>> + 'static {
         let wires = self.clone();
         async move {
             match wires.due(Step::Connect) {
@@ -315,12 +325,11 @@ impl Dial for Wires {
                     return Err(ConnectError::TimedOut { port, timeout });
                 }
                 Some(Fault::Reset) => {
-                    let (guest, _) = UnixStream::pair().unwrap();
-                    return Ok(guest);
+                    return Ok(pair().0);
                 }
                 _ => {}
             }
-            let (guest, stream) = UnixStream::pair().unwrap();
+            let (guest, stream) = pair();
             let id = wires.host(|host, now| host.vsock_connected(port, 1023, now));
             spawn_local(wires.serve(id, port, stream));
             Ok(guest)

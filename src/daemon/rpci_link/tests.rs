@@ -2,6 +2,8 @@ use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
+use tokio::io::AsyncWriteExt;
+
 use super::*;
 use crate::config::TransportChoice;
 use crate::daemon::fake_peer::{Backdoor, Dialed, FakeVsock, Mode};

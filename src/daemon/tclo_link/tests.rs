@@ -159,6 +159,7 @@ async fn whatever_fails_on_vsock_the_backdoor_is_there_within_two_seconds() {
     drop(closing.listen());
     let garbling = FakeVsock::default();
     let garbler = garbling.listen();
+    garbler.stream.writable().await.unwrap();
     garbler.stream.try_write(&[0xff; 8]).unwrap();
     let cases = [
         FakeVsock::new([Dialed::Absent]),
@@ -253,6 +254,7 @@ async fn nothing_is_lost_when_next_is_dropped() {
     ]
     .concat();
     for byte in sent {
+        peer.stream.writable().await.unwrap();
         peer.stream.try_write(&[byte]).unwrap();
         for _ in 0..3 {
             // The socket's readiness is learnt between polls.

@@ -236,20 +236,12 @@ impl GuestInfo {
 }
 
 impl Service for GuestInfo {
-    fn connected(&mut self, cx: &mut Context<'_>) {
-        self.send_everything_again(cx);
-    }
-
-    fn reset(&mut self, cx: &mut Context<'_>) {
+    fn forgotten(&mut self, cx: &mut Context<'_>) {
         self.send_everything_again(cx);
     }
 
     fn facts_changed(&mut self, cx: &mut Context<'_>) {
         self.want_facts(cx);
-    }
-
-    fn resumed(&mut self, cx: &mut Context<'_>) {
-        self.send_everything_again(cx);
     }
 
     fn settle(&mut self, id: RpciId, outcome: &RpciOutcome, cx: &mut Context<'_>) {

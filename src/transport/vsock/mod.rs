@@ -9,21 +9,24 @@
 //!           └─ EACCES ─────► any port             └─ ENOBUFS ─────► 1 ms later, 5 times
 //! ```
 //!
-//! A connected socket is handed out as tokio's [`UnixStream`]: read, write and poll do not depend on the
-//! address family, and no unsafe code is needed. Source: simpleSocket.c, vsockChannel.c, vmci_defs.h.
+//! A connected socket is handed out as a [`VsockStream`]. Source: simpleSocket.c, vsockChannel.c,
+//! vmci_defs.h.
+
+mod stream;
 
 use std::future::Future;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::net;
 use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::sys::socket::{
-    AddressFamily, MsgFlags, SockFlag, SockType, VsockAddr, bind, connect, recv, socket,
+    AddressFamily, SockFlag, SockType, VsockAddr, bind, connect, getsockopt, socket, sockopt,
 };
 use tokio::io::Interest;
-use tokio::net::UnixStream;
+use tokio::net::unix::pipe::Sender;
+
+pub use stream::VsockStream;
 
 /// VMCI_HYPERVISOR_CONTEXT_ID [vmci_defs.h]
 const HOST_CID: u32 = 0;
@@ -86,7 +89,7 @@ pub trait Dial {
         port: u32,
         source: SourcePort,
         timeout: Duration,
-    ) -> impl Future<Output = Result<UnixStream, ConnectError>> + 'static;
+    ) -> impl Future<Output = Result<VsockStream, ConnectError>> + 'static;
 }
 
 /// Whether vsock sockets can be made here: not where the kernel has none, or another sandbox refuses them.
@@ -110,7 +113,7 @@ impl Dial for HostVsock {
         port: u32,
         source: SourcePort,
         timeout: Duration,
-    ) -> impl Future<Output = Result<UnixStream, ConnectError>> + 'static {
+    ) -> impl Future<Output = Result<VsockStream, ConnectError>> + 'static {
         dial_within(port, source, timeout)
     }
 }
@@ -119,13 +122,13 @@ async fn dial_within(
     port: u32,
     source: SourcePort,
     timeout: Duration,
-) -> Result<UnixStream, ConnectError> {
+) -> Result<VsockStream, ConnectError> {
     tokio::time::timeout(timeout, dial_host(port, source))
         .await
         .unwrap_or(Err(ConnectError::TimedOut { port, timeout }))
 }
 
-async fn dial_host(port: u32, source: SourcePort) -> Result<UnixStream, ConnectError> {
+async fn dial_host(port: u32, source: SourcePort) -> Result<VsockStream, ConnectError> {
     let mut walk = PortWalk::new(source);
     loop {
         let (stage, errno) = match attempt(port, walk.port).await {
@@ -149,7 +152,7 @@ enum Stage {
     Connect,
 }
 
-async fn attempt(port: u32, source_port: u32) -> Result<UnixStream, (Stage, Errno)> {
+async fn attempt(port: u32, source_port: u32) -> Result<VsockStream, (Stage, Errno)> {
     let at = |stage| move |errno| (stage, errno);
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     let fd =
@@ -163,35 +166,24 @@ async fn attempt(port: u32, source_port: u32) -> Result<UnixStream, (Stage, Errn
 }
 
 /// Waits for a connection that `connect` has begun.
-async fn established(fd: OwnedFd, begun: nix::Result<()>) -> Result<UnixStream, Errno> {
+async fn established(fd: OwnedFd, begun: nix::Result<()>) -> Result<VsockStream, Errno> {
     match begun {
         Ok(()) | Err(Errno::EINPROGRESS) => {}
         Err(errno) => return Err(errno),
     }
-    let stream = UnixStream::from_std(net::UnixStream::from(fd)).map_err(errno_of)?;
-    if begun.is_err() {
+    let fd = if begun.is_err() {
+        let connecting = Sender::from_owned_fd_unchecked(fd).map_err(errno_of)?;
         // A failed connection is not writable in every kernel, but it always reports an error.
         let interest = Interest::WRITABLE | Interest::ERROR;
-        stream.ready(interest).await.map_err(errno_of)?;
-        if let Some(error) = stream.take_error().map_err(errno_of)? {
-            return Err(errno_of(error));
+        connecting.ready(interest).await.map_err(errno_of)?;
+        match getsockopt(&connecting, sockopt::SocketError)? {
+            0 => connecting.into_nonblocking_fd().map_err(errno_of)?,
+            error => return Err(Errno::from_raw(error)),
         }
-    }
-    Ok(stream)
-}
-
-/// What waits to be read, without taking it: `None` for nothing, 0 for the end of the stream, else some
-/// length. Asks the kernel, where tokio's own `try_read` first asks what the last poll of the runtime saw.
-///
-/// # Errors
-/// The connection is broken.
-pub fn unread(stream: &UnixStream) -> io::Result<Option<usize>> {
-    let flags = MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT;
-    match recv(stream.as_raw_fd(), &mut [0; 64], flags) {
-        Ok(len) => Ok(Some(len)),
-        Err(Errno::EAGAIN | Errno::EINTR) => Ok(None),
-        Err(errno) => Err(errno.into()),
-    }
+    } else {
+        fd
+    };
+    VsockStream::new(fd).map_err(errno_of)
 }
 
 fn errno_of(error: io::Error) -> Errno {
@@ -279,7 +271,6 @@ impl PortWalk {
 #[cfg(test)]
 mod tests {
     use nix::sys::socket::SockaddrIn;
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;
 
@@ -364,19 +355,6 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn what_is_unread_is_seen_at_once_and_not_taken() {
-        let (guest, host) = UnixStream::pair().unwrap();
-        assert_eq!(unread(&guest).unwrap(), None);
-        host.try_write(b"1 ").unwrap();
-        assert_eq!(unread(&guest).unwrap(), Some(2));
-        assert_eq!(unread(&guest).unwrap(), Some(2));
-        drop(host);
-        guest.readable().await.unwrap();
-        guest.try_read(&mut [0; 8]).unwrap();
-        assert_eq!(unread(&guest).unwrap(), Some(0));
-    }
-
     /// The same path on another family: loopback TCP.
     #[tokio::test]
     async fn a_begun_connection_is_waited_for() {
@@ -394,7 +372,7 @@ mod tests {
         assert_eq!(dial_loopback(port).await.err(), Some(Errno::ECONNREFUSED));
     }
 
-    async fn dial_loopback(port: u16) -> Result<UnixStream, Errno> {
+    async fn dial_loopback(port: u16) -> Result<VsockStream, Errno> {
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
         let fd = socket(AddressFamily::Inet, SockType::Stream, flags, None)?;
         let begun = connect(fd.as_raw_fd(), &SockaddrIn::new(127, 0, 0, 1, port));
