@@ -82,6 +82,21 @@ test: build open-vm-tools ## Run all tests, the release binary and open-vm-tools
 	    echo 'make test: tests passed, but those with open-vm-tools were SKIPPED (not installed)'; \
 	fi
 
+container_specs := $(CURDIR)/_out/container
+
+# The container that machined lets containerd make of our service file: Talos 1.14's, and 1.13's.
+.PHONY: container
+container: build crun ## Run the binary inside the container that Talos makes of its service (needs root, crun, Go)
+	@if ! $(have_crun); then exit 0; fi; \
+	mkdir -p '$(container_specs)'; \
+	cd tests/container/spec; \
+	export GOWORK=off GOTOOLCHAIN="$${GOTOOLCHAIN:-local}"; \
+	go run . ../../../extension/talos-vmtoolsd.yaml >'$(container_specs)/v1.14.json'; \
+	go run -modfile=v1.13.mod . ../../../extension/talos-vmtoolsd.yaml >'$(container_specs)/v1.13.json'; \
+	cd ../../..; \
+	TALOS_VMTOOLSD='$(binary)' CONTAINER_SPECS='$(container_specs)' \
+	    $(CARGO) test --locked --workspace --test agent container:: -- --ignored --nocapture
+
 FUZZ_SECONDS ?= 10
 
 # Inputs that are new go to fuzz/found, so that the corpus stays as small as it was committed.
@@ -191,6 +206,26 @@ open-vm-tools:
 	echo '*****************************************************************************' >&2; \
 	echo '* open-vm-tools is not installed and cannot be installed here (root, apt).  *' >&2; \
 	echo '* Tests and measurements with its programs are SKIPPED.                     *' >&2; \
+	echo '*****************************************************************************' >&2; \
+	if [[ $${CI:-} == true ]]; then \
+	    echo 'make: in CI nothing may be skipped' >&2; exit 1; \
+	fi
+
+have_crun := command -v crun >/dev/null && [[ $$(id -u) == 0 ]]
+
+# Where there is no crun the container is not made, but never in CI.
+.PHONY: crun
+crun:
+	@if $(have_crun); then exit 0; fi; \
+	if [[ $$(id -u) == 0 ]] && command -v apt-get >/dev/null; then \
+	    export DEBIAN_FRONTEND=noninteractive; \
+	    install='apt-get install --yes --quiet --no-install-recommends crun'; \
+	    $$install || { apt-get update --quiet && $$install; } || true; \
+	fi; \
+	if $(have_crun); then exit 0; fi; \
+	echo '*****************************************************************************' >&2; \
+	echo '* crun is not installed and cannot be installed here (root, apt), or this   *' >&2; \
+	echo '* is not root. Tests in the container that Talos makes are SKIPPED.         *' >&2; \
 	echo '*****************************************************************************' >&2; \
 	if [[ $${CI:-} == true ]]; then \
 	    echo 'make: in CI nothing may be skipped' >&2; exit 1; \

@@ -18,7 +18,8 @@ fn check(file: &str, contents: &[u8]) {
         .join("docs")
         .join(file);
     if env::var_os("GENERATE").is_some() {
-        return fs::write(&path, contents).unwrap();
+        fs::write(&path, contents).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        return;
     }
     let committed = fs::read(&path).unwrap_or_default();
     assert!(

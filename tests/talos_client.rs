@@ -186,7 +186,17 @@ mod facts {
         let (api, client, _directory) = machined();
         scene::single_nic(&api);
         let mut node = Observed::new(client);
-        let before = node.complete().await;
+        node.complete().await;
+        // Not on every node, and here nothing may be on its way any more.
+        let before = node
+            .until(|facts| {
+                let storage = &facts.storage;
+                facts.network.resolver.is_some()
+                    && storage.volumes.is_some()
+                    && storage.mounts.is_some()
+                    && storage.disks.is_some()
+            })
+            .await;
         for _ in 0..3 {
             api.stop();
             api.set_address("eth0", "10.5.0.8/24");

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::check::Outcome;
 use crate::config::{SettingError, TalosConfig};
+use crate::daemon::device_names::DeviceNames;
 use crate::facts::{Facts, is_valid_uuid};
 use crate::log::Chain;
 use crate::services::identity::REMEDY;
@@ -13,13 +14,17 @@ use crate::talos::{Access, Client, Error};
 /// that it does not know yet.
 const DEADLINE: Duration = Duration::from_secs(15);
 
-/// Asks Talos for everything that is reported; the error is one line.
+/// Asks Talos for everything that is reported; the error is one line. Without an answer to the one question that
+/// is asked beside the resources, the file systems are not known.
 pub(super) async fn facts(config: &Result<TalosConfig, SettingError>) -> Result<Facts, String> {
     let config = config.as_ref().map_err(|error| Chain(error).to_string())?;
     let client = Client::new(config).map_err(|error| Chain(&error).to_string())?;
-    crate::talos::query(&client, DEADLINE)
+    let mut facts = crate::talos::query(&client, DEADLINE)
         .await
-        .map_err(|error| Chain(&error).to_string())
+        .map_err(|error| Chain(&error).to_string())?;
+    facts.storage.spaces = client.mounts().await.ok();
+    DeviceNames::default().complete(&mut facts.storage);
+    Ok(facts)
 }
 
 /// Looks at the Talos API, at the role, and at the machine's identity if there is something wrong with it.

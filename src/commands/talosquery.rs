@@ -5,11 +5,12 @@ use std::fmt::{Display, Write as _};
 use serde_json::{Value, json};
 
 use crate::facts::{
-    Address, AddressScope, AddressStatus, Decision, Facts, Link, NetworkPolicy, NodeAddresses,
-    Stage, decide,
+    Address, AddressScope, AddressStatus, Decision, Facts, FileSystem, Link, NetworkPolicy,
+    NodeAddresses, Stage, decide, file_systems,
 };
 
 mod network;
+mod storage;
 
 /// Stands for everything that Talos has not told.
 const UNKNOWN: &str = "not known";
@@ -21,6 +22,8 @@ pub struct View {
     pub facts: Facts,
     /// What the host would be told of the network, and why.
     pub decision: Option<Decision>,
+    /// What the host would be told of the file systems.
+    pub file_systems: Option<Vec<FileSystem>>,
 }
 
 impl View {
@@ -28,6 +31,7 @@ impl View {
     pub fn new(facts: Facts, policy: &NetworkPolicy) -> Self {
         Self {
             decision: decide(&facts, policy),
+            file_systems: file_systems(&facts.storage),
             facts,
         }
     }
@@ -78,6 +82,13 @@ pub fn table(view: &View) -> String {
         }
         Some(decision) => text.push_str(&network::tables(decision)),
     }
+    text.push('\n');
+    match &view.file_systems {
+        None => {
+            let _ = writeln!(text, "file systems {UNKNOWN}");
+        }
+        Some(systems) => text.push_str(&storage::table(systems)),
+    }
     text
 }
 
@@ -113,6 +124,10 @@ pub fn json(view: &View) -> Value {
             let addresses = decision.addresses.iter();
             addresses.map(|address| network::decided(decision, address)).collect::<Vec<_>>()
         }),
+        "file_systems": view
+            .file_systems
+            .as_ref()
+            .map(|systems| systems.iter().map(storage::json).collect::<Vec<_>>()),
         "links": facts.links.as_ref().map(|links| links.iter().map(link).collect::<Vec<_>>()),
         "addresses": facts
             .addresses
@@ -334,6 +349,13 @@ mod tests {
                 ],
                 cut: Vec::new(),
             }),
+            file_systems: Some(vec![FileSystem {
+                mount_point: "/var".into(),
+                total: 8 << 30,
+                free: 5 << 30,
+                file_system: "xfs",
+                devices: vec!["scsi0:0".into()],
+            }]),
         }
     }
 
@@ -367,6 +389,9 @@ ROUTE      GATEWAY   METRIC  NIC
 ADDRESS        LINK  REPORTED    WHY
 10.5.0.2/24    eth0  eth0 no. 1  the primary address
 10.244.0.1/24  cni0  no          Talos counts it to Kubernetes' pods and services
+
+FILE SYSTEM  FREE      SIZE      TYPE  DISKS
+/var         5120 MiB  8192 MiB  xfs   scsi0:0
 "
         );
     }
@@ -374,7 +399,7 @@ ADDRESS        LINK  REPORTED    WHY
     #[test]
     fn the_table_of_nothing() {
         let text = table(&View::default());
-        assert_eq!(text.matches(UNKNOWN).count(), 15, "{text}");
+        assert_eq!(text.matches(UNKNOWN).count(), 16, "{text}");
         assert!(!text.contains("none"), "{text}");
     }
 
@@ -426,6 +451,10 @@ ADDRESS        LINK  REPORTED    WHY
             })
         );
         assert_eq!(value["decisions"][1]["reported"], false);
+        assert_eq!(
+            value["file_systems"],
+            json!([{"mount_point": "/var", "free": 5_u64 << 30, "total": 8_u64 << 30, "type": "xfs", "disks": ["scsi0:0"]}])
+        );
         assert_eq!(value["links"][0]["physical"], true);
         assert_eq!(value["addresses"][0]["scope"], "global");
     }
@@ -434,7 +463,7 @@ ADDRESS        LINK  REPORTED    WHY
     fn json_of_nothing_is_null_under_every_key() {
         let value = json(&View::default());
         let object = value.as_object().unwrap();
-        assert_eq!(object.len(), 13);
+        assert_eq!(object.len(), 14);
         let known = object.iter().filter(|(_, value)| !value.is_null());
         let known: Vec<_> = known.map(|(key, _)| key.as_str()).collect();
         assert_eq!(known, ["node"], "an object of its own: {value}");

@@ -209,7 +209,7 @@ impl RankedNic {
         let usable = self
             .addresses
             .iter()
-            .filter(|candidate| candidate.rank.class <= Class::Unusable);
+            .filter(|candidate| candidate.rank.class <= Class::Tentative);
         let place = usable.clone().map(|candidate| candidate.rank.nic).min();
         let tier = match (place, self.addresses.is_empty()) {
             (Some(_), _) => 0,

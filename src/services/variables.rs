@@ -193,10 +193,35 @@ mod tests {
     }
 
     #[test]
-    fn the_document_names_every_key() {
+    fn the_document_names_every_key_has_an_example_of_each_and_no_others() {
         let document = include_str!("../../docs/guest-variables.md");
-        for (key, _) in VARIABLES {
+        let others = [
+            "vmtools.description",
+            "vmtools.versionString",
+            "vmtools.versionNumber",
+            "vmtools.buildNumber",
+            "ip",
+        ];
+        let keys: Vec<_> = VARIABLES
+            .map(|(key, _)| key)
+            .into_iter()
+            .chain(others)
+            .collect();
+        for key in &keys {
             assert!(document.contains(&format!("`guestinfo.{key}`")), "{key}");
+            assert!(document.contains(&format!("\nkey {key} ")), "{key}");
+        }
+        for named in document.split("vmtools.").skip(1) {
+            let named = named
+                .split(|c: char| !c.is_ascii_alphanumeric() && c != '.')
+                .next()
+                .unwrap_or_default();
+            // A sentence may end with the name of the group.
+            let group = matches!(named, "" | "talos" | "talos.");
+            assert!(
+                group || keys.contains(&&*format!("vmtools.{named}")),
+                "{named}"
+            );
         }
     }
 

@@ -77,9 +77,24 @@ impl Service<Uri> for Machined {
             in_time(UnixStream::connect(&socket))
                 .await
                 .map(TokioIo::new)
-                .map_err(|source| unreachable(socket.display().to_string(), source))
+                .map_err(|source| {
+                    unreachable(socket.display().to_string(), explained(&socket, source))
+                })
         })
     }
+}
+
+/// The kernel calls a directory a refused connection. A container runtime makes one where the source of a
+/// mount is missing, and the container keeps it when the source comes.
+fn explained(socket: &Path, error: io::Error) -> io::Error {
+    if !socket.is_dir() {
+        return error;
+    }
+    io::Error::new(
+        error.kind(),
+        "there is a directory, made because machined's socket was missing when the container started; \
+         restart the service when Talos has the socket",
+    )
 }
 
 /// Connects to apid: to the node that was named, else to the talosconfig's endpoints in turn, beginning

@@ -162,7 +162,10 @@ fn check_neither_reboots_nor_shuts_down() {
 
 #[test]
 fn talosquery_shows_what_the_daemon_sees_as_a_table() {
-    let talos = Talos::with(scene::control_plane);
+    let talos = Talos::with(|talos| {
+        scene::control_plane(talos);
+        talos.set_esxi_storage();
+    });
     let (lines, code) = run(command(&talos, &["talosquery"]));
     assert_eq!(code, Some(0), "{lines:#?}");
     let text = lines.join("\n");
@@ -173,6 +176,8 @@ fn talosquery_shows_what_the_daemon_sees_as_a_table() {
         "10.5.0.100",
         "00:50:56:ab:00:21",
         "running",
+        "/var/mnt/data",
+        "scsi0:1",
     ] {
         assert!(text.contains(words), "{words} is missing:\n{text}");
     }

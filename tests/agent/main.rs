@@ -12,17 +12,22 @@
 
 mod backdoor;
 mod check_command;
+#[path = "../container/mod.rs"]
+mod container;
 mod guest_info;
 mod guest_variables;
+mod layouts;
 mod lost_host;
 mod nics_of_vmtoolsd;
 mod off_vmware;
 #[path = "../vmx/tests/support/mod.rs"]
 mod open_vm_tools;
 mod power;
+mod predecessor;
 mod registration;
 mod rpc_command;
 mod sandbox;
+mod schedule;
 mod settings;
 mod signals;
 mod start_up;

@@ -1,12 +1,23 @@
 //! Talos away, failing, or silent: the host is served, and told nothing wrong.
 
+use std::io::Write;
+use std::net::Shutdown;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use apid::{Code, Method, Status, resources, scene};
+use apid::{Apid, Code, Method, Status, resources, scene};
 use vmx::codec::guest_info::GuestInfo;
 use vmx::codec::rpci::Command;
+use vmx::{Exchange, Origin};
 
-use crate::support::{ADDRESS, NAME, Run, SOON, Talos, pass};
+use crate::support::{ADDRESS, Folder, NAME, Run, SOON, Talos, agent_with, pass};
+
+/// From Talos' arrival until the host knows what is new.
+const ARRIVAL: Duration = Duration::from_secs(6);
 
 /// Whatever was sent, nothing of it is wrong.
 fn nothing_wrong_was_sent(run: &Run) {
@@ -49,12 +60,7 @@ fn a_ping_during_a_hanging_talos_is_answered_within_10_ms() {
         .collect();
     latencies.sort();
     assert!(latencies[4] <= Duration::from_millis(10), "{latencies:?}");
-    let slow = run.host(|host, _| {
-        host.exchanges()
-            .iter()
-            .filter_map(vmx::Exchange::latency)
-            .max()
-    });
+    let slow = run.host(|host, _| host.exchanges().iter().filter_map(Exchange::latency).max());
     assert!(slow < Some(Duration::from_millis(500)), "{slow:?}");
 }
 
@@ -242,4 +248,203 @@ fn a_node_with_everything_at_once_is_told_in_full() {
     // nicinfo.x allows 16 NICs.
     assert_eq!(view.macs().len(), 16);
     assert_eq!(view.ip_address.as_deref(), Some(ADDRESS));
+}
+
+/// What is found where machined's socket should be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Instead {
+    Nothing,
+    /// As a container runtime makes one for a mount without a source.
+    Directory,
+    /// A socket whose owner is gone.
+    Refusal,
+    /// Accepts, reads nothing and says nothing.
+    Mute,
+    /// Accepts and hangs up.
+    HangUp,
+    /// Accepts and speaks something else.
+    Babble,
+}
+
+const INSTEADS: [Instead; 6] = [
+    Instead::Nothing,
+    Instead::Directory,
+    Instead::Refusal,
+    Instead::Mute,
+    Instead::HangUp,
+    Instead::Babble,
+];
+
+/// A peer at a socket that is not Talos, until it is dropped.
+struct Impostor {
+    socket: PathBuf,
+    over: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Impostor {
+    fn at(socket: &Path, manner: Instead) -> Self {
+        let listener = UnixListener::bind(socket).unwrap();
+        let over = Arc::new(AtomicBool::new(false));
+        let told = over.clone();
+        let thread = thread::spawn(move || {
+            let mut guests = Vec::new();
+            for guest in listener.incoming() {
+                let mut guest = guest.unwrap();
+                if told.load(Ordering::SeqCst) {
+                    return;
+                }
+                // Whoever has gone meanwhile hears nothing of it.
+                let _gone = match manner {
+                    Instead::HangUp => guest.shutdown(Shutdown::Both),
+                    Instead::Babble => guest.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n"),
+                    _ => Ok(()),
+                };
+                guests.push(guest);
+            }
+        });
+        Self {
+            socket: socket.to_owned(),
+            over,
+            thread: Some(thread),
+        }
+    }
+}
+
+impl Drop for Impostor {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::SeqCst);
+        // Wakes the listener.
+        drop(UnixStream::connect(&self.socket));
+        drop(self.thread.take().map(JoinHandle::join));
+        drop(std::fs::remove_file(&self.socket));
+    }
+}
+
+impl Instead {
+    /// Is there while `during` runs, and nothing is afterwards.
+    fn takes_the_place_of(self, socket: &Path, during: impl FnOnce()) {
+        drop(std::fs::remove_file(socket));
+        let impostor = match self {
+            Self::Nothing => None,
+            Self::Directory => {
+                std::fs::create_dir(socket).unwrap();
+                None
+            }
+            Self::Refusal => {
+                drop(UnixListener::bind(socket).unwrap());
+                None
+            }
+            Self::Mute | Self::HangUp | Self::Babble => Some(Impostor::at(socket, self)),
+        };
+        during();
+        drop(impostor);
+        drop(std::fs::remove_file(socket).or_else(|_| std::fs::remove_dir(socket)));
+    }
+}
+
+/// The host's pings so far were answered: the middle one within 10 ms, all within half a second.
+fn pings_were_answered(run: &Run, at_least: usize, context: &str) {
+    let (mut latencies, open) = run.host(|host, now| {
+        let pings = || host.exchanges().iter().filter(|e| e.origin == Origin::Ping);
+        let latencies: Vec<_> = pings().filter_map(Exchange::latency).collect();
+        let late = |at: Instant| now - at > Duration::from_millis(500);
+        let open = pings().filter(|e| e.replied.is_none() && (e.lost || late(e.queued)));
+        (latencies, open.count())
+    });
+    latencies.sort();
+    assert!(latencies.len() >= at_least, "{context}: {latencies:?}");
+    assert_eq!(open, 0, "{context}: pings without an answer");
+    let middle = latencies[latencies.len() / 2];
+    assert!(middle <= Duration::from_millis(10), "{context}: {middle:?}");
+    let last = latencies[latencies.len() - 1];
+    assert!(last < Duration::from_millis(500), "{context}: {last:?}");
+}
+
+#[test]
+fn whatever_is_in_talos_place_the_host_is_served_throughout_and_all_is_right_afterwards() {
+    // All at once: they wait more than they work.
+    thread::scope(|scope| {
+        for instead in INSTEADS {
+            scope.spawn(move || {
+                let context = format!("{instead:?}");
+                let folder = Folder::new();
+                let socket = folder.path("machine.sock");
+
+                // At the start, long enough for the back-off to grow.
+                let mut run = None;
+                instead.takes_the_place_of(&socket, || {
+                    let fresh =
+                        Run::start(agent_with(&socket).ping_every(Duration::from_millis(300)));
+                    fresh.green();
+                    pass(&fresh, Duration::from_secs(3));
+                    assert!(fresh.vcenter().is_green(), "{context}");
+                    pings_were_answered(&fresh, 5, &context);
+                    if instead == Instead::Directory {
+                        fresh.logs(&["there is a directory", "restart the service"], SOON);
+                    }
+                    run = Some(fresh);
+                });
+                let run = run.unwrap();
+                let talos = Apid::machined(&socket).unwrap();
+                scene::single_nic(&talos);
+                run.sees("name and address", ARRIVAL, |view| {
+                    view.host_name.as_deref() == Some(NAME)
+                        && view.ip_address.as_deref() == Some(ADDRESS)
+                });
+
+                // And once Talos was known.
+                talos.stop();
+                run.logs(&["lost Talos"], SOON);
+                instead.takes_the_place_of(&socket, || {
+                    pass(&run, Duration::from_secs(2));
+                    run.asked("reset");
+                    run.asked("Capabilities_Register");
+                });
+                last_state_stands(&run);
+                pings_were_answered(&run, 10, &context);
+                talos.set_hostname("came-back", "");
+                talos.restart().unwrap();
+                run.sees("the new name", ARRIVAL, |view| {
+                    view.host_name.as_deref() == Some("came-back")
+                });
+                nothing_wrong_was_sent(&run);
+                pings_were_answered(&run, 10, &context);
+                assert!(run.log().len() < 20, "{context}: {:#?}", run.log());
+                run.stop();
+            });
+        }
+    });
+}
+
+#[test]
+fn restarts_in_the_middle_of_a_burst_of_changes_leave_the_last_of_them() {
+    let talos = Talos::new();
+    let run = talos.run();
+    for change in 0..40u8 {
+        talos.set_address("eth0", &format!("10.5.1.{change}/24"));
+        talos.set_hostname(&format!("talos-{change}"), "");
+        if change % 10 != 9 {
+            talos.remove_address("eth0", &format!("10.5.1.{change}/24"));
+        }
+        // Watches are cut while news is on its way, and while they are being opened.
+        match change % 8 {
+            3 => talos.drop_connections(),
+            7 => talos.restart().unwrap(),
+            5 => assert_eq!(run.reply("ping"), "OK "),
+            _ => {}
+        }
+    }
+    let kept = ["10.5.1.9", "10.5.1.19", "10.5.1.29", "10.5.1.39"];
+    run.sees("the last change", ARRIVAL, |view| {
+        let addresses = view.addresses();
+        let others = addresses.iter().filter(|ip| ip.starts_with("10.5.1."));
+        view.host_name.as_deref() == Some("talos-39")
+            && others.count() == kept.len()
+            && kept
+                .iter()
+                .all(|ip| addresses.iter().any(|other| other == ip))
+    });
+    assert_eq!(run.vcenter().ip_address.as_deref(), Some(ADDRESS));
+    nothing_wrong_was_sent(&run);
 }

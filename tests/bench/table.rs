@@ -9,10 +9,20 @@ use crate::measure::Measured;
 type Column = (&'static str, Measured);
 type Row = (&'static str, fn(&Measured) -> String);
 
+/// Row, column and figure of the same machine with what the agent told before disks, statistics, guest variables and
+/// the whole of the network were added; only figures that were written down then.
+const EARLIER: [(&str, &str, &str); 2] = [
+    (RESIDENT_MEMORY, "ours", "4008"),
+    (WAKE_UPS, "ours, vsock", "2.0"),
+];
+
+const RESIDENT_MEMORY: &str = "resident memory, KiB";
+const WAKE_UPS: &str = "own wake-ups, 1/s";
+
 /// Prints all columns.
 pub(crate) fn print(columns: &[Column]) {
     let rows: [Row; 11] = [
-        ("resident memory, KiB", |m| m.rss_kib.to_string()),
+        (RESIDENT_MEMORY, |m| m.rss_kib.to_string()),
         ("  of it anonymous, KiB", |m| m.rss_anon_kib.to_string()),
         ("start to green, ms", |m| milliseconds(m.green)),
         ("start to green with address, ms", |m| {
@@ -21,7 +31,7 @@ pub(crate) fn print(columns: &[Column]) {
         ("idle processor time, ms/s", |m| {
             format!("{:.3}", m.idle_cpu_ms)
         }),
-        ("own wake-ups, 1/s", |m| format!("{:.1}", m.wakeups)),
+        (WAKE_UPS, |m| format!("{:.1}", m.wakeups)),
         ("backdoor exits, 1/s", |m| format!("{:.1}", m.exits)),
         ("ping to pick-up, ms (median)", |m| milliseconds(m.pick_up)),
         ("pick-up to reply, ms (median)", |m| milliseconds(m.reply)),
@@ -41,11 +51,16 @@ pub(crate) fn print(columns: &[Column]) {
     println!();
     for (label, value) in rows {
         print!("{label:38}");
-        for (_, measured) in columns {
-            print!("{:>14}", value(measured));
+        for (column, measured) in columns {
+            let earlier = EARLIER
+                .iter()
+                .find(|(row, of, _)| (row, of) == (&label, column));
+            let earlier = earlier.map_or_else(String::new, |(.., figure)| format!(" ({figure})"));
+            print!("{:>14}", value(measured) + &earlier);
         }
         println!();
     }
+    println!("(in brackets: before guest information was complete, where it was measured)");
 }
 
 /// Prints each goal and whether it is met; true when all are.

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use apid::{Apid, Method, scene};
+use apid::{Apid, Method, Stage, scene};
 use nix::sys::signal::Signal;
 use show::Show;
 use vmx::{Profile, Vmx, VsockPolicy};
@@ -19,6 +19,9 @@ type Outcome<T = ()> = Result<T, Box<dyn Error>>;
 
 /// Long enough for a loaded machine; nothing here takes a tenth of it.
 const DEADLINE: Duration = Duration::from_secs(10);
+
+/// contextSwapRate: a rate, so it is known from the second message of statistics on.
+const CONTEXT_SWITCHES: u32 = 2;
 
 const MAC: &str = "00:50:56:ab:cd:ef";
 
@@ -77,6 +80,21 @@ fn backdoor(show: &Show, binary: &Path, folder: &Folder) -> Outcome {
         v.host_name.as_deref() == Some("talos-cp-9.example.com")
     })?;
 
+    show.step("Talos: a service is not healthy, then it is");
+    for (unmet, ready) in [(&["services"][..], "false"), (&[], "true")] {
+        let started = Instant::now();
+        node.talos.set_conditions(Stage::MachineStageRunning, unmet);
+        node.sees(
+            &format!("guestinfo.vmtools.talos.ready = {ready}"),
+            started,
+            |v| {
+                v.variables
+                    .get("vmtools.talos.ready")
+                    .is_some_and(|value| value == ready)
+            },
+        )?;
+    }
+
     show.step("Talos: the API goes away");
     node.talos.stop();
     let beats = node.vmx.stats().liveness;
@@ -114,6 +132,16 @@ fn backdoor(show: &Show, binary: &Path, folder: &Folder) -> Outcome {
     // The simulated node does not really go down, so it can be shut down next.
     node.power("Shut Down Guest", "OS_Halt", Method::Shutdown, 1)?;
 
+    let started = node.vmx.host(|host, _| host.started());
+    node.sees(
+        "memory and processor statistics, for the second time",
+        started,
+        |v| {
+            v.stats
+                .iter()
+                .any(|stat| stat.id == CONTEXT_SWITCHES && stat.value.is_some())
+        },
+    )?;
     show.panel("What vCenter shows", &node.vmx.vcenter().to_string());
     node.check_panel()?;
     node.stop()
@@ -164,12 +192,17 @@ impl<'a> Node<'a> {
         let talos = Apid::machined(&socket)?;
         scene::single_nic(&talos);
         talos.set_esxi_storage();
-        show.step("start: talos-vmtoolsd vmtoolsd --use-machined");
+        // As it comes, but for the statistics, which go every 20 s unless configured.
+        let config = folder.0.join("config.yaml");
+        std::fs::write(&config, "guestinfo:\n  stats_interval: 1s\n")?;
+        show.step("start: talos-vmtoolsd vmtoolsd --use-machined (statistics every second)");
         let vmx = Vmx::builder(binary)
             .profile(Profile::Vmware)
             .config(|host| host.vsock = vsock)
             .args(["vmtoolsd", "--use-machined", "--machined-socket"])
             .args([socket])
+            .args(["--config"])
+            .args([config])
             .spawn()?;
         Ok(Self { show, vmx, talos })
     }
@@ -240,6 +273,15 @@ impl<'a> Node<'a> {
             MAC,
             "/var/mnt/data",
             "xfs scsi0:1",
+            "no DHCPv4",
+            "10.5.0.1, metric 1024",
+            "DNS servers",
+            "needs ",
+            "run queue",
+            "guestinfo.vmtools.talos.",
+            "stage = shutting down",
+            "ready = false",
+            "machineType = controlplane",
             "v1.13.0",
             "OS_Reboot",
             "OS_Halt",

@@ -28,7 +28,7 @@ static address on(const char *text, unsigned int length, int origin, int status)
 int main(void) {
   address first[] = {
       on("10.5.0.2", 24, 4, 1), on("2001:db8::250:56ff:feab:cdef", 64, 5, 1), on("2001:db8::aaaa", 64, 6, 2),
-      on("2001:db8:2::5", 64, 0, 6), on("2001:db8:3::5", 64, 0, 7), on("fe80::250:56ff:feab:cdef", 64, 5, 1),
+      on("2001:db8:2::5", 64, 0, 6), on("fe80::250:56ff:feab:cdef", 64, 5, 1),
       on("10.5.0.100", 32, 2, 1)};
   address second[] = {on("192.168.0.7", 16, 2, 1)};
   ip lease_servers[] = {at("10.5.0.1")};
@@ -39,7 +39,7 @@ int main(void) {
   dns names = {&host, &domain, {2, servers}, {2, suffixes}};
   dhcp on_ = {TRUE, ""}, off = {FALSE, ""};
   nic nics[] = {
-      {"00:50:56:ab:cd:ef", {7, first}, &lease, NULL, &on_, NULL},
+      {"00:50:56:ab:cd:ef", {6, first}, &lease, NULL, &on_, NULL},
       {"00:50:56:ab:cd:f0", {1, second}, NULL, NULL, &off, NULL},
       {"00:50:56:ab:cd:f1", {0, NULL}, NULL, NULL, NULL, NULL}};
   ip gateway = at("10.5.0.1"), other = at("192.168.0.1"), gateway6 = at("fe80::1");

@@ -64,8 +64,8 @@ pub enum Standing {
     Deprecated,
     /// Talos does not list it (yet).
     Unlisted,
-    /// Duplicate detection runs or has failed.
-    Unusable,
+    /// Duplicate detection still runs.
+    Tentative,
     /// Valid on its link alone.
     LinkLocal,
     /// Shared with other nodes.
@@ -81,6 +81,8 @@ pub enum Reason {
     ExcludedNic(Glob),
     /// The address is in an excluded network.
     ExcludedSubnet(Subnet),
+    /// Duplicate detection has failed: another machine has it.
+    Duplicate,
     /// A tunnel or another link that is no Ethernet.
     NotEthernet,
     /// The interface is down.
@@ -107,7 +109,7 @@ impl fmt::Display for Standing {
             Self::Temporary => "a privacy address",
             Self::Deprecated => "deprecated, behind the usable ones",
             Self::Unlisted => "not in Talos' list of node addresses, behind those that are",
-            Self::Unusable => "duplicate detection runs or has failed, behind the usable ones",
+            Self::Tentative => "duplicate detection runs, behind the usable ones",
             Self::LinkLocal => "link-local, behind all that mean more",
             Self::Virtual => "a virtual IP, last and never primary",
         })
@@ -120,6 +122,7 @@ impl fmt::Display for Reason {
             Self::Loopback => f.write_str("it means nothing beyond the node"),
             Self::ExcludedNic(glob) => write!(f, "the interface is excluded by {glob}"),
             Self::ExcludedSubnet(subnet) => write!(f, "the network {subnet} is excluded"),
+            Self::Duplicate => f.write_str("duplicate detection failed: another machine has it"),
             Self::NotEthernet => f.write_str("the interface is no Ethernet"),
             Self::LinkDown => f.write_str("the interface is down"),
             Self::NoLink => f.write_str("its interface is not known"),

@@ -1,8 +1,8 @@
 //! Which addresses may be reported, and in which order.
 //!
-//! Loopback and Kubernetes' own are left out, and what the policy says. The rest: Talos' list, by the policy's
-//! order of interfaces, preferred family first, then temporary, deprecated and unusable ones, then link-local,
-//! and virtual IPs at the very end.
+//! Loopback and Kubernetes' own are left out, what another machine has as well, and what the policy says. The
+//! rest: Talos' list, by the policy's order of interfaces, preferred family first, then temporary, deprecated and
+//! tentative ones, then link-local, and virtual IPs at the very end.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -29,8 +29,8 @@ pub(super) enum Class {
     Deprecated,
     /// Not in Talos' list: too new, or Talos has none.
     Unlisted,
-    /// Duplicate detection runs or has failed.
-    Unusable,
+    /// Duplicate detection still runs.
+    Tentative,
     /// Valid on its link alone.
     LinkLocal,
     /// Shared with other nodes.
@@ -44,7 +44,7 @@ impl Class {
             Self::Temporary => Standing::Temporary,
             Self::Deprecated => Standing::Deprecated,
             Self::Unlisted => Standing::Unlisted,
-            Self::Unusable => Standing::Unusable,
+            Self::Tentative => Standing::Tentative,
             Self::LinkLocal => Standing::LinkLocal,
             Self::Virtual => Standing::Virtual,
         }
@@ -56,7 +56,7 @@ impl Class {
             Self::Listed | Self::Temporary => 0,
             Self::MaybeVirtual | Self::Deprecated => 1,
             Self::Unlisted => 2,
-            Self::Unusable => 3,
+            Self::Tentative => 3,
             Self::LinkLocal => 4,
             Self::Virtual => 5,
         }
@@ -119,6 +119,10 @@ impl<'a> Ranking<'a> {
         }
         if let Some(subnet) = self.policy.excluding_subnet(ip) {
             return Err(Reason::ExcludedSubnet(subnet));
+        }
+        // The kernel does not use it, and most who read addresses in vCenter do not look at their states.
+        if address.status == AddressStatus::Duplicate {
+            return Err(Reason::Duplicate);
         }
         if self
             .node_addresses
@@ -197,7 +201,7 @@ impl<'a> Ranking<'a> {
             return Class::LinkLocal;
         }
         match address.status {
-            AddressStatus::Tentative | AddressStatus::Duplicate => Class::Unusable,
+            AddressStatus::Tentative | AddressStatus::Duplicate => Class::Tentative,
             _ if !self.listed.contains(&ip) => Class::Unlisted,
             AddressStatus::Deprecated => Class::Deprecated,
             // The kernel uses the same flag for further IPv4 addresses of a network, which are as good.

@@ -35,6 +35,7 @@ mod machine_service;
 mod method;
 pub mod network;
 mod node;
+mod node_addresses;
 mod power;
 pub mod proto;
 pub mod resources;

@@ -50,8 +50,13 @@ fn route(on: &str, destination: &str, gateway: Option<&str>, metric: u32) -> Rou
     }
 }
 
-/// The id that Talos gives a route of the main table.
-fn route_id(on: &str, destination: &str, gateway: Option<&str>, metric: u32) -> String {
+/// The id that Talos gives a route: the table in front, but for the main one.
+fn route_id(table: i32, on: &str, destination: &str, gateway: Option<&str>, metric: u32) -> String {
+    let table = match NethelpersRoutingTable::try_from(table) {
+        Ok(NethelpersRoutingTable::TableMain) => String::new(),
+        Ok(NethelpersRoutingTable::TableLocal) => "local/".to_owned(),
+        _ => format!("{table}/"),
+    };
     let ipv6 = prefix(destination).0.is_ipv6();
     let gateway = gateway.unwrap_or_default();
     let destination = if destination.ends_with("/0") {
@@ -60,9 +65,9 @@ fn route_id(on: &str, destination: &str, gateway: Option<&str>, metric: u32) -> 
         destination
     };
     if ipv6 {
-        format!("{on}/inet6/{gateway}/{destination}/{metric}")
+        format!("{table}{on}/inet6/{gateway}/{destination}/{metric}")
     } else {
-        format!("inet4/{gateway}/{destination}/{metric}")
+        format!("{table}inet4/{gateway}/{destination}/{metric}")
     }
 }
 
@@ -90,18 +95,19 @@ impl Apid {
     ) {
         let mut message = route(link, destination, gateway, metric);
         change(&mut message);
-        let id = route_id(link, destination, gateway, metric);
+        let id = route_id(message.table, link, destination, gateway, metric);
         let yaml = format!("dst: {destination:?}\noutLinkName: {link}\npriority: {metric}\n");
         let spec = spec(&message, yaml);
         self.shared().store.put(NETWORK, ROUTE_STATUS, &id, spec);
     }
 
-    /// Removes a route.
+    /// Removes a route of the main table.
     ///
     /// # Panics
     /// When the destination is no prefix.
     pub fn remove_route(&self, link: &str, destination: &str, gateway: Option<&str>, metric: u32) {
-        let id = route_id(link, destination, gateway, metric);
+        let table = NethelpersRoutingTable::TableMain.into();
+        let id = route_id(table, link, destination, gateway, metric);
         self.destroy(ROUTE_STATUS, NETWORK, &id);
     }
 

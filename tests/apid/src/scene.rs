@@ -13,7 +13,7 @@ const UP: u32 = 0x1 | 0x2 | 0x40 | 0x1000;
 
 /// A node with one NIC: `talos-cp-1.example.com`, eth0 00:50:56:ab:cd:ef with 10.5.0.2/24.
 pub fn single_nic(apid: &Apid) {
-    named(apid, "talos-cp-1", "example.com");
+    machine(apid, "talos-cp-1", "example.com");
     apid.set_link("eth0", nic(2, MAC));
     apid.set_static_address("eth0", "10.5.0.2/24");
     apid.set_address("eth0", "fe80::250:56ff:feab:cdef/64");
@@ -31,7 +31,7 @@ pub const MAC: [u8; 6] = [0x00, 0x50, 0x56, 0xab, 0xcd, 0xef];
 ///
 /// Both slaves have taken the bond's MAC and keep their own as the permanent one.
 pub fn bond_and_vlan(apid: &Apid) {
-    named(apid, "talos-worker-1", "example.com");
+    machine(apid, "talos-worker-1", "example.com");
     let [first, second, third] =
         [0x11, 0x12, 0x13].map(|last| [0x00, 0x50, 0x56, 0xab, 0x00, last]);
     for (name, index, permanent) in [("eth0", 2, first), ("eth1", 3, second)] {
@@ -65,7 +65,7 @@ pub fn bond_and_vlan(apid: &Apid) {
 /// A control plane node that holds the cluster's virtual IP 10.5.0.100 beside its own 10.5.0.11/24, and
 /// runs pods: a CNI bridge and a veth of a pod, kube-ipvs with a service address, SideroLink.
 pub fn control_plane(apid: &Apid) {
-    named(apid, "talos-cp-1", "example.com");
+    machine(apid, "talos-cp-1", "example.com");
     let mac = [0x00, 0x50, 0x56, 0xab, 0x00, 0x21];
     apid.set_link("eth0", nic(2, mac));
     apid.set_link(
@@ -112,7 +112,7 @@ pub fn control_plane(apid: &Apid) {
 
 /// Talos in a container: its only interface is one end of a veth pair, 10.5.0.2/24; no physical NIC.
 pub fn in_container(apid: &Apid) {
-    named(apid, "talos-default-worker-1", "");
+    machine(apid, "talos-default-worker-1", "");
     apid.update_node(|node| {
         "container".clone_into(&mut node.platform.name);
         "container".clone_into(&mut node.platform.mode);
@@ -186,7 +186,7 @@ pub fn down(link: LinkStatusSpec) -> LinkStatusSpec {
 }
 
 /// What every node has: a name, the loopback, the stage, the machine itself.
-fn named(apid: &Apid, host: &str, domain: &str) {
+pub fn machine(apid: &Apid, host: &str, domain: &str) {
     apid.set_hostname(host, domain);
     apid.set_link("lo", loopback());
     apid.set_address("lo", "127.0.0.1/8");

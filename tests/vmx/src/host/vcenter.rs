@@ -320,7 +320,13 @@ impl fmt::Display for Vcenter {
             rows.push(("Detailed", name.clone()));
         }
         for nic in self.nics.iter().flat_map(|info| &info.nics) {
-            rows.push(("Network", nic.mac.clone()));
+            let dhcp = [("DHCPv4", &nic.dhcp4), ("DHCPv6", &nic.dhcp6)];
+            let dhcp = dhcp.map(|(name, dhcp)| match dhcp {
+                Some(dhcp) if dhcp.enabled => format!(", {name}"),
+                Some(_) => format!(", no {name}"),
+                None => String::new(),
+            });
+            rows.push(("Network", nic.mac.clone() + &dhcp.concat()));
             for ip in &nic.ips {
                 let source = ip.source().unwrap_or_default();
                 let row = format!("  {}/{} {} {source}", ip.address, ip.prefix, ip.state());
@@ -361,6 +367,12 @@ impl fmt::Display for Vcenter {
             let row = format!("needs {:.0} of {:.0} MiB", mib(needed), mib(usable));
             rows.push(("Memory", row));
         }
+        // cpu.runQueue and contextSwapRate, which is a rate and known from the second time on.
+        if let Some(queue) = stat(61) {
+            let switches = stat(2).map(|rate| format!(", {rate:.0} context switches/s"));
+            let row = format!("run queue {queue}{}", switches.unwrap_or_default());
+            rows.push(("Processors", row));
+        }
         let uptime = self
             .uptime_centis
             .map_or_else(none, |centis| format!("{:.2} s", centis as f64 / 100.0));
@@ -375,6 +387,16 @@ impl fmt::Display for Vcenter {
         for status in &self.power {
             let word = if status.success { "accepted" } else { "failed" };
             rows.push(("", format!("  {} {word}", status.command())));
+        }
+        let variables = || {
+            let all = self.variables.iter();
+            all.filter_map(|(key, value)| Some((key.strip_prefix("vmtools.talos.")?, value)))
+        };
+        if variables().next().is_some() {
+            rows.push(("Variables", "guestinfo.vmtools.talos.".to_owned()));
+        }
+        for (key, value) in variables() {
+            rows.push(("", format!("  {key} = {value}").trim_end().to_owned()));
         }
         let mut text = String::new();
         let title = " vCenter ";
