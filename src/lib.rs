@@ -13,7 +13,7 @@
 //! machines that are fed bytes, facts and the time, and that say what they want done. [`daemon`] does it: it
 //! has the only event loop, the only clock and the only `spawn`. [`facts`] is what is known of the node,
 //! without any wire form, so that neither side knows the other's; what Talos does not tell, [`proc`] reads from
-//! the kernel.
+//! the kernel. [`sandbox`] gives up what the process does not need.
 //!
 //! # Where to start reading
 //!
@@ -37,6 +37,7 @@ pub mod fuzz;
 pub mod log;
 pub mod proc;
 pub mod rpc;
+pub mod sandbox;
 pub mod services;
 pub mod talos;
 pub mod transport;

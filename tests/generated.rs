@@ -142,6 +142,8 @@ power:
   deadline: 30s
   force_shutdown: false
   reboot_mode: default
+sandbox:
+  mode: enforce
 log:
   level: info
   format: text

@@ -37,6 +37,7 @@ Register-ArgumentCompleter -Native -CommandName 'talos-vmtoolsd' -ScriptBlock {
             [CompletionResult]::new('--force-shutdown', '--force-shutdown', [CompletionResultType]::ParameterName, 'Shut down without cordon and drain')
             [CompletionResult]::new('--reboot-mode', '--reboot-mode', [CompletionResultType]::ParameterName, 'How Talos reboots [default: default]')
             [CompletionResult]::new('--scrub-guestinfo', '--scrub-guestinfo', [CompletionResultType]::ParameterName, 'Blank machine configs that lie open in guest variables, once the machine is ready')
+            [CompletionResult]::new('--sandbox', '--sandbox', [CompletionResultType]::ParameterName, 'Give up all rights that the agent does not need; warn denies nothing and tells what would be [default: enforce]')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('-V', '-V ', [CompletionResultType]::ParameterName, 'Print version')
@@ -67,6 +68,7 @@ Register-ArgumentCompleter -Native -CommandName 'talos-vmtoolsd' -ScriptBlock {
             [CompletionResult]::new('--force-shutdown', '--force-shutdown', [CompletionResultType]::ParameterName, 'Shut down without cordon and drain')
             [CompletionResult]::new('--reboot-mode', '--reboot-mode', [CompletionResultType]::ParameterName, 'How Talos reboots [default: default]')
             [CompletionResult]::new('--scrub-guestinfo', '--scrub-guestinfo', [CompletionResultType]::ParameterName, 'Blank machine configs that lie open in guest variables, once the machine is ready')
+            [CompletionResult]::new('--sandbox', '--sandbox', [CompletionResultType]::ParameterName, 'Give up all rights that the agent does not need; warn denies nothing and tells what would be [default: enforce]')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
             break
@@ -88,6 +90,7 @@ Register-ArgumentCompleter -Native -CommandName 'talos-vmtoolsd' -ScriptBlock {
             [CompletionResult]::new('--force-shutdown', '--force-shutdown', [CompletionResultType]::ParameterName, 'Shut down without cordon and drain')
             [CompletionResult]::new('--reboot-mode', '--reboot-mode', [CompletionResultType]::ParameterName, 'How Talos reboots [default: default]')
             [CompletionResult]::new('--scrub-guestinfo', '--scrub-guestinfo', [CompletionResultType]::ParameterName, 'Blank machine configs that lie open in guest variables, once the machine is ready')
+            [CompletionResult]::new('--sandbox', '--sandbox', [CompletionResultType]::ParameterName, 'Give up all rights that the agent does not need; warn denies nothing and tells what would be [default: enforce]')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print JSON instead of a table')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
@@ -110,6 +113,7 @@ Register-ArgumentCompleter -Native -CommandName 'talos-vmtoolsd' -ScriptBlock {
             [CompletionResult]::new('--force-shutdown', '--force-shutdown', [CompletionResultType]::ParameterName, 'Shut down without cordon and drain')
             [CompletionResult]::new('--reboot-mode', '--reboot-mode', [CompletionResultType]::ParameterName, 'How Talos reboots [default: default]')
             [CompletionResult]::new('--scrub-guestinfo', '--scrub-guestinfo', [CompletionResultType]::ParameterName, 'Blank machine configs that lie open in guest variables, once the machine is ready')
+            [CompletionResult]::new('--sandbox', '--sandbox', [CompletionResultType]::ParameterName, 'Give up all rights that the agent does not need; warn denies nothing and tells what would be [default: enforce]')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
             break
@@ -131,6 +135,7 @@ Register-ArgumentCompleter -Native -CommandName 'talos-vmtoolsd' -ScriptBlock {
             [CompletionResult]::new('--force-shutdown', '--force-shutdown', [CompletionResultType]::ParameterName, 'Shut down without cordon and drain')
             [CompletionResult]::new('--reboot-mode', '--reboot-mode', [CompletionResultType]::ParameterName, 'How Talos reboots [default: default]')
             [CompletionResult]::new('--scrub-guestinfo', '--scrub-guestinfo', [CompletionResultType]::ParameterName, 'Blank machine configs that lie open in guest variables, once the machine is ready')
+            [CompletionResult]::new('--sandbox', '--sandbox', [CompletionResultType]::ParameterName, 'Give up all rights that the agent does not need; warn denies nothing and tells what would be [default: enforce]')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print JSON instead of lines')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
@@ -153,6 +158,7 @@ Register-ArgumentCompleter -Native -CommandName 'talos-vmtoolsd' -ScriptBlock {
             [CompletionResult]::new('--force-shutdown', '--force-shutdown', [CompletionResultType]::ParameterName, 'Shut down without cordon and drain')
             [CompletionResult]::new('--reboot-mode', '--reboot-mode', [CompletionResultType]::ParameterName, 'How Talos reboots [default: default]')
             [CompletionResult]::new('--scrub-guestinfo', '--scrub-guestinfo', [CompletionResultType]::ParameterName, 'Blank machine configs that lie open in guest variables, once the machine is ready')
+            [CompletionResult]::new('--sandbox', '--sandbox', [CompletionResultType]::ParameterName, 'Give up all rights that the agent does not need; warn denies nothing and tells what would be [default: enforce]')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break
@@ -174,6 +180,7 @@ Register-ArgumentCompleter -Native -CommandName 'talos-vmtoolsd' -ScriptBlock {
             [CompletionResult]::new('--force-shutdown', '--force-shutdown', [CompletionResultType]::ParameterName, 'Shut down without cordon and drain')
             [CompletionResult]::new('--reboot-mode', '--reboot-mode', [CompletionResultType]::ParameterName, 'How Talos reboots [default: default]')
             [CompletionResult]::new('--scrub-guestinfo', '--scrub-guestinfo', [CompletionResultType]::ParameterName, 'Blank machine configs that lie open in guest variables, once the machine is ready')
+            [CompletionResult]::new('--sandbox', '--sandbox', [CompletionResultType]::ParameterName, 'Give up all rights that the agent does not need; warn denies nothing and tells what would be [default: enforce]')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
             break

@@ -65,7 +65,7 @@ _talos__vmtoolsd() {
 
     case "${cmd}" in
         talos__vmtoolsd)
-            opts="-h -V --use-machined --talos-config --talos-node --log-level --log-format --skip-vmware-detection --idle-off-vmware --config --machined-socket --machined-role --transport --low-bandwidth --power-deadline --force-shutdown --reboot-mode --scrub-guestinfo --help --version vmtoolsd talosquery rpc check completion man help"
+            opts="-h -V --use-machined --talos-config --talos-node --log-level --log-format --skip-vmware-detection --idle-off-vmware --config --machined-socket --machined-role --transport --low-bandwidth --power-deadline --force-shutdown --reboot-mode --scrub-guestinfo --sandbox --help --version vmtoolsd talosquery rpc check completion man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -135,6 +135,10 @@ _talos__vmtoolsd() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --sandbox)
+                    COMPREPLY=($(compgen -W "enforce warn off" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -143,7 +147,7 @@ _talos__vmtoolsd() {
             return 0
             ;;
         talos__subcmd__vmtoolsd__subcmd__check)
-            opts="-h --json --use-machined --talos-config --talos-node --log-level --log-format --skip-vmware-detection --idle-off-vmware --config --machined-socket --machined-role --transport --low-bandwidth --power-deadline --force-shutdown --reboot-mode --scrub-guestinfo --help"
+            opts="-h --json --use-machined --talos-config --talos-node --log-level --log-format --skip-vmware-detection --idle-off-vmware --config --machined-socket --machined-role --transport --low-bandwidth --power-deadline --force-shutdown --reboot-mode --scrub-guestinfo --sandbox --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -211,6 +215,10 @@ _talos__vmtoolsd() {
                     ;;
                 --scrub-guestinfo)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sandbox)
+                    COMPREPLY=($(compgen -W "enforce warn off" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -221,7 +229,7 @@ _talos__vmtoolsd() {
             return 0
             ;;
         talos__subcmd__vmtoolsd__subcmd__completion)
-            opts="-h --use-machined --talos-config --talos-node --log-level --log-format --skip-vmware-detection --idle-off-vmware --config --machined-socket --machined-role --transport --low-bandwidth --power-deadline --force-shutdown --reboot-mode --scrub-guestinfo --help bash elvish fish powershell zsh"
+            opts="-h --use-machined --talos-config --talos-node --log-level --log-format --skip-vmware-detection --idle-off-vmware --config --machined-socket --machined-role --transport --low-bandwidth --power-deadline --force-shutdown --reboot-mode --scrub-guestinfo --sandbox --help bash elvish fish powershell zsh"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -289,6 +297,10 @@ _talos__vmtoolsd() {
                     ;;
                 --scrub-guestinfo)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sandbox)
+                    COMPREPLY=($(compgen -W "enforce warn off" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -411,7 +423,7 @@ _talos__vmtoolsd() {
             return 0
             ;;
         talos__subcmd__vmtoolsd__subcmd__man)
-            opts="-h --use-machined --talos-config --talos-node --log-level --log-format --skip-vmware-detection --idle-off-vmware --config --machined-socket --machined-role --transport --low-bandwidth --power-deadline --force-shutdown --reboot-mode --scrub-guestinfo --help"
+            opts="-h --use-machined --talos-config --talos-node --log-level --log-format --skip-vmware-detection --idle-off-vmware --config --machined-socket --machined-role --transport --low-bandwidth --power-deadline --force-shutdown --reboot-mode --scrub-guestinfo --sandbox --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -479,6 +491,10 @@ _talos__vmtoolsd() {
                     ;;
                 --scrub-guestinfo)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sandbox)
+                    COMPREPLY=($(compgen -W "enforce warn off" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -489,7 +505,7 @@ _talos__vmtoolsd() {
             return 0
             ;;
         talos__subcmd__vmtoolsd__subcmd__rpc)
-            opts="-h --use-machined --talos-config --talos-node --log-level --log-format --skip-vmware-detection --idle-off-vmware --config --machined-socket --machined-role --transport --low-bandwidth --power-deadline --force-shutdown --reboot-mode --scrub-guestinfo --help"
+            opts="-h --use-machined --talos-config --talos-node --log-level --log-format --skip-vmware-detection --idle-off-vmware --config --machined-socket --machined-role --transport --low-bandwidth --power-deadline --force-shutdown --reboot-mode --scrub-guestinfo --sandbox --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -557,6 +573,10 @@ _talos__vmtoolsd() {
                     ;;
                 --scrub-guestinfo)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sandbox)
+                    COMPREPLY=($(compgen -W "enforce warn off" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -567,7 +587,7 @@ _talos__vmtoolsd() {
             return 0
             ;;
         talos__subcmd__vmtoolsd__subcmd__talosquery)
-            opts="-h --json --use-machined --talos-config --talos-node --log-level --log-format --skip-vmware-detection --idle-off-vmware --config --machined-socket --machined-role --transport --low-bandwidth --power-deadline --force-shutdown --reboot-mode --scrub-guestinfo --help"
+            opts="-h --json --use-machined --talos-config --talos-node --log-level --log-format --skip-vmware-detection --idle-off-vmware --config --machined-socket --machined-role --transport --low-bandwidth --power-deadline --force-shutdown --reboot-mode --scrub-guestinfo --sandbox --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -635,6 +655,10 @@ _talos__vmtoolsd() {
                     ;;
                 --scrub-guestinfo)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sandbox)
+                    COMPREPLY=($(compgen -W "enforce warn off" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -645,7 +669,7 @@ _talos__vmtoolsd() {
             return 0
             ;;
         talos__subcmd__vmtoolsd__subcmd__vmtoolsd)
-            opts="-h --use-machined --talos-config --talos-node --log-level --log-format --skip-vmware-detection --idle-off-vmware --config --machined-socket --machined-role --transport --low-bandwidth --power-deadline --force-shutdown --reboot-mode --scrub-guestinfo --help"
+            opts="-h --use-machined --talos-config --talos-node --log-level --log-format --skip-vmware-detection --idle-off-vmware --config --machined-socket --machined-role --transport --low-bandwidth --power-deadline --force-shutdown --reboot-mode --scrub-guestinfo --sandbox --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -713,6 +737,10 @@ _talos__vmtoolsd() {
                     ;;
                 --scrub-guestinfo)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sandbox)
+                    COMPREPLY=($(compgen -W "enforce warn off" -- "${cur}"))
                     return 0
                     ;;
                 *)

@@ -34,6 +34,7 @@ set edit:completion:arg-completer[talos-vmtoolsd] = {|@words|
             cand --force-shutdown 'Shut down without cordon and drain'
             cand --reboot-mode 'How Talos reboots [default: default]'
             cand --scrub-guestinfo 'Blank machine configs that lie open in guest variables, once the machine is ready'
+            cand --sandbox 'Give up all rights that the agent does not need; warn denies nothing and tells what would be [default: enforce]'
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
             cand -V 'Print version'
@@ -63,6 +64,7 @@ set edit:completion:arg-completer[talos-vmtoolsd] = {|@words|
             cand --force-shutdown 'Shut down without cordon and drain'
             cand --reboot-mode 'How Talos reboots [default: default]'
             cand --scrub-guestinfo 'Blank machine configs that lie open in guest variables, once the machine is ready'
+            cand --sandbox 'Give up all rights that the agent does not need; warn denies nothing and tells what would be [default: enforce]'
             cand -h 'Print help'
             cand --help 'Print help'
         }
@@ -83,6 +85,7 @@ set edit:completion:arg-completer[talos-vmtoolsd] = {|@words|
             cand --force-shutdown 'Shut down without cordon and drain'
             cand --reboot-mode 'How Talos reboots [default: default]'
             cand --scrub-guestinfo 'Blank machine configs that lie open in guest variables, once the machine is ready'
+            cand --sandbox 'Give up all rights that the agent does not need; warn denies nothing and tells what would be [default: enforce]'
             cand --json 'Print JSON instead of a table'
             cand -h 'Print help'
             cand --help 'Print help'
@@ -104,6 +107,7 @@ set edit:completion:arg-completer[talos-vmtoolsd] = {|@words|
             cand --force-shutdown 'Shut down without cordon and drain'
             cand --reboot-mode 'How Talos reboots [default: default]'
             cand --scrub-guestinfo 'Blank machine configs that lie open in guest variables, once the machine is ready'
+            cand --sandbox 'Give up all rights that the agent does not need; warn denies nothing and tells what would be [default: enforce]'
             cand -h 'Print help'
             cand --help 'Print help'
         }
@@ -124,6 +128,7 @@ set edit:completion:arg-completer[talos-vmtoolsd] = {|@words|
             cand --force-shutdown 'Shut down without cordon and drain'
             cand --reboot-mode 'How Talos reboots [default: default]'
             cand --scrub-guestinfo 'Blank machine configs that lie open in guest variables, once the machine is ready'
+            cand --sandbox 'Give up all rights that the agent does not need; warn denies nothing and tells what would be [default: enforce]'
             cand --json 'Print JSON instead of lines'
             cand -h 'Print help'
             cand --help 'Print help'
@@ -145,6 +150,7 @@ set edit:completion:arg-completer[talos-vmtoolsd] = {|@words|
             cand --force-shutdown 'Shut down without cordon and drain'
             cand --reboot-mode 'How Talos reboots [default: default]'
             cand --scrub-guestinfo 'Blank machine configs that lie open in guest variables, once the machine is ready'
+            cand --sandbox 'Give up all rights that the agent does not need; warn denies nothing and tells what would be [default: enforce]'
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
         }
@@ -165,6 +171,7 @@ set edit:completion:arg-completer[talos-vmtoolsd] = {|@words|
             cand --force-shutdown 'Shut down without cordon and drain'
             cand --reboot-mode 'How Talos reboots [default: default]'
             cand --scrub-guestinfo 'Blank machine configs that lie open in guest variables, once the machine is ready'
+            cand --sandbox 'Give up all rights that the agent does not need; warn denies nothing and tells what would be [default: enforce]'
             cand -h 'Print help'
             cand --help 'Print help'
         }

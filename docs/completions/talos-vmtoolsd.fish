@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_talos_vmtoolsd_global_optspecs
-    string join \n use-machined= talos-config= talos-node= log-level= log-format= skip-vmware-detection= idle-off-vmware= config= machined-socket= machined-role= transport= low-bandwidth= power-deadline= force-shutdown= reboot-mode= scrub-guestinfo= h/help V/version
+    string join \n use-machined= talos-config= talos-node= log-level= log-format= skip-vmware-detection= idle-off-vmware= config= machined-socket= machined-role= transport= low-bandwidth= power-deadline= force-shutdown= reboot-mode= scrub-guestinfo= sandbox= h/help V/version
 end
 
 function __fish_talos_vmtoolsd_needs_command
@@ -50,6 +50,9 @@ complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -l reboot-mo
 powercycle\t''
 force\t''"
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -l scrub-guestinfo -d 'Blank machine configs that lie open in guest variables, once the machine is ready' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -l sandbox -d 'Give up all rights that the agent does not need; warn denies nothing and tells what would be [default: enforce]' -r -f -a "enforce\t''
+warn\t''
+off\t''"
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -s V -l version -d 'Print version'
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -f -a "vmtoolsd" -d 'Run the guest agent'
@@ -85,6 +88,9 @@ complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" 
 powercycle\t''
 force\t''"
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -l scrub-guestinfo -d 'Blank machine configs that lie open in guest variables, once the machine is ready' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -l sandbox -d 'Give up all rights that the agent does not need; warn denies nothing and tells what would be [default: enforce]' -r -f -a "enforce\t''
+warn\t''
+off\t''"
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -s h -l help -d 'Print help'
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -l use-machined -d 'Reach Talos through machined\'s socket, as an extension service does' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -l talos-config -d 'Reach Talos through apid with this talosconfig' -r -F
@@ -112,6 +118,9 @@ complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery
 powercycle\t''
 force\t''"
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -l scrub-guestinfo -d 'Blank machine configs that lie open in guest variables, once the machine is ready' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -l sandbox -d 'Give up all rights that the agent does not need; warn denies nothing and tells what would be [default: enforce]' -r -f -a "enforce\t''
+warn\t''
+off\t''"
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -l json -d 'Print JSON instead of a table'
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -s h -l help -d 'Print help'
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l use-machined -d 'Reach Talos through machined\'s socket, as an extension service does' -r
@@ -140,6 +149,9 @@ complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l re
 powercycle\t''
 force\t''"
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l scrub-guestinfo -d 'Blank machine configs that lie open in guest variables, once the machine is ready' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l sandbox -d 'Give up all rights that the agent does not need; warn denies nothing and tells what would be [default: enforce]' -r -f -a "enforce\t''
+warn\t''
+off\t''"
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -s h -l help -d 'Print help'
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l use-machined -d 'Reach Talos through machined\'s socket, as an extension service does' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l talos-config -d 'Reach Talos through apid with this talosconfig' -r -F
@@ -167,6 +179,9 @@ complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l 
 powercycle\t''
 force\t''"
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l scrub-guestinfo -d 'Blank machine configs that lie open in guest variables, once the machine is ready' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l sandbox -d 'Give up all rights that the agent does not need; warn denies nothing and tells what would be [default: enforce]' -r -f -a "enforce\t''
+warn\t''
+off\t''"
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l json -d 'Print JSON instead of lines'
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -s h -l help -d 'Print help'
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand completion" -l use-machined -d 'Reach Talos through machined\'s socket, as an extension service does' -r
@@ -195,6 +210,9 @@ complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand completion
 powercycle\t''
 force\t''"
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand completion" -l scrub-guestinfo -d 'Blank machine configs that lie open in guest variables, once the machine is ready' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand completion" -l sandbox -d 'Give up all rights that the agent does not need; warn denies nothing and tells what would be [default: enforce]' -r -f -a "enforce\t''
+warn\t''
+off\t''"
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand completion" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand man" -l use-machined -d 'Reach Talos through machined\'s socket, as an extension service does' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand man" -l talos-config -d 'Reach Talos through apid with this talosconfig' -r -F
@@ -222,6 +240,9 @@ complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand man" -l re
 powercycle\t''
 force\t''"
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand man" -l scrub-guestinfo -d 'Blank machine configs that lie open in guest variables, once the machine is ready' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand man" -l sandbox -d 'Give up all rights that the agent does not need; warn denies nothing and tells what would be [default: enforce]' -r -f -a "enforce\t''
+warn\t''
+off\t''"
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand man" -s h -l help -d 'Print help'
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand help; and not __fish_seen_subcommand_from vmtoolsd talosquery rpc check completion man help" -f -a "vmtoolsd" -d 'Run the guest agent'
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand help; and not __fish_seen_subcommand_from vmtoolsd talosquery rpc check completion man help" -f -a "talosquery" -d 'Show what the agent sees of Talos'

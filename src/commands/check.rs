@@ -7,8 +7,10 @@
 //! FAIL  talos       cannot connect to /system/run/machined/machine.sock: no such file or directory
 //!                   remedy: mount machined's socket into the container
 //! -     role        not checked: there is no connection to Talos
+//! ok    sandbox     enforced: capabilities: none; no_new_privs: set; …
 //! ```
-//! A fifth, `identity`, is there only when the machine's SMBIOS UUID is none.
+//! One more, `identity`, is there only when the machine's SMBIOS UUID is none. `sandbox` comes last: the command
+//! puts itself into the sandbox of the daemon, and asks the kernel what has come of it.
 
 use std::fmt::Write as _;
 
@@ -33,7 +35,7 @@ pub enum Outcome {
 /// One check and what became of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Check {
-    /// What was looked at: `hypervisor`, `transport`, `talos`, `role`, `identity`.
+    /// What was looked at: `hypervisor`, `transport`, `talos`, `role`, `identity`, `sandbox`.
     pub name: &'static str,
     /// What became of it.
     pub outcome: Outcome,

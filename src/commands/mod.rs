@@ -9,6 +9,7 @@ mod host;
 pub mod man;
 mod node;
 pub mod rpc;
+mod sandbox;
 mod talos;
 pub mod talosquery;
 
@@ -174,7 +175,9 @@ async fn checks(config: &Config) -> Vec<Check> {
     ];
     // Nothing to say of a machine whose identity is as it should be.
     let identity = identity.map(|outcome| ("identity", outcome));
-    let checks = checks.into_iter().chain(identity);
+    // The last, since it cannot be taken back.
+    let sandbox = [("sandbox", sandbox::check(config))];
+    let checks = checks.into_iter().chain(identity).chain(sandbox);
     checks
         .map(|(name, outcome)| Check { name, outcome })
         .collect()

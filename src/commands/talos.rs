@@ -56,8 +56,25 @@ pub(super) async fn checks(
                 .flatten()
                 .and_then(|uuid| identity(&uuid)),
         ),
-        Err(error) => (unusable(config, &error), unasked(), None),
+        Err(error) => (unusable(config, &error), not_asked(&error), None),
     }
+}
+
+/// Why nothing can be said of the role when not even Version was answered.
+fn not_asked(error: &Error) -> Outcome {
+    Outcome::NotChecked(
+        match error {
+            Error::Denied { .. } => "Talos already refuses to say its version, see the line before",
+            Error::Unreachable { .. }
+            | Error::Deadline { .. }
+            | Error::Tls { .. }
+            | Error::Talosconfig(_) => "there is no connection to Talos",
+            Error::Unsupported { .. } | Error::Talos { .. } | Error::Malformed { .. } => {
+                "Talos does not say its version, see the line before"
+            }
+        }
+        .to_owned(),
+    )
 }
 
 fn unconfigured(error: &SettingError) -> Outcome {
@@ -225,6 +242,17 @@ mod tests {
                         && remedy.contains("UUIDOverride")
             ));
         }
+    }
+
+    #[test]
+    fn a_role_that_was_not_asked_for_says_why() {
+        let why = |error| match not_asked(&error) {
+            Outcome::NotChecked(why) => why,
+            Outcome::Works(_) | Outcome::Fails { .. } => String::new(),
+        };
+        assert!(why(denied()).contains("refuses"));
+        let silent = Error::Deadline { call: "Version" };
+        assert!(why(silent).contains("no connection"));
     }
 
     #[test]

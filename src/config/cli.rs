@@ -10,7 +10,7 @@ use tracing::Level;
 
 use super::network::NetworkSettings;
 use super::value::{self, LEVELS};
-use super::{LogFormat, RebootMode, Settings, TransportChoice};
+use super::{LogFormat, RebootMode, SandboxMode, Settings, TransportChoice};
 
 /// The whole command line.
 #[derive(Clone, Debug, Parser)]
@@ -142,6 +142,10 @@ pub struct Flags {
     #[arg(long, global = true, value_name = "BOOL", num_args = 0..=1, require_equals = true,
           default_missing_value = "true", value_parser = value::boolean)]
     pub scrub_guestinfo: Option<bool>,
+    /// Give up all rights that the agent does not need; warn denies nothing and tells what would be [default: enforce]
+    #[arg(long, global = true, value_name = "MODE",
+          value_parser = PossibleValuesParser::new(SandboxMode::NAMES).try_map(|text| text.parse::<SandboxMode>()))]
+    pub sandbox: Option<SandboxMode>,
 }
 
 impl From<&Flags> for Settings {
@@ -164,6 +168,7 @@ impl From<&Flags> for Settings {
             force_shutdown,
             reboot_mode,
             scrub_guestinfo,
+            sandbox,
         } = flags.clone();
         Self {
             transport,
@@ -181,6 +186,7 @@ impl From<&Flags> for Settings {
             scrub_guestinfo,
             // In the file alone.
             network: NetworkSettings::default(),
+            sandbox,
             log_level,
             log_format,
             ..Self::default()

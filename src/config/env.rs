@@ -43,6 +43,7 @@ pub(super) fn read(env: &impl Fn(&str) -> Option<OsString>) -> Result<Settings, 
         scrub_guestinfo: parsed(env, "VMTOOLSD_SCRUB_GUESTINFO", value::boolean)?,
         // In the file alone.
         network: NetworkSettings::default(),
+        sandbox: parsed(env, "VMTOOLSD_SANDBOX", str::parse)?,
         log_level: parsed(env, "VMTOOLSD_LOG_LEVEL", value::level)?,
         log_format: parsed(env, "VMTOOLSD_LOG_FORMAT", str::parse)?,
         // Some settings are for the file alone.
@@ -72,7 +73,7 @@ fn parsed<T>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{LogFormat, RebootMode, TransportChoice};
+    use crate::config::{LogFormat, RebootMode, SandboxMode, TransportChoice};
     use std::time::Duration;
     use tracing::Level;
 
@@ -110,6 +111,7 @@ mod tests {
             ("VMTOOLSD_FORCE_SHUTDOWN", "t"),
             ("VMTOOLSD_REBOOT_MODE", "force"),
             ("VMTOOLSD_SCRUB_GUESTINFO", "true"),
+            ("VMTOOLSD_SANDBOX", "warn"),
             ("VMTOOLSD_LOG_LEVEL", "Debug"),
             ("VMTOOLSD_LOG_FORMAT", "json"),
         ]);
@@ -130,6 +132,7 @@ mod tests {
                 reboot_mode: Some(RebootMode::Force),
                 scrub_guestinfo: Some(true),
                 network: NetworkSettings::default(),
+                sandbox: Some(SandboxMode::Warn),
                 log_level: Some(Level::DEBUG),
                 log_format: Some(LogFormat::Json),
                 ..Settings::default()

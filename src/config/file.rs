@@ -27,6 +27,8 @@
 //!   exclude_subnets: [192.168.100.0/24]
 //!   prefer: ipv4
 //!   report_vips: true
+//! sandbox:
+//!   mode: enforce
 //! log:
 //!   level: info
 //!   format: text
@@ -43,7 +45,7 @@ use tracing::Level;
 use super::network::NetworkSettings;
 use super::value::{self, BadValue};
 use super::yaml::{self, YamlError};
-use super::{LogFormat, RebootMode, Settings, TransportChoice};
+use super::{LogFormat, RebootMode, SandboxMode, Settings, TransportChoice};
 
 /// Reads the text of a configuration file. A file without keys says nothing.
 pub(super) fn parse(text: &str) -> Result<Settings, YamlError> {
@@ -53,6 +55,7 @@ pub(super) fn parse(text: &str) -> Result<Settings, YamlError> {
         power,
         guestinfo,
         network,
+        sandbox,
         log,
     } = yaml::from_str::<Option<Document>>(text)?.unwrap_or_default();
     let host = host.unwrap_or_default();
@@ -77,6 +80,7 @@ pub(super) fn parse(text: &str) -> Result<Settings, YamlError> {
         disk_interval: guestinfo.disk_interval,
         stats_interval: guestinfo.stats_interval,
         network: network.unwrap_or_default(),
+        sandbox: sandbox.unwrap_or_default().mode,
         log_level: log.level,
         log_format: log.format,
     })
@@ -90,6 +94,7 @@ struct Document {
     power: Option<Power>,
     guestinfo: Option<GuestInfo>,
     network: Option<NetworkSettings>,
+    sandbox: Option<Sandbox>,
     log: Option<Log>,
 }
 
@@ -135,6 +140,13 @@ struct GuestInfo {
 
 #[derive(Default, serde::Deserialize)]
 #[serde(default, deny_unknown_fields)]
+struct Sandbox {
+    #[serde(deserialize_with = "text")]
+    mode: Option<SandboxMode>,
+}
+
+#[derive(Default, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
 struct Log {
     #[serde(deserialize_with = "text")]
     level: Option<Level>,
@@ -154,6 +166,12 @@ impl Written for TransportChoice {
 }
 
 impl Written for RebootMode {
+    fn read(text: &str) -> Result<Self, BadValue> {
+        text.parse()
+    }
+}
+
+impl Written for SandboxMode {
     fn read(text: &str) -> Result<Self, BadValue> {
         text.parse()
     }
@@ -245,6 +263,8 @@ network:
   exclude_subnets: [10.9.0.0/16, fd00::1]
   prefer: ipv6
   report_vips: false
+sandbox:
+  mode: warn
 log:
   level: WARNING
   format: json
@@ -281,6 +301,7 @@ log:
                     prefer: Some(Family::Ipv6),
                     report_vips: Some(false),
                 },
+                sandbox: Some(SandboxMode::Warn),
                 log_level: Some(Level::WARN),
                 log_format: Some(LogFormat::Json),
             })
@@ -322,6 +343,11 @@ log:
                 "power:\n  deadline: soon\n",
                 2,
                 "\"soon\" is not a duration",
+            ),
+            (
+                "sandbox:\n  mode: strict\n",
+                2,
+                "\"strict\" is not a sandbox mode",
             ),
             ("log:\n\n  level: loud\n", 3, "\"loud\" is not a log level"),
             ("talos:\n  use_machined: maybe\n", 2, "expected a boolean"),

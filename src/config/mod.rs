@@ -114,6 +114,10 @@ pub struct Config {
     pub guest_info: GuestInfoConfig,
     /// What of the network is reported.
     pub network: NetworkPolicy,
+    /// What is done about the rights the process does not need.
+    pub sandbox: SandboxMode,
+    /// The configuration file, if one was read.
+    pub file: Option<PathBuf>,
     /// What is logged and how.
     pub log: LogConfig,
 }
@@ -196,6 +200,18 @@ pub enum RebootMode {
     Force,
 }
 
+/// What is done about the rights the process does not need; see [`crate::sandbox`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SandboxMode {
+    /// They are given up.
+    #[default]
+    Enforce,
+    /// Nothing is denied; the kernel's audit log names the system calls that would be.
+    Warn,
+    /// Nothing.
+    Off,
+}
+
 /// What is logged and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LogConfig {
@@ -220,15 +236,17 @@ pub enum LogFormat {
 /// Can be called again at any time, such as on SIGHUP.
 pub fn load(flags: &Flags, env: impl Fn(&str) -> Option<OsString>) -> Result<Config, Error> {
     let from_env = env::read(&env)?;
-    let from_file = match flags.config.clone().or_else(|| env::config_file(&env)) {
-        Some(path) => read_file(&path)?,
+    let file = flags.config.clone().or_else(|| env::config_file(&env));
+    let from_file = match &file {
+        Some(path) => read_file(path)?,
         None => Settings::default(),
     };
     let service_account = Path::new(SERVICE_ACCOUNT_TALOSCONFIG);
-    Ok(resolve(
+    let config = resolve(
         Settings::from(flags).or(from_env).or(from_file),
         service_account.exists().then_some(service_account),
-    ))
+    );
+    Ok(Config { file, ..config })
 }
 
 fn read_file(path: &Path) -> Result<Settings, Error> {
@@ -262,6 +280,8 @@ fn resolve(settings: Settings, service_account: Option<&Path>) -> Config {
             stats_interval: settings.stats_interval.unwrap_or(DEFAULT_STATS_INTERVAL),
         },
         network: settings.network.clone().resolve(),
+        sandbox: settings.sandbox.unwrap_or_default(),
+        file: None,
         log: LogConfig {
             level: settings.log_level.unwrap_or(Level::INFO),
             format: settings.log_format.unwrap_or_default(),
@@ -377,6 +397,8 @@ mod tests {
                     stats_interval: Duration::from_secs(20),
                 },
                 network: NetworkPolicy::default(),
+                sandbox: SandboxMode::Enforce,
+                file: None,
                 log: LogConfig {
                     level: Level::INFO,
                     format: LogFormat::Text,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tracing::Level;
 
 use super::network::NetworkSettings;
-use super::{LogFormat, RebootMode, SettingError, TransportChoice};
+use super::{LogFormat, RebootMode, SandboxMode, SettingError, TransportChoice};
 
 /// What one source says; `None` where it says nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -43,6 +43,8 @@ pub struct Settings {
     pub stats_interval: Option<Duration>,
     /// What of the network is reported.
     pub network: NetworkSettings,
+    /// What is done about the rights the process does not need.
+    pub sandbox: Option<SandboxMode>,
     /// Most detailed level that is logged.
     pub log_level: Option<Level>,
     /// Form of a log line.
@@ -69,6 +71,7 @@ impl Settings {
             disk_interval: self.disk_interval.or(weaker.disk_interval),
             stats_interval: self.stats_interval.or(weaker.stats_interval),
             network: self.network.or(weaker.network),
+            sandbox: self.sandbox.or(weaker.sandbox),
             log_level: self.log_level.or(weaker.log_level),
             log_format: self.log_format.or(weaker.log_format),
         }

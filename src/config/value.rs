@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tracing::Level;
 
-use super::{LogFormat, RebootMode, TransportChoice};
+use super::{LogFormat, RebootMode, SandboxMode, TransportChoice};
 
 /// Power calls may take at most this long: a host's administrator has long looked elsewhere.
 const LONGEST_DURATION: Duration = Duration::from_secs(3600);
@@ -130,6 +130,24 @@ impl FromStr for RebootMode {
     }
 }
 
+impl SandboxMode {
+    /// All names, for help texts and completions.
+    pub const NAMES: [&str; 3] = ["enforce", "warn", "off"];
+}
+
+impl FromStr for SandboxMode {
+    type Err = BadValue;
+
+    fn from_str(text: &str) -> Result<Self, BadValue> {
+        match text {
+            "enforce" => Ok(Self::Enforce),
+            "warn" => Ok(Self::Warn),
+            "off" => Ok(Self::Off),
+            _ => Err(bad(text, "a sandbox mode (enforce, warn or off)")),
+        }
+    }
+}
+
 impl LogFormat {
     /// All names, for help texts and completions.
     pub const NAMES: [&str; 2] = ["text", "json"];
@@ -218,6 +236,9 @@ mod tests {
         }
         for name in LogFormat::NAMES {
             assert!(name.parse::<LogFormat>().is_ok(), "{name}");
+        }
+        for name in SandboxMode::NAMES {
+            assert!(name.parse::<SandboxMode>().is_ok(), "{name}");
         }
         for name in LEVELS {
             assert!(level(name).is_ok(), "{name}");

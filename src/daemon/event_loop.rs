@@ -19,6 +19,7 @@ use super::tclo_link::{TcloEvent, TcloLink};
 use crate::config::{Config, GuestInfoConfig};
 use crate::log::{self, Chain};
 use crate::proc::Kernel;
+use crate::sandbox::{Denied, DeniedCall, Sandbox};
 use crate::services::{Output, Services};
 use crate::transport::backdoor::RegisterAccess;
 
@@ -33,6 +34,8 @@ pub struct EventLoop<A: RegisterAccess> {
     rpci: RpciTask,
     bridge: Bridge,
     signals: Signals,
+    sandbox: Sandbox,
+    denied: Denied,
     log: log::Handle,
     kernel: Kernel,
 }
@@ -53,6 +56,7 @@ impl<A: RegisterAccess + Copy + Send + Sync + 'static> EventLoop<A> {
         mut services: Services,
         bridge: Bridge,
         signals: Signals,
+        (sandbox, denied): (Sandbox, Denied),
         log: log::Handle,
     ) -> Self {
         configure(&mut services, config.guest_info);
@@ -63,6 +67,8 @@ impl<A: RegisterAccess + Copy + Send + Sync + 'static> EventLoop<A> {
             rpci: RpciTask::spawn(RpciLink::new(settings)),
             bridge,
             signals,
+            sandbox,
+            denied,
             log,
             kernel: Kernel::new(),
         }
@@ -91,6 +97,7 @@ impl<A: RegisterAccess + Copy + Send + Sync + 'static> EventLoop<A> {
                     News::Measured(measured) => self.services.handle_measured(measured, now()),
                     News::Talosconfig => self.renew_talos(),
                 },
+                call = self.denied.next() => tell_denied(call),
                 () = sleep_until(deadline) => self.services.handle_timeout(now()),
             }
         }
@@ -114,6 +121,9 @@ impl<A: RegisterAccess + Copy + Send + Sync + 'static> EventLoop<A> {
 
     /// The talosconfig has new contents; calls under way end on the old connection.
     fn renew_talos(&mut self) {
+        if let Some(objection) = self.sandbox.objection(&self.config) {
+            tracing::warn!(error = %Chain(&objection), "the talosconfig has changed beyond the sandbox");
+        }
         if let Ok(talos) = &self.config.talos
             && self.bridge.reconnect(talos).is_ok()
         {
@@ -141,7 +151,13 @@ impl<A: RegisterAccess + Copy + Send + Sync + 'static> EventLoop<A> {
                 return tracing::error!(error = %Chain(&error), "the configuration is not read again; the old one stays");
             }
         };
+        if let Some(objection) = self.sandbox.objection(&config) {
+            return tracing::error!(error = %Chain(&objection), "the configuration is not read again; the old one stays");
+        }
         self.log.set(config.log);
+        if config.sandbox != self.config.sandbox {
+            tracing::warn!("the setting of the sandbox has changed; it counts from the next start");
+        }
         if config.host != self.config.host {
             tracing::warn!(
                 "the settings for the host have changed; they count from the next start"
@@ -168,11 +184,21 @@ impl<A: RegisterAccess + Copy + Send + Sync + 'static> EventLoop<A> {
         }
         self.config = Config {
             host: self.config.host.clone(),
+            sandbox: self.config.sandbox,
             ..config
         };
         configure(&mut self.services, self.config.guest_info);
         tracing::info!("configuration read again");
     }
+}
+
+/// A call that the agent needs and may not make is a fault of its list; all else goes on.
+fn tell_denied(call: DeniedCall) {
+    tracing::warn!(
+        system_call = %call,
+        number = call.number,
+        "the sandbox has denied a system call; if something does not work, start with --sandbox=warn, and report this line"
+    );
 }
 
 /// Hands the services what they may be told at any time.

@@ -26,6 +26,7 @@ use nix::sys::utsname::uname;
 use crate::config::{self, Config};
 use crate::log::{self, Chain};
 use crate::rpc::message_channel::Bandwidth;
+use crate::sandbox::Sandbox;
 use crate::services::{Machine, Services};
 use crate::transport::backdoor::detect::{Detection, detect};
 use crate::transport::backdoor::{Backdoor, FaultGuard};
@@ -80,12 +81,22 @@ async fn serve(
     guard: FaultGuard,
     mut signals: Signals,
 ) -> ExitCode {
+    // The first bytes of others are read behind this.
+    let sandbox = Sandbox::enter(&config).and_then(|sandbox| Ok((sandbox.denied()?, sandbox)));
+    let (denied, sandbox) = match sandbox {
+        Ok(entered) => entered,
+        Err(error) => {
+            tracing::error!(error = %Chain(&error), "signals cannot be handled");
+            return ExitCode::from(FAILED);
+        }
+    };
     let Some(access) = find_host(&config, guard) else {
         if config.host.idle_off_vmware {
             while signals.next().await != signals::Wish::Stop {}
         }
         return ExitCode::SUCCESS;
     };
+    sandbox.log();
     let bridge = config
         .talos
         .as_ref()
@@ -113,6 +124,7 @@ async fn serve(
         Services::new(machine()),
         bridge,
         signals,
+        (sandbox, denied),
         log,
     )
     .run(reload)

@@ -53,13 +53,18 @@ fn where_all_is_well_check_is_a_line_each_and_exit_0() {
             ["ok", "hypervisor"],
             ["ok", "transport"],
             ["ok", "talos"],
-            ["ok", "role"]
+            ["ok", "role"],
+            ["ok", "sandbox"]
         ]
     );
     assert!(lines[0].contains("ESXi"), "{lines:#?}");
     assert!(lines[1].contains("backdoor"), "{lines:#?}");
     assert!(lines[2].contains("v1.13.0"), "{lines:#?}");
     assert!(lines[3].contains("os:operator"), "{lines:#?}");
+    assert!(
+        lines[4].contains("in force: capabilities: none;"),
+        "{lines:#?}"
+    );
 }
 
 #[test]

@@ -27,6 +27,7 @@ mod power;
 mod predecessor;
 mod registration;
 mod rpc_command;
+mod sandbox;
 mod schedule;
 mod settings;
 mod signals;

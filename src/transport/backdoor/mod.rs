@@ -28,7 +28,7 @@ compile_error!("VMware's backdoor exists on x86-64 and arm64");
 pub(crate) mod fake;
 
 pub use detect::{Detection, ProbeError, VmxType};
-pub use instruction::FaultGuard;
+pub use instruction::{DeniedCallGuard, FaultGuard};
 
 use crate::wire::registers::{Interface, Registers, Transfer};
 

@@ -5,6 +5,9 @@
 //! the instruction, the kernel raises SIGSEGV (#GP) or SIGILL (#UD) at it; the handler knows our instruction
 //! by the mark and by its bytes, steps over it and changes the mark.
 //!
+//! Here is also the other handler that edits the interrupted registers: that of SIGSYS, which gives a system
+//! call that the sandbox denies its result ([`DeniedCallGuard`]).
+//!
 //! Sources: backdoorGcc64.c, hostinfoHV.c.
 
 // The one place where the instructions live; see the JUSTIFICATION at each block.
@@ -28,6 +31,8 @@ use crate::wire::registers::{Interface, Registers};
 const ARMED: u64 = 0x564D_5868_9E37_79B9;
 /// In R11 when the instruction was refused.
 const FAULTED: u64 = 0;
+/// The si_code of a SIGSYS that a seccomp filter has raised [signal.h].
+const SYS_SECCOMP: c_int = 1;
 
 /// Defines the function of one instruction form.
 macro_rules! form {
@@ -263,6 +268,56 @@ extern "C" fn on_fault(signal: c_int, _info: *mut libc::siginfo_t, context: *mut
     // JUSTIFICATION: the handler of before must see the fault, which comes again on return.
     // SAFETY: this is the action the process had, or the default.
     let _ = unsafe { sigaction(signal, previous.get().unwrap_or(&default)) };
+}
+
+/// Proof that a system call that a seccomp filter traps gets EPERM and does not end the process.
+#[derive(Clone, Copy, Debug)]
+pub struct DeniedCallGuard(());
+
+/// Told the number of each call that is denied.
+static ON_DENIED_CALL: OnceLock<fn(u32)> = OnceLock::new();
+
+impl DeniedCallGuard {
+    /// Installs the handler of SIGSYS, once for the process. It tells `note` the number of each trapped call;
+    /// that must be async-signal-safe. A thread must not block the signal.
+    ///
+    /// # Errors
+    /// The kernel refuses (it has no reason to).
+    pub fn install(note: fn(u32)) -> io::Result<Self> {
+        if ON_DENIED_CALL.set(note).is_err() {
+            return Ok(Self(()));
+        }
+        let action = SigAction::new(
+            SigHandler::SigAction(on_denied_call),
+            SaFlags::SA_SIGINFO | SaFlags::SA_ONSTACK,
+            SigSet::empty(),
+        );
+        // JUSTIFICATION: only a signal handler can give a trapped call its result and go on.
+        // SAFETY: `on_denied_call` keeps to what a handler may do: it reads an initialised cell, reads and
+        // writes the interrupted registers, and calls what the caller has promised to be async-signal-safe.
+        unsafe { sigaction(Signal::SIGSYS, &action) }?;
+        Ok(Self(()))
+    }
+}
+
+/// Lets the trapped call fail with EPERM. A SIGSYS that somebody has sent changes nothing.
+extern "C" fn on_denied_call(_: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
+    // JUSTIFICATION: the kernel hands the signal's origin over as a bare pointer.
+    // SAFETY: with SA_SIGINFO it points to a siginfo_t that is ours until the handler returns.
+    let info = unsafe { &*info };
+    if info.si_code != SYS_SECCOMP {
+        return;
+    }
+    // JUSTIFICATION: the kernel hands the interrupted registers over as a bare pointer.
+    // SAFETY: with SA_SIGINFO it points to a ucontext_t that is ours until the handler returns.
+    let context = unsafe { &mut *context.cast::<libc::ucontext_t>() };
+    // The kernel has put the number back into RAX, where the result belongs.
+    if let Some(rax) = context.uc_mcontext.gregs.get_mut(libc::REG_RAX as usize) {
+        if let Some(note) = ON_DENIED_CALL.get() {
+            note(*rax as u32);
+        }
+        *rax = -i64::from(libc::EPERM);
+    }
 }
 
 #[cfg(test)]

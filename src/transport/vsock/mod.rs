@@ -92,6 +92,17 @@ pub trait Dial {
     ) -> impl Future<Output = Result<VsockStream, ConnectError>> + 'static;
 }
 
+/// Whether vsock sockets can be made here: not where the kernel has none, or another sandbox refuses them.
+pub fn is_there() -> bool {
+    let flags = SockFlag::SOCK_CLOEXEC;
+    match socket(AddressFamily::Vsock, SockType::Stream, flags, None) {
+        Ok(_) => true,
+        Err(errno) => {
+            PortWalk::new(SourcePort::Any).after_failure(Stage::Socket, errno) != Verdict::Absent
+        }
+    }
+}
+
 /// The real host.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct HostVsock;

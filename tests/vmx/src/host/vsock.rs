@@ -40,6 +40,9 @@ pub enum PortPolicy {
 pub struct VsockPolicy {
     /// `socket(AF_VSOCK)`: allowed, or the errno.
     pub socket: Result<(), i32>,
+    /// `socket(AF_VSOCK)` becomes this system call, which the guest's own filter then judges: what code would do
+    /// that somebody has taken over.
+    pub taken_over: Option<i64>,
     /// `bind` to a port below 1024: allowed, or the errno (EACCES without the capability).
     pub privileged: Result<(), i32>,
     /// Source ports in use: EADDRINUSE.
@@ -63,6 +66,7 @@ impl VsockPolicy {
     pub fn served() -> Self {
         Self {
             socket: Ok(()),
+            taken_over: None,
             privileged: Ok(()),
             busy_ports: Vec::new(),
             tclo: PortPolicy::Serve,

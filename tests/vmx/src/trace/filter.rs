@@ -6,6 +6,7 @@ use libc::sock_filter;
 const ARCH_X86_64: u32 = 0xC000_003E;
 const RET_ALLOW: u32 = 0x7fff_0000;
 const RET_TRACE: u32 = 0x7ff0_0000;
+const RET_ERRNO: u32 = 0x0005_0000;
 const LD_W_ABS: u16 = 0x20;
 const JEQ_K: u16 = 0x15;
 const JSET_K: u16 = 0x45;
@@ -29,8 +30,12 @@ enum When {
     Both((u8, u32), (u8, u32)),
 }
 
-/// The filter's program.
-pub(crate) fn program(count_wakeups: bool, move_clocks: bool) -> Vec<sock_filter> {
+/// The filter's program; the refused calls fail with their errno.
+pub(crate) fn program(
+    count_wakeups: bool,
+    move_clocks: bool,
+    refused: &[(i64, i32)],
+) -> Vec<sock_filter> {
     let mut rules: Vec<(libc::c_long, When)> = vec![
         (libc::SYS_socket, When::Equals(0, libc::AF_VSOCK as u32)),
         (libc::SYS_bind, When::Always),
@@ -93,6 +98,10 @@ pub(crate) fn program(count_wakeups: bool, move_clocks: bool) -> Vec<sock_filter
         op(RET_K, RET_ALLOW),
         op(LD_W_ABS, 0),
     ];
+    for &(number, errno) in refused {
+        code.push(jump(JEQ_K, number as u32, 0, 1));
+        code.push(op(RET_K, RET_ERRNO | errno as u32));
+    }
     for (number, when) in rules {
         let body = body(&when);
         code.push(jump(JEQ_K, number as u32, 0, body.len() as u8));
@@ -188,7 +197,7 @@ mod tests {
 
     #[test]
     fn stops_where_it_shall_and_nowhere_else() {
-        let program = program(true, true);
+        let program = program(true, true, &[(libc::SYS_swapon, libc::EPERM)]);
         let traced = |number, args| run(&program, number, args) == RET_TRACE;
         assert!(traced(libc::SYS_socket, [40, 1, 0, 0, 0, 0]));
         assert!(!traced(libc::SYS_socket, [1, 1, 0, 0, 0, 0]));
@@ -205,7 +214,9 @@ mod tests {
         assert!(!traced(libc::SYS_futex, [0, 0x81, 0, 0, 0, 0]));
         assert!(!traced(libc::SYS_read, [0; 6]));
         assert!(traced(libc::SYS_clock_gettime, [7, 0, 0, 0, 0, 0]));
-        let plain = super::program(false, false);
+        let plain = super::program(false, false, &[]);
         assert_eq!(run(&plain, libc::SYS_clock_gettime, [7; 6]), RET_ALLOW);
+        let refused = RET_ERRNO | libc::EPERM as u32;
+        assert_eq!(run(&program, libc::SYS_swapon, [0; 6]), refused);
     }
 }

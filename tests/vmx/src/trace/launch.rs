@@ -32,6 +32,8 @@ pub struct Sandbox {
     pub chroot: Option<PathBuf>,
     /// The user and group to become.
     pub user: Option<u32>,
+    /// System calls that the container's own filter refuses, by number, each with its errno.
+    pub refused: Vec<(i64, i32)>,
 }
 
 impl Sandbox {
@@ -69,7 +71,7 @@ pub(crate) fn launch(launch: Launch) -> io::Result<i32> {
         stdout,
         stderr,
     } = launch;
-    let filter = filter::program(count_wakeups, move_clocks);
+    let filter = filter::program(count_wakeups, move_clocks, &sandbox.refused);
     let plan = Plan::new(&sandbox, cwd.as_deref())?;
     if sandbox.pid_namespace {
         // Only children are affected; this thread must not start threads from now on, and does not.

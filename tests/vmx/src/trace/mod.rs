@@ -276,7 +276,7 @@ impl Tracer {
                 self.exec(pid);
             }
             (_, libc::PTRACE_EVENT_SECCOMP) => how = self.syscall_entered(pid, now),
-            (SYSCALL_STOP, _) => self.syscall_left(pid, now),
+            (SYSCALL_STOP, _) => self.syscall_left(pid),
             (libc::SIGSEGV, 0) => deliver = self.faulted(pid, now),
             (libc::SIGTRAP, 0) => deliver = self.trapped(pid, now),
             (_, 0) => deliver = signal,

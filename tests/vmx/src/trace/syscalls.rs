@@ -115,7 +115,7 @@ impl Tracer {
     }
 
     /// A followed call is done.
-    pub(super) fn syscall_left(&mut self, pid: pid_t, now: Instant) {
+    pub(super) fn syscall_left(&mut self, pid: pid_t) {
         let Some(thread) = self.threads.get_mut(&pid) else {
             return;
         };
@@ -136,7 +136,7 @@ impl Tracer {
                     patch_all(process, space);
                 }
             }
-            Pending::Vsock(pending) => self.vsock_call_left(pid, pending, user, now),
+            Pending::Vsock(pending) => self.vsock_call_left(pid, pending, user),
             Pending::Clock(reading) if !failed => self.move_reading(pid, &reading),
             Pending::Mmap { .. } | Pending::Mprotect | Pending::Clock(_) => {}
         }

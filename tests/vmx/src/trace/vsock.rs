@@ -1,10 +1,11 @@
 //! Stands in for AF_VSOCK: the guest's sockets are AF_UNIX ones, connected to listeners of the simulator.
 //!
-//! `socket` changes the family; `connect` finds the address of the listener in the place of its sockaddr
-//! (both are 16 bytes) while the call lasts; everything that would show the difference is answered here.
-//! A non-blocking connect says EINPROGRESS, as vsock does.
+//! `socket` changes the family; `connect` is made by the simulator on the same socket, so that whatever the
+//! guest's own sandbox says of unix sockets does not matter; everything that would show the difference is
+//! answered here. A non-blocking connect says EINPROGRESS, as vsock does.
 
 use std::io::{self, Write};
+use std::os::fd::AsRawFd;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -13,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use libc::{c_long, pid_t, user_regs_struct};
 use nix::sched::{CloneFlags, setns};
+use nix::sys::socket::UnixAddr;
 
 use super::Tracer;
 use super::sys::{self, Resume};
@@ -23,6 +25,8 @@ const AF_VSOCK: u16 = libc::AF_VSOCK as u16;
 const ADDRESS_LEN: usize = 16;
 const CID_ANY: u32 = u32::MAX;
 const PORT_ANY: u32 = u32::MAX;
+/// The first port that anybody may bind.
+const UNPRIVILEGED: u32 = 1024;
 
 /// A socket the guest takes for a vsock one.
 #[derive(Clone, Debug)]
@@ -39,7 +43,7 @@ pub(crate) struct Socket {
 #[derive(Debug)]
 pub(crate) struct Handover {
     listener: UnixListener,
-    address: [u8; ADDRESS_LEN],
+    address: UnixAddr,
     sender: mpsc::Sender<Accepted>,
 }
 
@@ -60,16 +64,13 @@ impl Handover {
     }
 }
 
-/// An abstract listener whose address is as long as a sockaddr_vm, and that address.
-fn listen(kind: &str) -> io::Result<(UnixListener, [u8; ADDRESS_LEN])> {
+/// An abstract listener and its address.
+fn listen(kind: &str) -> io::Result<(UnixListener, UnixAddr)> {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let number = NEXT.fetch_add(1, Ordering::Relaxed) & 0xf_ffff;
     let name = format!("v{:06x}{number:05x}{kind}", std::process::id() & 0xff_ffff);
     let listener = UnixListener::bind_addr(&SocketAddr::from_abstract_name(&name)?)?;
-    let mut address = [0; ADDRESS_LEN];
-    address[..2].copy_from_slice(&(libc::AF_UNIX as u16).to_ne_bytes());
-    address[3..].copy_from_slice(name.as_bytes());
-    Ok((listener, address))
+    Ok((listener, UnixAddr::new_abstract(name.as_bytes())?))
 }
 
 /// What is left to do when a call on such a socket is done.
@@ -77,13 +78,10 @@ fn listen(kind: &str) -> io::Result<(UnixListener, [u8; ADDRESS_LEN])> {
 pub(super) enum Pending {
     /// Note the descriptor; restore the registers.
     Socket { rdi: u64, rdx: u64 },
-    /// Take the other end; restore the guest's memory and registers.
-    Connect {
-        fd: i32,
-        port: u32,
+    /// A connect that nobody answers has slept: restore the guest's memory and registers.
+    Stalled {
         original: Vec<u8>,
         registers: Box<user_regs_struct>,
-        policy: PortPolicy,
     },
 }
 
@@ -208,6 +206,12 @@ impl Tracer {
     fn socket(&mut self, pid: pid_t, mut user: user_regs_struct, now: Instant) -> Resume {
         let mut host = self.shared.lock();
         let outcome = host.config.vsock.socket;
+        if let Some(number) = host.config.vsock.taken_over {
+            drop(host);
+            user.orig_rax = number as u64;
+            let _gone = sys::set_registers(pid, user);
+            return Resume::Run;
+        }
         host.event(now, EventKind::VsockSocket(outcome));
         drop(host);
         if let Err(errno) = outcome {
@@ -243,6 +247,7 @@ impl Tracer {
         let mut host = self.shared.lock();
         let port = match address.port {
             PORT_ANY => host.vsock_ephemeral(),
+            port if port < UNPRIVILEGED && !may_bind_below(pid) => return Err(libc::EACCES),
             port => port,
         };
         host.vsock_bind(port, now)?;
@@ -269,38 +274,43 @@ impl Tracer {
             .shared
             .lock()
             .vsock_connect(address.cid, address.port, source, now);
-        let target = match (policy, &self.vsock) {
-            (PortPolicy::Refuse(errno), _) if nonblocking && comes_later(errno) => {
+        match policy {
+            PortPolicy::Refuse(errno) if nonblocking && comes_later(errno) => {
                 if let Some(socket) = self.vsock_socket(pid, fd) {
                     socket.error = Some((now, errno));
                 }
-                return Self::skip(pid, user, fail(libc::EINPROGRESS));
+                Self::skip(pid, user, fail(libc::EINPROGRESS))
             }
-            (PortPolicy::Refuse(errno), _) => return Self::skip(pid, user, fail(errno)),
-            (_, None) => return Self::skip(pid, user, fail(libc::ENODEV)),
+            PortPolicy::Refuse(errno) => Self::skip(pid, user, fail(errno)),
             // The call becomes a nanosleep: its timespec takes the place of the address.
-            (PortPolicy::Hang, Some(_)) if !nonblocking => timespec(CONNECT_TIMEOUT),
-            (_, Some(handover)) => handover.address,
-        };
-        if let Err(errno) = self.put(pid, user.rsi, &target) {
-            return Self::skip(pid, user, fail(errno));
+            PortPolicy::Hang if !nonblocking => {
+                if let Err(errno) = self.put(pid, user.rsi, &timespec(CONNECT_TIMEOUT)) {
+                    return Self::skip(pid, user, fail(errno));
+                }
+                let pending = Pending::Stalled {
+                    original,
+                    registers: Box::new(user),
+                };
+                user.orig_rax = libc::SYS_nanosleep as u64;
+                user.rdi = user.rsi;
+                user.rsi = 0;
+                let _gone = sys::set_registers(pid, user);
+                self.follow(pid, super::syscalls::Pending::Vsock(pending))
+            }
+            _ => {
+                let process = self.process_of(pid);
+                let result = match self.connect_for(process, fd, address.port, policy, now) {
+                    Ok(()) if nonblocking => fail(libc::EINPROGRESS),
+                    Ok(()) => 0,
+                    Err(error) => {
+                        let fault = EventKind::Fault(format!("vsock: {error}"));
+                        self.shared.lock().event(now, fault);
+                        fail(libc::ENODEV)
+                    }
+                };
+                Self::skip(pid, user, result)
+            }
         }
-        let pending = Pending::Connect {
-            fd,
-            port: address.port,
-            original,
-            registers: Box::new(user),
-            policy,
-        };
-        if policy == PortPolicy::Hang && !nonblocking {
-            user.orig_rax = libc::SYS_nanosleep as u64;
-            user.rdi = user.rsi;
-            user.rsi = 0;
-        } else {
-            user.rdx = ADDRESS_LEN as u64;
-        }
-        let _gone = sys::set_registers(pid, user);
-        self.follow(pid, super::syscalls::Pending::Vsock(pending))
     }
 
     fn name(
@@ -337,7 +347,6 @@ impl Tracer {
         pid: pid_t,
         pending: Pending,
         mut user: user_regs_struct,
-        now: Instant,
     ) {
         let process = self.process_of(pid);
         match pending {
@@ -355,39 +364,24 @@ impl Tracer {
                     self.sockets.insert((process, fd), socket);
                 }
             }
-            Pending::Connect {
-                fd,
-                port,
+            Pending::Stalled {
                 original,
                 registers,
-                policy,
             } => {
                 user.rdi = registers.rdi;
                 user.rsi = registers.rsi;
                 user.rdx = registers.rdx;
                 // The page was writable a moment ago.
                 let _gone = self.put(pid, user.rsi, &original);
-                let nonblocking = is_nonblocking(process, fd);
-                if policy == PortPolicy::Hang && !nonblocking {
-                    let slept = user.rax == 0;
-                    user.rax = fail(if slept { libc::ETIMEDOUT } else { libc::EINTR }) as u64;
-                } else if user.rax == 0 {
-                    if let Err(error) = self.accept(process, fd, port, policy, now) {
-                        self.shared
-                            .lock()
-                            .event(now, EventKind::Fault(format!("vsock: {error}")));
-                    }
-                    if nonblocking {
-                        user.rax = fail(libc::EINPROGRESS) as u64;
-                    }
-                }
+                let slept = user.rax == 0;
+                user.rax = fail(if slept { libc::ETIMEDOUT } else { libc::EINTR }) as u64;
             }
         }
         let _gone = sys::set_registers(pid, user);
     }
 
-    /// The kernel has connected the guest's socket to our listener: take the other end.
-    fn accept(
+    /// Connects the guest's socket to our listener and takes the other end.
+    fn connect_for(
         &mut self,
         process: pid_t,
         fd: i32,
@@ -396,8 +390,10 @@ impl Tracer {
         now: Instant,
     ) -> io::Result<()> {
         let Some(handover) = &self.vsock else {
-            return Ok(());
+            return Err(io::ErrorKind::NotConnected.into());
         };
+        let theirs = sys::descriptor_of(process, fd)?;
+        nix::sys::socket::connect(theirs.as_raw_fd(), &handover.address)?;
         let (stream, _) = handover.listener.accept()?;
         if policy == PortPolicy::Hang {
             clog(process, fd)?;
@@ -452,6 +448,16 @@ fn timespec(duration: Duration) -> [u8; ADDRESS_LEN] {
 fn identity(process: pid_t, fd: i32) -> Option<String> {
     let link = std::fs::read_link(format!("/proc/{process}/fd/{fd}")).ok()?;
     link.into_os_string().into_string().ok()
+}
+
+/// Whether the thread has CAP_NET_BIND_SERVICE, for which the kernel's vsock asks.
+fn may_bind_below(tid: pid_t) -> bool {
+    const CAP_NET_BIND_SERVICE: u64 = 1 << 10;
+    let status = std::fs::read_to_string(format!("/proc/{tid}/status")).unwrap_or_default();
+    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    effective
+        .and_then(|set| u64::from_str_radix(set.trim(), 16).ok())
+        .is_some_and(|set| set & CAP_NET_BIND_SERVICE != 0)
 }
 
 fn is_nonblocking(process: pid_t, fd: i32) -> bool {

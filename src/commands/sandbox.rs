@@ -1,0 +1,45 @@
+//! The commands' hand towards the sandbox.
+
+use super::check::Outcome;
+use crate::config::{Config, SandboxMode};
+use crate::log::Chain;
+use crate::sandbox::Sandbox;
+
+/// Without these an attacker has gained something; landlock is missing in kernels that are otherwise fine.
+const NECESSARY: [&str; 3] = ["capabilities", "no_new_privs", "seccomp"];
+
+/// Enters the sandbox that the daemon would have, for good, and tells what has come of it.
+pub(super) fn check(config: &Config) -> Outcome {
+    match Sandbox::enter(config) {
+        Ok(sandbox) => outcome(&sandbox),
+        Err(error) => Outcome::Fails {
+            problem: format!("signals cannot be handled: {}", Chain(&error)),
+            remedy: "start with --sandbox=off, and report this".to_owned(),
+        },
+    }
+}
+
+fn outcome(sandbox: &Sandbox) -> Outcome {
+    let (holding, missing) = (sandbox.holding(), sandbox.missing());
+    let all = match (holding.is_empty(), missing.is_empty()) {
+        (_, true) => holding,
+        (true, false) => format!("missing: {missing}"),
+        (false, false) => format!("{holding}; missing: {missing}"),
+    };
+    match sandbox.mode() {
+        SandboxMode::Off => Outcome::Works("off, as configured".to_owned()),
+        SandboxMode::Warn => Outcome::Works(format!("denies nothing, as configured; {all}")),
+        SandboxMode::Enforce => {
+            let mut parts = sandbox.parts().iter();
+            if parts.any(|part| NECESSARY.contains(&part.name) && part.outcome.is_err()) {
+                return Outcome::Fails {
+                    problem: format!("in force in part: {all}"),
+                    remedy: "the kernel or the container's own sandbox refuses what is missing; \
+                             see docs/sandbox.md for what is needed"
+                        .to_owned(),
+                };
+            }
+            Outcome::Works(format!("in force: {all}"))
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! The sandbox: what the process does not need, it gives up before it reads the first byte of the host's.
+//!
+//! ```text
+//! Config ──► Needs ──► no_new_privs ──► capabilities ──► landlock ──► seccomp ──► Part (log, `check`)
+//! ```
+//! Each part is taken where the kernel and the container have it; what is missing is told, and the rest holds.
+//! What is in force can never be taken back: a configuration that is read again and needs more is told so
+//! ([`Sandbox::objection`]). What each part leaves, and why, is in `docs/sandbox.md`.
+
+mod calls;
+mod capabilities;
+mod denied;
+mod landlock;
+mod needs;
+mod seccomp;
+mod status;
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::config::{Config, SandboxMode};
+use crate::transport::backdoor::DeniedCallGuard;
+use denied::note;
+pub use denied::{Denied, DeniedCall};
+use needs::{Needs, Network};
+use seccomp::Otherwise;
+use status::Status;
+
+/// One part of the sandbox.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// What it is called: `capabilities`, `no_new_privs`, `seccomp`, `landlock`.
+    pub name: &'static str,
+    /// What is left, or why the part is missing; in one phrase.
+    pub outcome: Result<String, String>,
+}
+
+/// A configuration that is read again needs what this process has given up.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Objection {
+    /// It was started with machined's socket.
+    #[error(
+        "the sandbox of this process has no network, which the talosconfig needs; restart the agent, then it counts"
+    )]
+    Network,
+    /// The endpoint has another port than those at the start.
+    #[error(
+        "the sandbox of this process lets it connect to no other TCP port than before, and not to {port}; restart the agent, then it counts"
+    )]
+    Port {
+        /// The port.
+        port: u16,
+    },
+    /// The file lies elsewhere than those at the start.
+    #[error(
+        "{} is outside of what the sandbox of this process lets it read; restart the agent, then it counts", .path.display()
+    )]
+    File {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+/// The sandbox of this process.
+#[derive(Clone, Debug)]
+pub struct Sandbox {
+    mode: SandboxMode,
+    network: Network,
+    readable: BTreeSet<PathBuf>,
+    parts: Vec<Part>,
+}
+
+impl Sandbox {
+    /// Gives up what `config` does not need, or with [`SandboxMode::Warn`] only looks at it. To be called while
+    /// there is one thread.
+    ///
+    /// # Errors
+    /// The signal of denied calls cannot be handled; nothing was given up.
+    pub fn enter(config: &Config) -> io::Result<Self> {
+        let needs = needs(config);
+        let mode = config.sandbox;
+        let parts = match mode {
+            SandboxMode::Off => Vec::new(),
+            SandboxMode::Warn => watch(&needs),
+            SandboxMode::Enforce => enforce(&needs, DeniedCallGuard::install(note)?),
+        };
+        Ok(Self {
+            mode,
+            readable: needs.readable(),
+            network: needs.network,
+            parts,
+        })
+    }
+
+    /// How it was asked for.
+    pub const fn mode(&self) -> SandboxMode {
+        self.mode
+    }
+
+    /// What became of each part; nothing for [`SandboxMode::Off`].
+    pub fn parts(&self) -> &[Part] {
+        &self.parts
+    }
+
+    /// The parts that hold (or would), in one phrase.
+    pub fn holding(&self) -> String {
+        self.phrase(|part| part.outcome.as_ref().ok())
+    }
+
+    /// The parts that are missing, in one phrase; empty if none is.
+    pub fn missing(&self) -> String {
+        self.phrase(|part| part.outcome.as_ref().err())
+    }
+
+    fn phrase<'a>(&'a self, text: impl Fn(&'a Part) -> Option<&'a String>) -> String {
+        let parts = self.parts.iter();
+        let texts = parts.filter_map(|part| Some(format!("{}: {}", part.name, text(part)?)));
+        texts.collect::<Vec<_>>().join("; ")
+    }
+
+    /// Says in one line what is in force and what is missing.
+    pub fn log(&self) {
+        let (holding, missing) = (self.holding(), self.missing());
+        match self.mode {
+            SandboxMode::Enforce if missing.is_empty() => {
+                tracing::info!(holding, "the sandbox is in force");
+            }
+            SandboxMode::Enforce => {
+                tracing::info!(holding, missing, "the sandbox is in force in part");
+            }
+            SandboxMode::Warn => tracing::warn!(
+                enforce = holding,
+                missing,
+                "the sandbox denies nothing; the kernel's audit log names system calls that --sandbox=enforce would deny"
+            ),
+            SandboxMode::Off => tracing::info!("the sandbox is off"),
+        }
+    }
+
+    /// Listens for denied calls. To be called within a runtime.
+    ///
+    /// # Errors
+    /// Those of sigaction.
+    pub fn denied(&self) -> io::Result<Denied> {
+        match self.mode {
+            SandboxMode::Enforce => Denied::listen(),
+            SandboxMode::Warn | SandboxMode::Off => Ok(Denied::nothing()),
+        }
+    }
+
+    /// What `config`, read again, needs and this process has given up.
+    pub fn objection(&self, config: &Config) -> Option<Objection> {
+        if self.mode != SandboxMode::Enforce {
+            return None;
+        }
+        let needs = needs(config);
+        let holds = |name| {
+            let mut parts = self.parts.iter();
+            parts.any(|part: &Part| part.name == name && part.outcome.is_ok())
+        };
+        match (&needs.network, &self.network) {
+            (Network::Ports(_) | Network::Any, Network::None) if holds(SECCOMP) => {
+                return Some(Objection::Network);
+            }
+            (Network::Ports(wanted), Network::Ports(allowed)) if holds(LANDLOCK) => {
+                if let Some(&port) = wanted.difference(allowed).next() {
+                    return Some(Objection::Port { port });
+                }
+            }
+            _ => {}
+        }
+        let is_readable = |place: &Path| {
+            let mut readable = self.readable.iter();
+            readable.any(|allowed| place.starts_with(allowed))
+        };
+        let path = needs.readable().into_iter().find(|path| !is_readable(path));
+        path.filter(|_| holds(LANDLOCK))
+            .map(|path| Objection::File { path })
+    }
+}
+
+const CAPABILITIES: &str = "capabilities";
+const NO_NEW_PRIVS: &str = "no_new_privs";
+const SECCOMP: &str = "seccomp";
+const LANDLOCK: &str = "landlock";
+
+fn needs(config: &Config) -> Needs {
+    Needs::of(config, std::env::var_os("SSL_CERT_FILE").map(PathBuf::from))
+}
+
+/// Gives everything up. seccomp comes last: the others make calls that it denies.
+fn enforce(needs: &Needs, guard: DeniedCallGuard) -> Vec<Part> {
+    let no_new_privs = nix::sys::prctl::set_no_new_privs().map_err(|errno| errno.desc().to_owned());
+    let capabilities = capabilities::needed(needs).and_then(|kept| {
+        capabilities::drop_all_but(&kept)?;
+        Ok(kept)
+    });
+    let landlock = landlock::restrict(needs);
+    let seccomp = seccomp::install(needs, Otherwise::Denied(guard));
+    // What the kernel says counts more than what the calls returned.
+    let status = Status::read();
+    let confirmed = |confirmed: Option<bool>| match confirmed {
+        Some(false) => Err("the kernel does not confirm it".to_owned()),
+        Some(true) | None => Ok(()),
+    };
+    vec![
+        Part {
+            name: CAPABILITIES,
+            outcome: capabilities.and_then(|kept| {
+                let allowed = kept.iter().fold(0, |all, kept| all | kept.bitmask());
+                confirmed(status.map(|status| status.capabilities & !allowed == 0))?;
+                Ok(capabilities::text(&kept))
+            }),
+        },
+        Part {
+            name: NO_NEW_PRIVS,
+            outcome: no_new_privs
+                .and_then(|()| confirmed(status.map(|status| status.no_new_privs)))
+                .map(|()| "set".to_owned()),
+        },
+        Part {
+            name: SECCOMP,
+            outcome: seccomp
+                .and_then(|()| confirmed(status.map(|status| status.seccomp)))
+                .map(|()| seccomp::text(needs)),
+        },
+        Part {
+            name: LANDLOCK,
+            outcome: landlock,
+        },
+    ]
+}
+
+/// Denies nothing, but lets the kernel log what would be denied, and tells what would be left.
+fn watch(needs: &Needs) -> Vec<Part> {
+    vec![
+        Part {
+            name: CAPABILITIES,
+            outcome: capabilities::needed(needs).map(|kept| capabilities::text(&kept)),
+        },
+        Part {
+            name: SECCOMP,
+            outcome: seccomp::install(needs, Otherwise::Logged).map(|()| seccomp::text(needs)),
+        },
+        Part {
+            name: LANDLOCK,
+            outcome: landlock::preview(needs),
+        },
+    ]
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,102 @@
+//! What a configuration needs of the system, and nothing more.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use crate::config::talosconfig::{Endpoint, Talosconfig};
+use crate::config::{Config, TalosConfig, TransportChoice};
+
+/// DNS over TCP, for answers that are too long for a datagram.
+const DNS_PORT: u16 = 53;
+/// /proc and /sys, where the counters and the places of disks are.
+const KERNEL: [&str; 2] = ["/proc", "/sys"];
+/// resolv.conf, hosts, and the system's certificate authorities.
+const SYSTEM: &str = "/etc";
+
+/// What is connected to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) enum Network {
+    /// Nothing: Talos is reached through machined's socket.
+    #[default]
+    None,
+    /// These TCP ports, and whatever it takes to look up names.
+    Ports(BTreeSet<u16>),
+    /// Any: the talosconfig, which names the ports, cannot be read yet.
+    Any,
+}
+
+/// What is needed from the moment on where all the rest is given up.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Needs {
+    /// Whether vsock may be used.
+    pub(super) vsock: bool,
+    /// What is connected to.
+    pub(super) network: Network,
+    /// Files that are read again while the daemon runs. Where one lies in a folder of its own, the folder: what
+    /// is swapped in there later shall be read, too.
+    pub(super) files: Vec<PathBuf>,
+    /// machined's socket.
+    pub(super) socket: Option<PathBuf>,
+}
+
+impl Needs {
+    /// What this configuration needs; reads the talosconfig, for the ports of its endpoints. `ssl_cert_file` is
+    /// SSL_CERT_FILE of the environment.
+    pub(super) fn of(config: &Config, ssl_cert_file: Option<PathBuf>) -> Self {
+        let mut needs = Self {
+            vsock: config.host.transport != TransportChoice::Backdoor,
+            files: config.file.clone().into_iter().collect(),
+            ..Self::default()
+        };
+        match &config.talos {
+            Ok(TalosConfig::Machined { socket, .. }) => needs.socket = Some(socket.clone()),
+            Ok(TalosConfig::Apid { talosconfig, node }) => {
+                needs.network = network(talosconfig, node.as_deref());
+                needs.files.push(talosconfig.clone());
+                needs.files.extend(ssl_cert_file);
+            }
+            // It will not run for long.
+            Err(_) => {}
+        }
+        needs
+    }
+
+    /// What may be read, as folders and files that are there now.
+    pub(super) fn readable(&self) -> BTreeSet<PathBuf> {
+        let mut readable: BTreeSet<PathBuf> = KERNEL.iter().map(PathBuf::from).collect();
+        if self.network != Network::None {
+            readable.insert(SYSTEM.into());
+        }
+        for file in &self.files {
+            readable.extend(place(file));
+            // Where a symlink leads.
+            if let Ok(real) = file.canonicalize() {
+                readable.extend(place(&real));
+            }
+        }
+        readable
+    }
+}
+
+/// The folder of a file; the nearest one above that is there, if it is still to be made. The root folder is too
+/// much to ask for: there it is the file alone.
+fn place(file: &Path) -> Option<PathBuf> {
+    let file = std::path::absolute(file).ok()?;
+    let folder = file.ancestors().skip(1).find(|folder| folder.is_dir())?;
+    if folder != Path::new("/") {
+        return Some(folder.to_owned());
+    }
+    file.exists().then_some(file)
+}
+
+/// What is connected to: the node, or the talosconfig's endpoints.
+fn network(talosconfig: &Path, node: Option<&str>) -> Network {
+    let endpoints: Vec<Endpoint> = match (node, Talosconfig::load(talosconfig)) {
+        // One that is no endpoint ends the daemon.
+        (Some(node), _) => node.parse().into_iter().collect(),
+        (None, Ok(config)) => config.endpoints,
+        (None, Err(_)) => return Network::Any,
+    };
+    let ports = endpoints.iter().map(|endpoint| endpoint.port);
+    Network::Ports(ports.chain([DNS_PORT]).collect())
+}

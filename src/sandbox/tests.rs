@@ -1,0 +1,284 @@
+//! The sandbox on the kernel that runs the tests: in a process of its own each, since it is for good.
+
+use std::collections::BTreeSet;
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::{Command, Output};
+
+use clap::Parser as _;
+use nix::errno::Errno;
+use nix::libc;
+use nix::sys::signal::Signal;
+
+use super::*;
+use crate::config::Cli;
+
+/// Runs an ignored test of this file in a process of its own.
+fn child(name: &str) -> Output {
+    Command::new(std::env::current_exe().unwrap())
+        .args(["--ignored", "--exact", "--test-threads=1", "--nocapture"])
+        .arg(format!("sandbox::tests::{name}"))
+        .output()
+        .unwrap()
+}
+
+fn config(arguments: &[&str]) -> Config {
+    let cli = Cli::try_parse_from(["talos-vmtoolsd"].iter().chain(arguments)).unwrap();
+    crate::config::load(&cli.flags, |_| None).unwrap()
+}
+
+/// Not a test of its own: the child of the next one.
+#[test]
+#[ignore = "enters the sandbox"]
+fn lives_with_denied_calls() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    // As the daemon does; tokio makes a pair of sockets for the first signal, which is not on the list.
+    let _hangup = runtime.block_on(async {
+        tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()).unwrap()
+    });
+    let sandbox = Sandbox::enter(&config(&["--use-machined", "--transport=backdoor"])).unwrap();
+    assert_eq!(sandbox.missing(), "");
+    let told = runtime.block_on(async {
+        let mut told = Vec::new();
+        // At first without tokio's handler, then with it in front of ours.
+        let mut denied = None;
+        for _ in 0..2 {
+            assert_eq!(nix::unistd::chdir("/"), Err(Errno::EPERM));
+            denied.get_or_insert_with(|| Denied::listen().unwrap());
+        }
+        let mut denied = denied.unwrap();
+        told.push(denied.next().await.to_string());
+        assert_eq!(nix::unistd::setsid(), Err(Errno::EPERM));
+        let kill = nix::sys::signal::kill(nix::unistd::Pid::this(), None);
+        assert_eq!(kill, Err(Errno::EPERM));
+        told.push(denied.next().await.to_string());
+        told.push(denied.next().await.to_string());
+        // In other threads as well, which inherit everything.
+        let thread = tokio::task::spawn_blocking(|| nix::unistd::chroot("/"));
+        assert_eq!(thread.await.unwrap(), Err(Errno::EPERM));
+        told.push(denied.next().await.to_string());
+        told
+    });
+    println!("told: {told:?}");
+    let status = std::fs::read_to_string("/proc/thread-self/status").unwrap();
+    for field in [
+        "CapInh",
+        "CapPrm",
+        "CapEff",
+        "CapAmb",
+        "NoNewPrivs",
+        "Seccomp",
+    ] {
+        println!(
+            "{}",
+            status.lines().find(|line| line.starts_with(field)).unwrap()
+        );
+    }
+    // Files.
+    assert!(std::fs::read("/proc/meminfo").is_ok());
+    assert!(std::fs::read("/etc/passwd").is_err());
+    assert!(std::fs::write("/tmp/talos-vmtoolsd-sandbox", "x").is_err());
+    let executed = nix::unistd::execv(c"/bin/true", &[c"true"]);
+    assert_eq!(executed, Err(Errno::EPERM));
+    assert!(
+        std::net::TcpStream::connect(("127.0.0.1", 1))
+            .is_err_and(|error| { error.raw_os_error() == Some(libc::EPERM) })
+    );
+    println!("alive");
+}
+
+#[test]
+fn a_denied_call_fails_is_told_once_and_the_process_lives() {
+    let output = child("lives_with_denied_calls");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{text}{output:?}");
+    assert!(
+        text.contains(r#"told: ["chdir", "kill", "setsid", "chroot"]"#),
+        "{text}"
+    );
+    for line in [
+        "CapInh:\t0000000000000000",
+        "CapAmb:\t0000000000000000",
+        "NoNewPrivs:\t1",
+        "Seccomp:\t2",
+        "alive",
+    ] {
+        assert!(text.contains(line), "{line}: {text}");
+    }
+}
+
+/// Not a test of its own: the child of the next one.
+#[test]
+#[ignore = "ends the process by design"]
+fn aborts_in_the_sandbox() {
+    Sandbox::enter(&config(&["--use-machined"])).unwrap();
+    std::process::abort();
+}
+
+#[test]
+fn abort_ends_the_process_as_it_does_elsewhere() {
+    let status = child("aborts_in_the_sandbox").status;
+    assert_eq!(status.signal(), Some(Signal::SIGABRT as i32), "{status}");
+}
+
+/// Not a test of its own: the child of the next one.
+#[test]
+#[ignore = "enters the sandbox"]
+fn survives_signals_that_are_sent() {
+    Sandbox::enter(&config(&["--use-machined"])).unwrap();
+    // To this thread, as the only process that it may send to.
+    nix::sys::signal::raise(Signal::SIGSYS).unwrap();
+    let guard = crate::transport::backdoor::FaultGuard::install().unwrap();
+    let mut backdoor = crate::transport::backdoor::Backdoor::new(
+        if cfg!(target_arch = "x86_64") {
+            crate::wire::registers::Interface::Ports
+        } else {
+            crate::wire::registers::Interface::SystemRegister
+        },
+        guard,
+    );
+    let mut registers = crate::wire::registers::Registers::getversion();
+    let _ = crate::transport::backdoor::RegisterAccess::low(&mut backdoor, &mut registers);
+    println!("alive");
+}
+
+#[test]
+fn the_handlers_of_faults_and_denied_calls_do_not_disturb_each_other() {
+    let output = child("survives_signals_that_are_sent");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && text.contains("alive"), "{text}");
+}
+
+/// Not a test of its own: the child of the next one.
+#[test]
+#[ignore = "enters the sandbox"]
+fn only_watches() {
+    let sandbox = Sandbox::enter(&config(&["--use-machined", "--sandbox=warn"])).unwrap();
+    println!("{}", sandbox.holding());
+    nix::unistd::chdir("/").unwrap();
+    assert!(std::fs::read("/etc/passwd").is_ok());
+    println!("alive");
+}
+
+#[test]
+fn warn_denies_nothing() {
+    let output = child("only_watches");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && text.contains("alive"), "{text}");
+    for part in ["capabilities: ", "system calls", "reads /proc /sys"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+}
+
+fn entered(arguments: &[&str]) -> Sandbox {
+    let needs = needs(&config(arguments));
+    Sandbox {
+        mode: SandboxMode::Enforce,
+        readable: needs.readable(),
+        network: needs.network,
+        parts: [SECCOMP, LANDLOCK]
+            .map(|name| Part {
+                name,
+                outcome: Ok(String::new()),
+            })
+            .into(),
+    }
+}
+
+#[test]
+fn a_configuration_that_needs_more_is_objected_to() {
+    let folder = std::env::temp_dir().join(format!("sandbox-objection-{}", std::process::id()));
+    let (here, there) = (folder.join("here"), folder.join("there"));
+    for folder in [&here, &there] {
+        std::fs::create_dir_all(folder).unwrap();
+        std::fs::write(folder.join("config"), "").unwrap();
+    }
+    let path = |folder: &Path, name: &str| folder.join(name).display().to_string();
+    let (here, elsewhere) = (
+        [path(&here, "config"), path(&here, "other")],
+        path(&there, "config"),
+    );
+    let apid = |file: &str, node: &str| config(&["--talos-config", file, "--talos-node", node]);
+    let machined = entered(&["--use-machined"]);
+    assert_eq!(machined.objection(&config(&["--use-machined"])), None);
+    assert_eq!(
+        machined.objection(&apid(&here[0], "n")),
+        Some(Objection::Network)
+    );
+    let with = entered(&["--talos-config", &here[0], "--talos-node", "n"]);
+    assert_eq!(with.objection(&apid(&here[1], "other:50000")), None);
+    assert_eq!(
+        with.objection(&apid(&here[0], "n:50001")),
+        Some(Objection::Port { port: 50001 })
+    );
+    let objection = with.objection(&apid(&elsewhere, "n")).unwrap();
+    assert!(matches!(&objection, Objection::File { path } if *path == there));
+    assert!(objection.to_string().contains("restart"), "{objection}");
+    // What is not in force objects to nothing.
+    let off = Sandbox {
+        mode: SandboxMode::Warn,
+        ..machined
+    };
+    assert_eq!(off.objection(&apid(&elsewhere, "n")), None);
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn needs_follow_the_configuration() {
+    let of = |arguments: &[&str]| Needs::of(&config(arguments), Some("/ssl/roots.pem".into()));
+    let machined = of(&[
+        "--use-machined",
+        "--machined-socket=/s",
+        "--transport=backdoor",
+    ]);
+    assert_eq!(
+        machined,
+        Needs {
+            socket: Some("/s".into()),
+            ..Needs::default()
+        }
+    );
+    assert_eq!(
+        machined.readable(),
+        BTreeSet::from(["/proc".into(), "/sys".into()])
+    );
+    let apid = of(&[
+        "--talos-config=/does/not/exist",
+        "--talos-node=[fd00::1]:443",
+    ]);
+    assert_eq!(apid.network, Network::Ports([53, 443].into()));
+    assert!(apid.vsock);
+    assert!(apid.readable().contains(Path::new("/etc")));
+    assert!(!apid.readable().contains(Path::new("/")));
+    let unknown = of(&["--talos-config=/does/not/exist"]);
+    assert_eq!(unknown.network, Network::Any);
+}
+
+#[test]
+fn the_document_lists_the_calls_that_the_filter_lets_through() {
+    let document = include_str!("../../docs/sandbox.md");
+    let (_, rest) = document.split_once("<!-- system calls: begin -->").unwrap();
+    let (listed, _) = rest.split_once("<!-- system calls: end -->").unwrap();
+    let documented = |processor: &str| -> BTreeSet<&str> {
+        let rows = listed.lines().filter(|line| line.starts_with("| "));
+        let here = rows.filter(|row| !row.contains(" alone") || row.contains(processor));
+        let names = here.filter_map(|row| row.split('|').nth(1));
+        names
+            .flat_map(|cell| cell.split('`').skip(1).step_by(2))
+            .collect()
+    };
+    let amd64 = calls::AMD64.allowed.iter().map(|call| {
+        syscalls::x86_64::Sysno::new(call.number as usize)
+            .unwrap()
+            .name()
+    });
+    assert_eq!(documented("amd64"), amd64.collect());
+    let arm64 = calls::ARM64.allowed.iter().map(|call| {
+        syscalls::aarch64::Sysno::new(call.number as usize)
+            .unwrap()
+            .name()
+    });
+    assert_eq!(documented("arm64"), arm64.collect());
+}
