@@ -1,6 +1,8 @@
 //! What docs/ claims: every row of a table of tests names some, every test that is named exists, and the tables are
 //! complete.
 
+#![cfg(test)]
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};

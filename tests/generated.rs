@@ -1,6 +1,8 @@
 //! The manual page and the completion scripts in docs/ are those of the command line as it is. After a change to
 //! it, `GENERATE=1 cargo test --test generated` writes them anew.
 
+#![cfg(test)]
+
 use std::path::Path;
 use std::{env, fs};
 
@@ -18,8 +20,7 @@ fn check(file: &str, contents: &[u8]) {
         .join("docs")
         .join(file);
     if env::var_os("GENERATE").is_some() {
-        fs::write(&path, contents).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        return;
+        return fs::write(&path, contents).unwrap();
     }
     let committed = fs::read(&path).unwrap_or_default();
     assert!(
