@@ -1,6 +1,6 @@
 //! What the host does, and what happens to the way to it.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use apid::PowerBehaviour;
 use nix::sys::signal::Signal;
@@ -271,7 +271,11 @@ impl Subject {
     /// Leads TCLO back to vsock where that was left: the backdoor is kept for seconds then, and for good until
     /// it is lost.
     pub(crate) fn back_to_vsock(&mut self) -> Outcome {
+        let started = Instant::now();
         while !self.is_over_vsock() {
+            if started.elapsed() > PATIENCE * 2 {
+                return Err("TCLO does not come back to vsock".into());
+            }
             self.lose(None);
             self.pass(Duration::from_millis(500))?;
         }

@@ -16,6 +16,12 @@ use crate::sample::uptime;
 /// loaded machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(45);
 
+/// More faults than are set at once.
+const MOST_LOST: u32 = 8;
+
+/// A registration waits for its messages, 3 s at most, and this machine may have other work.
+const REPLY_DEADLINE: Duration = Duration::from_secs(6);
+
 /// The host's own pings; a channel does not live long here.
 const PING_EVERY: Duration = Duration::from_millis(200);
 
@@ -83,6 +89,7 @@ impl Subject {
         let builder = Vmx::builder(binary)
             .profile(Profile::Vmware)
             .ping_every(PING_EVERY)
+            .config(|host| host.reply_deadline = REPLY_DEADLINE)
             .args(["vmtoolsd", "--power-deadline=2s", "--config"])
             .args([folder.path("config.yaml")]);
         let builder = match kind {
@@ -176,17 +183,16 @@ impl Subject {
     pub(crate) fn checkpoint(&mut self) -> Outcome {
         self.vmx.host(|host, _| host.accept_all());
         self.rename();
-        let waited = self
-            .vmx
-            .wait_for("guest info as Talos tells it", PATIENCE, |host, now| {
-                self.wrong(host, now).is_none().then_some(())
-            });
-        if let Err(late) = waited {
-            let wrong = self.vmx.host(|host, now| self.wrong(host, now));
-            return Err(format!("{} is wrong: {late}", wrong.unwrap_or("nothing")).into());
-        }
-        if self.ask("ping")?.as_deref() != Some(b"OK ") {
-            return Err("a ping was not answered at a checkpoint".into());
+        let mut lost = 0;
+        loop {
+            self.until_right()?;
+            match self.ask("ping")? {
+                Some(reply) if reply == b"OK " => break,
+                Some(reply) => return Err(format!("reply to a ping: {reply:?}").into()),
+                // A fault that was set before has struck only now, and took the channel with it.
+                None if lost < MOST_LOST => lost += 1,
+                None => return Err("pings are lost again and again".into()),
+            }
         }
         let told = self.vmx.vcenter().uptime_centis.unwrap_or_default() as f64 / 100.0;
         let behind = uptime()? - told;
@@ -194,6 +200,18 @@ impl Subject {
             return Err(format!("the uptime told is {behind} s behind").into());
         }
         Ok(())
+    }
+
+    fn until_right(&self) -> Outcome {
+        let waited = self
+            .vmx
+            .wait_for("guest info as Talos tells it", PATIENCE, |host, now| {
+                self.wrong(host, now).is_none().then_some(())
+            });
+        waited.map_err(|late| {
+            let wrong = self.vmx.host(|host, now| self.wrong(host, now));
+            format!("{} is wrong: {late}", wrong.unwrap_or("nothing")).into()
+        })
     }
 
     /// What the host does not know, or knows wrongly.
