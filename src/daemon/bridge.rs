@@ -47,11 +47,17 @@ impl Bridge {
     /// # Errors
     /// When the configured node is no endpoint.
     pub fn start(config: &TalosConfig) -> Result<Self, BadEndpoint> {
-        let client = Client::new(config)?;
+        let mut bridge = Self::with_client(Client::new(config)?);
+        bridge.talosconfig = watch_of(config);
+        Ok(bridge)
+    }
+
+    /// Starts to observe Talos with a client that is there already.
+    pub fn with_client(client: Client) -> Self {
         let (facts_sender, facts) = watch::channel(Facts::default());
         let (outcome_sender, outcomes) = unbounded_channel();
         let observer = tokio::spawn(talos::observe(client.clone(), facts_sender.clone()));
-        Ok(Self {
+        Self {
             client,
             observer,
             facts,
@@ -59,8 +65,8 @@ impl Bridge {
             outcomes,
             outcome_sender,
             device_names: DeviceNames::default(),
-            talosconfig: watch_of(config),
-        })
+            talosconfig: None,
+        }
     }
 
     /// Turns to another Talos API. What is known stays known; a power operation under way goes on.

@@ -13,7 +13,7 @@ use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::{Channel, Endpoint as ChannelEndpoint};
 use tonic::{Code, Request, Status, Streaming};
 
-use super::connect::{Apid, ApidTarget, Machined};
+use super::connect::{Apid, ApidTarget, Dial, Machined, MachinedSocket};
 use super::error::Error;
 use super::facts;
 use super::proto::common::Metadata;
@@ -92,8 +92,13 @@ impl Client {
 
     /// A client on machined's unix socket that claims `role` (several are separated by commas).
     pub fn machined(socket: PathBuf, role: &str) -> Self {
+        Self::machined_with_dialer(MachinedSocket(socket.clone()), socket, role)
+    }
+
+    /// As [`Client::machined`], but connected by `dialer`; `socket` is only what the log calls it.
+    pub fn machined_with_dialer(dialer: impl Dial, socket: PathBuf, role: &str) -> Self {
         let channel =
-            endpoint("http://machined").connect_with_connector_lazy(Machined::new(&socket));
+            endpoint("http://machined").connect_with_connector_lazy(Machined::new(dialer, &socket));
         let target = Target::Machined {
             socket,
             role: role.to_owned(),

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
 use nix::sys::socket::{setsockopt, sockopt};
-use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, BufReader};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
@@ -48,33 +48,61 @@ const KEEPALIVE_PROBES: u32 = 3;
 
 type Connecting<S> = Pin<Box<dyn Future<Output = Result<TokioIo<S>, Error>> + Send>>;
 
-/// Connects to machined's socket.
+/// A way to machined. The real one is [`MachinedSocket`]; tests have others.
+pub trait Dial: Send + Sync + 'static {
+    /// A connection.
+    type Stream: AsyncRead + AsyncWrite + Send + Unpin + 'static;
+
+    /// Makes a connection.
+    ///
+    /// # Errors
+    /// What the system says when there is nobody to connect to.
+    fn dial(&self) -> impl Future<Output = io::Result<Self::Stream>> + Send;
+}
+
+/// machined's unix socket.
 #[derive(Clone, Debug)]
-pub(super) struct Machined {
+pub struct MachinedSocket(pub PathBuf);
+
+impl Dial for MachinedSocket {
+    type Stream = UnixStream;
+
+    async fn dial(&self) -> io::Result<UnixStream> {
+        UnixStream::connect(&self.0).await
+    }
+}
+
+/// Connects to machined.
+#[derive(Debug)]
+pub(super) struct Machined<D> {
+    dialer: Arc<D>,
+    /// Path of the socket, for errors.
     socket: Arc<Path>,
 }
 
-impl Machined {
-    pub(super) fn new(socket: &Path) -> Self {
+impl<D> Machined<D> {
+    pub(super) fn new(dialer: D, socket: &Path) -> Self {
         Self {
+            dialer: Arc::new(dialer),
             socket: socket.into(),
         }
     }
 }
 
-impl Service<Uri> for Machined {
-    type Response = TokioIo<UnixStream>;
+impl<D: Dial> Service<Uri> for Machined<D> {
+    type Response = TokioIo<D::Stream>;
     type Error = Error;
-    type Future = Connecting<UnixStream>;
+    type Future = Connecting<D::Stream>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, _: Uri) -> Self::Future {
+        let dialer = Arc::clone(&self.dialer);
         let socket = Arc::clone(&self.socket);
         Box::pin(async move {
-            in_time(UnixStream::connect(&socket))
+            in_time(dialer.dial())
                 .await
                 .map(TokioIo::new)
                 .map_err(|source| {

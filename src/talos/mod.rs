@@ -29,6 +29,7 @@ mod sequence;
 mod tls;
 
 pub use client::{Access, Client};
+pub use connect::{Dial, MachinedSocket};
 pub use error::Error;
 pub use observe::{observe, query};
 pub use power::{PowerCall, PowerProgress, carry_out};
