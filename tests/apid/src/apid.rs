@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use prost::Name;
+use tokio::io::DuplexStream;
 use tonic::Status;
 
 use crate::door::{Address, Tls};
@@ -19,7 +20,7 @@ use crate::resources::{self, ADDRESS_SPEC, ADDRESS_STATUS, LINK_STATUS, NETWORK,
 use crate::runtime::Runtime;
 use crate::shared::Shared;
 use crate::tls::{self, Authority, Issued, TlsOptions};
-use crate::{Method, Stage};
+use crate::{Method, Stage, Step, Trouble};
 
 /// How long the serving thread may take to do what it was told.
 const SOON: Duration = Duration::from_secs(5);
@@ -33,7 +34,8 @@ struct Inner {
     shared: Arc<Shared>,
     address: Address,
     pki: Option<Pki>,
-    runtime: Runtime,
+    /// `None` in process.
+    runtime: Option<Runtime>,
 }
 
 #[derive(Debug)]
@@ -79,6 +81,27 @@ impl Apid {
         Self::start(address, Some(pki))
     }
 
+    /// Serves as machined does, but over pipes ([`Self::connect`]) and by tasks of the caller's runtime, which
+    /// may be a paused one. `stop`, `restart` and the `wait_…` methods, which block, are not for it.
+    pub fn in_process() -> Self {
+        let shared = Arc::new(Shared::default());
+        shared.door.open_in_process();
+        Self(Arc::new(Inner {
+            shared,
+            address: Address::InProcess,
+            pki: None,
+            runtime: None,
+        }))
+    }
+
+    /// A connection to [`Self::in_process`]; to be called within a runtime.
+    ///
+    /// # Errors
+    /// Refused while the API is away, and on other APIs.
+    pub fn connect(&self) -> io::Result<DuplexStream> {
+        self.shared().door.connect(&self.0.shared)
+    }
+
     fn start(address: Address, pki: Option<Pki>) -> io::Result<Self> {
         let runtime = Runtime::start()?;
         let shared = Arc::new(Shared::default());
@@ -87,7 +110,7 @@ impl Apid {
             shared,
             address,
             pki,
-            runtime,
+            runtime: Some(runtime),
         })))
     }
 
@@ -105,7 +128,8 @@ impl Apid {
     /// When the socket or port cannot be had again.
     pub fn restart(&self) -> io::Result<()> {
         self.stop();
-        let runtime = self.0.runtime.handle();
+        let runtime = self.0.runtime.as_ref();
+        let runtime = runtime.ok_or(io::ErrorKind::Unsupported)?.handle();
         let door = &self.shared().door;
         door.open(&self.0.shared, runtime, &self.0.address)?;
         Ok(())
@@ -134,14 +158,14 @@ impl Apid {
     pub fn socket(&self) -> Option<&Path> {
         match &self.0.address {
             Address::Socket(path) => Some(path),
-            Address::Tls(..) => None,
+            Address::Tls(..) | Address::InProcess => None,
         }
     }
 
     /// The address and port, of [`Self::tls`].
     pub fn endpoint(&self) -> Option<SocketAddr> {
         match &self.0.address {
-            Address::Socket(_) => None,
+            Address::Socket(_) | Address::InProcess => None,
             Address::Tls(address, _) => Some(*address),
         }
     }
@@ -382,6 +406,11 @@ impl Apid {
         self.shared().faults.fail_node(node, error);
     }
 
+    /// Asks at every step from now on what goes wrong there. Before the other faults.
+    pub fn on_step(&self, director: impl FnMut(&Step) -> Option<Trouble> + Send + 'static) {
+        self.shared().script.set(Box::new(director));
+    }
+
     /// Sends ERRORED on every watch, which then stays open and silent, as Talos' do.
     pub fn error_watches(&self) {
         self.shared().store.error_watches();
@@ -425,6 +454,11 @@ impl Apid {
     /// How many calls there were.
     pub fn call_count(&self) -> usize {
         self.shared().journal.count()
+    }
+
+    /// The power sequences that have begun, `reboot` or `shutdown`, in their order.
+    pub fn sequences(&self) -> Vec<String> {
+        self.shared().sequences()
     }
 
     /// How many watches on a type are open and not silenced.

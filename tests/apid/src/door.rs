@@ -17,7 +17,7 @@ use std::task::{Context, Poll};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, duplex};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
@@ -37,6 +37,9 @@ use crate::shared::{Peer, Shared};
 use crate::state_service::Resources;
 use crate::tls::organizations;
 
+/// Bytes that a connection within the process holds.
+const PIPE: usize = 64 << 10;
+
 /// Where to listen.
 #[derive(Clone, Debug)]
 pub(crate) enum Address {
@@ -44,6 +47,8 @@ pub(crate) enum Address {
     Socket(PathBuf),
     /// apid's port.
     Tls(SocketAddr, Tls),
+    /// None: connections are pipes within the process.
+    InProcess,
 }
 
 /// What a TLS server needs for each new connection.
@@ -60,6 +65,8 @@ pub(crate) struct Door(Mutex<State>);
 #[derive(Debug, Default)]
 struct State {
     listening: Option<AbortHandle>,
+    /// Whether connections within the process are taken.
+    in_process: bool,
     /// How many listeners have not closed their socket yet.
     listeners: usize,
     socket: Option<PathBuf>,
@@ -107,7 +114,28 @@ impl Door {
                 self.listen(shared, runtime, accept);
                 Ok(Address::Tls(address, tls.clone()))
             }
+            Address::InProcess => {
+                self.open_in_process();
+                Ok(Address::InProcess)
+            }
         }
+    }
+
+    /// Takes connections within the process from now on.
+    pub(crate) fn open_in_process(&self) {
+        self.lock().in_process = true;
+    }
+
+    /// A connection within the process, served by tasks of the runtime that this is called in.
+    pub(crate) fn connect(&self, shared: &Arc<Shared>) -> io::Result<DuplexStream> {
+        if !self.lock().in_process {
+            return Err(io::ErrorKind::ConnectionRefused.into());
+        }
+        let (client, server) = duplex(PIPE);
+        admit(shared, move |shared, number, leave| async move {
+            serve(shared, server, Peer::on_socket(number), leave).await;
+        });
+        Ok(client)
     }
 
     fn listen<F>(&self, shared: &Arc<Shared>, runtime: &Handle, accept: F)
@@ -168,6 +196,7 @@ impl Door {
 
     fn stop_listening(&self) {
         let mut state = self.lock();
+        state.in_process = false;
         if let Some(listening) = state.listening.take() {
             listening.abort();
         }
@@ -185,12 +214,7 @@ impl Door {
 async fn accept_socket(shared: Arc<Shared>, listener: tokio::net::UnixListener) {
     while let Ok((stream, _)) = listener.accept().await {
         admit(&shared, move |shared, number, leave| async move {
-            let peer = Peer {
-                connection: number,
-                certificate: None,
-                forwarding: false,
-            };
-            serve(shared, stream, peer, leave).await;
+            serve(shared, stream, Peer::on_socket(number), leave).await;
         });
     }
 }

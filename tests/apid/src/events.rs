@@ -4,6 +4,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use prost::Name;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::time::Instant;
 use tonic::{Code, Status};
 
 use crate::proto::google::protobuf::Any;
@@ -17,6 +18,9 @@ pub(crate) struct EventLog(Mutex<State>);
 #[derive(Debug, Default)]
 struct State {
     past: Vec<Event>,
+    /// Whole seconds since the first event, as the ids of Talos' events have them.
+    seconds: Vec<u64>,
+    first: Option<Instant>,
     listeners: Vec<Listener>,
     held: bool,
 }
@@ -41,7 +45,10 @@ impl EventLog {
             id: event_id(state.past.len()),
             actor_id: actor_id.to_owned(),
         };
+        let now = Instant::now();
+        let first = *state.first.get_or_insert(now);
         state.past.push(event.clone());
+        state.seconds.push((now - first).as_secs());
         state
             .listeners
             .retain(|listener| listener.subscriber.is_open());
@@ -69,7 +76,15 @@ impl EventLog {
             id: event_id(state.past.len()),
             actor_id: request.with_actor_id.clone(),
         });
+        // Talos: later than now less so many seconds.
+        let since = state.first.zip(u64::try_from(request.tail_seconds).ok());
+        let recent = since.map_or(0, |(first, tail)| {
+            let begin = first.elapsed().as_secs().checked_sub(tail);
+            let is_recent = |at: &&u64| begin.is_none_or(|begin| **at > begin);
+            state.seconds.iter().rev().take_while(is_recent).count()
+        });
         let tail = match usize::try_from(request.tail_events) {
+            Ok(0) if request.tail_seconds > 0 => recent,
             Ok(tail) => tail,
             Err(_) => state.past.len(),
         };

@@ -68,6 +68,7 @@ pub(crate) fn run(shared: &Shared, sequence: &str) -> Result<String, Status> {
 }
 
 fn start(shared: &Shared, sequence: &str, actor: &str) {
+    shared.begun(sequence);
     shared.events.publish(
         actor,
         &SequenceEvent {

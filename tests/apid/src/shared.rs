@@ -1,6 +1,7 @@
 //! What all connections share, and the one door that every call goes through.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::future::pending;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use tonic::{Code, Request, Response, Status};
@@ -13,6 +14,7 @@ use crate::journal::{Call, Journal, ascii};
 use crate::method::{ADMIN, IMPERSONATOR};
 use crate::node::Node;
 use crate::power::PowerBehaviour;
+use crate::script::{self, Script, Step, Trouble};
 use crate::signal::Signal;
 use crate::store::Store;
 
@@ -21,6 +23,7 @@ use crate::store::Store;
 pub(crate) struct Shared {
     pub(crate) journal: Journal,
     pub(crate) faults: Faults,
+    pub(crate) script: Script,
     pub(crate) store: Store,
     pub(crate) events: EventLog,
     pub(crate) door: Door,
@@ -28,6 +31,7 @@ pub(crate) struct Shared {
     node: Mutex<Node>,
     power: Mutex<PowerBehaviour>,
     actors: Mutex<u64>,
+    sequences: Mutex<Vec<String>>,
 }
 
 /// Who is at the other end of a connection.
@@ -39,6 +43,17 @@ pub(crate) struct Peer {
     pub(crate) certificate: Option<Vec<String>>,
     /// Whether this server passes calls on to other nodes.
     pub(crate) forwarding: bool,
+}
+
+impl Peer {
+    /// A caller on machined's socket.
+    pub(crate) fn on_socket(connection: u64) -> Self {
+        Self {
+            connection,
+            certificate: None,
+            forwarding: false,
+        }
+    }
 }
 
 /// A call that may be answered.
@@ -53,23 +68,20 @@ pub(crate) struct Admitted {
 impl Shared {
     /// Records a call, lets it suffer the scripted faults, checks its roles, and answers it.
     pub(crate) async fn answer<T, R>(
-        &self,
+        self: &Arc<Self>,
         method: Method,
         request: Request<T>,
         summary: String,
         act: impl FnOnce(T, &Admitted) -> Result<R, Status>,
     ) -> Result<Response<R>, Status> {
-        let peer = request.extensions().get::<Peer>().cloned().unwrap_or(Peer {
-            connection: 0,
-            certificate: None,
-            forwarding: false,
-        });
+        let peer = request.extensions().get::<Peer>().cloned();
+        let peer = peer.unwrap_or(Peer::on_socket(0));
         let metadata = ascii(request.metadata());
         let roles = roles(&peer, &metadata);
         let place = self.journal.record(Call {
             method: Some(method),
             path: method.path().to_owned(),
-            request: summary,
+            request: summary.clone(),
             roles: roles.clone(),
             metadata: metadata.clone(),
             connection: peer.connection,
@@ -78,12 +90,71 @@ impl Shared {
         });
         self.changed.changed();
 
-        let admitted = self.admit(method, &peer, roles, &metadata).await;
+        let trouble = self.script.trouble(|| Step::Call(method, summary));
+        let refused = self.before(method, trouble).await;
+        let admitted = match refused {
+            Some(status) => Err(status),
+            None => self.admit(method, &peer, roles, &metadata).await,
+        };
         let answer = admitted.and_then(|admitted| act(request.into_inner(), &admitted));
+        let answer = self.afterwards(trouble, answer).await;
         let code = answer.as_ref().map_or_else(Status::code, |_| Code::Ok);
         self.journal.answered(place, code);
         self.changed.changed();
         answer.map(Response::new)
+    }
+
+    /// The scripted trouble that comes before a call is carried out; the status it is refused with.
+    async fn before(self: &Arc<Self>, method: Method, trouble: Option<Trouble>) -> Option<Status> {
+        match trouble? {
+            Trouble::Status(code) => return Some(script::status(code)),
+            Trouble::Silent => pending().await,
+            Trouble::SilentThenReset(time) => {
+                script::reset_after(self, time);
+                pending().await
+            }
+            Trouble::Reset => {
+                self.door.drop_connections();
+                pending().await
+            }
+            Trouble::Slow(time) => tokio::time::sleep(time).await,
+            Trouble::Hang(time) => script::hang(self, time),
+            Trouble::FrozenThenDone(time) => {
+                script::freeze(self, method, time);
+                pending().await
+            }
+            Trouble::Away(time) => {
+                script::go_away(self, time);
+                pending().await
+            }
+            // What follows the call, or concerns streams alone.
+            Trouble::DoneBut(_)
+            | Trouble::DoneThenReset
+            | Trouble::LateAnswer(_)
+            | Trouble::Errored
+            | Trouble::End => {}
+        }
+        None
+    }
+
+    /// The scripted trouble between a call that has been carried out and its answer.
+    async fn afterwards<R>(
+        &self,
+        trouble: Option<Trouble>,
+        answer: Result<R, Status>,
+    ) -> Result<R, Status> {
+        match trouble {
+            Some(Trouble::DoneBut(code)) => Err(script::status(code)),
+            Some(Trouble::DoneThenReset) => {
+                self.door.drop_connections();
+                pending().await
+            }
+            Some(Trouble::LateAnswer(time)) => {
+                tokio::time::sleep(time).await;
+                answer
+            }
+            _ => answer,
+        }
     }
 
     async fn admit(
@@ -156,6 +227,22 @@ impl Shared {
         let mut actors = self.actors.lock().unwrap_or_else(PoisonError::into_inner);
         *actors += 1;
         format!("00000000-0000-4000-8000-{:012x}", *actors)
+    }
+
+    /// A sequence has begun.
+    pub(crate) fn begun(&self, sequence: &str) {
+        self.lock_sequences().push(sequence.to_owned());
+    }
+
+    /// The sequences that have begun.
+    pub(crate) fn sequences(&self) -> Vec<String> {
+        self.lock_sequences().clone()
+    }
+
+    fn lock_sequences(&self) -> MutexGuard<'_, Vec<String>> {
+        self.sequences
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Freezes everybody who is served, or lets them go on.
