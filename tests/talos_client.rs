@@ -12,13 +12,16 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use apid::{Apid, Certificate, Code, Method, PowerBehaviour, Status, TlsOptions, scene};
+use apid::{
+    Apid, Certificate, Code, Method, PowerBehaviour, Status, Step, TlsOptions, Trouble, scene,
+};
 use talos_vmtoolsd::config::RebootMode;
 use talos_vmtoolsd::config::talosconfig::Endpoint;
 use talos_vmtoolsd::facts::{AddressOrigin, Facts, MachineType, NetworkPolicy, Stage, decide};
 use talos_vmtoolsd::talos::{
-    Client, Error, PowerCall, PowerProgress, TlsTrouble, carry_out, observe, query,
+    Client, Dial, Error, PowerCall, PowerProgress, TlsTrouble, carry_out, observe, query,
 };
+use tokio::io::DuplexStream;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -257,6 +260,38 @@ mod facts {
         let dropped = |call: &&apid::Call| call.request.contains("AddressSpecs");
         assert_eq!(watches.iter().filter(dropped).count(), 1);
         assert!(query(&client, LONG).await.unwrap().links.is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_watch_that_is_silent_from_the_start_is_opened_again() {
+        let (api, client) = in_process();
+        let mut silent = 3;
+        api.on_step(move |step| {
+            let first = matches!(step, Step::Message(Method::Watch, text) if text.is_empty());
+            let due = first && silent > 0;
+            silent -= u32::from(due);
+            due.then_some(Trouble::Silent)
+        });
+        let mut node = Observed::new(client);
+        node.complete().await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_type_that_talos_does_not_know_for_once_is_asked_for_again() {
+        let (api, client) = in_process();
+        let mut refused = false;
+        api.on_step(move |step| match step {
+            Step::Call(Method::Watch, what)
+                if what.contains("HostnameStatuses") && !std::mem::replace(&mut refused, true) =>
+            {
+                Some(Trouble::Status(Code::Unimplemented))
+            }
+            _ => None,
+        });
+        let mut node = Observed::new(client);
+        let named = node.facts.wait_for(|facts| facts.host_name.is_some());
+        let in_time = timeout(Duration::from_secs(330), named).await;
+        in_time.unwrap().unwrap();
     }
 
     #[tokio::test]
@@ -623,6 +658,34 @@ mod power {
     }
 
     #[tokio::test]
+    async fn a_call_in_doubt_is_not_repeated_by_the_next_operation() {
+        let (api, client, _directory) = machined();
+        api.set_power(PowerBehaviour::DieBeforeReply);
+        let mut power = Power::begin(client.clone(), SHUTDOWN, Duration::from_secs(1));
+        let why = power.rejected().await;
+        assert!(why.contains("Talos may have got the call"), "{why}");
+        api.restart().unwrap();
+        let mut again = Power::begin(client, SHUTDOWN, LONG);
+        assert_eq!(again.next().await, Some(PowerProgress::Accepted));
+        assert_eq!(api.calls_of(Method::Shutdown).len(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_somebody_gave_up_waiting_for_is_not_repeated() {
+        let (api, client) = in_process();
+        let mut spoiled = false;
+        api.on_step(move |step| match step {
+            Step::Call(Method::Shutdown, _) if !std::mem::replace(&mut spoiled, true) => {
+                Some(Trouble::DoneBut(Code::DeadlineExceeded))
+            }
+            _ => None,
+        });
+        let mut power = Power::begin(client, SHUTDOWN, LONG);
+        assert_eq!(power.next().await, Some(PowerProgress::Accepted));
+        assert_eq!(api.sequences(), ["shutdown"]);
+    }
+
+    #[tokio::test]
     async fn a_call_that_talos_never_got_is_sent_again() {
         let (api, client, _directory) = machined();
         scene::single_nic(&api);
@@ -693,6 +756,22 @@ fn machined() -> (Apid, Client, Directory) {
     (api, Client::machined(socket, "os:operator"), directory)
 }
 
+/// A node on the clock of the test, which may be a paused one.
+fn in_process() -> (Apid, Client) {
+    struct Pipe(Apid);
+    impl Dial for Pipe {
+        type Stream = DuplexStream;
+        async fn dial(&self) -> std::io::Result<DuplexStream> {
+            self.0.connect()
+        }
+    }
+    let api = Apid::in_process();
+    scene::single_nic(&api);
+    let socket = PathBuf::from("/machine.sock");
+    let client = Client::machined_with_dialer(Pipe(api.clone()), socket, "os:operator");
+    (api, client)
+}
+
 fn over_tls(options: TlsOptions) -> (Apid, Client, Directory) {
     let api = Apid::tls(options).unwrap();
     let directory = Directory::new();
@@ -736,6 +815,9 @@ impl Observed {
                 && facts.network.address_sources.is_some()
                 && facts.network.lease_resolvers.is_some()
                 && facts.network.routes.is_some()
+                && facts.storage.volumes.is_some()
+                && facts.storage.mounts.is_some()
+                && facts.storage.disks.is_some()
                 && facts.talos.is_some()
                 && facts.stage.is_some()
                 && facts.node.readiness.is_some()

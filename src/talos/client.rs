@@ -4,8 +4,8 @@
 //! speaks. No `node` metadata is ever sent: the endpoint is the node, so no call can reach another one.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
@@ -54,6 +54,8 @@ struct Inner {
     created: Instant,
     /// Whether Talos has accepted any call of ours.
     authorized: AtomicBool,
+    /// A power call that was given up without an answer: its method, and when it was sent.
+    doubt: Mutex<Option<(&'static str, Instant)>>,
 }
 
 #[derive(Debug)]
@@ -131,6 +133,7 @@ impl Client {
                 target,
                 created: Instant::now(),
                 authorized: AtomicBool::new(false),
+                doubt: Mutex::new(None),
             }),
         }
     }
@@ -303,6 +306,24 @@ impl Client {
     /// Whether a refusal may pass: nothing has been allowed yet, or we have only just started.
     pub(super) fn denial_may_pass(&self) -> bool {
         !self.inner.authorized.load(Ordering::Relaxed) || self.inner.created.elapsed() < WARM_UP
+    }
+
+    /// A power call is given up although Talos may have got it at this time.
+    pub(super) fn leave_doubt(&self, method: &'static str, sent: Instant) {
+        *self.doubt() = Some((method, sent));
+    }
+
+    /// When an earlier call of this method was sent of which nobody knows whether Talos got it.
+    pub(super) fn take_doubt(&self, method: &'static str) -> Option<Instant> {
+        let left = self.doubt().take_if(|(left, _)| *left == method);
+        left.map(|(_, sent)| sent)
+    }
+
+    fn doubt(&self) -> MutexGuard<'_, Option<(&'static str, Instant)>> {
+        self.inner
+            .doubt
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether a proxy (apid) stands between us and machined.

@@ -94,7 +94,11 @@ impl Error {
             Self::Talos { code, .. } => {
                 matches!(
                     code,
-                    Code::Unavailable | Code::Aborted | Code::ResourceExhausted
+                    Code::Unavailable
+                        | Code::Aborted
+                        | Code::ResourceExhausted
+                        | Code::DeadlineExceeded
+                        | Code::Cancelled
                 )
             }
             Self::Unsupported { .. } | Self::Malformed { .. } => false,
@@ -120,8 +124,12 @@ impl Error {
             Self::Unreachable { sent, .. } => *sent,
             Self::Deadline { .. } => true,
             Self::Malformed { .. } => true,
-            // apid's words, whose connection to machined may have broken in between.
-            Self::Talos { code, .. } => *code == Code::Unavailable,
+            // apid's words, whose connection to machined may have broken in between, or of whoever else gave up
+            // waiting for what Talos may be doing.
+            Self::Talos { code, .. } => matches!(
+                code,
+                Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled
+            ),
             Self::Tls { .. }
             | Self::Talosconfig(_)
             | Self::Denied { .. }
@@ -221,6 +229,14 @@ mod tests {
 
         let away = from(Status::unavailable("no machined"));
         assert!(away.is_retryable() && away.is_ambiguous() && away.is_connection());
+    }
+
+    #[test]
+    fn whoever_gave_up_waiting_does_not_know_what_talos_did() {
+        for code in [Code::DeadlineExceeded, Code::Cancelled] {
+            let error = from(Status::new(code, "context deadline exceeded"));
+            assert!(error.is_retryable() && error.is_ambiguous() && !error.is_connection());
+        }
     }
 
     #[test]

@@ -6,18 +6,17 @@
 //!    └────── the connection breaks, or Talos goes away ──────┘
 //! ```
 //! While away only Version is tried, with a back-off; nothing is taken back from the facts. Connected, each
-//! watch looks after itself: it is reopened when Talos ends it, given up quietly where this Talos does not
-//! know its type. Nothing is called while nothing changes.
+//! watch looks after itself: it is reopened when Talos ends it or does not tell what there is, and tried
+//! seldom where this Talos does not know its type. Nothing is called while nothing changes.
 
-use std::future::pending;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tonic::{Code, Streaming};
 
 use super::backoff::Backoff;
-use super::client::Client;
+use super::client::{CALL_TIMEOUT, Client};
 use super::cosi::{Collection, Effect, Fault};
 use super::error::Error;
 use super::facts::{self, Source};
@@ -31,8 +30,8 @@ const AWAY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_se
 /// First and longest delay before one watch is opened again.
 const REOPEN: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
 
-/// Delay before a watch is tried again that our roles do not allow.
-const DENIED: Duration = Duration::from_secs(300);
+/// Delay before a watch is tried again that our roles do not allow, or whose type this Talos does not know.
+const REFUSED: Duration = Duration::from_secs(300);
 
 /// A connection or a watch that held this long was a good one: the back-off begins anew.
 const STABLE: Duration = Duration::from_secs(5);
@@ -102,6 +101,8 @@ pub async fn query(client: &Client, deadline: Duration) -> Result<Facts, Error> 
 /// Follows all resources until the connection breaks; why it did.
 async fn follow_all(client: &Client, facts: &watch::Sender<Facts>) -> Error {
     tokio::select! {
+        // In this order, the same at each start: first what an administrator looks for.
+        biased;
         error = follow(client, &facts::HOST_NAME, facts) => error,
         error = follow(client, &facts::LINKS, facts) => error,
         error = follow(client, &facts::ADDRESSES, facts) => error,
@@ -135,7 +136,7 @@ async fn follow<T: PartialEq>(
         let since = Instant::now();
         let error = match client.watch(&source.kind).await {
             Ok(stream) => match read(client, stream, source, facts, Until::Broken).await {
-                Ok(()) => ended(resource),
+                Ok(()) => aborted(resource, "the watch has ended"),
                 Err(error) => error,
             },
             Err(error) => error,
@@ -149,10 +150,10 @@ async fn follow<T: PartialEq>(
         }
         let mut delay = backoff.next_delay();
         match &error {
+            // An older release stays without it until the next boot, but the answer may also be a passing one.
             Error::Unsupported { .. } => {
                 tracing::debug!(resource, "this Talos has no such resource");
-                // Another release comes with a reboot, and so with another connection.
-                return pending().await;
+                delay = REFUSED;
             }
             Error::Denied { .. } if client.denial_may_pass() => {}
             Error::Denied { .. } => {
@@ -164,7 +165,7 @@ async fn follow<T: PartialEq>(
                         "not allowed to read a resource; give this service os:operator or os:reader"
                     );
                 }
-                delay = DENIED;
+                delay = REFUSED;
             }
             // Once is normal (a graceful stop, a slow moment of ours); a series is worth a line.
             _ if !told && delay > REOPEN.0 => {
@@ -215,13 +216,23 @@ async fn read<T: PartialEq>(
     until: Until,
 ) -> Result<(), Error> {
     let resource = source.kind.kind;
+    let opened = Instant::now();
     let mut collection = Collection::default();
     let mut told = false;
     loop {
         // The first response is empty: the watch is established.
-        let response = match stream.message().await {
+        let message = if collection.is_bootstrapped() {
+            stream.message().await
+        } else {
+            match timeout_at(opened + CALL_TIMEOUT, stream.message()).await {
+                Ok(message) => message,
+                Err(_) => return Err(aborted(resource, "the watch is silent from the start")),
+            }
+        };
+        let response = match message {
             Ok(Some(response)) => response,
-            Ok(None) => return Err(ended(resource)),
+            // In good order.
+            Ok(None) => return Err(aborted(resource, "the watch has ended")),
             Err(status) => return Err(client.error(resource, &status)),
         };
         let mut changed = false;
@@ -253,12 +264,12 @@ async fn read<T: PartialEq>(
     }
 }
 
-/// Talos closed a watch in good order.
-fn ended(call: &'static str) -> Error {
+/// A watch is over without a word of Talos.
+fn aborted(call: &'static str, words: &str) -> Error {
     Error::Talos {
         call,
         code: Code::Aborted,
-        message: "the watch has ended".to_owned(),
+        message: words.to_owned(),
     }
 }
 

@@ -8,7 +8,7 @@
 //! ```
 //! Talos answers a call when it has accepted it; what comes of it shows only in Events. A second Shutdown
 //! begins the sequence anew, so after a doubtful end of a call nothing is sent before Talos has shown that
-//! it did not get the first one.
+//! it did not get the first one. The doubt outlives the operation: the next one begins with the question.
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -108,10 +108,16 @@ pub async fn carry_out(
     mut report: impl FnMut(PowerProgress),
 ) {
     let mut attempt = Attempt::new(client, call);
-    match timeout(deadline, attempt.until_accepted()).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => return report(PowerProgress::Rejected(error.with_causes())),
-        Err(_) => return report(PowerProgress::Rejected(attempt.why_too_late())),
+    let why = match timeout(deadline, attempt.until_accepted()).await {
+        Ok(Ok(())) => None,
+        Ok(Err(error)) => Some(error.with_causes()),
+        Err(_) => Some(attempt.why_too_late()),
+    };
+    if let Some(why) = why {
+        if let Some(sent) = attempt.doubtful {
+            client.leave_doubt(call.method(), sent);
+        }
+        return report(PowerProgress::Rejected(why));
     }
     report(PowerProgress::Accepted);
     if let Some(why) = attempt.watch_sequence().await {
@@ -129,7 +135,7 @@ struct Attempt<'a> {
     verdict: Verdict,
     /// When a call was sent of which nobody knows whether Talos got it.
     doubtful: Option<Instant>,
-    /// When the operation began.
+    /// When the operation began, or the earlier one that it goes on with.
     began: Instant,
     /// The last failure.
     failure: Option<Error>,
@@ -137,14 +143,15 @@ struct Attempt<'a> {
 
 impl<'a> Attempt<'a> {
     fn new(client: &'a Client, call: PowerCall) -> Self {
+        let doubtful = client.take_doubt(call.method());
         Self {
             client,
             call,
             outlook: call.outlook(),
             events: Events::Closed,
             verdict: Verdict::Open,
-            doubtful: None,
-            began: Instant::now(),
+            doubtful,
+            began: doubtful.unwrap_or_else(Instant::now),
             failure: None,
         }
     }
