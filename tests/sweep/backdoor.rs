@@ -14,8 +14,8 @@ use talos_vmtoolsd::wire::registers::Registers;
 use tokio::time::Instant;
 use vmx::{Direction, FaultKind, Form, GuestMemory, Host, HostConfig, Verdict};
 
-use crate::report;
-use crate::session::{self, Bounds, Outcome, SharedHost, TalosScript};
+use crate::report::{self, Outcome};
+use crate::session::{self, Bounds, SharedHost, TalosScript};
 
 /// What goes wrong at an access.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,6 +129,7 @@ fn a_fault_at_any_access_is_survived() {
     report::run(
         "faults at each access to the backdoor",
         &cases,
+        crate::processors(),
         |case| {
             let times = if case.times == 1 { "" } else { " ×3" };
             let fault = match case.fault {

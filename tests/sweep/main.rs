@@ -7,7 +7,9 @@
 //! with the truth and asked of Talos exactly once.
 //!
 //! Nothing is real but the daemon: its links, machines and services run on tokio's paused clock, under the
-//! simulated VMX (package `vmx`), which has codecs of its own.
+//! simulated VMX (package `vmx`), which has codecs of its own. Talos is a script, or in `machined` the embedded
+//! Talos API (package `apid`) with the daemon's real client. A sample of all this runs from outside, with the real
+//! binary in real time: `tests/agent/sweep_sample.rs`.
 
 #![allow(
     clippy::unwrap_used,
@@ -17,8 +19,15 @@
 )]
 
 mod backdoor;
+mod daemon;
+mod machined;
 mod node;
 mod report;
 mod session;
 mod talos;
 mod vsock;
+
+/// As many sessions at once as there are processors.
+fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}

@@ -7,7 +7,16 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::session::Outcome;
+/// What came of a session.
+#[derive(Debug, Default)]
+pub(crate) struct Outcome {
+    /// Broken promises.
+    pub(crate) wrong: Vec<String>,
+    /// The longest time the host heard nothing of the guest.
+    pub(crate) silence: Duration,
+    /// How long it took until all was right.
+    pub(crate) took: Duration,
+}
 
 #[derive(Default)]
 struct Tally {
@@ -17,11 +26,12 @@ struct Tally {
     failures: Vec<String>,
 }
 
-/// Runs all cases on all processors and prints a line for each kind of fault. Each case is a kind, for the
-/// table, and what to run.
+/// Runs all cases, so many at once, and prints a line for each kind of fault. Each case is a kind, for the table,
+/// and what to run.
 pub(crate) fn run<C: Debug + Sync>(
     title: &str,
     cases: &[C],
+    at_once: usize,
     kind: impl Fn(&C) -> String + Sync,
     play: impl Fn(&C) -> Outcome + Sync,
 ) {
@@ -47,9 +57,8 @@ pub(crate) fn run<C: Debug + Sync>(
             }
         }
     };
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
-        for _ in 0..threads {
+        for _ in 0..at_once {
             scope.spawn(work);
         }
     });

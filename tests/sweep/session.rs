@@ -1,29 +1,23 @@
-//! One session: the daemon's parts joined as its event loop does, the host, Talos, and an administrator.
+//! The standard session: a Talos that is told what to do, and an administrator who asks for all that there is.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::future::{Future, pending};
-use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
 
-use talos_vmtoolsd::daemon::alarm::Alarm;
 use talos_vmtoolsd::daemon::link::LinkSettings;
-use talos_vmtoolsd::daemon::rpci_link::RpciLink;
-use talos_vmtoolsd::daemon::tclo_link::{TcloEvent, TcloLink};
-use talos_vmtoolsd::facts::{Facts, Load};
-use talos_vmtoolsd::rpc::rpci::Reply;
-use talos_vmtoolsd::services::{
-    Machine, Measured, Output, PowerOperation, PowerOutcome, RpciId, RpciOutcome, Services,
-};
+use talos_vmtoolsd::facts::Facts;
+use talos_vmtoolsd::services::{Measured, PowerOperation, PowerOutcome};
 use talos_vmtoolsd::transport::backdoor::RegisterAccess;
 use talos_vmtoolsd::transport::vsock::Dial;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::Instant;
 use vmx::codec::guest_info::GuestInfo;
 use vmx::codec::rpci::Command;
 use vmx::{ExchangeId, Host, ToolsRunning};
 
+use crate::daemon::{self, News, Talos, at};
 use crate::node;
+use crate::report::Outcome;
 
 /// The host, shared by all that touch it within one thread.
 pub(crate) type SharedHost = Rc<RefCell<Host>>;
@@ -35,26 +29,15 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// How often the administrator looks.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// What came of a session.
-#[derive(Debug, Default)]
-pub(crate) struct Outcome {
-    /// Broken promises.
-    pub(crate) wrong: Vec<String>,
-    /// The longest time the host heard nothing of the guest.
-    pub(crate) silence: Duration,
-    /// How long it took until all was right.
-    pub(crate) took: Duration,
-}
-
 /// What Talos does in a session.
 #[derive(Clone, Debug)]
 pub(crate) struct TalosScript {
     /// News, each at its time after the start.
-    pub(crate) news: Vec<(Duration, News)>,
+    pub(crate) news: Vec<(Duration, Scripted)>,
     /// What becomes of a power operation, each some time after the call; the last for all further calls.
     pub(crate) power: Vec<(Duration, PowerOutcome)>,
     /// News to come after all other news.
-    pub(crate) late_news: Vec<(Duration, News)>,
+    pub(crate) late_news: Vec<(Duration, Scripted)>,
     /// What the administrator asks besides the standard session.
     pub(crate) wishes: Vec<(Duration, &'static str)>,
     /// The truth about each OS_Halt.
@@ -64,7 +47,7 @@ pub(crate) struct TalosScript {
 }
 
 #[derive(Clone, Debug)]
-pub(crate) enum News {
+pub(crate) enum Scripted {
     Facts(Box<Facts>),
     /// Of the last power call.
     Power(PowerOutcome),
@@ -73,7 +56,7 @@ pub(crate) enum News {
 impl Default for TalosScript {
     /// A healthy Talos: the node is known after 0.3 s, its address changes after 1 s.
     fn default() -> Self {
-        let facts = |address| News::Facts(Box::new(node::with_address(address)));
+        let facts = |address| Scripted::Facts(Box::new(node::with_address(address)));
         Self {
             news: vec![
                 (Duration::from_millis(300), facts(node::FIRST_ADDRESS)),
@@ -101,206 +84,79 @@ pub(crate) struct Bounds {
 }
 
 /// Plays a session to its end.
-pub(crate) fn play<A, V>(
+pub(crate) async fn play<A, V>(
     host: &SharedHost,
     settings: LinkSettings<A>,
     dialer: &V,
     talos: TalosScript,
     bounds: Bounds,
-) -> impl Future<Output = Outcome>
+) -> Outcome
 where
     A: RegisterAccess + Copy + 'static,
     V: Dial + Clone + 'static,
 {
-    let tclo = TcloLink::with_dialer(settings, dialer.clone(), Alarm::on_tokio());
-    let rpci = RpciLink::with_dialer(settings, dialer.clone());
     let start = Instant::now();
-    let daemon = Daemon {
-        services: Services::new(Machine {
-            kernel_release: "6.18.1-talos".into(),
-            machine: "x86_64".into(),
-        }),
-        tclo,
-        rpci: RpciQueue {
-            orders: VecDeque::new(),
-            work: None,
-            idle: Some(rpci),
-            lost: false,
-        },
+    let administrator = Administrator::new(start, &talos, bounds);
+    let talos = ScriptedTalos {
         start,
-        talos,
+        script: talos,
         calls: Vec::new(),
         outcomes: VecDeque::new(),
+        measured: 0,
     };
-    let host = Rc::clone(host);
-    async move { daemon.live(&host, bounds).await }
+    daemon::play(host, settings, dialer, talos, administrator).await
 }
 
-struct Daemon<A: RegisterAccess, V> {
-    services: Services,
-    tclo: TcloLink<A, V>,
-    rpci: RpciQueue<A, V>,
+/// A Talos that does as it is told.
+struct ScriptedTalos {
     start: Instant,
-    talos: TalosScript,
+    script: TalosScript,
     calls: Vec<PowerOperation>,
     outcomes: VecDeque<(Instant, PowerOperation, PowerOutcome)>,
+    /// Measurements without an outcome.
+    measured: usize,
 }
 
-/// An exchange under way, which has the link.
-type Exchange<A, V> = Pin<Box<dyn Future<Output = (RpciLink<A, V>, RpciId, RpciOutcome)>>>;
-
-/// As the daemon's RPCI task: one command after the other, beside everything else.
-struct RpciQueue<A: RegisterAccess, V> {
-    orders: VecDeque<Order>,
-    idle: Option<RpciLink<A, V>>,
-    /// What is queued fails without being tried.
-    lost: bool,
-    work: Option<Exchange<A, V>>,
-}
-
-enum Order {
-    Send(RpciId, Vec<u8>),
-    ForgetFailures,
-}
-
-impl<A: RegisterAccess + Copy + 'static, V: Dial + 'static> RpciQueue<A, V> {
-    async fn outcome(&mut self) -> (RpciId, RpciOutcome) {
+impl Talos for ScriptedTalos {
+    async fn next(&mut self) -> News {
         loop {
-            if let Some(work) = &mut self.work {
-                let (link, id, outcome) = work.await;
-                self.work = None;
-                self.idle = Some(link);
-                return (id, outcome);
+            if self.measured > 0 {
+                self.measured -= 1;
+                return News::Measured(Measured::Done);
             }
-            let Some(mut link) = self.idle.take() else {
-                return pending().await;
-            };
-            match self.orders.pop_front() {
-                None => {
-                    self.idle = Some(link);
-                    return pending().await;
-                }
-                Some(Order::ForgetFailures) => {
-                    link.forget_failures();
-                    self.idle = Some(link);
-                }
-                Some(Order::Send(id, _)) if self.lost => {
-                    self.idle = Some(link);
-                    return (id, RpciOutcome::Failed);
-                }
-                Some(Order::Send(id, message)) => {
-                    self.work = Some(Box::pin(async move {
-                        let outcome = match link.exchange(&message).await {
-                            Ok(Reply::Accepted(text)) => RpciOutcome::Accepted(text),
-                            Ok(Reply::Refused(text)) => RpciOutcome::Refused(text),
-                            Err(_) => RpciOutcome::Failed,
-                        };
-                        (link, id, outcome)
-                    }));
-                }
-            }
-        }
-    }
-}
-
-impl<A: RegisterAccess + Copy + 'static, V: Dial + 'static> Daemon<A, V> {
-    /// Time since boot, as the services see it.
-    fn now(&self) -> Duration {
-        Duration::from_secs(20) + self.start.elapsed()
-    }
-
-    async fn live(mut self, host: &SharedHost, bounds: Bounds) -> Outcome {
-        let mut admin = Administrator::new(self.start, &self.talos);
-        loop {
-            self.carry_out();
-            let epoch = self.start - Duration::from_secs(20);
-            let deadline = self.services.poll_timeout().map(|due| epoch + due);
-            let news = self.talos.news.first().map(|(due, _)| self.start + *due);
             let outcome = self.outcomes.front().map(|(due, ..)| *due);
+            let news = self.script.news.first().map(|(due, _)| self.start + *due);
             tokio::select! {
                 biased;
-                event = self.tclo.next() => match event {
-                    TcloEvent::Connected { .. } => {
-                        self.rpci.lost = false;
-                        self.rpci.orders.push_back(Order::ForgetFailures);
-                        self.services.handle_connected(self.now());
-                    }
-                    TcloEvent::Request(request) => {
-                        let now = self.now();
-                        self.services.handle_request(&request, now);
-                    }
-                    TcloEvent::Lost => {
-                        self.rpci.lost = true;
-                        self.services.handle_lost();
-                    }
-                },
-                (id, outcome) = self.rpci.outcome() => {
-                    let now = self.now();
-                    self.services.handle_rpci(id, outcome, now);
-                }
                 () = at(outcome) => {
                     if let Some((_, operation, outcome)) = self.outcomes.pop_front() {
-                        let now = self.now();
-                        self.services.handle_power(operation, outcome, now);
+                        return News::Power(operation, outcome);
                     }
                 }
                 () = at(news) => {
-                    let (_, news) = self.talos.news.remove(0);
-                    let now = self.now();
+                    let (_, news) = self.script.news.remove(0);
                     match (news, self.calls.last()) {
-                        (News::Facts(facts), _) => self.services.handle_facts(&facts, now),
-                        (News::Power(outcome), Some(&operation)) => {
-                            self.services.handle_power(operation, outcome, now);
+                        (Scripted::Facts(facts), _) => return News::Facts(facts),
+                        (Scripted::Power(outcome), Some(&operation)) => {
+                            return News::Power(operation, outcome);
                         }
-                        (News::Power(_), None) => {}
-                    }
-                }
-                () = at(deadline) => {
-                    let now = self.now();
-                    self.services.handle_timeout(now);
-                }
-                () = sleep(admin.pause()) => {
-                    let news_to_come = !self.talos.news.is_empty();
-                    let mut host = host.borrow_mut();
-                    if let Some(outcome) = admin.look(&mut host, &self.calls, news_to_come, bounds) {
-                        return outcome;
+                        (Scripted::Power(_), None) => {}
                     }
                 }
             }
         }
     }
 
-    fn carry_out(&mut self) {
-        while let Some(output) = self.services.poll_output() {
-            match output {
-                Output::Rpci { id, message } => {
-                    self.rpci.orders.push_back(Order::Send(id, message));
-                }
-                Output::Reply(reply) => self.tclo.reply(reply),
-                Output::MeasureSpace => {
-                    let now = self.now();
-                    self.services.handle_measured(Measured::Done, now);
-                }
-                Output::ReadLoad => {
-                    let now = self.now();
-                    self.services.handle_load(&Load::default(), now);
-                }
-                Output::Power(operation) => {
-                    let call = self.calls.len().min(self.talos.power.len() - 1);
-                    let (delay, outcome) = self.talos.power[call].clone();
-                    self.calls.push(operation);
-                    self.outcomes
-                        .push_back((Instant::now() + delay, operation, outcome));
-                }
-            }
-        }
+    fn power(&mut self, operation: PowerOperation) {
+        let call = self.calls.len().min(self.script.power.len() - 1);
+        let (delay, outcome) = self.script.power[call].clone();
+        self.calls.push(operation);
+        self.outcomes
+            .push_back((Instant::now() + delay, operation, outcome));
     }
-}
 
-async fn at(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => sleep_until(deadline).await,
-        None => pending().await,
+    fn measure_space(&mut self) {
+        self.measured += 1;
     }
 }
 
@@ -318,10 +174,11 @@ struct Administrator {
     calls: usize,
     /// Failures that were answered by asking once more.
     failures: usize,
+    bounds: Bounds,
 }
 
 impl Administrator {
-    fn new(start: Instant, talos: &TalosScript) -> Self {
+    fn new(start: Instant, talos: &TalosScript, bounds: Bounds) -> Self {
         let ms = Duration::from_millis;
         let mut wishes: VecDeque<_> = [
             (ms(1300), "ping"),
@@ -339,21 +196,19 @@ impl Administrator {
             asked: Vec::new(),
             spoiled: 0,
             next_look: start + LOOK,
+            bounds,
         }
     }
+}
 
-    fn pause(&self) -> Duration {
-        self.next_look.saturating_duration_since(Instant::now())
+impl daemon::Administrator<ScriptedTalos> for Administrator {
+    fn next_look(&self) -> Instant {
+        self.next_look
     }
 
-    /// One look; the outcome when all is over.
-    fn look(
-        &mut self,
-        host: &mut Host,
-        calls: &[PowerOperation],
-        news_to_come: bool,
-        bounds: Bounds,
-    ) -> Option<Outcome> {
+    fn look(&mut self, host: &mut Host, talos: &ScriptedTalos) -> Option<Outcome> {
+        let bounds = self.bounds;
+        let news_to_come = !talos.script.news.is_empty();
         self.next_look += LOOK;
         let took = self.start.elapsed();
         let now = Instant::now().into_std();
@@ -387,8 +242,8 @@ impl Administrator {
         if !settled {
             wrong.push(format!("unanswered: {:?}", self.asked));
         }
-        if calls != vec![PowerOperation::Shutdown; self.calls] {
-            wrong.push(format!("Talos was asked {calls:?}"));
+        if talos.calls != vec![PowerOperation::Shutdown; self.calls] {
+            wrong.push(format!("Talos was asked {:?}", talos.calls));
         }
         wrong.extend(nonsense(host));
         let silence = host.longest_silence(now);
@@ -404,7 +259,9 @@ impl Administrator {
             took,
         })
     }
+}
 
+impl Administrator {
     /// A request of the greeting that reached the guest spoiled was answered with an error: a host in that
     /// state starts afresh.
     fn greet_again(&mut self, host: &mut Host, now: std::time::Instant) {
@@ -459,12 +316,12 @@ fn greeting(host: &Host) -> impl Iterator<Item = &vmx::Exchange> {
     exchanges.filter(|exchange| exchange.origin == vmx::Origin::Greeting)
 }
 
-fn is_error(reply: Option<&[u8]>) -> bool {
+pub(crate) fn is_error(reply: Option<&[u8]>) -> bool {
     reply.is_some_and(|reply| !reply.starts_with(b"OK "))
 }
 
 /// What is not yet as it should be.
-fn not_right(host: &Host, now: std::time::Instant) -> Vec<String> {
+pub(crate) fn not_right(host: &Host, now: std::time::Instant) -> Vec<String> {
     let seen = host.vcenter(now);
     let mut wrong = Vec::new();
     let mut expect = |right: bool, what: &dyn Fn() -> String| {
@@ -529,19 +386,25 @@ fn not_right(host: &Host, now: std::time::Instant) -> Vec<String> {
 }
 
 /// What must never have been told, not even for a moment.
-fn nonsense(host: &Host) -> Vec<String> {
+pub(crate) fn nonsense(host: &Host) -> Vec<String> {
     let commands = host.rpci_log().iter();
+    let addresses = [node::FIRST_ADDRESS, node::ADDRESS];
     commands
         .filter(|entry| match &entry.command {
             Ok(Command::GuestInfo(GuestInfo::Nics(_, list))) => {
-                list.nics.iter().all(|nic| nic.ips.is_empty())
+                let mut ips = list.nics.iter().flat_map(|nic| &nic.ips).peekable();
+                ips.peek().is_none() || ips.any(|ip| !addresses.contains(&&*ip.address.to_string()))
             }
             Ok(Command::GuestInfo(GuestInfo::HostName(name))) => name != node::HOST_NAME,
+            Ok(Command::GuestInfo(GuestInfo::Uptime(centis))) => *centis == 0,
             Ok(Command::InfoSet { key, value }) if key == "ip" => {
-                let told: [&[u8]; 2] = [node::FIRST_ADDRESS.as_bytes(), node::ADDRESS.as_bytes()];
-                !told.contains(&&value[..])
+                !addresses.iter().any(|told| told.as_bytes() == value)
             }
-            _ => false,
+            _ => entry
+                .message
+                .to_ascii_lowercase()
+                .windows(7)
+                .any(|word| word == b"unknown"),
         })
         .map(|entry| format!("told {:?}", entry.message.escape_ascii().to_string()))
         .collect()

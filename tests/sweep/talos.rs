@@ -1,6 +1,6 @@
 //! Faults at each piece of news from Talos and at the power call, as they reach the services.
 //!
-//! The watches themselves, with a real server behind them, are tried in `tests/talos_client.rs`.
+//! The client itself, with a real server behind it, is tried in `machined.rs` beside this.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -17,8 +17,8 @@ use vmx::{Host, HostConfig};
 
 use crate::backdoor::{self, Port};
 use crate::node;
-use crate::report;
-use crate::session::{self, Bounds, News, Outcome, TalosScript};
+use crate::report::{self, Outcome};
+use crate::session::{self, Bounds, Scripted, TalosScript};
 
 /// One fact that becomes known, or changes.
 type Change = fn(&mut Facts);
@@ -110,6 +110,7 @@ fn a_fault_at_any_news_or_power_call_is_survived() {
     report::run(
         "faults at each piece of news from Talos and at the power call",
         &cases,
+        crate::processors(),
         |case| format!("{:?}", case.fault),
         play,
     );
@@ -181,7 +182,7 @@ fn script(case: &Case) -> TalosScript {
         }
         Fault::DidNotHappen(times) => {
             for time in 0..times as u64 {
-                let happens_not = News::Power(PowerOutcome::DidNotHappen("locked".into()));
+                let happens_not = Scripted::Power(PowerOutcome::DidNotHappen("locked".into()));
                 script.late_news.push((ms(3000 + 2000 * time), happens_not));
                 script.wishes.push((ms(4000 + 2000 * time), "OS_Halt"));
             }
@@ -198,7 +199,7 @@ fn script(case: &Case) -> TalosScript {
         .into_iter()
         .map(|(due, change)| {
             change(&mut facts);
-            (due, News::Facts(Box::new(facts.clone())))
+            (due, Scripted::Facts(Box::new(facts.clone())))
         })
         .collect();
     script.news.append(&mut script.late_news);

@@ -20,8 +20,8 @@ use vmx::codec::datamap::Packet;
 use vmx::{By, Host, HostConfig, TCLO_PORT, VsockPolicy};
 
 use crate::backdoor::{self, Port};
-use crate::report;
-use crate::session::{self, Bounds, Outcome, SharedHost, TalosScript};
+use crate::report::{self, Outcome};
+use crate::session::{self, Bounds, SharedHost, TalosScript};
 
 /// How long a host that went away is missed by the guest's kernel.
 const HALF_OPEN: Duration = Duration::from_secs(3);
@@ -125,6 +125,7 @@ fn a_fault_at_any_connect_or_packet_is_survived() {
     report::run(
         "faults at each connect and each packet of vsock",
         &cases,
+        crate::processors(),
         |case| {
             let times = if case.times == 1 { "" } else { " ×3" };
             format!("{:?}{times}", case.fault)

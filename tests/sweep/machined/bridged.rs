@@ -1,0 +1,77 @@
+//! The node: the embedded Talos API, and the daemon's own bridge to it.
+
+use std::io;
+use std::time::Duration;
+
+use apid::{Apid, scene};
+use talos_vmtoolsd::config::{PowerConfig, RebootMode};
+use talos_vmtoolsd::daemon::bridge::{self, Bridge};
+use talos_vmtoolsd::services::PowerOperation;
+use talos_vmtoolsd::talos::Dial;
+use tokio::io::DuplexStream;
+
+use crate::daemon::{News, Talos};
+use crate::node;
+
+/// The way to the API.
+#[derive(Debug)]
+pub(super) struct Pipe(pub(super) Apid);
+
+impl Dial for Pipe {
+    type Stream = DuplexStream;
+
+    async fn dial(&self) -> io::Result<DuplexStream> {
+        self.0.connect()
+    }
+}
+
+/// The node that [`crate::session::not_right`] expects, before its address changes.
+pub(super) fn set_up(api: &Apid) {
+    scene::single_nic(api);
+    api.set_link("eth0", scene::nic(2, [0, 0x50, 0x56, 1, 2, 3]));
+    api.remove_address("eth0", "fe80::250:56ff:feab:cdef/64");
+    api.set_esxi_storage();
+}
+
+/// The other address takes the place of the first.
+pub(super) fn change_address(api: &Apid) {
+    let [old, new] = [node::FIRST_ADDRESS, node::ADDRESS].map(|ip| format!("{ip}/24"));
+    api.set_static_address("eth0", &new);
+    for list in [
+        "default",
+        "current",
+        "routed",
+        "current-no-k8s",
+        "routed-no-k8s",
+    ] {
+        api.set_node_address(list, &[&new]);
+    }
+    api.remove_address("eth0", &old);
+}
+
+/// The daemon's bridge to Talos.
+pub(super) struct RealTalos(pub(super) Bridge);
+
+impl Talos for RealTalos {
+    async fn next(&mut self) -> News {
+        match self.0.next().await {
+            bridge::News::Facts => News::Facts(Box::new(self.0.facts().clone())),
+            bridge::News::Power(operation, outcome) => News::Power(operation, outcome),
+            bridge::News::Measured(measured) => News::Measured(measured),
+            bridge::News::Talosconfig => panic!("there is none"),
+        }
+    }
+
+    fn power(&mut self, operation: PowerOperation) {
+        let config = PowerConfig {
+            deadline: Duration::from_secs(30),
+            force_shutdown: false,
+            reboot_mode: RebootMode::Default,
+        };
+        self.0.power(operation, config);
+    }
+
+    fn measure_space(&mut self) {
+        self.0.measure_space();
+    }
+}
