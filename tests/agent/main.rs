@@ -26,6 +26,8 @@ mod open_vm_tools;
 mod power;
 mod predecessor;
 mod registration;
+#[path = "../sweep/report.rs"]
+mod report;
 mod rpc_command;
 mod sandbox;
 mod schedule;
@@ -34,6 +36,7 @@ mod signals;
 mod start_up;
 mod storage;
 mod support;
+mod sweep_sample;
 mod talos_away;
 mod tclo;
 mod tls;

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use apid::{Apid, Code, Method, Status, resources, scene};
 use vmx::codec::guest_info::GuestInfo;
 use vmx::codec::rpci::Command;
-use vmx::{Exchange, Origin};
+use vmx::{Exchange, Origin, RpciEntry};
 
 use crate::support::{ADDRESS, Folder, NAME, Run, SOON, Talos, agent_with, pass};
 
@@ -20,12 +20,12 @@ use crate::support::{ADDRESS, Folder, NAME, Run, SOON, Talos, agent_with, pass};
 const ARRIVAL: Duration = Duration::from_secs(6);
 
 /// Whatever was sent, nothing of it is wrong.
-fn nothing_wrong_was_sent(run: &Run) {
-    for entry in run.rpci_log() {
+pub(crate) fn nothing_wrong_was_sent(log: &[RpciEntry]) {
+    for entry in log {
         let text = String::from_utf8_lossy(&entry.message).to_ascii_lowercase();
         assert!(!text.contains("unknown"), "{text}");
-        match entry.command {
-            Ok(Command::GuestInfo(GuestInfo::Uptime(centis))) => assert_ne!(centis, 0),
+        match &entry.command {
+            Ok(Command::GuestInfo(GuestInfo::Uptime(centis))) => assert_ne!(*centis, 0),
             Ok(Command::GuestInfo(GuestInfo::HostName(name))) => assert_ne!(name, ""),
             Ok(Command::GuestInfo(GuestInfo::Nics(_, list))) => {
                 assert!(
@@ -44,7 +44,7 @@ fn last_state_stands(run: &Run) {
     assert!(view.is_green());
     assert_eq!(view.host_name.as_deref(), Some(NAME));
     assert_eq!(view.ip_address.as_deref(), Some(ADDRESS));
-    nothing_wrong_was_sent(run);
+    nothing_wrong_was_sent(&run.rpci_log());
 }
 
 #[test]
@@ -105,7 +105,7 @@ fn calls_that_fail_send_nothing_wrong_and_are_repeated() {
         talos.fail_next(Method::Watch, &status, 3);
         let run = Run::start(talos.agent());
         run.green();
-        nothing_wrong_was_sent(&run);
+        nothing_wrong_was_sent(&run.rpci_log());
         run.informed();
         last_state_stands(&run);
         assert!(run.log().len() < 15, "{:#?}", run.log());
@@ -125,7 +125,7 @@ fn a_watch_that_talos_ends_with_errored_is_opened_again() {
     run.sees("the new name", Duration::from_secs(6), |view| {
         view.host_name.as_deref() == Some("after-errored")
     });
-    nothing_wrong_was_sent(&run);
+    nothing_wrong_was_sent(&run.rpci_log());
 }
 
 #[test]
@@ -148,7 +148,7 @@ fn watches_that_end_and_connections_that_break_are_opened_again() {
     run.sees("the new name", Duration::from_secs(6), |view| {
         view.host_name.as_deref() == Some("after-the-bookmarks")
     });
-    nothing_wrong_was_sent(&run);
+    nothing_wrong_was_sent(&run.rpci_log());
 }
 
 #[test]
@@ -179,7 +179,7 @@ fn a_talos_that_accepts_but_never_answers_does_not_keep_the_host_waiting() {
         host.vcenter(now).is_green().then_some(now)
     });
     assert!(at - started < Duration::from_secs(2), "{:?}", at - started);
-    nothing_wrong_was_sent(&run);
+    nothing_wrong_was_sent(&run.rpci_log());
     talos.resume();
     run.informed();
     last_state_stands(&run);
@@ -221,7 +221,7 @@ fn a_role_that_may_not_read_leaves_the_host_served_and_told_nothing() {
     let run = Run::start(talos.agent().args(["--machined-role", "os:etcd:backup"]));
     run.green();
     pass(&run, Duration::from_secs(1));
-    nothing_wrong_was_sent(&run);
+    nothing_wrong_was_sent(&run.rpci_log());
     assert!(run.vcenter().is_green());
     for call in talos.calls() {
         assert_eq!(call.metadata("talos-role"), ["os:etcd:backup"]);
@@ -408,7 +408,7 @@ fn whatever_is_in_talos_place_the_host_is_served_throughout_and_all_is_right_aft
                 run.sees("the new name", ARRIVAL, |view| {
                     view.host_name.as_deref() == Some("came-back")
                 });
-                nothing_wrong_was_sent(&run);
+                nothing_wrong_was_sent(&run.rpci_log());
                 pings_were_answered(&run, 10, &context);
                 assert!(run.log().len() < 20, "{context}: {:#?}", run.log());
                 run.stop();
@@ -446,5 +446,5 @@ fn restarts_in_the_middle_of_a_burst_of_changes_leave_the_last_of_them() {
                 .all(|ip| addresses.iter().any(|other| other == ip))
     });
     assert_eq!(run.vcenter().ip_address.as_deref(), Some(ADDRESS));
-    nothing_wrong_was_sent(&run);
+    nothing_wrong_was_sent(&run.rpci_log());
 }
