@@ -369,3 +369,6 @@ impl Events {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
