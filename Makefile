@@ -119,6 +119,11 @@ cargo-fuzz:
 	@$(CARGO) +nightly --version >/dev/null 2>&1 || rustup toolchain install nightly --profile minimal
 	@$(CARGO) fuzz --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-fuzz
 
+# Not in CI: it takes an hour or two. PARTS="rpc text" tries only these (tests/mutants/run).
+.PHONY: mutants
+mutants: cargo-mutants ## Try small mistakes in codecs, channel and power operations on their tests (docs/mutants.md)
+	@tests/mutants/run '$(CURDIR)/_out/mutants' $(PARTS)
+
 .PHONY: bench
 bench: build open-vm-tools ## Measure memory, start, idle cost and latencies beside Debian's vmtoolsd
 	@TALOS_VMTOOLSD='$(binary)' $(CARGO) run --locked --quiet --example bench
@@ -238,14 +243,15 @@ crun:
 	fi
 
 # Compiled in a hurry: they run for seconds.
-.PHONY: cargo-auditable cargo-deny rust-audit-info
-cargo-auditable cargo-deny rust-audit-info: export CARGO_PROFILE_RELEASE_LTO := off
-cargo-auditable cargo-deny rust-audit-info: export CARGO_PROFILE_RELEASE_OPT_LEVEL := 1
-cargo-auditable cargo-deny rust-audit-info: export CARGO_PROFILE_RELEASE_CODEGEN_UNITS := 16
+.PHONY: cargo-auditable cargo-deny cargo-mutants rust-audit-info
+cargo-auditable cargo-deny cargo-mutants rust-audit-info: export CARGO_PROFILE_RELEASE_LTO := off
+cargo-auditable cargo-deny cargo-mutants rust-audit-info: export CARGO_PROFILE_RELEASE_OPT_LEVEL := 1
+cargo-auditable cargo-deny cargo-mutants rust-audit-info: export CARGO_PROFILE_RELEASE_CODEGEN_UNITS := 16
 cargo-auditable: tool := cargo-auditable@0.7.7
 cargo-deny: tool := cargo-deny@0.20.2
+cargo-mutants: tool := cargo-mutants@27.1.0
 rust-audit-info: tool := rust-audit-info@0.5.4
-cargo-auditable cargo-deny rust-audit-info:
+cargo-auditable cargo-deny cargo-mutants rust-audit-info:
 	@test -e '$(TOOLS)/$(tool)' || { \
 	    env -u CARGO_BUILD_TARGET -u CARGO_TARGET_DIR $(CARGO) install --locked --quiet --force --root '$(TOOLS)' '$(tool)' \
 	        && touch '$(TOOLS)/$(tool)'; \

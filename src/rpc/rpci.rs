@@ -384,6 +384,17 @@ mod tests {
         }
     }
 
+    /// A guest variable may hold a machine config.
+    #[test]
+    fn what_the_host_answered_is_not_shown() {
+        for (reply, shown) in [
+            (Reply::Accepted(b"secret".to_vec()), "Accepted(6 bytes)"),
+            (Reply::Refused(b"secret!".to_vec()), "Refused(7 bytes)"),
+        ] {
+            assert_eq!(format!("{reply:?}"), shown);
+        }
+    }
+
     #[test]
     fn a_healthy_channel_is_opened_once() {
         let mut client = Client::new(Policy::Only(Backdoor));
@@ -455,6 +466,10 @@ mod tests {
         let mut client = Client::new(Policy::VsockFirst);
         let script = [Host::Good, Host::Bad, Host::Good, Host::Good];
         assert_eq!(run(&mut client, 0, &script), "O(v) x C O(b) X +");
+        // Vsock has had its turn.
+        let mut client = Client::new(Policy::VsockFirst);
+        let script = [Host::Good, Host::Bad, Host::Bad];
+        assert_eq!(run(&mut client, 0, &script), "O(v) x C O(b) unreachable");
         // The unanswered one did not use up the resend on the backdoor.
         let mut client = Client::new(Policy::VsockFirst);
         let mut script = vec![Host::Good, Host::Bad, Host::Good, Host::Bad];
@@ -481,6 +496,29 @@ mod tests {
         );
         let script = [Host::Bad, Host::Good, Host::Good];
         assert_eq!(run(&mut client, 1, &script), "O(b) O(v) X +");
+    }
+
+    #[test]
+    fn each_time_it_is_opened_again_both_transports_are_tried() {
+        let mut client = Client::new(Policy::VsockFirst);
+        let mut script = vec![Host::Bad, Host::Good, Host::Bad];
+        script.extend([Host::Bad, Host::Good, Host::Good]);
+        assert_eq!(run(&mut client, 0, &script), "O(v) O(b) X C O(b) O(v) X +");
+    }
+
+    #[test]
+    fn a_vsock_that_was_the_last_resort_and_failed_is_left_alone_for_longer() {
+        let mut client = Client::new(Policy::VsockFirst);
+        run(&mut client, 0, &[Host::Bad, Host::Good, Host::Good]);
+        let script = [Host::Bad, Host::Bad, Host::Good, Host::Bad];
+        assert_eq!(run(&mut client, 1, &script), "X C O(b) O(v) X C broken");
+        assert_eq!(
+            run(&mut client, 4000, &[Host::Good, Host::Good]),
+            "O(b) X +"
+        );
+        assert_eq!(run(&mut client, 8000, &[Host::Good]), "X +");
+        let script = [Host::Good, Host::Good];
+        assert_eq!(run(&mut client, 8001, &script), "C O(v) x +");
     }
 
     #[test]

@@ -376,3 +376,6 @@ impl Events {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

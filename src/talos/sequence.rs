@@ -299,6 +299,44 @@ mod tests {
         did_not_happen(outlook.see(&Sighting::Stage(Stage::Running)));
     }
 
+    /// Another sequence that gives up in front of ours brings the machine back to running, too.
+    #[test]
+    fn stages_before_the_start_do_not_count() {
+        let mut outlook = reboot();
+        for stage in [Stage::Rebooting, Stage::Running] {
+            assert_eq!(outlook.see(&Sighting::Stage(stage)), Verdict::Open);
+        }
+        outlook.see(&start());
+        assert_eq!(outlook.see(&Sighting::Stage(Stage::Running)), Verdict::Open);
+    }
+
+    #[test]
+    fn events_that_are_told_again_are_not_the_end() {
+        let told = [
+            Sighting::Stage(Stage::Running),
+            start(),
+            Sighting::Stage(Stage::Rebooting),
+        ];
+        let mut outlook = reboot();
+        for _ in 0..2 {
+            for sighting in &told {
+                assert_eq!(outlook.see(sighting), Verdict::Open);
+            }
+            outlook.rewind();
+        }
+        outlook.see(&told[2]);
+        did_not_happen(outlook.see(&Sighting::Stage(Stage::Running)));
+    }
+
+    #[test]
+    fn a_restart_is_read_from_its_event() {
+        let mut event = event("RestartEvent", (), "");
+        // Its only field, the number for reboot(2), does not matter.
+        event.data.as_mut().unwrap().value = vec![0x08, 0x01];
+        let sighting = Sighting::from_event(event);
+        assert_eq!(reboot().see(&sighting), Verdict::Happens);
+    }
+
     #[test]
     fn stages_are_read_from_their_event() {
         let message = MachineStatusEvent {

@@ -348,6 +348,18 @@ mod tests {
                 })
             );
         }
+        // One element more than there is room for, at its smallest.
+        for (kind, room) in [(3, 15), (4, 9)] {
+            let list = [&[0, 0, 0, 2][..], &vec![0; room]].concat();
+            assert_eq!(
+                DataMap::decode(&entry(kind, 2, &list)),
+                Err(DecodeError::ListLength {
+                    offset: 8,
+                    found: 2,
+                    left: room
+                })
+            );
+        }
     }
 
     #[test]

@@ -180,6 +180,12 @@ mod tests {
         );
         let name = text.split('"').nth(9).unwrap();
         assert_eq!(STANDARD.decode(name).unwrap().len(), 99);
+        let long = DiskEntry {
+            name: format!("/{}", "x".repeat(200)),
+            ..var()
+        };
+        let message = disk_info_v0(&[long]);
+        assert_eq!(message[131..133], *b"x\0", "the name has its NUL");
         let many = vec![disk; 300];
         let message = disk_info_v0(&many);
         assert_eq!(message[16], 255);

@@ -316,6 +316,14 @@ mod tests {
             ..DetailedOs::default()
         };
         assert_eq!(os.text(), r"distroName='a\'b\\c'");
+        // A pair and its NUL stay below 1024 bytes.
+        for (len, kept) in [(1009, true), (1010, false)] {
+            let os = DetailedOs {
+                pretty_name: "x".repeat(len),
+                ..DetailedOs::default()
+            };
+            assert_eq!(!os.text().is_empty(), kept, "{len}");
+        }
     }
 
     /// Reads `key='value'` pairs as a host must.

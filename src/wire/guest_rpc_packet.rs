@@ -248,6 +248,17 @@ mod tests {
     }
 
     #[test]
+    fn what_is_held_is_what_was_pushed_and_not_taken() {
+        let mut deframer = Deframer::new();
+        assert!(deframer.is_empty());
+        let bytes = [Packet::ping().encode(), vec![0; 3]].concat();
+        deframer.push(&bytes);
+        assert_eq!((deframer.len(), deframer.is_empty()), (23, false));
+        assert_eq!(packets(&mut deframer), [Packet::ping()]);
+        assert_eq!((deframer.len(), deframer.is_empty()), (3, false));
+    }
+
+    #[test]
     fn entry_order_and_unknown_fields_do_not_matter() {
         let mut map = DataMap::new();
         map.insert(0, Value::StringList(vec![b"new".to_vec()]));

@@ -253,6 +253,17 @@ mod tests {
                 bp: 0,
             }
         );
+        let steps = [
+            (MessageType::SendPayload, 0x0002_001E),
+            (MessageType::ReceiveSize, 0x0003_001E),
+            (MessageType::ReceivePayload, 0x0004_001E),
+            (MessageType::ReceiveStatus, 0x0005_001E),
+            (MessageType::Close, 0x0006_001E),
+        ];
+        for (step, cx) in steps {
+            assert_eq!(CHANNEL.request(step, 0).cx, cx, "{step:?}");
+        }
+        assert_eq!(open(Protocol::Rpci, true).cx, 0x0000_001E);
         assert_eq!(CHANNEL.high_out().bx, 0x0001_0000);
         assert_eq!(
             (CHANNEL.high_out().di, CHANNEL.high_out().bp),
@@ -284,6 +295,16 @@ mod tests {
             ..reply
         };
         assert_eq!(ChannelAddress::of(&ones, true), None);
+        // Half a cookie may be anything.
+        let half = Registers {
+            si: u32::MAX,
+            ..reply
+        };
+        let address = ChannelAddress::of(&half, true).unwrap();
+        assert_eq!(
+            (address.cookie_high, address.cookie_low),
+            (u32::MAX, CHANNEL.cookie_low)
+        );
         // Without a cookie SI and DI hold nothing.
         assert_eq!(
             ChannelAddress::of(&ones, false),

@@ -127,6 +127,9 @@ mod tests {
             r#"<Property oe:value='dmVyc2lvbjog' oe:key='userdata'/>"#,
             r#"<oe:Property key = "talos.config" value = "x"></oe:Property>"#,
             "<Property\n\toe:key=\"userdata\"\n\toe:value=\"a>b\"\n/>",
+            r#"<Property oe:value="a>b" oe:key="userdata"/>"#,
+            r#"<Property oe:value="'a'>b" oe:key="userdata"/>"#,
+            r#"<Property oe:key="userdata" oe:key="userdata" oe:value="x" oe:value="y"/>"#,
             r#"<Property oe:key="a" oe:value="<"/><Property oe:key="userdata" oe:value="x"/>"#,
             r#"<!-- <Property oe:key="a" --><Property oe:key="userdata" oe:value="x"/>"#,
         ] {
@@ -145,6 +148,7 @@ mod tests {
             r#"<Property oe:key="my.userdata" oe:value="x"/>"#,
             r#"<Other oe:key="userdata" oe:value="x"/>"#,
             r#"<!-- <Property oe:key="userdata" oe:value="x"/> -->"#,
+            r#"<!-- none: <Property oe:key="userdata" oe:value="x"/> -->"#,
             "userdata talos.config",
         ] {
             assert!(

@@ -139,6 +139,7 @@ mod tests {
             Some((&b"synctime"[..], &b"0"[..]))
         );
         assert_eq!(key_value(b"a b c\0d"), Some((&b"a"[..], &b"b c"[..])));
+        assert_eq!(key_value(b"  a b"), Some((&b"a"[..], &b"b"[..])));
         for bytes in [&b""[..], b"foo", b"foo ", b" foo", b"foo\0 1", b"   "] {
             assert_eq!(key_value(bytes), None, "{bytes:?}");
         }
@@ -173,9 +174,17 @@ mod tests {
         assert_eq!(info_set("ip", "a\0b"), b"info-set guestinfo.ip a\0");
     }
 
+    /// Neither carries a NUL: VMware's host does not expect one [rpcin.c].
+    #[test]
+    fn a_reply_is_ok_or_error_and_a_text() {
+        assert_eq!(ok(b"ATR toolbox"), b"OK ATR toolbox");
+        assert_eq!(error("Unknown Command"), b"ERROR Unknown Command");
+    }
+
     #[test]
     fn host_bytes_are_escaped_and_cut() {
         assert_eq!(printable(b"a\0\xff"), r"a\x00\xff");
+        assert_eq!(printable(&[b'a'; 128]), "a".repeat(128));
         assert_eq!(printable(&[b'a'; 200]), format!("{}…", "a".repeat(128)));
     }
 

@@ -216,6 +216,17 @@ mod tests {
     }
 
     #[test]
+    fn the_name_is_what_stands_in_quotes_before_the_first_nul() {
+        let (_, message) = GET_TOOLS_STATE.split_at(29);
+        let of = |name: &[u8]| VixRequest::parse(&[name, message].concat()).is_ok();
+        assert!(of(b"\"req1\"\0"));
+        assert!(of(b"  \"req1\" more\0"));
+        for name in [&b"req1\0"[..], b"\"req1\0", b"\0\"req1\"\0", b"\"req1\""] {
+            assert!(!of(name), "{name:?}");
+        }
+    }
+
+    #[test]
     fn body_and_credential_are_what_the_header_says() {
         // ListProcessesEx with the credential root / s3cret (protocol reference, section 8.5).
         let message = [
@@ -256,7 +267,11 @@ mod tests {
         let short = with(&[(6, b"\x43"), (14, b"\x10")]);
         assert_eq!(parse(&short), Err(VixError::INVALID_HEADER));
         assert!(parse(&[&short[..], &[0; 16]].concat()).is_ok());
-        // Above 64 KiB, although all of it was received.
+        // 64 KiB are allowed.
+        let longest = with(&[(6, b"\x00\x00\x01\x00"), (14, b"\xcd\xff\x00\x00")]);
+        let body = parse(&[&longest[..], &[0; 65536]].concat()).map(|request| request.body.len());
+        assert_eq!(body, Ok(65536 - 51));
+        // Above that, although all of it was received.
         let big = with(&[(6, b"\x01\x00\x01\x00"), (14, b"\xce\xff\x00\x00")]);
         assert_eq!(
             parse(&[&big[..], &[0; 65536]].concat()),

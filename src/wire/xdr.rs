@@ -263,6 +263,14 @@ mod tests {
     }
 
     #[test]
+    fn the_offset_counts_what_has_been_read() {
+        let mut decoder = XdrDecoder::new(b"\0\0\0\x05talos\0\0\0\0\0\0\x01");
+        assert_eq!(decoder.offset(), 0);
+        decoder.string(255).unwrap();
+        assert_eq!(decoder.offset(), 12);
+    }
+
+    #[test]
     fn what_is_too_long_is_cut_when_written_and_refused_when_read() {
         let mut encoder = XdrEncoder::new();
         encoder.string("aé", 2);

@@ -488,6 +488,15 @@ fn an_oversized_announcement_is_refused_before_memory_is_taken() {
 }
 
 #[test]
+fn the_longest_message_is_taken() {
+    let size = piece(0x83, 1, MAX_FROM_HOST as u32);
+    let replies = [size, high_status(1), status(1)];
+    let mut left = replies.iter();
+    let (result, _) = play(receive(), |_, _| *left.next().unwrap());
+    assert_eq!(result.unwrap().unwrap().len(), MAX_FROM_HOST);
+}
+
+#[test]
 fn a_size_of_the_wrong_kind_is_refused_without_a_word() {
     for kind in [0, 2, 3, 0xFFFF] {
         let (result, calls) = scripted(receive(), &[piece(0x83, kind, 10)]);

@@ -198,9 +198,12 @@ fn vsock_listens_and_pings_every_second_after_the_first_reply() {
 fn vsock_pings_although_a_reply_is_owed_but_reads_no_further() {
     let mut guest = Guest::new(Policy::VsockFirst);
     guest.host.vsock = true;
+    assert!(!guest.tclo.wants_bytes());
     guest.run_until(0);
+    assert!(guest.tclo.wants_bytes());
     guest.send(b"reset");
     guest.reply(b"OK ATR toolbox");
+    assert!(guest.tclo.wants_bytes());
     guest.send(b"slow");
     guest.trace.clear();
     assert!(!guest.tclo.wants_bytes());
@@ -405,6 +408,32 @@ fn a_vsock_that_dies_young_twice_makes_room_for_the_backdoor() {
 }
 
 #[test]
+fn a_connection_that_lived_for_a_second_did_not_die_young() {
+    let mut guest = Guest::new(Policy::VsockFirst);
+    guest.host.vsock = true;
+    guest.run_until(0);
+    for millis in [1_000, 250] {
+        guest.send(b"reset");
+        guest.run_for(millis);
+        guest.tclo.handle_broken(guest.now());
+        guest.trace.clear();
+        guest.run_for(200);
+        assert!(guest.trace().contains("open vsock"), "{}", guest.trace());
+    }
+}
+
+#[test]
+fn without_any_way_to_the_host_each_is_tried_once_and_then_paused() {
+    let mut guest = Guest::new(Policy::VsockFirst);
+    guest.host.backdoor = false;
+    guest.run_until(300);
+    assert_eq!(
+        guest.trace(),
+        "0 open vsock|0 open backdoor|100 open backdoor|100 open vsock|300 open backdoor|300 open vsock"
+    );
+}
+
+#[test]
 fn a_failing_backdoor_turns_to_vsock_again() {
     let mut guest = Guest::new(Policy::VsockFirst);
     guest.run_until(2_000);
@@ -417,6 +446,47 @@ fn a_failing_backdoor_turns_to_vsock_again() {
         guest.trace(),
         "2050 poll|2050 close|2050 lost backdoor|2150 open backdoor|2150 open vsock"
     );
+}
+
+/// Whoever drives the machine may have one timer for everything.
+#[test]
+fn a_timeout_before_its_time_changes_nothing() {
+    let quiet_vsock = |guest: &mut Guest| guest.host.vsock = true;
+    let nobody = |guest: &mut Guest| guest.host.backdoor = false;
+    let pinging = |guest: &mut Guest| {
+        guest.host.vsock = true;
+        guest.run_until(0);
+        guest.send(b"reset");
+        guest.reply(b"OK ATR toolbox");
+    };
+    for prepare in [
+        &quiet_vsock as &dyn Fn(&mut Guest),
+        &nobody,
+        &pinging,
+        &|_| {},
+    ] {
+        let mut guest = Guest::new(Policy::VsockFirst);
+        prepare(&mut guest);
+        guest.run_until(5);
+        guest.trace.clear();
+        let due = guest.tclo.poll_timeout();
+        assert!(due > Some(guest.now()));
+        assert_eq!(guest.tclo.handle_timeout(guest.now()), Ok(()));
+        guest.drain();
+        assert_eq!(guest.trace(), "");
+        assert_eq!(guest.tclo.poll_timeout(), due);
+    }
+}
+
+#[test]
+fn a_late_poll_counts_from_when_it_was_made() {
+    let mut guest = Guest::new(Policy::Only(Backdoor));
+    guest.run_until(1_900);
+    guest.trace.clear();
+    // Due at 1950.
+    guest.millis = 2_000;
+    guest.run_until(2_300);
+    assert_eq!(guest.trace(), "2000 poll|2200 poll");
 }
 
 #[test]
