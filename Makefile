@@ -102,27 +102,17 @@ FUZZ_SECONDS ?= 10
 # Inputs that are new go to fuzz/found, so that the corpus stays as small as it was committed.
 .PHONY: fuzz
 fuzz: cargo-fuzz ## Fuzz each target for FUZZ_SECONDS=10 and print the executions (fuzz/README.md)
-	@$(CARGO) +nightly fuzz build --sanitizer none
+	@$(CARGO) fuzz build --sanitizer none
 	@total=0; \
 	for corpus in fuzz/corpus/*; do \
 	    target=$${corpus##*/}; mkdir -p fuzz/found/$$target; \
-	    $(CARGO) +nightly fuzz run --sanitizer none $$target fuzz/found/$$target $$corpus -- \
+	    $(CARGO) fuzz run --sanitizer none $$target fuzz/found/$$target $$corpus -- \
 	        -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -print_final_stats=1 2>fuzz/found/$$target.log \
 	        || { tail -n 40 fuzz/found/$$target.log >&2; exit 1; }; \
 	    count=$$(awk '/number_of_executed_units/ { print $$2 }' fuzz/found/$$target.log); \
 	    printf '%-20s %12d executions\n' $$target $$count; total=$$((total + count)); \
 	done; \
 	printf '%-20s %12d executions\n' 'in all' $$total
-
-.PHONY: cargo-fuzz
-cargo-fuzz:
-	@$(CARGO) +nightly --version >/dev/null 2>&1 || rustup toolchain install nightly --profile minimal
-	@$(CARGO) fuzz --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-fuzz
-
-# Not in CI: it takes an hour or two. PARTS="rpc text" tries only these (tests/mutants/run).
-.PHONY: mutants
-mutants: cargo-mutants ## Try small mistakes in codecs, channel and power operations on their tests (docs/mutants.md)
-	@tests/mutants/run '$(CURDIR)/_out/mutants' $(PARTS)
 
 .PHONY: bench
 bench: build open-vm-tools ## Measure memory, start, idle cost and latencies beside Debian's vmtoolsd
@@ -243,15 +233,16 @@ crun:
 	fi
 
 # Compiled in a hurry: they run for seconds.
-.PHONY: cargo-auditable cargo-deny cargo-mutants rust-audit-info
-cargo-auditable cargo-deny cargo-mutants rust-audit-info: export CARGO_PROFILE_RELEASE_LTO := off
-cargo-auditable cargo-deny cargo-mutants rust-audit-info: export CARGO_PROFILE_RELEASE_OPT_LEVEL := 1
-cargo-auditable cargo-deny cargo-mutants rust-audit-info: export CARGO_PROFILE_RELEASE_CODEGEN_UNITS := 16
+.PHONY: cargo-auditable cargo-deny cargo-fuzz cargo-mutants rust-audit-info
+cargo-auditable cargo-deny cargo-fuzz cargo-mutants rust-audit-info: export CARGO_PROFILE_RELEASE_LTO := off
+cargo-auditable cargo-deny cargo-fuzz cargo-mutants rust-audit-info: export CARGO_PROFILE_RELEASE_OPT_LEVEL := 1
+cargo-auditable cargo-deny cargo-fuzz cargo-mutants rust-audit-info: export CARGO_PROFILE_RELEASE_CODEGEN_UNITS := 16
 cargo-auditable: tool := cargo-auditable@0.7.7
 cargo-deny: tool := cargo-deny@0.20.2
+cargo-fuzz: tool := cargo-fuzz@0.13.2
 cargo-mutants: tool := cargo-mutants@27.1.0
 rust-audit-info: tool := rust-audit-info@0.5.4
-cargo-auditable cargo-deny cargo-mutants rust-audit-info:
+cargo-auditable cargo-deny cargo-fuzz cargo-mutants rust-audit-info:
 	@test -e '$(TOOLS)/$(tool)' || { \
 	    env -u CARGO_BUILD_TARGET -u CARGO_TARGET_DIR $(CARGO) install --locked --quiet --force --root '$(TOOLS)' '$(tool)' \
 	        && touch '$(TOOLS)/$(tool)'; \
