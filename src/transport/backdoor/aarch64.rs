@@ -1,12 +1,9 @@
-//! The backdoor's instruction on arm64, and the guard that survives it where nobody traps it.
+//! The backdoor's instruction on arm64, and how the registers are edited when it is refused.
 //!
 //! VMware emulates x86 ports: X0..X6 play EAX, EBX, ECX, EDX, ESI, EDI, EBP, X7 says which port instruction is
 //! meant, and `mrs xzr, mdccsr_el0` traps. While it runs X8 holds a mark. Elsewhere the kernel keeps user mode
-//! from that register and raises SIGILL; the handler knows our instruction by the mark and by its word, steps
-//! over it and changes the mark.
-//!
-//! Here is also the other handler that edits the interrupted registers: that of SIGSYS, which gives a system
-//! call that the sandbox denies its result ([`DeniedCallGuard`]).
+//! from that register and raises SIGILL; `guard` handles it and knows our instruction by the mark and by its
+//! word, steps over it and changes the mark.
 //!
 //! Sources: backdoorGcc64_arm64.c, backdoor_def.h, hostinfoHV.c.
 
@@ -14,15 +11,11 @@
 #![allow(unsafe_code)]
 
 use std::arch::asm;
-use std::ffi::{c_int, c_void};
-use std::io;
-use std::sync::OnceLock;
 
 use nix::libc;
-use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 
-use super::AccessFault;
 use super::wide::Wide;
+use super::{AccessFault, FaultGuard};
 use crate::wire::hypervisor::Platform;
 use crate::wire::registers::{ARM64_INSTRUCTION, Interface, Registers, Transfer, arm64_access};
 
@@ -35,8 +28,6 @@ const SYSTEM_VENDOR: &str = "/sys/class/dmi/id/sys_vendor";
 const ARMED: u64 = 0x564D_5868_9E37_79B9;
 /// In X8 when the instruction was refused.
 const FAULTED: u64 = 0;
-/// The si_code of a SIGSYS that a seccomp filter has raised [signal.h].
-const SYS_SECCOMP: c_int = 1;
 
 /// The only form; what it does is in `transfer`.
 ///
@@ -147,118 +138,31 @@ pub(super) fn platform() -> Platform {
     Platform::of_firmware(&read(FADT), &read(SYSTEM_VENDOR))
 }
 
-/// Proof that a refused instruction of ours does not end the process.
-#[derive(Clone, Copy, Debug)]
-pub struct FaultGuard(());
-
-/// What SIGSEGV and SIGILL did before.
-static PREVIOUS: [OnceLock<SigAction>; 2] = [const { OnceLock::new() }; 2];
-
-impl FaultGuard {
-    /// Installs the handlers of SIGSEGV and SIGILL, once for the process. Faults that are not ours do what
-    /// they did before. A thread must not block these signals.
-    ///
-    /// # Errors
-    /// The kernel refuses (it has no reason to).
-    pub fn install() -> io::Result<Self> {
-        static INSTALLED: OnceLock<Result<(), nix::errno::Errno>> = OnceLock::new();
-        let installed = INSTALLED.get_or_init(|| {
-            // On the alternate stack where there is one, so that a stack overflow is still told as such.
-            // Without SA_NODEFER: a fault in the handler ends the process instead of coming back to it.
-            let action = SigAction::new(
-                SigHandler::SigAction(on_fault),
-                SaFlags::SA_SIGINFO | SaFlags::SA_ONSTACK,
-                SigSet::empty(),
-            );
-            for (signal, previous) in [Signal::SIGSEGV, Signal::SIGILL].into_iter().zip(&PREVIOUS) {
-                // JUSTIFICATION: only a signal handler can survive a refused instruction.
-                // SAFETY: `on_fault` keeps to what a handler may do: it reads and writes the interrupted
-                // registers and calls sigaction, which is async-signal-safe.
-                let before = unsafe { sigaction(signal, &action) }?;
-                let _ = previous.set(before);
-            }
-            Ok(())
-        });
-        match installed {
-            Ok(()) => Ok(Self(())),
-            Err(errno) => Err((*errno).into()),
-        }
-    }
-}
-
-/// Steps over a refused instruction of ours; gives any other fault back to whom it belonged.
-extern "C" fn on_fault(signal: c_int, _info: *mut libc::siginfo_t, context: *mut c_void) {
-    // JUSTIFICATION: the kernel hands the interrupted registers over as a bare pointer.
-    // SAFETY: with SA_SIGINFO it points to a ucontext_t that is ours until the handler returns.
-    let context = unsafe { &mut *context.cast::<libc::ucontext_t>() };
+/// Steps over a refused instruction of ours, if that is what has faulted.
+///
+/// # Safety
+/// The registers must be those of this process at a fault that is being handled.
+pub(super) unsafe fn step_over(context: &mut libc::ucontext_t) -> bool {
     let machine = &mut context.uc_mcontext;
-    if machine.regs[8] == ARMED {
-        // JUSTIFICATION: the instruction that faulted is known by its address alone.
-        // SAFETY: the mark says that the form above is running, so PC is in it. Were the mark a coincidence,
-        // this read could fault, and end a process that is at its end.
-        let word = unsafe { (machine.pc as *const u32).read_unaligned() };
-        if word == ARM64_INSTRUCTION {
-            machine.pc += 4;
-            machine.regs[8] = FAULTED;
-            return;
-        }
+    if machine.regs[8] != ARMED {
+        return false;
     }
-    let (signal, previous) = if signal == libc::SIGILL {
-        (Signal::SIGILL, &PREVIOUS[1])
-    } else {
-        (Signal::SIGSEGV, &PREVIOUS[0])
-    };
-    let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
-    // JUSTIFICATION: the handler of before must see the fault, which comes again on return.
-    // SAFETY: this is the action the process had, or the default.
-    let _ = unsafe { sigaction(signal, previous.get().unwrap_or(&default)) };
+    // JUSTIFICATION: the instruction that faulted is known by its address alone.
+    // SAFETY: the mark says that the form above is running, so PC is in it. Were the mark a coincidence,
+    // this read could fault, and end a process that is at its end.
+    let word = unsafe { (machine.pc as *const u32).read_unaligned() };
+    if word != ARM64_INSTRUCTION {
+        return false;
+    }
+    machine.pc += 4;
+    machine.regs[8] = FAULTED;
+    true
 }
 
-/// Proof that a system call that a seccomp filter traps gets EPERM and does not end the process.
-#[derive(Clone, Copy, Debug)]
-pub struct DeniedCallGuard(());
-
-/// Told the number of each call that is denied.
-static ON_DENIED_CALL: OnceLock<fn(u32)> = OnceLock::new();
-
-impl DeniedCallGuard {
-    /// Installs the handler of SIGSYS, once for the process. It tells `note` the number of each trapped call;
-    /// that must be async-signal-safe. A thread must not block the signal.
-    ///
-    /// # Errors
-    /// The kernel refuses (it has no reason to).
-    pub fn install(note: fn(u32)) -> io::Result<Self> {
-        if ON_DENIED_CALL.set(note).is_err() {
-            return Ok(Self(()));
-        }
-        let action = SigAction::new(
-            SigHandler::SigAction(on_denied_call),
-            SaFlags::SA_SIGINFO | SaFlags::SA_ONSTACK,
-            SigSet::empty(),
-        );
-        // JUSTIFICATION: only a signal handler can give a trapped call its result and go on.
-        // SAFETY: `on_denied_call` keeps to what a handler may do: it reads an initialised cell, reads and
-        // writes the interrupted registers, and calls what the caller has promised to be async-signal-safe.
-        unsafe { sigaction(Signal::SIGSYS, &action) }?;
-        Ok(Self(()))
-    }
-}
-
-/// Lets the trapped call fail with EPERM. A SIGSYS that somebody has sent changes nothing.
-extern "C" fn on_denied_call(_: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
-    // JUSTIFICATION: the kernel hands the signal's origin over as a bare pointer.
-    // SAFETY: with SA_SIGINFO it points to a siginfo_t that is ours until the handler returns.
-    let info = unsafe { &*info };
-    if info.si_code != SYS_SECCOMP {
-        return;
-    }
-    // JUSTIFICATION: the kernel hands the interrupted registers over as a bare pointer.
-    // SAFETY: with SA_SIGINFO it points to a ucontext_t that is ours until the handler returns.
-    let context = unsafe { &mut *context.cast::<libc::ucontext_t>() };
-    let machine = &mut context.uc_mcontext;
+/// Lets a trapped system call fail with EPERM; its number.
+pub(super) fn fail_call(context: &mut libc::ucontext_t) -> Option<u32> {
     // The number is still in X8; the result belongs into X0.
-    if let Some(note) = ON_DENIED_CALL.get() {
-        note(machine.regs[8] as u32);
-    }
+    let machine = &mut context.uc_mcontext;
     machine.regs[0] = i64::from(-libc::EPERM).cast_unsigned();
+    Some(machine.regs[8] as u32)
 }

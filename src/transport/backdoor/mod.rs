@@ -13,6 +13,7 @@
 //! Sources: backdoor.c, backdoorGcc64.c, backdoorGcc64_arm64.c, vmcheck.c.
 
 pub mod detect;
+mod guard;
 mod wide;
 
 #[cfg(target_arch = "aarch64")]
@@ -28,7 +29,7 @@ compile_error!("VMware's backdoor exists on x86-64 and arm64");
 pub(crate) mod fake;
 
 pub use detect::{Detection, ProbeError, VmxType};
-pub use instruction::{DeniedCallGuard, FaultGuard};
+pub use guard::{DeniedCallGuard, FaultGuard};
 
 use crate::wire::registers::{Interface, Registers, Transfer};
 

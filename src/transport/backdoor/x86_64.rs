@@ -1,12 +1,9 @@
-//! The backdoor's instructions on x86-64, and the guard that survives them where nobody traps them.
+//! The backdoor's instructions on x86-64, and how the registers are edited when one is refused.
 //!
 //! Five forms: `in`, `rep outsb`, `rep insb`, `vmcall`, `vmmcall`. Each loads seven registers, executes one
 //! instruction and stores the registers again. While it runs R11 holds a mark. When the processor refuses
-//! the instruction, the kernel raises SIGSEGV (#GP) or SIGILL (#UD) at it; the handler knows our instruction
-//! by the mark and by its bytes, steps over it and changes the mark.
-//!
-//! Here is also the other handler that edits the interrupted registers: that of SIGSYS, which gives a system
-//! call that the sandbox denies its result ([`DeniedCallGuard`]).
+//! the instruction, the kernel raises SIGSEGV (#GP) or SIGILL (#UD) at it; `guard` handles it and
+//! knows our instruction by the mark and by its bytes, steps over it and changes the mark.
 //!
 //! Sources: backdoorGcc64.c, hostinfoHV.c.
 
@@ -15,15 +12,11 @@
 
 use std::arch::asm;
 use std::arch::x86_64::__cpuid;
-use std::ffi::{c_int, c_void};
-use std::io;
-use std::sync::OnceLock;
 
 use nix::libc;
-use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 
-use super::AccessFault;
 use super::wide::Wide;
+use super::{AccessFault, FaultGuard};
 use crate::wire::hypervisor::{CpuidLeaf, Platform};
 use crate::wire::registers::{Interface, Registers};
 
@@ -31,8 +24,6 @@ use crate::wire::registers::{Interface, Registers};
 const ARMED: u64 = 0x564D_5868_9E37_79B9;
 /// In R11 when the instruction was refused.
 const FAULTED: u64 = 0;
-/// The si_code of a SIGSYS that a seccomp filter has raised [signal.h].
-const SYS_SECCOMP: c_int = 1;
 
 /// Defines the function of one instruction form.
 macro_rules! form {
@@ -184,45 +175,6 @@ pub(super) fn platform() -> Platform {
     })
 }
 
-/// Proof that a refused instruction of ours does not end the process.
-#[derive(Clone, Copy, Debug)]
-pub struct FaultGuard(());
-
-/// What SIGSEGV and SIGILL did before.
-static PREVIOUS: [OnceLock<SigAction>; 2] = [const { OnceLock::new() }; 2];
-
-impl FaultGuard {
-    /// Installs the handlers of SIGSEGV and SIGILL, once for the process. Faults that are not ours do what
-    /// they did before. A thread must not block these signals.
-    ///
-    /// # Errors
-    /// The kernel refuses (it has no reason to).
-    pub fn install() -> io::Result<Self> {
-        static INSTALLED: OnceLock<Result<(), nix::errno::Errno>> = OnceLock::new();
-        let installed = INSTALLED.get_or_init(|| {
-            // On the alternate stack where there is one, so that a stack overflow is still told as such.
-            // Without SA_NODEFER: a fault in the handler ends the process instead of coming back to it.
-            let action = SigAction::new(
-                SigHandler::SigAction(on_fault),
-                SaFlags::SA_SIGINFO | SaFlags::SA_ONSTACK,
-                SigSet::empty(),
-            );
-            for (signal, previous) in [Signal::SIGSEGV, Signal::SIGILL].into_iter().zip(&PREVIOUS) {
-                // JUSTIFICATION: only a signal handler can survive a refused instruction.
-                // SAFETY: `on_fault` keeps to what a handler may do: it reads and writes the interrupted
-                // registers and calls sigaction, which is async-signal-safe.
-                let before = unsafe { sigaction(signal, &action) }?;
-                let _ = previous.set(before);
-            }
-            Ok(())
-        });
-        match installed {
-            Ok(()) => Ok(Self(())),
-            Err(errno) => Err((*errno).into()),
-        }
-    }
-}
-
 /// The length of the backdoor instruction that `code` starts with.
 fn instruction_len(code: [u8; 3]) -> Option<i64> {
     match code {
@@ -233,91 +185,42 @@ fn instruction_len(code: [u8; 3]) -> Option<i64> {
     }
 }
 
-/// Steps over a refused instruction of ours; gives any other fault back to whom it belonged.
-extern "C" fn on_fault(signal: c_int, _info: *mut libc::siginfo_t, context: *mut c_void) {
-    // JUSTIFICATION: the kernel hands the interrupted registers over as a bare pointer.
-    // SAFETY: with SA_SIGINFO it points to a ucontext_t that is ours until the handler returns.
-    let context = unsafe { &mut *context.cast::<libc::ucontext_t>() };
+/// Steps over a refused instruction of ours, if that is what has faulted.
+///
+/// # Safety
+/// The registers must be those of this process at a fault that is being handled.
+pub(super) unsafe fn step_over(context: &mut libc::ucontext_t) -> bool {
     let registers = &mut context.uc_mcontext.gregs;
     let [mark, rip] = [libc::REG_R11, libc::REG_RIP].map(|register| register as usize);
-    if let (Some(r11), Some(at)) = (registers.get(mark), registers.get(rip))
-        && *r11 as u64 == ARMED
-    {
-        let at = *at;
-        // JUSTIFICATION: the instruction that faulted is known by its address alone.
-        // SAFETY: the mark says that one of the forms above is running, so RIP is in it, and behind each
-        // instruction there are at least two more bytes of code. Were the mark a coincidence, this read
-        // could fault, and end a process that is at its end.
-        let code = unsafe { (at as *const [u8; 3]).read_unaligned() };
-        if let Some(len) = instruction_len(code) {
-            if let Some(rip) = registers.get_mut(rip) {
-                *rip = at + len;
-            }
-            if let Some(mark) = registers.get_mut(mark) {
-                *mark = FAULTED as i64;
-            }
-            return;
-        }
-    }
-    let (signal, previous) = if signal == libc::SIGILL {
-        (Signal::SIGILL, &PREVIOUS[1])
-    } else {
-        (Signal::SIGSEGV, &PREVIOUS[0])
+    let (Some(&r11), Some(&at)) = (registers.get(mark), registers.get(rip)) else {
+        return false;
     };
-    let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
-    // JUSTIFICATION: the handler of before must see the fault, which comes again on return.
-    // SAFETY: this is the action the process had, or the default.
-    let _ = unsafe { sigaction(signal, previous.get().unwrap_or(&default)) };
+    if r11 as u64 != ARMED {
+        return false;
+    }
+    // JUSTIFICATION: the instruction that faulted is known by its address alone.
+    // SAFETY: the mark says that one of the forms above is running, so RIP is in it, and behind each
+    // instruction there are at least two more bytes of code. Were the mark a coincidence, this read
+    // could fault, and end a process that is at its end.
+    let code = unsafe { (at as *const [u8; 3]).read_unaligned() };
+    let Some(len) = instruction_len(code) else {
+        return false;
+    };
+    if let Some(rip) = registers.get_mut(rip) {
+        *rip = at + len;
+    }
+    if let Some(mark) = registers.get_mut(mark) {
+        *mark = FAULTED as i64;
+    }
+    true
 }
 
-/// Proof that a system call that a seccomp filter traps gets EPERM and does not end the process.
-#[derive(Clone, Copy, Debug)]
-pub struct DeniedCallGuard(());
-
-/// Told the number of each call that is denied.
-static ON_DENIED_CALL: OnceLock<fn(u32)> = OnceLock::new();
-
-impl DeniedCallGuard {
-    /// Installs the handler of SIGSYS, once for the process. It tells `note` the number of each trapped call;
-    /// that must be async-signal-safe. A thread must not block the signal.
-    ///
-    /// # Errors
-    /// The kernel refuses (it has no reason to).
-    pub fn install(note: fn(u32)) -> io::Result<Self> {
-        if ON_DENIED_CALL.set(note).is_err() {
-            return Ok(Self(()));
-        }
-        let action = SigAction::new(
-            SigHandler::SigAction(on_denied_call),
-            SaFlags::SA_SIGINFO | SaFlags::SA_ONSTACK,
-            SigSet::empty(),
-        );
-        // JUSTIFICATION: only a signal handler can give a trapped call its result and go on.
-        // SAFETY: `on_denied_call` keeps to what a handler may do: it reads an initialised cell, reads and
-        // writes the interrupted registers, and calls what the caller has promised to be async-signal-safe.
-        unsafe { sigaction(Signal::SIGSYS, &action) }?;
-        Ok(Self(()))
-    }
-}
-
-/// Lets the trapped call fail with EPERM. A SIGSYS that somebody has sent changes nothing.
-extern "C" fn on_denied_call(_: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
-    // JUSTIFICATION: the kernel hands the signal's origin over as a bare pointer.
-    // SAFETY: with SA_SIGINFO it points to a siginfo_t that is ours until the handler returns.
-    let info = unsafe { &*info };
-    if info.si_code != SYS_SECCOMP {
-        return;
-    }
-    // JUSTIFICATION: the kernel hands the interrupted registers over as a bare pointer.
-    // SAFETY: with SA_SIGINFO it points to a ucontext_t that is ours until the handler returns.
-    let context = unsafe { &mut *context.cast::<libc::ucontext_t>() };
+/// Lets a trapped system call fail with EPERM; its number.
+pub(super) fn fail_call(context: &mut libc::ucontext_t) -> Option<u32> {
     // The kernel has put the number back into RAX, where the result belongs.
-    if let Some(rax) = context.uc_mcontext.gregs.get_mut(libc::REG_RAX as usize) {
-        if let Some(note) = ON_DENIED_CALL.get() {
-            note(*rax as u32);
-        }
-        *rax = -i64::from(libc::EPERM);
-    }
+    let rax = context.uc_mcontext.gregs.get_mut(libc::REG_RAX as usize)?;
+    let number = std::mem::replace(rax, -i64::from(libc::EPERM));
+    Some(number as u32)
 }
 
 #[cfg(test)]
