@@ -21,6 +21,17 @@ const REBOOT: PowerCall = PowerCall::Reboot {
 };
 
 #[tokio::test]
+async fn a_doubt_is_that_of_its_own_method_and_is_asked_about_once() {
+    let client = Client::machined(PathBuf::from("/nowhere"), "os:operator");
+    let sent = Instant::now();
+    client.leave_doubt(REBOOT.method(), sent);
+    let shutdown = PowerCall::Shutdown { force: false };
+    assert_eq!(client.take_doubt(shutdown.method()), None);
+    assert_eq!(client.take_doubt(REBOOT.method()), Some(sent));
+    assert_eq!(client.take_doubt(REBOOT.method()), None);
+}
+
+#[tokio::test]
 async fn a_sequence_that_does_not_begin_within_75_s_did_not_happen() {
     let node = Node::new();
     node.api.set_power(PowerBehaviour::AcceptSilently);
