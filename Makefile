@@ -177,8 +177,8 @@ deny: cargo-deny ## Check licences, sources and known vulnerabilities of the cra
 	@tests/images/deny
 
 .PHONY: audit
-audit: build rust-audit-info ## Show the crates that the built binary says it is made of
-	@rust-audit-info '$(binary)'
+audit: build cargo-audit ## Check Cargo.lock and the crates in the built binary for known vulnerabilities
+	@tests/images/audit '$(binary)'
 
 .PHONY: clean
 clean: ## Remove everything that was built
@@ -233,16 +233,16 @@ crun:
 	fi
 
 # Compiled in a hurry: they run for seconds.
-.PHONY: cargo-auditable cargo-deny cargo-fuzz cargo-mutants rust-audit-info
-cargo-auditable cargo-deny cargo-fuzz cargo-mutants rust-audit-info: export CARGO_PROFILE_RELEASE_LTO := off
-cargo-auditable cargo-deny cargo-fuzz cargo-mutants rust-audit-info: export CARGO_PROFILE_RELEASE_OPT_LEVEL := 1
-cargo-auditable cargo-deny cargo-fuzz cargo-mutants rust-audit-info: export CARGO_PROFILE_RELEASE_CODEGEN_UNITS := 16
+.PHONY: cargo-audit cargo-auditable cargo-deny cargo-fuzz cargo-mutants
+cargo-audit cargo-auditable cargo-deny cargo-fuzz cargo-mutants: export CARGO_PROFILE_RELEASE_LTO := off
+cargo-audit cargo-auditable cargo-deny cargo-fuzz cargo-mutants: export CARGO_PROFILE_RELEASE_OPT_LEVEL := 1
+cargo-audit cargo-auditable cargo-deny cargo-fuzz cargo-mutants: export CARGO_PROFILE_RELEASE_CODEGEN_UNITS := 16
+cargo-audit: tool := cargo-audit@0.22.2
 cargo-auditable: tool := cargo-auditable@0.7.7
 cargo-deny: tool := cargo-deny@0.20.2
 cargo-fuzz: tool := cargo-fuzz@0.13.2
 cargo-mutants: tool := cargo-mutants@27.1.0
-rust-audit-info: tool := rust-audit-info@0.5.4
-cargo-auditable cargo-deny cargo-fuzz cargo-mutants rust-audit-info:
+cargo-audit cargo-auditable cargo-deny cargo-fuzz cargo-mutants:
 	@test -e '$(TOOLS)/$(tool)' || { \
 	    env -u CARGO_BUILD_TARGET -u CARGO_TARGET_DIR $(CARGO) install --locked --quiet --force --root '$(TOOLS)' '$(tool)' \
 	        && touch '$(TOOLS)/$(tool)'; \

@@ -1,0 +1,129 @@
+//! The signal handlers that edit the interrupted registers: of SIGSEGV and SIGILL, which step over a refused
+//! instruction of ours, and of SIGSYS, which gives a system call that the sandbox denies its result.
+//!
+//! ```text
+//! refused instruction ─► SIGSEGV, SIGILL ─► step over it, mark ─► AccessFault
+//!                                          └► not ours ─► whoever had the signal before
+//! denied system call ──► SIGSYS ──────────► note its number, EPERM
+//! ```
+//! What the registers are called differs by processor; that is in the files with the instructions.
+
+// See the JUSTIFICATION at each block.
+#![allow(unsafe_code)]
+
+use std::ffi::{c_int, c_void};
+use std::io;
+use std::sync::OnceLock;
+
+use nix::errno::Errno;
+use nix::libc;
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
+
+use super::instruction::{fail_call, step_over};
+
+/// The si_code of a SIGSYS that a seccomp filter has raised [signal.h].
+const SYS_SECCOMP: c_int = 1;
+
+/// On the alternate stack where there is one, so that a stack overflow is still told as such. Without
+/// SA_NODEFER: a fault in the handler ends the process instead of coming back to it.
+fn action(handler: extern "C" fn(c_int, *mut libc::siginfo_t, *mut c_void)) -> SigAction {
+    SigAction::new(
+        SigHandler::SigAction(handler),
+        SaFlags::SA_SIGINFO | SaFlags::SA_ONSTACK,
+        SigSet::empty(),
+    )
+}
+
+/// Proof that a refused instruction of ours does not end the process.
+#[derive(Clone, Copy, Debug)]
+pub struct FaultGuard(());
+
+/// What SIGSEGV and SIGILL did before.
+static PREVIOUS: [OnceLock<SigAction>; 2] = [const { OnceLock::new() }; 2];
+
+impl FaultGuard {
+    /// Installs the handlers of SIGSEGV and SIGILL, once for the process. Faults that are not ours do what
+    /// they did before. A thread must not block these signals.
+    ///
+    /// # Errors
+    /// The kernel refuses (it has no reason to).
+    pub fn install() -> io::Result<Self> {
+        static INSTALLED: OnceLock<Result<(), Errno>> = OnceLock::new();
+        let installed = INSTALLED.get_or_init(|| {
+            for (signal, previous) in [Signal::SIGSEGV, Signal::SIGILL].into_iter().zip(&PREVIOUS) {
+                // JUSTIFICATION: only a signal handler can survive a refused instruction.
+                // SAFETY: `on_fault` keeps to what a handler may do: it reads and writes the interrupted
+                // registers and calls sigaction, which is async-signal-safe.
+                let before = unsafe { sigaction(signal, &action(on_fault)) }?;
+                let _ = previous.set(before);
+            }
+            Ok(())
+        });
+        match installed {
+            Ok(()) => Ok(Self(())),
+            Err(errno) => Err((*errno).into()),
+        }
+    }
+}
+
+/// Steps over a refused instruction of ours; gives any other fault back to whom it belonged.
+extern "C" fn on_fault(signal: c_int, _info: *mut libc::siginfo_t, context: *mut c_void) {
+    // JUSTIFICATION: the kernel hands the interrupted registers over as a bare pointer.
+    // SAFETY: with SA_SIGINFO it points to a ucontext_t that is ours until the handler returns.
+    let context = unsafe { &mut *context.cast::<libc::ucontext_t>() };
+    // JUSTIFICATION: which instruction it was is read where the registers point.
+    // SAFETY: they are those of the fault that is being handled.
+    if unsafe { step_over(context) } {
+        return;
+    }
+    let (signal, previous) = if signal == libc::SIGILL {
+        (Signal::SIGILL, &PREVIOUS[1])
+    } else {
+        (Signal::SIGSEGV, &PREVIOUS[0])
+    };
+    let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
+    // JUSTIFICATION: the handler of before must see the fault, which comes again on return.
+    // SAFETY: this is the action the process had, or the default.
+    let _ = unsafe { sigaction(signal, previous.get().unwrap_or(&default)) };
+}
+
+/// Proof that a system call that a seccomp filter traps gets EPERM and does not end the process.
+#[derive(Clone, Copy, Debug)]
+pub struct DeniedCallGuard(());
+
+/// Told the number of each call that is denied.
+static ON_DENIED_CALL: OnceLock<fn(u32)> = OnceLock::new();
+
+impl DeniedCallGuard {
+    /// Installs the handler of SIGSYS, once for the process. It tells `note` the number of each trapped call;
+    /// that must be async-signal-safe. A thread must not block the signal.
+    ///
+    /// # Errors
+    /// The kernel refuses (it has no reason to).
+    pub fn install(note: fn(u32)) -> io::Result<Self> {
+        if ON_DENIED_CALL.set(note).is_err() {
+            return Ok(Self(()));
+        }
+        // JUSTIFICATION: only a signal handler can give a trapped call its result and go on.
+        // SAFETY: `on_denied_call` keeps to what a handler may do: it reads an initialised cell, reads and
+        // writes the interrupted registers, and calls what the caller has promised to be async-signal-safe.
+        unsafe { sigaction(Signal::SIGSYS, &action(on_denied_call)) }?;
+        Ok(Self(()))
+    }
+}
+
+/// Lets the trapped call fail with EPERM. A SIGSYS that somebody has sent changes nothing.
+extern "C" fn on_denied_call(_: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
+    // JUSTIFICATION: the kernel hands the signal's origin over as a bare pointer.
+    // SAFETY: with SA_SIGINFO it points to a siginfo_t that is ours until the handler returns.
+    let info = unsafe { &*info };
+    if info.si_code != SYS_SECCOMP {
+        return;
+    }
+    // JUSTIFICATION: the kernel hands the interrupted registers over as a bare pointer.
+    // SAFETY: with SA_SIGINFO it points to a ucontext_t that is ours until the handler returns.
+    let context = unsafe { &mut *context.cast::<libc::ucontext_t>() };
+    if let (Some(number), Some(note)) = (fail_call(context), ON_DENIED_CALL.get()) {
+        note(number);
+    }
+}
