@@ -114,6 +114,11 @@ fuzz: cargo-fuzz ## Fuzz each target for FUZZ_SECONDS=10 and print the execution
 	done; \
 	printf '%-20s %12d executions\n' 'in all' $$total
 
+# Not in CI: it takes an hour or two. PARTS="rpc text" tries only these (tests/mutants/run).
+.PHONY: mutants
+mutants: cargo-mutants ## Try small mistakes in codecs, channel and power operations on their tests (docs/mutants.md)
+	@tests/mutants/run '$(CURDIR)/_out/mutants' $(PARTS)
+
 .PHONY: bench
 bench: build open-vm-tools ## Measure memory, start, idle cost and latencies beside Debian's vmtoolsd
 	@TALOS_VMTOOLSD='$(binary)' $(CARGO) run --locked --quiet --example bench
