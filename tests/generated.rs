@@ -10,7 +10,8 @@ use clap::{CommandFactory as _, ValueEnum as _};
 use clap_complete::{Shell, generate};
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
-use talos_vmtoolsd::config::{Cli, env::variable_of};
+use talos_vmtoolsd::config::cli::Flags;
+use talos_vmtoolsd::config::{Cli, Config, env::variable_of, load};
 
 const NAME: &str = "talos-vmtoolsd";
 
@@ -61,6 +62,25 @@ fn the_manual_page_has_its_sections_and_every_flag() {
     for word in ["VMTOOLSD_TALOS_NODE", "machined_socket", "talosquery"] {
         assert!(page.contains(word), "{word}");
     }
+}
+
+#[test]
+fn the_file_of_the_manual_page_says_the_defaults() {
+    let path = env::temp_dir().join(format!("{NAME}-defaults-{}.yaml", std::process::id()));
+    fs::write(&path, FILE).unwrap();
+    let flags = Flags {
+        config: Some(path.clone()),
+        ..Flags::default()
+    };
+    let written = load(&flags, |_| None);
+    fs::remove_file(&path).unwrap();
+    let flags = Flags {
+        use_machined: Some(true),
+        ..Flags::default()
+    };
+    let defaults = load(&flags, |_| None).unwrap();
+    let file = Some(path);
+    assert_eq!(written.unwrap(), Config { file, ..defaults });
 }
 
 /// The manual page.
@@ -143,6 +163,17 @@ power:
   deadline: 30s
   force_shutdown: false
   reboot_mode: default
+guestinfo:
+  scrub: false
+  disk_interval: 5m
+  stats_interval: 20s
+network:
+  exclude_nics: []
+  primary_nics: []
+  low_priority_nics: []
+  exclude_subnets: []
+  prefer: ipv4
+  report_vips: true
 sandbox:
   mode: enforce
 log:

@@ -7,7 +7,7 @@
 //! FAIL  talos       cannot connect to /system/run/machined/machine.sock: no such file or directory
 //!                   remedy: mount machined's socket into the container
 //! -     role        not checked: there is no connection to Talos
-//! ok    sandbox     enforced: capabilities: none; no_new_privs: set; …
+//! ok    sandbox     in force: capabilities: none; no_new_privs: set; …
 //! ```
 //! One more, `identity`, is there only when the machine's SMBIOS UUID is none. `sandbox` comes last: the command
 //! puts itself into the sandbox of the daemon, and asks the kernel what has come of it.

@@ -5,9 +5,6 @@ use crate::config::{Config, SandboxMode};
 use crate::log::Chain;
 use crate::sandbox::Sandbox;
 
-/// Without these an attacker has gained something; landlock is missing in kernels that are otherwise fine.
-const NECESSARY: [&str; 3] = ["capabilities", "no_new_privs", "seccomp"];
-
 /// Enters the sandbox that the daemon would have, for good, and tells what has come of it.
 pub(super) fn check(config: &Config) -> Outcome {
     match Sandbox::enter(config) {
@@ -31,7 +28,7 @@ fn outcome(sandbox: &Sandbox) -> Outcome {
         SandboxMode::Warn => Outcome::Works(format!("denies nothing, as configured; {all}")),
         SandboxMode::Enforce => {
             let mut parts = sandbox.parts().iter();
-            if parts.any(|part| NECESSARY.contains(&part.name) && part.outcome.is_err()) {
+            if parts.any(|part| part.is_necessary() && part.outcome.is_err()) {
                 return Outcome::Fails {
                     problem: format!("in force in part: {all}"),
                     remedy: "the kernel or the container's own sandbox refuses what is missing; \

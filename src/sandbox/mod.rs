@@ -27,6 +27,11 @@ use needs::{Needs, Network};
 use seccomp::Otherwise;
 use status::Status;
 
+const CAPABILITIES: &str = "capabilities";
+const NO_NEW_PRIVS: &str = "no_new_privs";
+const SECCOMP: &str = "seccomp";
+const LANDLOCK: &str = "landlock";
+
 /// One part of the sandbox.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Part {
@@ -34,6 +39,13 @@ pub struct Part {
     pub name: &'static str,
     /// What is left, or why the part is missing; in one phrase.
     pub outcome: Result<String, String>,
+}
+
+impl Part {
+    /// Without it an attacker has gained something; landlock is missing in kernels that are otherwise fine.
+    pub fn is_necessary(&self) -> bool {
+        self.name != LANDLOCK
+    }
 }
 
 /// A configuration that is read again needs what this process has given up.
@@ -179,11 +191,6 @@ impl Sandbox {
             .map(|path| Objection::File { path })
     }
 }
-
-const CAPABILITIES: &str = "capabilities";
-const NO_NEW_PRIVS: &str = "no_new_privs";
-const SECCOMP: &str = "seccomp";
-const LANDLOCK: &str = "landlock";
 
 fn needs(config: &Config) -> Needs {
     Needs::of(config, std::env::var_os("SSL_CERT_FILE").map(PathBuf::from))

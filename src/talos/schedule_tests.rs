@@ -99,9 +99,15 @@ fn listen() -> (Failures, tracing::subscriber::DefaultGuard) {
     (failures, guard)
 }
 
-/// The delays are between half of these and all of them.
-fn full_delays(first: u64, longest: u64) -> impl Iterator<Item = Duration> {
-    std::iter::successors(Some(first), move |delay| Some((delay * 2).min(longest))).map(ms)
+/// Each delay is between half of what it would be without jitter and all of it; that doubles up to the longest.
+fn assert_delays(delays: impl IntoIterator<Item = Duration>, first: u64, longest: u64) {
+    let full = std::iter::successors(Some(first), |delay| Some((delay * 2).min(longest))).map(ms);
+    for (delay, full) in delays.into_iter().zip(full) {
+        assert!(
+            delay >= full / 2 && delay <= full + 2 * TICK,
+            "{delay:?} of {full:?}"
+        );
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -116,12 +122,7 @@ async fn an_absent_talos_is_tried_after_50_ms_and_ever_more_slowly_up_to_3_s() {
     observer.abort();
     let gaps = failures.gaps();
     assert!((1200..=2410).contains(&gaps.len()), "{}", gaps.len());
-    for (gap, full) in gaps.into_iter().zip(full_delays(50, 3000)) {
-        assert!(
-            gap >= full / 2 && gap <= full + 2 * TICK,
-            "{gap:?} of {full:?}"
-        );
-    }
+    assert_delays(gaps, 50, 3000);
 }
 
 #[tokio::test(start_paused = true)]
@@ -137,13 +138,10 @@ async fn a_talos_that_never_answers_is_given_10_s_each_time() {
     observer.abort();
     let gaps = failures.gaps();
     assert!((275..=360).contains(&gaps.len()), "{}", gaps.len());
-    for (gap, full) in gaps.into_iter().zip(full_delays(50, 3000)) {
-        let delay = gap.checked_sub(CALL_TIMEOUT).unwrap();
-        assert!(
-            delay >= full / 2 && delay <= full + 2 * TICK,
-            "{gap:?}, {full:?}"
-        );
-    }
+    let delays = gaps
+        .iter()
+        .map(|gap| gap.checked_sub(CALL_TIMEOUT).unwrap());
+    assert_delays(delays, 50, 3000);
 }
 
 #[tokio::test(start_paused = true)]
@@ -156,12 +154,7 @@ async fn a_power_call_is_tried_ten_times_a_second_at_first_and_given_up_at_its_d
     let gaps = failures.gaps();
     // One attempt is one failure: of Events, which go first, or of the call.
     assert!(gaps.len() >= 30, "{gaps:?}");
-    for (gap, full) in gaps.into_iter().zip(full_delays(100, 1000)) {
-        assert!(
-            gap >= full / 2 && gap <= full + 2 * TICK,
-            "{gap:?} of {full:?}"
-        );
-    }
+    assert_delays(gaps, 100, 1000);
 }
 
 #[tokio::test(start_paused = true)]
