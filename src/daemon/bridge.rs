@@ -6,26 +6,14 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use super::core::{News, Node};
 use super::device_names::DeviceNames;
 use super::file_watch::FileWatch;
 use crate::config::{PowerConfig, TalosConfig, talosconfig::BadEndpoint};
-use crate::facts::Facts;
+use crate::facts::{Facts, Load};
+use crate::proc::Kernel;
 use crate::services::{Measured, PowerOperation, PowerOutcome};
 use crate::talos::{self, Client, PowerCall, PowerProgress};
-
-/// What comes from Talos.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum News {
-    /// The facts have changed; see [`Bridge::facts`].
-    Facts,
-    /// What became of a power operation. One operation may have two outcomes: accepted, and later that it
-    /// did not happen.
-    Power(PowerOperation, PowerOutcome),
-    /// What became of measuring the space on the file systems.
-    Measured(Measured),
-    /// The talosconfig has new contents, such as a renewed certificate; see [`Bridge::reconnect`].
-    Talosconfig,
-}
 
 /// Talos, seen from the event loop.
 #[derive(Debug)]
@@ -39,6 +27,8 @@ pub struct Bridge {
     device_names: DeviceNames,
     /// Of the talosconfig, where one is used.
     talosconfig: Option<FileWatch>,
+    power: PowerConfig,
+    kernel: Kernel,
 }
 
 impl Bridge {
@@ -46,14 +36,14 @@ impl Bridge {
     ///
     /// # Errors
     /// When the configured node is no endpoint.
-    pub fn start(config: &TalosConfig) -> Result<Self, BadEndpoint> {
-        let mut bridge = Self::with_client(Client::new(config)?);
+    pub fn start(config: &TalosConfig, power: PowerConfig) -> Result<Self, BadEndpoint> {
+        let mut bridge = Self::with_client(Client::new(config)?, power);
         bridge.talosconfig = watch_of(config);
         Ok(bridge)
     }
 
     /// Starts to observe Talos with a client that is there already.
-    pub fn with_client(client: Client) -> Self {
+    pub fn with_client(client: Client, power: PowerConfig) -> Self {
         let (facts_sender, facts) = watch::channel(Facts::default());
         let (outcome_sender, outcomes) = unbounded_channel();
         let observer = tokio::spawn(talos::observe(client.clone(), facts_sender.clone()));
@@ -66,7 +56,14 @@ impl Bridge {
             outcome_sender,
             device_names: DeviceNames::default(),
             talosconfig: None,
+            power,
+            kernel: Kernel::new(),
         }
+    }
+
+    /// How power operations are carried out from here on.
+    pub const fn set_power(&mut self, power: PowerConfig) {
+        self.power = power;
     }
 
     /// Turns to another Talos API. What is known stays known; a power operation under way goes on.
@@ -84,8 +81,18 @@ impl Bridge {
         Ok(())
     }
 
-    /// The next news from Talos; cancel-safe.
-    pub async fn next(&mut self) -> News {
+    /// Adds what only the kernel knows to what Talos has told, without telling anybody of a change.
+    fn complete(&mut self) {
+        let names = &mut self.device_names;
+        self.facts_sender.send_if_modified(|facts| {
+            names.complete(&mut facts.storage);
+            false
+        });
+    }
+}
+
+impl Node for Bridge {
+    async fn next(&mut self) -> News {
         tokio::select! {
             biased;
             Some(news) = self.outcomes.recv() => news,
@@ -99,22 +106,11 @@ impl Bridge {
         }
     }
 
-    /// What is known of the node now.
-    pub fn facts(&mut self) -> watch::Ref<'_, Facts> {
+    fn facts(&mut self) -> impl std::ops::Deref<Target = Facts> {
         self.facts.borrow_and_update()
     }
 
-    /// Adds what only the kernel knows to what Talos has told, without telling anybody of a change.
-    fn complete(&mut self) {
-        let names = &mut self.device_names;
-        self.facts_sender.send_if_modified(|facts| {
-            names.complete(&mut facts.storage);
-            false
-        });
-    }
-
-    /// Asks Talos for the space on the file systems, in the background.
-    pub fn measure_space(&self) {
+    fn measure_space(&mut self) {
         let client = self.client.clone();
         let facts = self.facts_sender.clone();
         let outcomes = self.outcome_sender.clone();
@@ -136,8 +132,8 @@ impl Bridge {
         });
     }
 
-    /// Asks Talos for a power operation, in the background.
-    pub fn power(&self, operation: PowerOperation, config: PowerConfig) {
+    fn power(&mut self, operation: PowerOperation) {
+        let config = self.power;
         let client = self.client.clone();
         let outcomes = self.outcome_sender.clone();
         let call = match operation {
@@ -161,6 +157,10 @@ impl Bridge {
             })
             .await;
         });
+    }
+
+    fn load(&mut self) -> Load {
+        self.kernel.load()
     }
 }
 

@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use super::core::Clock;
+
 use nix::time::{ClockId, clock_gettime};
 
 /// Time since boot; the same in every namespace that Talos gives a container.
@@ -28,6 +30,20 @@ pub async fn sleep_until(deadline: Option<Duration>) {
     match deadline {
         Some(deadline) => tokio::time::sleep(deadline.saturating_sub(now())).await,
         None => std::future::pending().await,
+    }
+}
+
+/// [`now`] and [`sleep_until`].
+#[derive(Clone, Copy, Debug)]
+pub struct SinceBoot;
+
+impl Clock for SinceBoot {
+    fn now(&self) -> Duration {
+        now()
+    }
+
+    async fn sleep_until(&self, deadline: Option<Duration>) {
+        sleep_until(deadline).await;
     }
 }
 

@@ -1,26 +1,19 @@
 //! The event loop: what happens is handed to the services, what they want done is done.
 //!
-//! ```text
-//!   host ── TCLO ──►┐                                  ┌──► reply ── TCLO ──► host
-//!   host ◄─ RPCI ──►├──► Services (no I/O, no clock) ──┼──► command ─ RPCI ─► host
-//!   Talos ─ facts ─►┘                                  └──► power operation ─► Talos
-//! ```
-//!
-//! Nothing in here waits for Talos: it has its own tasks, and so has RPCI. TCLO comes first in the loop, so
-//! the host is served first.
+//! What host and node say to each other is [`Core`]'s; here are the operator's wishes and the sandbox.
 
-use super::bridge::{Bridge, News};
-use super::clock::{now, sleep_until};
+use super::bridge::Bridge;
+use super::clock::{SinceBoot, now};
+use super::core::Core;
 use super::link::LinkSettings;
 use super::rpci_link::RpciLink;
-use super::rpci_task::RpciTask;
+use super::rpci_queue::RpciQueue;
 use super::signals::{Signals, Wish};
-use super::tclo_link::{TcloEvent, TcloLink};
+use super::tclo_link::TcloLink;
 use crate::config::{Config, GuestInfoConfig};
 use crate::log::{self, Chain};
-use crate::proc::Kernel;
 use crate::sandbox::{Denied, DeniedCall, Sandbox};
-use crate::services::{Output, Services};
+use crate::services::Services;
 use crate::transport::backdoor::RegisterAccess;
 
 /// Reads the configuration again.
@@ -29,15 +22,11 @@ pub type Reload<'a> = &'a dyn Fn() -> Result<Config, crate::config::Error>;
 /// Everything that lives as long as the daemon.
 pub struct EventLoop<A: RegisterAccess> {
     config: Config,
-    services: Services,
-    tclo: TcloLink<A>,
-    rpci: RpciTask,
-    bridge: Bridge,
+    core: Core<A, Bridge, SinceBoot>,
     signals: Signals,
     sandbox: Sandbox,
     denied: Denied,
     log: log::Handle,
-    kernel: Kernel,
 }
 
 impl<A: RegisterAccess> std::fmt::Debug for EventLoop<A> {
@@ -48,7 +37,7 @@ impl<A: RegisterAccess> std::fmt::Debug for EventLoop<A> {
     }
 }
 
-impl<A: RegisterAccess + Copy + Send + Sync + 'static> EventLoop<A> {
+impl<A: RegisterAccess + Copy + 'static> EventLoop<A> {
     /// Puts the parts together; the first connection is made by [`EventLoop::run`].
     pub fn new(
         config: Config,
@@ -62,61 +51,40 @@ impl<A: RegisterAccess + Copy + Send + Sync + 'static> EventLoop<A> {
         configure(&mut services, config.guest_info);
         Self {
             config,
-            services,
-            tclo: TcloLink::new(settings),
-            rpci: RpciTask::spawn(RpciLink::new(settings)),
-            bridge,
+            core: Core {
+                services,
+                tclo: TcloLink::new(settings),
+                rpci: RpciQueue::new(RpciLink::new(settings)),
+                node: bridge,
+                clock: SinceBoot,
+            },
             signals,
             sandbox,
             denied,
             log,
-            kernel: Kernel::new(),
         }
     }
 
     /// Serves the host until somebody wishes an end, then closes the channels.
     pub async fn run(mut self, reload: Reload<'_>) {
-        self.services
+        self.core
+            .services
             .set_network_policy(self.config.network.clone(), now());
         loop {
-            self.carry_out_outputs();
-            let deadline = self.services.poll_timeout();
             tokio::select! {
                 biased;
                 wish = self.signals.next() => match wish {
                     Wish::Stop => break,
                     Wish::Reload => self.reload(reload),
                 },
-                event = self.tclo.next() => self.handle_tclo(event),
-                (id, outcome) = self.rpci.outcome() => self.services.handle_rpci(id, outcome, now()),
-                news = self.bridge.next() => match news {
-                    News::Facts => self.services.handle_facts(&self.bridge.facts(), now()),
-                    News::Power(operation, outcome) => {
-                        self.services.handle_power(operation, outcome, now());
-                    }
-                    News::Measured(measured) => self.services.handle_measured(measured, now()),
-                    News::Talosconfig => self.renew_talos(),
+                news = self.core.step() => if news.is_some() {
+                    self.renew_talos();
                 },
                 call = self.denied.next() => tell_denied(call),
-                () = sleep_until(deadline) => self.services.handle_timeout(now()),
             }
         }
-        self.tclo.close();
-        self.rpci.close().await;
-    }
-
-    fn handle_tclo(&mut self, event: TcloEvent) {
-        match event {
-            TcloEvent::Connected { .. } => {
-                self.rpci.forget_failures();
-                self.services.handle_connected(now());
-            }
-            TcloEvent::Request(request) => self.services.handle_request(&request, now()),
-            TcloEvent::Lost => {
-                self.rpci.host_lost();
-                self.services.handle_lost();
-            }
-        }
+        self.core.tclo.close();
+        self.core.rpci.close().await;
     }
 
     /// The talosconfig has new contents; calls under way end on the old connection.
@@ -125,21 +93,9 @@ impl<A: RegisterAccess + Copy + Send + Sync + 'static> EventLoop<A> {
             tracing::warn!(error = %Chain(&objection), "the talosconfig has changed beyond the sandbox");
         }
         if let Ok(talos) = &self.config.talos
-            && self.bridge.reconnect(talos).is_ok()
+            && self.core.node.reconnect(talos).is_ok()
         {
             tracing::info!("the talosconfig has changed; connecting to Talos anew");
-        }
-    }
-
-    fn carry_out_outputs(&mut self) {
-        while let Some(output) = self.services.poll_output() {
-            match output {
-                Output::Rpci { id, message } => self.rpci.send(id, message),
-                Output::Reply(reply) => self.tclo.reply(reply),
-                Output::Power(operation) => self.bridge.power(operation, self.config.power),
-                Output::MeasureSpace => self.bridge.measure_space(),
-                Output::ReadLoad => self.services.handle_load(&self.kernel.load(), now()),
-            }
         }
     }
 
@@ -166,7 +122,8 @@ impl<A: RegisterAccess + Copy + Send + Sync + 'static> EventLoop<A> {
         if config.talos != self.config.talos {
             let reconnected = match &config.talos {
                 Ok(talos) => self
-                    .bridge
+                    .core
+                    .node
                     .reconnect(talos)
                     .map_err(|error| Chain(&error).to_string()),
                 Err(error) => Err(Chain(error).to_string()),
@@ -179,7 +136,8 @@ impl<A: RegisterAccess + Copy + Send + Sync + 'static> EventLoop<A> {
             }
         }
         if config.network != self.config.network {
-            self.services
+            self.core
+                .services
                 .set_network_policy(config.network.clone(), now());
         }
         self.config = Config {
@@ -187,7 +145,8 @@ impl<A: RegisterAccess + Copy + Send + Sync + 'static> EventLoop<A> {
             sandbox: self.config.sandbox,
             ..config
         };
-        configure(&mut self.services, self.config.guest_info);
+        configure(&mut self.core.services, self.config.guest_info);
+        self.core.node.set_power(self.config.power);
         tracing::info!("configuration read again");
     }
 }

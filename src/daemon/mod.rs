@@ -7,6 +7,7 @@ pub mod alarm;
 pub mod bridge;
 pub mod channel;
 pub mod clock;
+pub mod core;
 pub mod device_names;
 pub mod event_loop;
 #[cfg(test)]
@@ -14,7 +15,7 @@ pub(crate) mod fake_peer;
 pub mod file_watch;
 pub mod link;
 pub mod rpci_link;
-pub mod rpci_task;
+pub mod rpci_queue;
 pub mod signals;
 pub mod tclo_link;
 
@@ -101,7 +102,9 @@ async fn serve(
         .talos
         .as_ref()
         .map_err(|error| Chain(error).to_string())
-        .and_then(|talos| Bridge::start(talos).map_err(|error| Chain(&error).to_string()));
+        .and_then(|talos| {
+            Bridge::start(talos, config.power).map_err(|error| Chain(&error).to_string())
+        });
     let bridge = match bridge {
         Ok(bridge) => bridge,
         Err(error) => {

@@ -5,8 +5,9 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Duration;
 
+use talos_vmtoolsd::daemon::core::{News, Node};
 use talos_vmtoolsd::daemon::link::LinkSettings;
-use talos_vmtoolsd::facts::Facts;
+use talos_vmtoolsd::facts::{Facts, Load};
 use talos_vmtoolsd::services::{Measured, PowerOperation, PowerOutcome};
 use talos_vmtoolsd::transport::backdoor::RegisterAccess;
 use talos_vmtoolsd::transport::vsock::Dial;
@@ -15,7 +16,7 @@ use vmx::codec::guest_info::GuestInfo;
 use vmx::codec::rpci::Command;
 use vmx::{ExchangeId, Host, ToolsRunning};
 
-use crate::daemon::{self, News, Talos, at};
+use crate::daemon::{self, at};
 use crate::node;
 use crate::report::Outcome;
 
@@ -99,6 +100,7 @@ where
     let administrator = Administrator::new(start, &talos, bounds);
     let talos = ScriptedTalos {
         start,
+        facts: Facts::default(),
         script: talos,
         calls: Vec::new(),
         outcomes: VecDeque::new(),
@@ -110,6 +112,7 @@ where
 /// A Talos that does as it is told.
 struct ScriptedTalos {
     start: Instant,
+    facts: Facts,
     script: TalosScript,
     calls: Vec<PowerOperation>,
     outcomes: VecDeque<(Instant, PowerOperation, PowerOutcome)>,
@@ -117,7 +120,7 @@ struct ScriptedTalos {
     measured: usize,
 }
 
-impl Talos for ScriptedTalos {
+impl Node for ScriptedTalos {
     async fn next(&mut self) -> News {
         loop {
             if self.measured > 0 {
@@ -136,7 +139,10 @@ impl Talos for ScriptedTalos {
                 () = at(news) => {
                     let (_, news) = self.script.news.remove(0);
                     match (news, self.calls.last()) {
-                        (Scripted::Facts(facts), _) => return News::Facts(facts),
+                        (Scripted::Facts(facts), _) => {
+                            self.facts = *facts;
+                            return News::Facts;
+                        }
                         (Scripted::Power(outcome), Some(&operation)) => {
                             return News::Power(operation, outcome);
                         }
@@ -157,6 +163,14 @@ impl Talos for ScriptedTalos {
 
     fn measure_space(&mut self) {
         self.measured += 1;
+    }
+
+    fn facts(&mut self) -> impl std::ops::Deref<Target = Facts> {
+        &self.facts
+    }
+
+    fn load(&mut self) -> Load {
+        Load::default()
     }
 }
 

@@ -9,7 +9,9 @@ use tokio::time::Instant;
 use vmx::{ExchangeId, Host, Origin};
 
 use super::Session;
-use super::bridged::{RealTalos, change_address};
+use talos_vmtoolsd::daemon::bridge::Bridge;
+
+use super::bridged::change_address;
 use crate::daemon;
 use crate::report::Outcome;
 use crate::session;
@@ -177,12 +179,12 @@ impl Administrator {
     }
 }
 
-impl daemon::Administrator<RealTalos> for Administrator {
+impl daemon::Administrator<Bridge> for Administrator {
     fn next_look(&self) -> Instant {
         self.next_look
     }
 
-    fn look(&mut self, host: &mut Host, _: &RealTalos) -> Option<Outcome> {
+    fn look(&mut self, host: &mut Host, _: &Bridge) -> Option<Outcome> {
         let took = self.start.elapsed();
         let begun = took.checked_sub(self.session.begin);
         if let Some((due, wish)) = self.wishes.first().copied()

@@ -5,12 +5,9 @@ use std::time::Duration;
 
 use apid::{Apid, scene};
 use talos_vmtoolsd::config::{PowerConfig, RebootMode};
-use talos_vmtoolsd::daemon::bridge::{self, Bridge};
-use talos_vmtoolsd::services::PowerOperation;
 use talos_vmtoolsd::talos::Dial;
 use tokio::io::DuplexStream;
 
-use crate::daemon::{News, Talos};
 use crate::node;
 
 /// The way to the API.
@@ -49,29 +46,9 @@ pub(super) fn change_address(api: &Apid) {
     api.remove_address("eth0", &old);
 }
 
-/// The daemon's bridge to Talos.
-pub(super) struct RealTalos(pub(super) Bridge);
-
-impl Talos for RealTalos {
-    async fn next(&mut self) -> News {
-        match self.0.next().await {
-            bridge::News::Facts => News::Facts(Box::new(self.0.facts().clone())),
-            bridge::News::Power(operation, outcome) => News::Power(operation, outcome),
-            bridge::News::Measured(measured) => News::Measured(measured),
-            bridge::News::Talosconfig => panic!("there is none"),
-        }
-    }
-
-    fn power(&mut self, operation: PowerOperation) {
-        let config = PowerConfig {
-            deadline: Duration::from_secs(30),
-            force_shutdown: false,
-            reboot_mode: RebootMode::Default,
-        };
-        self.0.power(operation, config);
-    }
-
-    fn measure_space(&mut self) {
-        self.0.measure_space();
-    }
-}
+/// How power operations are carried out unless configured.
+pub(super) const POWER: PowerConfig = PowerConfig {
+    deadline: Duration::from_secs(30),
+    force_shutdown: false,
+    reboot_mode: RebootMode::Default,
+};
