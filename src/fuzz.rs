@@ -1,6 +1,6 @@
 //! Entries for fuzzing: one per parser of foreign bytes, one per machine, one for the encoders.
 //!
-//! Each entry stands beside what it tries (`wire::fuzz`, `rpc::fuzz` …), takes any bytes, and panics when
+//! Each entry stands beside what it tries (`vmware::wire::fuzz`, `talos::fuzz` …), takes any bytes, and panics when
 //! something is wrong. The targets of `fuzz/` call them with libFuzzer; the tests below replay the corpora of
 //! `fuzz/corpus/` and throw random bytes at them, so that they run wherever the tests do. Nothing of this is
 //! in the daemon: it is compiled for tests and with `--cfg fuzzing` alone.
@@ -91,7 +91,8 @@ mod tests {
     use proptest::prelude::*;
     use proptest::test_runner::TestRunner;
 
-    use crate::{config, rpc, services, talos, wire};
+    use crate::vmware::{rpc, services, wire};
+    use crate::{config, talos};
 
     /// What a target calls.
     type Entry = fn(&[u8]);

@@ -9,7 +9,7 @@
 //!                    the arrows between the boxes are drawn by daemon alone
 //! ```
 //!
-//! Above `transport` and below `talos` nothing does I/O: [`wire`] are codecs, [`rpc`] and [`services`] are
+//! Above `transport` and below `talos` nothing does I/O: [`vmware::wire`] are codecs, [`vmware::rpc`] and [`vmware::services`] are
 //! machines that are fed bytes, facts and the time, and that say what they want done. [`daemon`] does it: it
 //! has the only event loop, the only clock and the only `spawn`. [`facts`] is what is known of the node,
 //! without any wire form, so that neither side knows the other's; what Talos does not tell, [`proc`] reads from
@@ -17,11 +17,11 @@
 //!
 //! # Where to start reading
 //!
-//! Follow one request. The host puts `OS_Reboot` on its TCLO channel; [`transport::backdoor`] makes the calls
-//! that [`rpc::message_channel`] asks for, [`rpc::tclo`] finds a request in what comes back, and
-//! [`daemon::event_loop`] hands it to [`services`]. Those answer `OK ` and ask for a Reboot;
+//! Follow one request. The host puts `OS_Reboot` on its TCLO channel; [`vmware::transport::backdoor`] makes the calls
+//! that [`vmware::rpc::message_channel`] asks for, [`vmware::rpc::tclo`] finds a request in what comes back, and
+//! [`daemon::event_loop`] hands it to [`vmware::services`]. Those answer `OK ` and ask for a Reboot;
 //! [`daemon::bridge`] starts [`talos::carry_out`], and its outcome travels back through the services as an
-//! RPCI command, by [`rpc::rpci`].
+//! RPCI command, by [`vmware::rpc::rpci`].
 //!
 //! Or follow one fact: [`talos::observe`] watches Talos' resources and keeps one [`facts::Facts`] value,
 //! whose changes the services compare with what the host has acknowledged.
@@ -36,9 +36,6 @@ pub mod facts;
 pub mod fuzz;
 pub mod log;
 pub mod proc;
-pub mod rpc;
 pub mod sandbox;
-pub mod services;
 pub mod talos;
-pub mod transport;
-pub mod wire;
+pub mod vmware;

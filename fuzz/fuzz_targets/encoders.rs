@@ -1,3 +1,3 @@
 #![no_main]
-use talos_vmtoolsd::wire::fuzz::fuzz_encoders;
+use talos_vmtoolsd::vmware::wire::fuzz::fuzz_encoders;
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzz_encoders(bytes));

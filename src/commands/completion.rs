@@ -8,10 +8,25 @@ use crate::config::cli::Shell;
 /// The script for `shell`.
 pub const fn script(shell: Shell) -> &'static str {
     match shell {
-        Shell::Bash => include_str!("../../docs/completions/talos-vmtoolsd.bash"),
-        Shell::Elvish => include_str!("../../docs/completions/talos-vmtoolsd.elv"),
-        Shell::Fish => include_str!("../../docs/completions/talos-vmtoolsd.fish"),
-        Shell::Powershell => include_str!("../../docs/completions/_talos-vmtoolsd.ps1"),
-        Shell::Zsh => include_str!("../../docs/completions/_talos-vmtoolsd"),
+        Shell::Bash => include_str!(concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/docs/completions/talos-vmtoolsd.bash"
+        )),
+        Shell::Elvish => include_str!(concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/docs/completions/talos-vmtoolsd.elv"
+        )),
+        Shell::Fish => include_str!(concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/docs/completions/talos-vmtoolsd.fish"
+        )),
+        Shell::Powershell => include_str!(concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/docs/completions/_talos-vmtoolsd.ps1"
+        )),
+        Shell::Zsh => include_str!(concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/docs/completions/_talos-vmtoolsd"
+        )),
     }
 }

@@ -2,15 +2,15 @@
 
 use super::check::Outcome;
 use crate::config::{HostConfig, TransportChoice};
-use crate::daemon::link::LinkSettings;
-use crate::daemon::rpci_link::{RpciError, RpciLink};
 use crate::log::Chain;
-use crate::rpc::message_channel::Bandwidth;
-use crate::rpc::route::Transport;
-use crate::rpc::rpci::Reply;
-use crate::transport::backdoor::detect::detect;
-use crate::transport::backdoor::{Backdoor, Detection, FaultGuard, ProbeError};
-use crate::wire::registers::Interface;
+use crate::vmware::link::LinkSettings;
+use crate::vmware::link::rpci::{RpciError, RpciLink};
+use crate::vmware::rpc::message_channel::Bandwidth;
+use crate::vmware::rpc::route::Transport;
+use crate::vmware::rpc::rpci::Reply;
+use crate::vmware::transport::backdoor::detect::detect;
+use crate::vmware::transport::backdoor::{Backdoor, Detection, FaultGuard, ProbeError};
+use crate::vmware::wire::registers::Interface;
 
 /// Every host answers this one, with a value or without, and nothing changes by it.
 const HARMLESS: &[u8] = b"info-get guestinfo.ip";
@@ -162,9 +162,9 @@ fn instruction(interface: Interface) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::daemon::link::LinkError;
-    use crate::transport::backdoor::VmxType;
-    use crate::wire::hypervisor::Hypervisor;
+    use crate::vmware::link::LinkError;
+    use crate::vmware::transport::backdoor::VmxType;
+    use crate::vmware::wire::hypervisor::Hypervisor;
 
     #[test]
     fn the_hypervisor_in_words() {

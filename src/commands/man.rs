@@ -4,4 +4,7 @@
 //! generator in its memory.
 
 /// The manual page.
-pub const PAGE: &str = include_str!("../../docs/talos-vmtoolsd.1");
+pub const PAGE: &str = include_str!(concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/docs/talos-vmtoolsd.1"
+));

@@ -9,7 +9,7 @@
 //! | no command given | | usage | 1 |
 
 use super::Answer;
-use crate::rpc::rpci::Reply;
+use crate::vmware::rpc::rpci::Reply;
 
 /// What vmware-rpctool's `return -1` becomes.
 const NOT_ON_VMWARE: u8 = 255;

@@ -7,8 +7,8 @@ use crate::config::{SettingError, TalosConfig};
 use crate::daemon::device_names::DeviceNames;
 use crate::facts::{Facts, is_valid_uuid};
 use crate::log::Chain;
-use crate::services::identity::REMEDY;
 use crate::talos::{Access, Client, Error};
+use crate::vmware::services::identity::REMEDY;
 
 /// How long somebody at a keyboard is kept waiting; more than the 5 s for which machined may hold a caller
 /// that it does not know yet.

@@ -12,8 +12,8 @@ use super::file_watch::FileWatch;
 use crate::config::{PowerConfig, TalosConfig, talosconfig::BadEndpoint};
 use crate::facts::{Facts, Load};
 use crate::proc::Kernel;
-use crate::services::{Measured, PowerOperation, PowerOutcome};
 use crate::talos::{self, Client, PowerCall, PowerProgress};
+use crate::vmware::services::{Measured, PowerOperation, PowerOutcome};
 
 /// Talos, seen from the event loop.
 #[derive(Debug)]

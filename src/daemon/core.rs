@@ -13,12 +13,12 @@ use std::future::Future;
 use std::ops::Deref;
 use std::time::Duration;
 
-use super::rpci_queue::RpciQueue;
-use super::tclo_link::{TcloEvent, TcloLink};
 use crate::facts::{Facts, Load};
-use crate::services::{Measured, Output, PowerOperation, PowerOutcome, Services};
-use crate::transport::backdoor::RegisterAccess;
-use crate::transport::vsock::{Dial, HostVsock};
+use crate::vmware::link::rpci_queue::RpciQueue;
+use crate::vmware::link::tclo::{TcloEvent, TcloLink};
+use crate::vmware::services::{Measured, Output, PowerOperation, PowerOutcome, Services};
+use crate::vmware::transport::backdoor::RegisterAccess;
+use crate::vmware::transport::vsock::{Dial, HostVsock};
 
 /// What comes from the node.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,16 +5,16 @@
 use super::bridge::Bridge;
 use super::clock::{SinceBoot, now};
 use super::core::Core;
-use super::link::LinkSettings;
-use super::rpci_link::RpciLink;
-use super::rpci_queue::RpciQueue;
 use super::signals::{Signals, Wish};
-use super::tclo_link::TcloLink;
 use crate::config::{Config, GuestInfoConfig};
 use crate::log::{self, Chain};
 use crate::sandbox::{Denied, DeniedCall, Sandbox};
-use crate::services::Services;
-use crate::transport::backdoor::RegisterAccess;
+use crate::vmware::link::LinkSettings;
+use crate::vmware::link::rpci::RpciLink;
+use crate::vmware::link::rpci_queue::RpciQueue;
+use crate::vmware::link::tclo::TcloLink;
+use crate::vmware::services::Services;
+use crate::vmware::transport::backdoor::RegisterAccess;
 
 /// Reads the configuration again.
 pub type Reload<'a> = &'a dyn Fn() -> Result<Config, crate::config::Error>;

@@ -3,21 +3,13 @@
 //! This is the only place with select!, spawn, timers and the real clock, and the only one where `rpc`
 //! meets `transport` and `services` meet `talos`.
 
-pub mod alarm;
 pub mod bridge;
-pub mod channel;
 pub mod clock;
 pub mod core;
 pub mod device_names;
 pub mod event_loop;
-#[cfg(test)]
-pub(crate) mod fake_peer;
 pub mod file_watch;
-pub mod link;
-pub mod rpci_link;
-pub mod rpci_queue;
 pub mod signals;
-pub mod tclo_link;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -26,14 +18,14 @@ use nix::sys::utsname::uname;
 
 use crate::config::{self, Config};
 use crate::log::{self, Chain};
-use crate::rpc::message_channel::Bandwidth;
 use crate::sandbox::Sandbox;
-use crate::services::{Machine, Services};
-use crate::transport::backdoor::detect::{Detection, detect};
-use crate::transport::backdoor::{Backdoor, FaultGuard};
+use crate::vmware::link::LinkSettings;
+use crate::vmware::rpc::message_channel::Bandwidth;
+use crate::vmware::services::{Machine, Services};
+use crate::vmware::transport::backdoor::detect::{Detection, detect};
+use crate::vmware::transport::backdoor::{Backdoor, FaultGuard};
 use bridge::Bridge;
 use event_loop::EventLoop;
-use link::LinkSettings;
 use signals::Signals;
 
 /// Neither off VMware nor asked to stop: the service manager shall start us again.

@@ -285,7 +285,7 @@ mod tests {
     fn libraries_are_heard_at_trace_only() {
         let events = |_: &Handle| {
             error!(target: "h2::codec", "frame");
-            trace!(target: "talos_vmtoolsd::rpc", "poll");
+            trace!(target: "talos_vmtoolsd::vmware::rpc", "poll");
         };
         assert_eq!(logged(Level::DEBUG, LogFormat::Text, events), "");
         assert_eq!(

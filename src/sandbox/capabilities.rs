@@ -17,7 +17,7 @@ use nix::fcntl::{AT_FDCWD, AtFlags};
 use nix::unistd::{AccessFlags, faccessat};
 
 use super::needs::Needs;
-use crate::transport::vsock;
+use crate::vmware::transport::vsock;
 
 /// Those that are held and needed. None is in effect while it is looked at what can be done without them.
 ///

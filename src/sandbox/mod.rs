@@ -20,7 +20,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::config::{Config, SandboxMode};
-use crate::transport::backdoor::DeniedCallGuard;
+use crate::vmware::transport::backdoor::DeniedCallGuard;
 use denied::note;
 pub use denied::{Denied, DeniedCall};
 use needs::{Needs, Network};

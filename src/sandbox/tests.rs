@@ -130,17 +130,17 @@ fn survives_signals_that_are_sent() {
     Sandbox::enter(&config(&["--use-machined"])).unwrap();
     // To this thread, as the only process that it may send to.
     nix::sys::signal::raise(Signal::SIGSYS).unwrap();
-    let guard = crate::transport::backdoor::FaultGuard::install().unwrap();
-    let mut backdoor = crate::transport::backdoor::Backdoor::new(
+    let guard = crate::vmware::transport::backdoor::FaultGuard::install().unwrap();
+    let mut backdoor = crate::vmware::transport::backdoor::Backdoor::new(
         if cfg!(target_arch = "x86_64") {
-            crate::wire::registers::Interface::Ports
+            crate::vmware::wire::registers::Interface::Ports
         } else {
-            crate::wire::registers::Interface::SystemRegister
+            crate::vmware::wire::registers::Interface::SystemRegister
         },
         guard,
     );
-    let mut registers = crate::wire::registers::Registers::getversion();
-    let _ = crate::transport::backdoor::RegisterAccess::low(&mut backdoor, &mut registers);
+    let mut registers = crate::vmware::wire::registers::Registers::getversion();
+    let _ = crate::vmware::transport::backdoor::RegisterAccess::low(&mut backdoor, &mut registers);
     println!("alive");
 }
 
@@ -258,7 +258,7 @@ fn needs_follow_the_configuration() {
 
 #[test]
 fn the_document_lists_the_calls_that_the_filter_lets_through() {
-    let document = include_str!("../../docs/sandbox.md");
+    let document = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/sandbox.md"));
     let (_, rest) = document.split_once("<!-- system calls: begin -->").unwrap();
     let (listed, _) = rest.split_once("<!-- system calls: end -->").unwrap();
     let documented = |processor: &str| -> BTreeSet<&str> {

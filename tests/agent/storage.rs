@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use apid::{Method, scene, storage};
-use talos_vmtoolsd::wire::guest_stats::{GuestStats, Value};
+use talos_vmtoolsd::vmware::wire::guest_stats::{GuestStats, Value};
 use vmx::codec::guest_info::Disk;
 use vmx::{RpciEntry, Stream};
 

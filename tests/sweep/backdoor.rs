@@ -6,11 +6,11 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use talos_vmtoolsd::config::TransportChoice;
-use talos_vmtoolsd::daemon::link::LinkSettings;
-use talos_vmtoolsd::rpc::message_channel::Bandwidth;
-use talos_vmtoolsd::transport::backdoor::{AccessFault, RegisterAccess};
-use talos_vmtoolsd::transport::vsock::HostVsock;
-use talos_vmtoolsd::wire::registers::Registers;
+use talos_vmtoolsd::vmware::link::LinkSettings;
+use talos_vmtoolsd::vmware::rpc::message_channel::Bandwidth;
+use talos_vmtoolsd::vmware::transport::backdoor::{AccessFault, RegisterAccess};
+use talos_vmtoolsd::vmware::transport::vsock::HostVsock;
+use talos_vmtoolsd::vmware::wire::registers::Registers;
 use tokio::time::Instant;
 use vmx::{Direction, FaultKind, Form, GuestMemory, Host, HostConfig, Verdict};
 

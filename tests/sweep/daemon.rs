@@ -3,15 +3,15 @@
 use std::future::pending;
 use std::time::Duration;
 
-use talos_vmtoolsd::daemon::alarm::Alarm;
 use talos_vmtoolsd::daemon::core::{Clock, Core, Node};
-use talos_vmtoolsd::daemon::link::LinkSettings;
-use talos_vmtoolsd::daemon::rpci_link::RpciLink;
-use talos_vmtoolsd::daemon::rpci_queue::RpciQueue;
-use talos_vmtoolsd::daemon::tclo_link::TcloLink;
-use talos_vmtoolsd::services::{Machine, Services};
-use talos_vmtoolsd::transport::backdoor::RegisterAccess;
-use talos_vmtoolsd::transport::vsock::Dial;
+use talos_vmtoolsd::vmware::link::LinkSettings;
+use talos_vmtoolsd::vmware::link::alarm::Alarm;
+use talos_vmtoolsd::vmware::link::rpci::RpciLink;
+use talos_vmtoolsd::vmware::link::rpci_queue::RpciQueue;
+use talos_vmtoolsd::vmware::link::tclo::TcloLink;
+use talos_vmtoolsd::vmware::services::{Machine, Services};
+use talos_vmtoolsd::vmware::transport::backdoor::RegisterAccess;
+use talos_vmtoolsd::vmware::transport::vsock::Dial;
 use tokio::time::{Instant, sleep_until};
 use vmx::Host;
 

@@ -16,10 +16,10 @@ use std::time::Duration;
 use apid::{Apid, Code, Method, Step, Trouble};
 use talos_vmtoolsd::config::TransportChoice;
 use talos_vmtoolsd::daemon::bridge::Bridge;
-use talos_vmtoolsd::daemon::link::LinkSettings;
-use talos_vmtoolsd::rpc::message_channel::Bandwidth;
 use talos_vmtoolsd::talos::Client;
-use talos_vmtoolsd::transport::vsock::HostVsock;
+use talos_vmtoolsd::vmware::link::LinkSettings;
+use talos_vmtoolsd::vmware::rpc::message_channel::Bandwidth;
+use talos_vmtoolsd::vmware::transport::vsock::HostVsock;
 use tokio::time::Instant;
 use vmx::{Host, HostConfig};
 

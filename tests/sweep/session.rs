@@ -6,11 +6,11 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use talos_vmtoolsd::daemon::core::{News, Node};
-use talos_vmtoolsd::daemon::link::LinkSettings;
 use talos_vmtoolsd::facts::{Facts, Load};
-use talos_vmtoolsd::services::{Measured, PowerOperation, PowerOutcome};
-use talos_vmtoolsd::transport::backdoor::RegisterAccess;
-use talos_vmtoolsd::transport::vsock::Dial;
+use talos_vmtoolsd::vmware::link::LinkSettings;
+use talos_vmtoolsd::vmware::services::{Measured, PowerOperation, PowerOutcome};
+use talos_vmtoolsd::vmware::transport::backdoor::RegisterAccess;
+use talos_vmtoolsd::vmware::transport::vsock::Dial;
 use tokio::time::Instant;
 use vmx::codec::guest_info::GuestInfo;
 use vmx::codec::rpci::Command;

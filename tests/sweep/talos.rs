@@ -7,11 +7,11 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use talos_vmtoolsd::config::TransportChoice;
-use talos_vmtoolsd::daemon::link::LinkSettings;
 use talos_vmtoolsd::facts::Facts;
-use talos_vmtoolsd::rpc::message_channel::Bandwidth;
-use talos_vmtoolsd::services::PowerOutcome;
-use talos_vmtoolsd::transport::vsock::HostVsock;
+use talos_vmtoolsd::vmware::link::LinkSettings;
+use talos_vmtoolsd::vmware::rpc::message_channel::Bandwidth;
+use talos_vmtoolsd::vmware::services::PowerOutcome;
+use talos_vmtoolsd::vmware::transport::vsock::HostVsock;
 use tokio::time::Instant;
 use vmx::{Host, HostConfig};
 

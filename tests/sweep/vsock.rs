@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 use talos_vmtoolsd::config::TransportChoice;
-use talos_vmtoolsd::daemon::link::LinkSettings;
-use talos_vmtoolsd::rpc::message_channel::Bandwidth;
-use talos_vmtoolsd::transport::vsock::{ConnectError, Dial, SourcePort, VsockStream};
+use talos_vmtoolsd::vmware::link::LinkSettings;
+use talos_vmtoolsd::vmware::rpc::message_channel::Bandwidth;
+use talos_vmtoolsd::vmware::transport::vsock::{ConnectError, Dial, SourcePort, VsockStream};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::task::{LocalSet, spawn_local, yield_now};

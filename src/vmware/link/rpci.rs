@@ -1,0 +1,252 @@
+//! The RPCI side: [`Client`] on real channels and sockets.
+//!
+//! Nothing is decided here. Over the backdoor an exchange ends without suspending.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout};
+use tracing::debug;
+
+use super::channel::Channel;
+use super::{CONNECT_TIMEOUT, LinkError, LinkLog, LinkSettings};
+use crate::log::Chain;
+use crate::vmware::rpc::message_channel::Protocol;
+use crate::vmware::rpc::route::Transport;
+use crate::vmware::rpc::rpci::{Client, Failure, MAX_REQUEST, Output, Reply};
+use crate::vmware::transport::backdoor::RegisterAccess;
+use crate::vmware::transport::vsock::{Dial, HostVsock, SourcePort, VsockStream};
+use crate::vmware::wire::guest_rpc_packet::{Deframer, Packet};
+
+/// GUESTRPC_RPCI_VSOCK_LISTEN_PORT [vmci_defs.h]
+const RPCI_PORT: u32 = 976;
+
+/// Why a command has no reply.
+#[derive(Debug, thiserror::Error)]
+pub enum RpciError {
+    /// The command is longer than any host accepts; it was not sent.
+    #[error("an RPCI command of {len} bytes is too long, the host accepts {MAX_REQUEST}")]
+    TooLong {
+        /// How long it is.
+        len: usize,
+    },
+    /// No connection to the host could be made.
+    #[error("the host cannot be reached over RPCI")]
+    Unreachable {
+        /// The last attempt's error.
+        #[source]
+        source: LinkError,
+    },
+    /// The connection broke twice. The host may have carried the command out all the same.
+    #[error("the RPCI connection broke twice")]
+    Broken {
+        /// The last error.
+        #[source]
+        source: LinkError,
+    },
+}
+
+/// What is open.
+#[derive(Debug)]
+enum Line<A: RegisterAccess> {
+    None,
+    Backdoor(Channel<A>),
+    Vsock(VsockStream, Deframer),
+}
+
+/// The RPCI connection, opened when it is needed.
+#[derive(Debug)]
+pub struct RpciLink<A: RegisterAccess, V = HostVsock> {
+    settings: LinkSettings<A>,
+    dialer: V,
+    client: Client,
+    line: Line<A>,
+    log: LinkLog,
+    epoch: Instant,
+}
+
+impl<A: RegisterAccess + Clone> RpciLink<A> {
+    /// A link that has not been opened.
+    pub fn new(settings: LinkSettings<A>) -> Self {
+        Self::with_dialer(settings, HostVsock)
+    }
+}
+
+impl<A: RegisterAccess + Clone, V: Dial> RpciLink<A, V> {
+    /// A link that makes its vsock connections elsewhere.
+    pub fn with_dialer(settings: LinkSettings<A>, dialer: V) -> Self {
+        Self {
+            client: Client::new(settings.policy()),
+            settings,
+            dialer,
+            line: Line::None,
+            log: LinkLog::new("rpci"),
+            epoch: Instant::now(),
+        }
+    }
+
+    /// The transport of the open connection.
+    pub fn transport(&self) -> Option<Transport> {
+        self.client.transport()
+    }
+
+    /// Opens the connection ahead of the first exchange.
+    ///
+    /// # Errors
+    /// [`RpciError::Unreachable`]; the next exchange tries again.
+    pub async fn open(&mut self) -> Result<(), RpciError> {
+        self.client.open(self.epoch.elapsed());
+        self.drive(&[]).await.map(|_| ())
+    }
+
+    /// Sends a command, exactly these bytes, and waits for the reply. When dropped before it ends, the next
+    /// exchange takes a new connection.
+    ///
+    /// # Errors
+    /// [`RpciError`]; the link stays usable after each.
+    pub async fn exchange(&mut self, message: &[u8]) -> Result<Reply, RpciError> {
+        let len = message.len();
+        if len > MAX_REQUEST {
+            return Err(RpciError::TooLong { len });
+        }
+        self.client.request(self.epoch.elapsed());
+        let reply = self.drive(message).await?;
+        reply.ok_or(RpciError::Broken {
+            source: LinkError::Closed,
+        })
+    }
+
+    /// The host has started afresh (a TCLO reset): vsock may be tried again.
+    pub fn forget_failures(&mut self) {
+        self.client.forget_failures(self.epoch.elapsed());
+    }
+
+    /// Closes the connection.
+    pub fn close(&mut self) {
+        self.client.close();
+        while self.client.poll_output().is_some() {}
+        self.line = Line::None;
+    }
+
+    /// Does what the machine says until it is done; `None` when it was to open only.
+    async fn drive(&mut self, message: &[u8]) -> Result<Option<Reply>, RpciError> {
+        let mut last_error = LinkError::Closed;
+        while let Some(output) = self.client.poll_output() {
+            match output {
+                Output::Close => self.line = Line::None,
+                Output::Open(transport) => match self.open_line(transport).await {
+                    Ok(line) => {
+                        self.line = line;
+                        self.client.handle_opened(self.epoch.elapsed());
+                    }
+                    Err(error) => {
+                        self.log.failed(transport, &error);
+                        self.client
+                            .handle_open_failed(error.open_failure(), self.epoch.elapsed());
+                        last_error = error;
+                    }
+                },
+                Output::Exchange { timeout } => {
+                    let transport = self.client.transport();
+                    let outcome = self.exchange_once(message, timeout).await;
+                    let now = self.epoch.elapsed();
+                    let outcome = match outcome {
+                        Ok(reply) => self.client.handle_reply(&reply, now).map_err(Into::into),
+                        Err(error) => {
+                            self.client.handle_exchange_failed(now);
+                            Err(error)
+                        }
+                    };
+                    if let Err(error) = outcome {
+                        // The VMX closes idle channels: on the backdoor that is everyday.
+                        debug!(channel = "rpci", error = %Chain(&error), "connection broke");
+                        if let Some(Transport::Vsock) = transport {
+                            self.log.failed(Transport::Vsock, &error);
+                        }
+                        last_error = error;
+                    }
+                }
+                Output::Opened => return Ok(None),
+                Output::Replied(reply) => {
+                    if let Some(transport) = self.client.transport() {
+                        self.log.connected(transport);
+                    }
+                    return Ok(Some(reply));
+                }
+                Output::Failed(Failure::Unreachable) => {
+                    return Err(RpciError::Unreachable { source: last_error });
+                }
+                Output::Failed(Failure::Broken) => {
+                    return Err(RpciError::Broken { source: last_error });
+                }
+            }
+        }
+        Err(RpciError::Broken { source: last_error })
+    }
+
+    async fn open_line(&self, transport: Transport) -> Result<Line<A>, LinkError> {
+        match transport {
+            Transport::Backdoor => {
+                let access = self.settings.access.clone().ok_or(LinkError::NoBackdoor)?;
+                let channel = Channel::open(access, Protocol::Rpci, self.settings.bandwidth)?;
+                Ok(Line::Backdoor(channel))
+            }
+            Transport::Vsock => {
+                let source = SourcePort::PreferPrivileged;
+                let stream = self.dialer.dial(RPCI_PORT, source, CONNECT_TIMEOUT).await?;
+                Ok(Line::Vsock(stream, Deframer::new()))
+            }
+        }
+    }
+
+    async fn exchange_once(
+        &mut self,
+        message: &[u8],
+        limit: Duration,
+    ) -> Result<Vec<u8>, LinkError> {
+        match &mut self.line {
+            Line::None => Err(LinkError::Closed),
+            Line::Backdoor(channel) => {
+                channel.send(message)?;
+                Ok(channel.receive()?.unwrap_or_default())
+            }
+            Line::Vsock(stream, deframer) => {
+                timeout(limit, exchange_packets(stream, deframer, message))
+                    .await
+                    .unwrap_or(Err(LinkError::Silent { timeout: limit }))
+            }
+        }
+    }
+}
+
+/// One packet out, one with a payload in.
+async fn exchange_packets(
+    stream: &mut VsockStream,
+    deframer: &mut Deframer,
+    message: &[u8],
+) -> Result<Vec<u8>, LinkError> {
+    // Better noticed before the command is on its way: that the connection was closed while it was idle, and
+    // that something is there which would pass for the reply.
+    match stream.unread()? {
+        None if deframer.is_empty() => {}
+        Some(0) => return Err(LinkError::Closed),
+        unread => {
+            let len = unread.unwrap_or(0).saturating_add(deframer.len());
+            return Err(LinkError::Unasked { len });
+        }
+    }
+    stream.write_all(&Packet::data(message).encode()).await?;
+    let mut buffer = [0; 1024];
+    loop {
+        match deframer.next_packet()? {
+            Some(packet) if packet.payload.is_empty() => {}
+            Some(packet) => return Ok(packet.payload),
+            None => match stream.read(&mut buffer).await? {
+                0 => return Err(LinkError::Closed),
+                len => deframer.push(buffer.get(..len).unwrap_or_default()),
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

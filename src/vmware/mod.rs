@@ -1,0 +1,16 @@
+//! VMware's guest RPC: the front end towards a VMX.
+//!
+//! ```text
+//! ┌──────┐   ┌───────────┐   ┌──────┐   ┌───────────────┐   ┌──────────┐
+//! │ VMX  │◄─►│ transport │◄─►│ link │◄─►│ rpc           │   │ services │
+//! │ host │   │           │   │      │   │ RPCI and TCLO │   │          │
+//! └──────┘   └───────────┘   └──────┘   └───────────────┘   └──────────┘
+//! ```
+//! [`wire`] are the codecs of all of them. [`transport`] and [`link`] do I/O; the others are fed bytes, facts
+//! and the time.
+
+pub mod link;
+pub mod rpc;
+pub mod services;
+pub mod transport;
+pub mod wire;

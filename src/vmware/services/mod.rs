@@ -1,0 +1,439 @@
+//! What the host may ask and what it is told: one file per service, joined in [`Services`].
+//!
+//! Sans-IO. Requests, replies, facts and the passing of time go in; [`Output`]s come out. `now` is always
+//! the time since boot (CLOCK_BOOTTIME), which serves both as clock and as the uptime that is reported.
+//!
+//! A request finds its handler by name in `HANDLERS`. What lives longer than a request is a `Service` and
+//! hears of everything that may concern it: connections, resets, facts, outcomes and time. A service to add is
+//! a file, a field in `Members` and, if the host can call it, a line in `HANDLERS`.
+
+mod capabilities;
+mod coalescing;
+mod disks;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzz;
+mod guest_info;
+pub mod identity;
+mod outbox;
+mod ping;
+mod power;
+mod publication;
+mod reset;
+mod set_option;
+mod statistics;
+mod time_synchronize;
+mod unsafe_config;
+mod variables;
+mod version;
+mod vix;
+
+use std::fmt;
+use std::time::Duration;
+
+use tracing::debug;
+
+use crate::facts::{Facts, Load, NetworkPolicy};
+use crate::vmware::wire::text::{TcloRequest, error, printable};
+
+use coalescing::Changes;
+use outbox::{Outbox, ReplyTo};
+
+/// Ties an RPCI command to its outcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RpciId(pub u64);
+
+/// What the daemon shall do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Send this RPCI command (exact bytes) after all earlier ones and hand its outcome back.
+    Rpci {
+        /// To be given to [`Services::handle_rpci`].
+        id: RpciId,
+        /// The bytes of the message, NUL or not as the command wants it.
+        message: Vec<u8>,
+    },
+    /// Answer the TCLO request that was handed in last (exact bytes, no NUL added).
+    Reply(Vec<u8>),
+    /// Ask Talos for a power operation and hand the outcome to [`Services::handle_power`].
+    Power(PowerOperation),
+    /// Ask Talos for the space on the file systems (MachineService.Mounts), which becomes a fact, and hand the
+    /// outcome to [`Services::handle_measured`].
+    MeasureSpace,
+    /// Read the kernel's counters and hand them to [`Services::handle_load`].
+    ReadLoad,
+}
+
+/// What became of an RPCI command. What the host answered may be a secret (a machine config in a guest
+/// variable), so its debugging form tells lengths only.
+#[derive(Clone, PartialEq, Eq)]
+pub enum RpciOutcome {
+    /// The host answered `1 …`; the text after the status.
+    Accepted(Vec<u8>),
+    /// The host answered `0 …`; the text after the status.
+    Refused(Vec<u8>),
+    /// No answer: the channel is broken and could not be mended at once.
+    Failed,
+}
+
+impl fmt::Debug for RpciOutcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Accepted(text) => write!(f, "Accepted({} bytes)", text.len()),
+            Self::Refused(text) => write!(f, "Refused({} bytes)", text.len()),
+            Self::Failed => f.write_str("Failed"),
+        }
+    }
+}
+
+/// A power operation that reaches Talos.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PowerOperation {
+    /// OS_Halt → MachineService.Shutdown.
+    Shutdown,
+    /// OS_Reboot → MachineService.Reboot.
+    Reboot,
+}
+
+/// What became of a power operation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PowerOutcome {
+    /// Talos accepted the call.
+    Accepted,
+    /// Talos did not accept the call within the deadline; why, in one phrase.
+    Rejected(String),
+    /// Talos had accepted but then showed that nothing will happen; why, in one phrase.
+    DidNotHappen(String),
+}
+
+/// What became of measuring the space on the file systems.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Measured {
+    /// Talos has told it; facts that changed by that are handed in by themselves.
+    Done,
+    /// Talos did not answer, or refused.
+    Failed,
+    /// Talos took too long: a file system may hang, and each further call may leave one more thread of
+    /// Talos hanging with it.
+    TimedOut,
+}
+
+/// What the daemon knows of the machine before Talos says anything.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Machine {
+    /// Kernel release as uname prints it, such as `6.18.1-talos`.
+    pub kernel_release: String,
+    /// Kernel machine name as uname prints it, `x86_64` or `aarch64`.
+    pub machine: String,
+}
+
+/// What a handler does with a request: its arguments, and how to answer. The reply may come later.
+type Handler = fn(&mut Members, &[u8], &mut Context<'_>, ReplyTo);
+
+/// TCLO name to handler.
+const HANDLERS: [(&[u8], Handler); 11] = [
+    (b"reset", reset::handle),
+    (b"ping", ping::handle),
+    (b"Capabilities_Register", capabilities::handle),
+    (b"Set_Option", set_option::handle),
+    (b"OS_Halt", power::handle_halt),
+    (b"OS_Reboot", power::handle_reboot),
+    (b"OS_PowerOn", power::handle_power_on),
+    (b"OS_Resume", power::handle_resume),
+    (b"OS_Suspend", power::handle_suspend),
+    (b"Time_Synchronize", time_synchronize::handle),
+    (b"Vix_1_Relayed_Command", vix::handle),
+];
+
+/// What every service may look at and write to.
+#[derive(Debug)]
+struct Context<'a> {
+    outbox: &'a mut Outbox,
+    facts: &'a Facts,
+    machine: &'a Machine,
+    now: Duration,
+}
+
+/// A service with a life of its own.
+trait Service {
+    /// The channels to the host are (again) open.
+    fn connected(&mut self, cx: &mut Context<'_>) {
+        self.forgotten(cx);
+    }
+    /// The host resets its tools.
+    fn reset(&mut self, cx: &mut Context<'_>) {
+        self.forgotten(cx);
+    }
+    /// The machine was suspended.
+    fn resumed(&mut self, cx: &mut Context<'_>) {
+        self.forgotten(cx);
+    }
+    /// After any of these three: the host may have forgotten what it was told.
+    fn forgotten(&mut self, _cx: &mut Context<'_>) {}
+    /// The facts have changed, and are quiet.
+    fn facts_changed(&mut self, _cx: &mut Context<'_>) {}
+    /// An RPCI command has come to its end, maybe one of this service.
+    fn settle(&mut self, _id: RpciId, _outcome: &RpciOutcome, _cx: &mut Context<'_>) {}
+    /// Does what is due at this moment. Called after everything else.
+    fn drive(&mut self, _cx: &mut Context<'_>) {}
+    /// When there is something to drive, if nothing else happens; later than the last drive.
+    fn deadline(&self) -> Option<Duration> {
+        None
+    }
+}
+
+/// The services that live longer than a request.
+#[derive(Debug)]
+struct Members {
+    version: version::Version,
+    reset: reset::Reset,
+    capabilities: capabilities::Capabilities,
+    guest_info: guest_info::GuestInfo,
+    set_option: set_option::SetOption,
+    power: power::Power,
+    variables: variables::Variables,
+    identity: identity::Identity,
+    unsafe_config: unsafe_config::UnsafeConfig,
+    disks: disks::Disks,
+    statistics: statistics::Statistics,
+}
+
+impl Members {
+    /// All of them, in the order in which they write.
+    fn each(&mut self) -> [&mut dyn Service; 11] {
+        [
+            &mut self.version,
+            &mut self.reset,
+            &mut self.capabilities,
+            &mut self.guest_info,
+            &mut self.set_option,
+            &mut self.power,
+            &mut self.variables,
+            &mut self.identity,
+            &mut self.unsafe_config,
+            &mut self.disks,
+            &mut self.statistics,
+        ]
+    }
+}
+
+/// What is known of the host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Presence {
+    /// Its channels are open.
+    Connected,
+    /// TCLO has lost it; RPCI has not yet.
+    Doubtful,
+    /// It has not been there yet, or is gone. Nothing is sent, and nobody is woken.
+    Away,
+}
+
+/// All services behind one TCLO channel.
+///
+/// Whoever drives it keeps three promises: a request is handed in only when the one before has been answered or
+/// its channel is gone; after the channel has been opened anew, [`Services::handle_connected`] comes before
+/// the first request; every [`Output::Rpci`] is followed by one outcome, [`RpciOutcome::Failed`] if need be.
+#[derive(Debug)]
+pub struct Services {
+    members: Members,
+    outbox: Outbox,
+    facts: Facts,
+    machine: Machine,
+    presence: Presence,
+    /// Changes of the facts that no member has heard of.
+    changes: Option<Changes>,
+    /// When the next member wants to be driven.
+    deadline: Option<Duration>,
+}
+
+impl Services {
+    /// Services of a fresh process.
+    pub fn new(machine: Machine) -> Self {
+        Self {
+            members: Members {
+                version: version::Version::new(),
+                reset: reset::Reset::new(),
+                capabilities: capabilities::Capabilities::new(),
+                guest_info: guest_info::GuestInfo::new(),
+                set_option: set_option::SetOption::new(),
+                power: power::Power::new(),
+                variables: variables::Variables::new(),
+                identity: identity::Identity::default(),
+                unsafe_config: unsafe_config::UnsafeConfig::new(),
+                disks: disks::Disks::new(),
+                statistics: statistics::Statistics::new(),
+            },
+            outbox: Outbox::default(),
+            facts: Facts::default(),
+            machine,
+            presence: Presence::Away,
+            changes: None,
+            deadline: None,
+        }
+    }
+
+    /// What of the network is reported from here on; the default policy until this is called.
+    pub fn set_network_policy(&mut self, policy: NetworkPolicy, now: Duration) {
+        self.members.guest_info.set_network_policy(policy);
+        if self.presence != Presence::Away {
+            self.each(now, |service, cx| service.facts_changed(cx));
+            self.drive(now);
+        }
+    }
+
+    /// The channels to the host are (again) open. A request that came over the old TCLO channel is no longer
+    /// answered, and everything is told again, for the host at the other end may know nothing.
+    pub fn handle_connected(&mut self, now: Duration) {
+        self.presence = Presence::Connected;
+        self.changes = None;
+        self.outbox.forget_reply();
+        self.each(now, |service, cx| service.connected(cx));
+        self.drive(now);
+    }
+
+    /// The TCLO channel is gone, and with it a request without reply. RPCI may still reach the host, so things go
+    /// on until the first message is lost. From then on nothing is sent and nothing is waited for: after
+    /// [`Services::handle_connected`] everything is told anyway.
+    pub fn handle_lost(&mut self) {
+        self.outbox.forget_reply();
+        if self.presence == Presence::Connected {
+            self.presence = Presence::Doubtful;
+        }
+    }
+
+    /// Whether machine configs that lie open in guest variables are blanked.
+    pub fn set_scrub(&mut self, scrub: bool, now: Duration) {
+        self.members.unsafe_config.set_scrub(scrub);
+        self.drive(now);
+    }
+
+    /// One TCLO request, as received. Exactly one [`Output::Reply`] follows, maybe after RPCI outcomes.
+    pub fn handle_request(&mut self, request: &[u8], now: Duration) {
+        if self.presence != Presence::Connected {
+            self.handle_connected(now);
+        }
+        let reply_to = self.outbox.owe_reply();
+        let cx = &mut Context {
+            outbox: &mut self.outbox,
+            facts: &self.facts,
+            machine: &self.machine,
+            now,
+        };
+        match TcloRequest::parse(request) {
+            None => cx.outbox.reply(reply_to, error("Bad command")),
+            Some(TcloRequest { name, args }) => {
+                match HANDLERS.iter().find(|(known, _)| *known == name) {
+                    Some((_, handle)) => handle(&mut self.members, args, cx, reply_to),
+                    None => {
+                        debug!(command = printable(name), "unknown command");
+                        cx.outbox.reply(reply_to, error("Unknown Command"));
+                    }
+                }
+            }
+        }
+        self.drive(now);
+    }
+
+    /// The outcome of an [`Output::Rpci`].
+    pub fn handle_rpci(&mut self, id: RpciId, outcome: RpciOutcome, now: Duration) {
+        self.each(now, |service, cx| service.settle(id, &outcome, cx));
+        if outcome == RpciOutcome::Failed && self.presence == Presence::Doubtful {
+            self.presence = Presence::Away;
+            self.changes = None;
+            self.deadline = None;
+        }
+        self.drive(now);
+    }
+
+    /// The facts have changed.
+    pub fn handle_facts(&mut self, facts: &Facts, now: Duration) {
+        if self.facts == *facts {
+            return;
+        }
+        self.facts = facts.clone();
+        if self.presence != Presence::Away {
+            let changes = Changes::after(self.changes, now);
+            self.changes = Some(changes);
+            self.deadline = self.deadline.into_iter().chain([changes.deadline()]).min();
+        }
+    }
+
+    /// The outcome of an [`Output::Power`].
+    pub fn handle_power(
+        &mut self,
+        operation: PowerOperation,
+        outcome: PowerOutcome,
+        now: Duration,
+    ) {
+        self.members.power.finished(operation, outcome);
+        self.drive(now);
+    }
+
+    /// The outcome of an [`Output::MeasureSpace`].
+    pub fn handle_measured(&mut self, measured: Measured, now: Duration) {
+        self.members.disks.measured(measured, now);
+        self.drive(now);
+    }
+
+    /// The counters after an [`Output::ReadLoad`], as they are `now`.
+    pub fn handle_load(&mut self, load: &Load, now: Duration) {
+        self.members.statistics.read(load, now);
+        self.drive(now);
+    }
+
+    /// How often the space on the file systems is measured although nothing has changed, and how often the
+    /// statistics go; both from the next time on, and at least a second.
+    pub fn set_intervals(&mut self, disks: Duration, statistics: Duration) {
+        const SHORTEST: Duration = Duration::from_secs(1);
+        self.members.disks.set_interval(disks.max(SHORTEST));
+        self.members
+            .statistics
+            .set_interval(statistics.max(SHORTEST));
+    }
+
+    /// The time of [`Services::poll_timeout`] has come.
+    pub fn handle_timeout(&mut self, now: Duration) {
+        self.drive(now);
+    }
+
+    /// The next thing to do; call until `None` after every `handle_*`.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outbox.pop()
+    }
+
+    /// When [`Services::handle_timeout`] wants to be called, as time since boot.
+    pub fn poll_timeout(&self) -> Option<Duration> {
+        self.deadline
+    }
+
+    fn each(&mut self, now: Duration, mut call: impl FnMut(&mut dyn Service, &mut Context<'_>)) {
+        let cx = &mut Context {
+            outbox: &mut self.outbox,
+            facts: &self.facts,
+            machine: &self.machine,
+            now,
+        };
+        for service in self.members.each() {
+            call(service, cx);
+        }
+    }
+
+    fn drive(&mut self, now: Duration) {
+        if self.presence == Presence::Away {
+            return;
+        }
+        let due = |changes: &mut Changes| changes.deadline() <= now;
+        if self.changes.take_if(due).is_some() {
+            self.each(now, |service, cx| service.facts_changed(cx));
+        }
+        let mut deadline = self.changes.map(Changes::deadline);
+        self.each(now, |service, cx| {
+            service.drive(cx);
+            deadline = deadline.into_iter().chain(service.deadline()).min();
+        });
+        self.deadline = deadline;
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,338 @@
+//! A host on virtual time, and a node to report.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::IpAddr;
+use std::time::Duration;
+
+use crate::facts::Load;
+use crate::facts::{
+    Address, AddressScope, AddressStatus, Extension, Facts, HostName, Link, Mac, MachineType,
+    NetworkPolicy, NetworkState, Node, NodeAddresses, Readiness, Stage, TalosVersion,
+};
+use crate::vmware::services::{
+    Machine, Measured, Output, PowerOperation, PowerOutcome, RpciId, RpciOutcome, Services,
+};
+
+pub(super) fn ms(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+pub(super) fn machine() -> Machine {
+    Machine {
+        kernel_release: "6.18.1-talos".into(),
+        machine: "x86_64".into(),
+    }
+}
+
+/// A node with one NIC that carries these addresses, all of them in Talos' list.
+pub(super) fn node(name: &str, addresses: &[&str]) -> Facts {
+    let ips: Vec<IpAddr> = addresses.iter().map(|ip| ip.parse().unwrap()).collect();
+    Facts {
+        host_name: Some(HostName {
+            host: name.into(),
+            domain: "example.com".into(),
+        }),
+        links: Some(vec![Link {
+            name: "eth0".into(),
+            index: 2,
+            arp_type: 1,
+            mac: Some(Mac([0, 0x50, 0x56, 1, 2, 3])),
+            up: true,
+            ..Link::default()
+        }]),
+        addresses: Some(
+            ips.iter()
+                .map(|&ip| Address {
+                    ip,
+                    prefix_length: 24,
+                    link_name: "eth0".into(),
+                    link_index: 2,
+                    scope: AddressScope::Global,
+                    status: AddressStatus::Preferred,
+                    temporary: false,
+                })
+                .collect(),
+        ),
+        node_addresses: Some(NodeAddresses {
+            routed: ips,
+            ..NodeAddresses::default()
+        }),
+        virtual_ips: Some(BTreeSet::new()),
+        network: NetworkState::default(),
+        talos: Some(TalosVersion {
+            tag: "v1.13.0".into(),
+            arch: "amd64".into(),
+            platform: "vmware".into(),
+        }),
+        ..Facts::default()
+    }
+}
+
+/// The same node with all that Talos says of the machine itself, at this stage and ready or not.
+pub(super) fn machine_at(stage: Stage, ready: bool) -> Facts {
+    let extension = |name: &str, version: &str| Extension {
+        name: name.into(),
+        version: version.into(),
+    };
+    let unmet: &[&str] = if ready {
+        &[]
+    } else {
+        &["network", "nodeReady"]
+    };
+    Facts {
+        stage: Some(stage),
+        node: Node {
+            readiness: Some(Readiness {
+                ready,
+                unmet_conditions: unmet.iter().map(|name| (*name).into()).collect(),
+            }),
+            machine_type: Some(MachineType::ControlPlane),
+            node_name: Some("cp1".into()),
+            extensions: Some(vec![
+                extension("iscsi-tools", "v0.1.6"),
+                extension("schematic", "376567988ad3"),
+                extension("vmtoolsd-guest-agent", "v2.0.0"),
+            ]),
+            secure_boot: Some(true),
+            system_uuid: Some("564d0a2c-38f4-7a91-b2c5-0e1f2a3b4c5d".into()),
+        },
+        ..node("cp1", &["10.0.0.5"])
+    }
+}
+
+/// Drives the services, answers their RPCI messages and keeps what they said.
+pub(super) struct Host {
+    pub(super) services: Services,
+    pub(super) now: Duration,
+    /// Starts of messages that are refused.
+    pub(super) refuses: Vec<&'static str>,
+    /// Guest variables below `guestinfo.`, for info-get.
+    pub(super) variables: BTreeMap<&'static str, Vec<u8>>,
+    /// Whether variables stay as they are, whatever the host says.
+    pub(super) stubborn: bool,
+    /// Whether RPCI messages get no answer.
+    pub(super) deaf: bool,
+    /// Whether RPCI messages wait for [`Host::answer`].
+    pub(super) slow: bool,
+    pub(super) unanswered: VecDeque<(RpciId, Vec<u8>)>,
+    /// The kernel's counters.
+    pub(super) load: Load,
+    /// What becomes of measuring the space; the new space comes in as a fact.
+    pub(super) measured: Measured,
+    /// How often the space was measured, and the counters were read.
+    pub(super) measurements: usize,
+    pub(super) readings: usize,
+    /// Everything that came out since it was last taken, in order and readable.
+    pub(super) heard: Vec<String>,
+}
+
+impl Host {
+    /// A host that accepts everything, ten seconds after boot, not connected.
+    pub(super) fn new() -> Self {
+        Self {
+            services: Services::new(machine()),
+            now: Duration::from_secs(10),
+            refuses: Vec::new(),
+            variables: BTreeMap::new(),
+            stubborn: false,
+            deaf: false,
+            slow: false,
+            unanswered: VecDeque::new(),
+            load: Load::default(),
+            measured: Measured::Done,
+            measurements: 0,
+            readings: 0,
+            heard: Vec::new(),
+        }
+    }
+
+    /// A host that has heard a node's first report.
+    pub(super) fn with_node(facts: &Facts) -> Self {
+        let mut host = Self::new();
+        host.connect();
+        host.facts(facts);
+        host.pass(ms(1000));
+        host.take();
+        host
+    }
+
+    pub(super) fn connect(&mut self) {
+        self.services.handle_connected(self.now);
+        self.drain();
+    }
+
+    pub(super) fn lose(&mut self) {
+        self.services.handle_lost();
+        self.drain();
+    }
+
+    pub(super) fn scrub(&mut self) {
+        self.services.set_scrub(true, self.now);
+        self.drain();
+    }
+
+    pub(super) fn request(&mut self, request: &[u8]) {
+        self.services.handle_request(request, self.now);
+        self.drain();
+    }
+
+    pub(super) fn network_policy(&mut self, policy: NetworkPolicy) {
+        self.services.set_network_policy(policy, self.now);
+        self.drain();
+    }
+
+    pub(super) fn facts(&mut self, facts: &Facts) {
+        self.services.handle_facts(facts, self.now);
+        self.drain();
+    }
+
+    pub(super) fn power(&mut self, operation: PowerOperation, outcome: PowerOutcome) {
+        self.services.handle_power(operation, outcome, self.now);
+        self.drain();
+    }
+
+    /// Lets time pass, with every time-out at its time.
+    pub(super) fn pass(&mut self, time: Duration) {
+        let end = self.now + time;
+        while let Some(at) = self.services.poll_timeout().filter(|at| *at <= end) {
+            assert!(at >= self.now, "a time-out lies in the past");
+            self.now = at;
+            self.services.handle_timeout(self.now);
+            self.drain();
+            assert!(
+                self.services.poll_timeout().is_none_or(|next| next > at),
+                "a time-out does not move on"
+            );
+        }
+        self.now = end;
+    }
+
+    /// The machine sleeps: time goes on, and nobody is woken at any time-out.
+    pub(super) fn sleep(&mut self, time: Duration) {
+        self.now += time;
+    }
+
+    /// The timer rings, whatever was due before.
+    pub(super) fn wake(&mut self) {
+        self.services.handle_timeout(self.now);
+        self.drain();
+        assert!(
+            self.services.poll_timeout().is_none_or(|at| at > self.now),
+            "a time-out lies in the past"
+        );
+    }
+
+    /// Gives the outcome that a message deserves.
+    fn outcome(&mut self, message: &[u8]) -> RpciOutcome {
+        let refused = self
+            .refuses
+            .iter()
+            .any(|start| message.starts_with(start.as_bytes()));
+        match (self.deaf, refused) {
+            (true, _) => RpciOutcome::Failed,
+            (_, true) => RpciOutcome::Refused(b"Unknown command".to_vec()),
+            _ => self.variable(message),
+        }
+    }
+
+    /// Answers info-get, and keeps what info-set says of the variables that there are.
+    fn variable(&mut self, message: &[u8]) -> RpciOutcome {
+        let text = String::from_utf8_lossy(message);
+        if let Some(key) = text.strip_prefix("info-get guestinfo.") {
+            return match self.variables.get(key) {
+                Some(value) => RpciOutcome::Accepted(value.clone()),
+                None => RpciOutcome::Refused(b"No value found".to_vec()),
+            };
+        }
+        let set = text.strip_prefix("info-set guestinfo.");
+        if let Some((key, value)) = set.and_then(|set| set.split_once(' '))
+            && let Some(variable) = self.variables.get_mut(key)
+            && !self.stubborn
+        {
+            *variable = value.trim_end_matches('\0').into();
+        }
+        RpciOutcome::Accepted(Vec::new())
+    }
+
+    /// Answers the oldest message of a slow host.
+    pub(super) fn answer(&mut self) {
+        if let Some((id, message)) = self.unanswered.pop_front() {
+            let outcome = self.outcome(&message);
+            self.services.handle_rpci(id, outcome, self.now);
+            self.drain();
+        }
+    }
+
+    fn drain(&mut self) {
+        loop {
+            while let Some(output) = self.services.poll_output() {
+                match output {
+                    Output::Rpci { id, message } => {
+                        self.heard.push(format!("> {}", readable(&message)));
+                        self.unanswered.push_back((id, message));
+                    }
+                    Output::Reply(reply) => self.heard.push(format!("< {}", readable(&reply))),
+                    Output::Power(operation) => self.heard.push(format!("! {operation:?}")),
+                    Output::MeasureSpace => {
+                        self.measurements += 1;
+                        self.services.handle_measured(self.measured, self.now);
+                    }
+                    Output::ReadLoad => {
+                        self.readings += 1;
+                        self.services.handle_load(&self.load, self.now);
+                    }
+                }
+            }
+            if self.slow || self.unanswered.is_empty() {
+                return;
+            }
+            let (id, message) = self.unanswered.pop_front().unwrap();
+            let outcome = self.outcome(&message);
+            self.services.handle_rpci(id, outcome, self.now);
+        }
+    }
+
+    /// What was said since the last time, but for the statistics.
+    pub(super) fn take(&mut self) -> Vec<String> {
+        let mut heard = std::mem::take(&mut self.heard);
+        heard.retain(|line| !line.starts_with("> SetGuestInfo  8 "));
+        heard
+    }
+
+    /// What is said in answer to a request.
+    pub(super) fn ask(&mut self, request: &[u8]) -> Vec<String> {
+        self.take();
+        self.request(request);
+        self.take()
+    }
+}
+
+/// Text as it is with its NUL; of binary guest information the type and what can be read of the addresses.
+fn readable(message: &[u8]) -> String {
+    use crate::vmware::wire::nic_info_v3::NicInfoV3;
+    for start in ["SetGuestInfo  10 ", "SetGuestInfo  9 "] {
+        if let Some(payload) = message.strip_prefix(start.as_bytes()) {
+            let nics = NicInfoV3::decode(payload).unwrap().nics;
+            let nics: Vec<String> = nics
+                .iter()
+                .map(|nic| {
+                    let ips: Vec<String> = nic
+                        .addresses
+                        .iter()
+                        .map(|address| address.ip.to_string())
+                        .collect();
+                    format!("{}={}", nic.mac, ips.join(","))
+                })
+                .collect();
+            return format!("{start}{}", nics.join(" "));
+        }
+    }
+    if let Some(payload) = message.strip_prefix(b"SetGuestInfo  11 ") {
+        return format!("SetGuestInfo  11 {}", payload[648..].escape_ascii());
+    }
+    // Statistics go every 20 s; their content has tests of its own.
+    if let Some(payload) = message.strip_prefix(b"SetGuestInfo  8 ") {
+        return format!("SetGuestInfo  8 {} bytes", payload.len());
+    }
+    message.escape_ascii().to_string()
+}

@@ -1,0 +1,173 @@
+//! One reply, one status, one call: power operations are never lost and never done twice.
+
+use super::host::{Host, ms, node};
+use crate::vmware::services::PowerOperation::{Reboot, Shutdown};
+use crate::vmware::services::PowerOutcome::{Accepted, DidNotHappen, Rejected};
+
+fn host() -> Host {
+    Host::with_node(&node("cp1", &["10.0.0.5"]))
+}
+
+#[test]
+fn the_reply_comes_at_once_and_the_status_when_talos_has_spoken() {
+    for (request, operation, status) in [
+        (
+            &b"OS_Halt"[..],
+            Shutdown,
+            r"> tools.os.statechange.status 1 1\x00",
+        ),
+        (
+            b"OS_Reboot\0",
+            Reboot,
+            r"> tools.os.statechange.status 1 2\x00",
+        ),
+    ] {
+        let mut host = host();
+        assert_eq!(
+            host.ask(request),
+            ["< OK ".to_owned(), format!("! {operation:?}")]
+        );
+        host.pass(ms(20_000));
+        assert_eq!(host.take(), Vec::<String>::new());
+        assert_eq!(host.ask(b"ping"), ["< OK "]);
+        host.power(operation, Accepted);
+        assert_eq!(host.take(), [status]);
+    }
+}
+
+#[test]
+fn a_refused_operation_is_reported_and_the_next_request_sent_anew() {
+    let mut host = host();
+    host.request(b"OS_Reboot");
+    host.take();
+    host.power(Reboot, Rejected("no permission".into()));
+    assert_eq!(host.take(), [r"> tools.os.statechange.status 0 2\x00"]);
+    assert_eq!(host.ask(b"OS_Reboot"), ["< OK ", "! Reboot"]);
+}
+
+#[test]
+fn a_repeated_request_is_answered_but_not_sent_again() {
+    let mut host = host();
+    host.request(b"OS_Halt");
+    assert_eq!(host.ask(b"OS_Halt"), ["< OK "]);
+    host.power(Shutdown, Accepted);
+    let status = r"> tools.os.statechange.status 1 1\x00";
+    assert_eq!(host.take(), [status, status], "one for each request");
+    assert_eq!(host.ask(b"OS_Halt"), ["< OK ", status]);
+}
+
+#[test]
+fn repeated_requests_share_a_bad_outcome_too() {
+    let mut host = host();
+    host.request(b"OS_Halt");
+    host.request(b"OS_Halt");
+    host.take();
+    host.power(Shutdown, Rejected("deadline".into()));
+    let status = r"> tools.os.statechange.status 0 1\x00";
+    assert_eq!(host.take(), [status, status]);
+}
+
+#[test]
+fn another_operation_has_to_wait_for_the_one_under_way() {
+    let mut host = host();
+    host.request(b"OS_Reboot");
+    for request in [&b"OS_Halt"[..], b"OS_PowerOn", b"OS_Suspend"] {
+        assert_eq!(
+            host.ask(request),
+            ["< ERROR State change already in progress"]
+        );
+    }
+    host.power(Reboot, Accepted);
+    assert_eq!(host.take(), [r"> tools.os.statechange.status 1 2\x00"]);
+    assert_eq!(host.ask(b"OS_Halt"), ["< OK ", "! Shutdown"]);
+    assert_eq!(
+        host.ask(b"OS_Halt"),
+        ["< OK "],
+        "each operation has its own story"
+    );
+}
+
+#[test]
+fn an_accepted_operation_that_did_not_happen_can_be_asked_for_again() {
+    let mut host = host();
+    host.request(b"OS_Reboot");
+    host.power(Reboot, Accepted);
+    host.take();
+    host.power(Reboot, DidNotHappen("sequence is locked".into()));
+    assert_eq!(
+        host.take(),
+        Vec::<String>::new(),
+        "its status has been sent"
+    );
+    assert_eq!(host.ask(b"OS_Reboot"), ["< OK ", "! Reboot"]);
+    host.power(Reboot, Accepted);
+    assert_eq!(host.take(), [r"> tools.os.statechange.status 1 2\x00"]);
+}
+
+#[test]
+fn what_concerns_the_hypervisor_alone_is_done_at_once() {
+    let mut host = host();
+    assert_eq!(
+        host.ask(b"OS_PowerOn"),
+        ["< OK ", r"> tools.os.statechange.status 1 3\x00"]
+    );
+    assert_eq!(
+        host.ask(b"OS_Suspend"),
+        ["< OK ", r"> tools.os.statechange.status 1 5\x00"]
+    );
+    let told = host.ask(b"OS_Resume");
+    assert_eq!(told[0], "< OK ");
+    assert!(told.contains(&r"> tools.os.statechange.status 1 4\x00".to_owned()));
+    for start in [
+        "> SetGuestInfo  1 ",
+        "> SetGuestInfo  10 ",
+        "> SetGuestInfo  11 ",
+    ] {
+        assert!(told.iter().any(|line| line.starts_with(start)), "{start}");
+    }
+}
+
+#[test]
+fn a_status_is_repeated_until_the_channel_took_it_and_then_no_more() {
+    let mut host = host();
+    host.request(b"OS_Halt");
+    host.deaf = true;
+    host.take();
+    host.power(Shutdown, Accepted);
+    host.pass(ms(5000));
+    let status = r"> tools.os.statechange.status 1 1\x00";
+    let tries = host.take();
+    assert!((4..=10).contains(&tries.len()), "{tries:?}");
+    assert!(tries.iter().all(|line| line == status));
+    host.deaf = false;
+    host.pass(ms(2000));
+    assert_eq!(host.take(), [status]);
+    host.pass(ms(10_000));
+    assert_eq!(host.take(), Vec::<String>::new());
+}
+
+#[test]
+fn a_new_connection_gets_a_waiting_status_at_once() {
+    let mut host = host();
+    host.request(b"OS_Halt");
+    host.deaf = true;
+    host.power(Shutdown, Accepted);
+    host.pass(ms(20_000));
+    host.deaf = false;
+    host.take();
+    host.connect();
+    let status = r"> tools.os.statechange.status 1 1\x00".to_owned();
+    assert_eq!(
+        host.take().iter().filter(|line| **line == status).count(),
+        1
+    );
+}
+
+#[test]
+fn a_refused_status_is_not_repeated() {
+    let mut host = host();
+    host.refuses = vec!["tools.os"];
+    assert_eq!(host.ask(b"OS_PowerOn").len(), 2);
+    host.pass(ms(10_000));
+    assert_eq!(host.take(), Vec::<String>::new());
+}

@@ -1,0 +1,272 @@
+//! What only Talos knows, as guest variables `guestinfo.vmtools.talos.*`: see docs/guest-variables.md.
+//!
+//! ```text
+//! info-set guestinfo.vmtools.talos.stage running NUL
+//! info-set guestinfo.vmtools.talos.ready true NUL
+//! ```
+//!
+//! `guestinfo.talos.*` is where the host tells the machine (Talos takes its config from `guestinfo.talos.config`,
+//! and what a release to come looks for there nobody knows). `guestinfo.vmtools.*` is where tools tell the host
+//! [mainLoop.c]: nothing in there can be taken for a setting of Talos.
+
+use std::time::Duration;
+
+use crate::facts::{Facts, MachineType, Stage};
+use crate::vmware::wire::text::info_set;
+
+use super::publication::{Acceptance, Publication, Settled};
+use super::{Context, RpciId, RpciOutcome, Service};
+
+/// Longest value in bytes. Hosts take more, but all variables of a machine share 1 MiB
+/// (tools.setInfo.sizeLimit).
+const MAX_VALUE: usize = 1024;
+
+/// How a variable gets its value; `None` while Talos has not told it.
+type Value = fn(&Facts) -> Option<String>;
+
+/// Every variable: its key below `guestinfo.`, and its value.
+const VARIABLES: [(&str, Value); 9] = [
+    ("vmtools.talos.version", |facts| {
+        facts.talos.as_ref().map(|talos| clean(&talos.tag))
+    }),
+    ("vmtools.talos.stage", |facts| {
+        facts.stage.map(|stage| stage.name().to_owned())
+    }),
+    ("vmtools.talos.ready", |facts| {
+        is_ready(facts).map(|ready| ready.to_string())
+    }),
+    ("vmtools.talos.unmetConditions", |facts| {
+        let readiness = facts.node.readiness.as_ref()?;
+        Some(list(readiness.unmet_conditions.iter().map(String::as_str)))
+    }),
+    ("vmtools.talos.machineType", |facts| {
+        let machine_type = facts.node.machine_type.map(MachineType::name)?;
+        Some(machine_type.to_owned())
+    }),
+    ("vmtools.talos.nodeName", |facts| {
+        facts.node.node_name.as_deref().map(clean)
+    }),
+    ("vmtools.talos.schematic", |facts| {
+        facts.node.schematic().map(clean)
+    }),
+    ("vmtools.talos.extensions", |facts| {
+        facts.node.extension_names().map(list)
+    }),
+    ("vmtools.talos.secureBoot", |facts| {
+        facts.node.secure_boot.map(|on| on.to_string())
+    }),
+];
+
+/// Whether the machine runs and is ready. Talos calls a machine that waits for its config ready, too, at its
+/// stage; who waits for `ready` does not mean that.
+pub(super) fn is_ready(facts: &Facts) -> Option<bool> {
+    let readiness = facts.node.readiness.as_ref()?;
+    Some(facts.stage == Some(Stage::Running) && readiness.ready)
+}
+
+/// A text that neither tears a message apart nor breaks the host's XML: without control characters, and no
+/// longer than [`MAX_VALUE`].
+fn clean(text: &str) -> String {
+    let mut cleaned = String::new();
+    for c in text.trim().chars().filter(|&c| !is_unprintable(c)) {
+        if cleaned.len() + c.len_utf8() > MAX_VALUE {
+            break;
+        }
+        cleaned.push(c);
+    }
+    cleaned
+}
+
+fn is_unprintable(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{FFFE}' | '\u{FFFF}')
+}
+
+/// Names separated by commas; as many whole names as [`MAX_VALUE`] has room for.
+fn list<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+    let mut text = String::new();
+    for name in names {
+        let name = clean(name).replace(',', "");
+        let comma = usize::from(!text.is_empty());
+        if name.is_empty() {
+            continue;
+        }
+        if text.len() + comma + name.len() > MAX_VALUE {
+            break;
+        }
+        if comma == 1 {
+            text.push(',');
+        }
+        text.push_str(&name);
+    }
+    text
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Variables {
+    publications: [Publication; VARIABLES.len()],
+}
+
+impl Variables {
+    /// Nothing known, nothing told.
+    pub(super) fn new() -> Self {
+        Self {
+            publications: VARIABLES.map(|_| {
+                Publication::new(
+                    "info-set guestinfo.vmtools.talos",
+                    "none",
+                    Acceptance::Status,
+                )
+            }),
+        }
+    }
+
+    fn publish(&mut self, cx: &mut Context<'_>) {
+        for (publication, (key, value)) in self.publications.iter_mut().zip(VARIABLES) {
+            publication.want(value(cx.facts).map(|value| info_set(key, &value)));
+            publication.publish(cx.outbox, cx.now);
+        }
+    }
+
+    fn send_everything_again(&mut self, cx: &mut Context<'_>) {
+        for publication in &mut self.publications {
+            publication.forget();
+        }
+        self.publish(cx);
+    }
+}
+
+impl Service for Variables {
+    fn forgotten(&mut self, cx: &mut Context<'_>) {
+        self.send_everything_again(cx);
+    }
+
+    fn facts_changed(&mut self, cx: &mut Context<'_>) {
+        self.publish(cx);
+    }
+
+    fn settle(&mut self, id: RpciId, outcome: &RpciOutcome, cx: &mut Context<'_>) {
+        let refused = self
+            .publications
+            .iter_mut()
+            .any(|publication| publication.settle(id, outcome, cx.now) == Settled::Refused);
+        if refused {
+            // A host that takes no variables refuses them all; one line says so.
+            for publication in &mut self.publications {
+                publication.refusal_is_told();
+            }
+        }
+    }
+
+    fn drive(&mut self, cx: &mut Context<'_>) {
+        for publication in &mut self.publications {
+            publication.publish(cx.outbox, cx.now);
+        }
+    }
+
+    fn deadline(&self) -> Option<Duration> {
+        let deadlines = self.publications.iter().filter_map(Publication::deadline);
+        deadlines.min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::facts::Readiness;
+
+    #[test]
+    fn no_key_can_be_taken_for_a_setting_of_talos() {
+        // What Talos reads [platform/vmware, constants.go], and its kernel argument talos.platform.
+        let settings = [
+            "talos.config",
+            "talos.platform",
+            "userdata",
+            "metadata",
+            "ovfenv",
+        ];
+        for (key, _) in VARIABLES {
+            assert!(key.starts_with("vmtools.talos.") && !settings.contains(&key));
+        }
+    }
+
+    #[test]
+    fn the_document_names_every_key_has_an_example_of_each_and_no_others() {
+        let document = include_str!(concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/docs/guest-variables.md"
+        ));
+        let others = [
+            "vmtools.description",
+            "vmtools.versionString",
+            "vmtools.versionNumber",
+            "vmtools.buildNumber",
+            "ip",
+        ];
+        let keys: Vec<_> = VARIABLES
+            .map(|(key, _)| key)
+            .into_iter()
+            .chain(others)
+            .collect();
+        for key in &keys {
+            assert!(document.contains(&format!("`guestinfo.{key}`")), "{key}");
+            assert!(document.contains(&format!("\nkey {key} ")), "{key}");
+        }
+        for named in document.split("vmtools.").skip(1) {
+            let named = named
+                .split(|c: char| !c.is_ascii_alphanumeric() && c != '.')
+                .next()
+                .unwrap_or_default();
+            // A sentence may end with the name of the group.
+            let group = matches!(named, "" | "talos" | "talos.");
+            assert!(
+                group || keys.contains(&&*format!("vmtools.{named}")),
+                "{named}"
+            );
+        }
+    }
+
+    #[test]
+    fn only_a_running_machine_is_ready() {
+        let facts = |stage, ready| {
+            let mut facts = Facts {
+                stage: Some(stage),
+                ..Facts::default()
+            };
+            facts.node.readiness = Some(Readiness {
+                ready,
+                ..Readiness::default()
+            });
+            facts
+        };
+        assert_eq!(is_ready(&facts(Stage::Running, true)), Some(true));
+        assert_eq!(is_ready(&facts(Stage::Running, false)), Some(false));
+        assert_eq!(is_ready(&facts(Stage::Maintenance, true)), Some(false));
+        assert_eq!(is_ready(&facts(Stage::Rebooting, true)), Some(false));
+        assert_eq!(is_ready(&Facts::default()), None);
+    }
+
+    #[test]
+    fn names_are_cut_between_names() {
+        assert_eq!(list([]), "");
+        assert_eq!(list(["network", "nodeReady"]), "network,nodeReady");
+        assert_eq!(list(["a,b", "", "\n", "c\0d\x1b"]), "ab,cd");
+        let long = "x".repeat(600);
+        assert_eq!(
+            list([long.as_str(), "ok", long.as_str(), "z"]),
+            format!("{long},ok")
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn any_value_is_one_short_line(text in "(?s).{0,1500}", names in prop::collection::vec("(?s).{0,300}", 0..20)) {
+            for value in [clean(&text), list(names.iter().map(String::as_str))] {
+                prop_assert!(value.len() <= MAX_VALUE);
+                prop_assert!(!value.contains(is_unprintable));
+            }
+        }
+    }
+}
