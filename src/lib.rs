@@ -36,6 +36,7 @@ pub mod facts;
 pub mod fuzz;
 pub mod log;
 pub mod proc;
+pub mod report;
 pub mod sandbox;
 pub mod talos;
 pub mod vmware;

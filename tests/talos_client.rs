@@ -17,7 +17,8 @@ use apid::{
 };
 use talos_vmtoolsd::config::RebootMode;
 use talos_vmtoolsd::config::talosconfig::Endpoint;
-use talos_vmtoolsd::facts::{AddressOrigin, Facts, MachineType, NetworkPolicy, Stage, decide};
+use talos_vmtoolsd::facts::{Facts, MachineType, Stage};
+use talos_vmtoolsd::report::{AddressOrigin, NetworkPolicy, decide};
 use talos_vmtoolsd::talos::{
     Client, Dial, Error, PowerCall, PowerProgress, TlsTrouble, carry_out, observe, query,
 };

@@ -4,10 +4,8 @@ use std::fmt::{Display, Write as _};
 
 use serde_json::{Value, json};
 
-use crate::facts::{
-    Address, AddressScope, AddressStatus, Decision, Facts, FileSystem, Link, NetworkPolicy,
-    NodeAddresses, Stage, decide, file_systems,
-};
+use crate::facts::{Address, AddressScope, AddressStatus, Facts, Link, NodeAddresses, Stage};
+use crate::report::{Decision, FileSystem, NetworkPolicy, decide, file_systems};
 
 mod network;
 mod storage;
@@ -242,9 +240,9 @@ fn status_name(status: AddressStatus) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::facts::{
-        AddressDecision, AddressOrigin, HostName, Mac, NetworkState, Nic, NicAddress, NicRoute,
-        Reason, Resolver, Standing, TalosVersion, Verdict,
+    use crate::facts::{HostName, Mac, NetworkState, Resolver, TalosVersion};
+    use crate::report::{
+        AddressDecision, AddressOrigin, Nic, NicAddress, NicRoute, Reason, Standing, Verdict,
     };
     use std::net::IpAddr;
 

@@ -229,7 +229,7 @@ fn text<'de, D: Deserializer<'de>, T: Written>(deserializer: D) -> Result<Option
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::facts::{Family, Pattern};
+    use crate::report::{Family, Pattern};
     use proptest::prelude::*;
 
     fn patterns(list: &[&str]) -> Vec<Pattern> {

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use tracing::Level;
 
-use crate::facts::NetworkPolicy;
+use crate::report::NetworkPolicy;
 
 pub mod cli;
 pub mod env;

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use serde::de::{Deserialize, Deserializer, Visitor};
 
-use crate::facts::{Family, NetworkPolicy, Pattern, Patterns, Subnet};
+use crate::report::{Family, NetworkPolicy, Pattern, Patterns, Subnet};
 
 /// What one source says; `None` where it says nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Deserialize)]

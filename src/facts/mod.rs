@@ -5,26 +5,17 @@
 //! afterwards the last known value stands, also while Talos is away. So `None` always means "not known
 //! yet", never "gone", and nothing made up is ever reported.
 
-mod glob;
 mod link;
 mod load;
-mod network;
 mod network_state;
 mod node;
-mod policy;
 mod storage;
 
-pub use glob::Glob;
 pub use link::{Address, AddressScope, AddressStatus, Link, Mac};
 pub use load::{DiskLoad, Load, Memory};
-pub use network::{
-    AddressDecision, AddressOrigin, Decision, MOST_NICS, Nic, NicAddress, NicRoute, Reason,
-    Standing, Verdict, decide,
-};
 pub use network_state::{AddressSource, DhcpClient, NetworkState, Resolver, Route};
 pub use node::{Extension, MachineType, Node, Readiness, is_valid_uuid};
-pub use policy::{Family, NetworkPolicy, Pattern, Patterns, Subnet, Unreadable};
-pub use storage::{Disk, FileSystem, Mount, Space, Storage, Volume, file_systems};
+pub use storage::{Disk, Mount, Space, Storage, Volume};
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;

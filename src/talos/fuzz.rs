@@ -10,8 +10,9 @@ use super::facts::{self, Source};
 use super::proto::cosi::resource::{Event, Metadata, Resource, Spec};
 use super::proto::machine;
 use super::sequence::{Outlook, Sighting, Verdict};
-use crate::facts::{Facts, NetworkPolicy, Stage, decide, file_systems};
+use crate::facts::{Facts, Stage};
 use crate::fuzz::Choices;
+use crate::report::{NetworkPolicy, decide, file_systems};
 
 /// One watch, from its events to the facts.
 type Watch = Box<dyn FnMut(Event, &mut Facts)>;

@@ -5,9 +5,9 @@ use std::fmt::{self, Display};
 use serde_json::{Value, json};
 
 use super::{columns, list, status_name, texts};
-use crate::facts::{
-    AddressDecision, AddressOrigin, AddressStatus, Decision, Nic, NicAddress, NicRoute, Resolver,
-    Standing, Verdict,
+use crate::facts::{AddressStatus, Resolver};
+use crate::report::{
+    AddressDecision, AddressOrigin, Decision, Nic, NicAddress, NicRoute, Standing, Verdict,
 };
 
 /// NICs, routes, and why each address is where it is.

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{columns, list};
-use crate::facts::FileSystem;
+use crate::report::FileSystem;
 
 /// What is told of the file systems.
 pub(super) fn table(systems: &[FileSystem]) -> String {

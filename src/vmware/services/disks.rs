@@ -13,7 +13,9 @@
 
 use std::time::Duration;
 
-use crate::facts::{self, Facts, FileSystem, Mount, Volume};
+use crate::facts::{Facts, Mount, Volume};
+use crate::report;
+use crate::report::FileSystem;
 use crate::vmware::wire::disk_info::{DiskEntry, disk_info, disk_info_v0};
 
 use super::publication::{Acceptance, Publication, Settled};
@@ -143,7 +145,7 @@ impl Disks {
     }
 
     fn want(&mut self, facts: &Facts) {
-        let systems = facts::file_systems(&facts.storage);
+        let systems = report::file_systems(&facts.storage);
         self.message.want(systems.map(|systems| {
             let entries: Vec<DiskEntry> = systems.into_iter().map(entry).collect();
             match self.form {

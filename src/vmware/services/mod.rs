@@ -33,7 +33,8 @@ use std::time::Duration;
 
 use tracing::debug;
 
-use crate::facts::{Facts, Load, NetworkPolicy};
+use crate::facts::{Facts, Load};
+use crate::report::NetworkPolicy;
 use crate::vmware::wire::text::{TcloRequest, error, printable};
 
 use coalescing::Changes;

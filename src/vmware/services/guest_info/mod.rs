@@ -18,7 +18,9 @@ use std::time::Duration;
 
 use tracing::info;
 
-use crate::facts::{self, Decision, Facts, NetworkPolicy};
+use crate::facts::Facts;
+use crate::report;
+use crate::report::{Decision, NetworkPolicy};
 use crate::vmware::wire::guest_info;
 use crate::vmware::wire::text::info_set;
 
@@ -179,7 +181,7 @@ impl GuestInfo {
     }
 
     fn want_nics(&mut self, facts: &Facts) {
-        let Some(decision) = facts::decide(facts, &self.network_policy) else {
+        let Some(decision) = report::decide(facts, &self.network_policy) else {
             return;
         };
         self.tell_cut(&decision);
@@ -211,7 +213,7 @@ impl GuestInfo {
         self.cut.clone_from(&decision.cut);
         if !self.cut.is_empty() {
             info!(
-                limit = facts::MOST_NICS,
+                limit = report::MOST_NICS,
                 left_out = self.cut.join(" "),
                 "more NICs than a host takes; network.exclude_nics and primary_nics choose"
             );
@@ -220,7 +222,7 @@ impl GuestInfo {
 
     fn want_address(&mut self, facts: &Facts) {
         if self.broadcasting {
-            let address = facts::decide(facts, &self.network_policy)
+            let address = report::decide(facts, &self.network_policy)
                 .and_then(|decision| decision.primary_address);
             self.address
                 .want(address.map(|ip| info_set("ip", &ip.to_string())));

@@ -3,9 +3,8 @@
 //! Every address carries its status, and its origin where that is known; every route the position of its NIC in
 //! this very list. The resolver is the node's; a NIC has one of its own where its DHCP lease named servers.
 
-use crate::facts::{
-    AddressOrigin, AddressStatus, Decision, Facts, Nic, NicAddress, NicRoute, Resolver,
-};
+use crate::facts::{AddressStatus, Facts, Resolver};
+use crate::report::{AddressOrigin, Decision, Nic, NicAddress, NicRoute};
 use crate::vmware::wire::guest_info::before_nul;
 use crate::vmware::wire::nic_info_v3::{
     DhcpConfig, DnsConfig, GuestNic, IpOrigin, IpStatus, NicInfoV3, NicIp, Route,
@@ -108,8 +107,9 @@ mod tests {
     use super::*;
     use crate::facts::{
         Address, AddressScope, AddressSource, AddressStatus as Status, DhcpClient, HostName, Link,
-        Mac, NetworkPolicy, NetworkState, NodeAddresses, Route as KernelRoute, decide,
+        Mac, NetworkState, NodeAddresses, Route as KernelRoute,
     };
+    use crate::report::{NetworkPolicy, decide};
     use crate::vmware::wire::nic_info_v3::MAX_ADDRESSES;
 
     /// See tests/vectors/README.md: made by rpcgen's routines, not by ours.

@@ -291,7 +291,7 @@ fn the_primary_address_follows_once_it_was_asked_for() {
 
 #[test]
 fn another_policy_is_told_at_once() {
-    use crate::facts::NetworkPolicy;
+    use crate::report::NetworkPolicy;
     let mut host = Host::with_node(&node("cp1", &["10.0.0.5", "10.9.0.5"]));
     let policy = NetworkPolicy {
         exclude_subnets: vec!["10.0.0.0/24".parse().unwrap()],

@@ -7,8 +7,9 @@ use std::time::Duration;
 use crate::facts::Load;
 use crate::facts::{
     Address, AddressScope, AddressStatus, Extension, Facts, HostName, Link, Mac, MachineType,
-    NetworkPolicy, NetworkState, Node, NodeAddresses, Readiness, Stage, TalosVersion,
+    NetworkState, Node, NodeAddresses, Readiness, Stage, TalosVersion,
 };
+use crate::report::NetworkPolicy;
 use crate::vmware::services::{
     Machine, Measured, Output, PowerOperation, PowerOutcome, RpciId, RpciOutcome, Services,
 };

@@ -9,11 +9,11 @@ use std::net::IpAddr;
 
 use super::groups::is_ethernet;
 use super::{AddressOrigin, NicAddress, Reason, Standing, is_link_local};
-use crate::facts::policy::Priority;
 use crate::facts::{
-    Address, AddressScope, AddressSource, AddressStatus, Facts, Family, Link, Mac, NetworkPolicy,
-    NodeAddresses,
+    Address, AddressScope, AddressSource, AddressStatus, Facts, Link, Mac, NodeAddresses,
 };
+use crate::report::policy::Priority;
+use crate::report::{Family, NetworkPolicy};
 
 /// How good an address is as the name of the node; the order of the variants is the order of reporting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -17,7 +17,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use super::{Address, AddressStatus, Facts, Link, Mac, NetworkPolicy, Resolver};
+use super::NetworkPolicy;
+use crate::facts::{Address, AddressStatus, Facts, Link, Mac, Resolver};
 
 mod attached;
 mod decision;
@@ -309,9 +310,7 @@ fn is_link_local(ip: IpAddr) -> bool {
 }
 
 #[cfg(test)]
-#[path = "network_tests.rs"]
 mod tests;
 
 #[cfg(test)]
-#[path = "layout_tests.rs"]
 mod layout_tests;

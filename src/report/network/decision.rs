@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 use super::{MOST_NICS, Nic, NicRoute};
-use crate::facts::{Glob, Subnet};
+use crate::report::{Glob, Subnet};
 
 /// What the host shall be told of the network, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]

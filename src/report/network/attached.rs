@@ -4,9 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use super::{AddressOrigin, Nic, NicAddress, RankedNic};
-use crate::facts::{
-    AddressSource, DhcpClient, Facts, NetworkPolicy, NetworkState, Resolver, Route,
-};
+use crate::facts::{AddressSource, DhcpClient, Facts, NetworkState, Resolver, Route};
+use crate::report::NetworkPolicy;
 
 /// The routes that a host takes.
 const MOST_ROUTES: usize = 100;

@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::facts::{AddressScope, AddressSource, DhcpClient, NodeAddresses, Patterns, Route};
+use crate::facts::{AddressScope, AddressSource, DhcpClient, NodeAddresses, Route};
+use crate::report::Patterns;
 
 /// A node that is put together link by link.
 #[derive(Default)]

@@ -1,0 +1,17 @@
+//! What is worth showing of a node: made of [`crate::facts`] and the operator's policy, without any wire form.
+//!
+//! Every front end and `talosquery` show the same: NICs with their addresses, the primary one first, and why
+//! ([`decide`]); file systems with their space ([`file_systems()`]).
+
+mod file_systems;
+mod glob;
+mod network;
+mod policy;
+
+pub use file_systems::{FileSystem, file_systems};
+pub use glob::Glob;
+pub use network::{
+    AddressDecision, AddressOrigin, Decision, MOST_NICS, Nic, NicAddress, NicRoute, Reason,
+    Standing, Verdict, decide,
+};
+pub use policy::{Family, NetworkPolicy, Pattern, Patterns, Subnet, Unreadable};
