@@ -35,6 +35,7 @@ pub mod facts;
 #[doc(hidden)]
 pub mod fuzz;
 pub mod log;
+pub mod power;
 pub mod proc;
 pub mod report;
 pub mod sandbox;

@@ -13,7 +13,8 @@ use crate::config::{PowerConfig, TalosConfig, talosconfig::BadEndpoint};
 use crate::facts::{Facts, Load};
 use crate::proc::Kernel;
 use crate::talos::{self, Client, PowerCall, PowerProgress};
-use crate::vmware::services::{Measured, PowerOperation, PowerOutcome};
+use crate::vmware::services::{Measured};
+use crate::power::{PowerOperation, PowerOutcome};
 
 /// Talos, seen from the event loop.
 #[derive(Debug)]

@@ -5,9 +5,8 @@ use std::collections::{BTreeSet, VecDeque};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use super::{
-    Machine, Measured, Output, PowerOperation, PowerOutcome, RpciId, RpciOutcome, Services,
-};
+use super::{Machine, Measured, Output, RpciId, RpciOutcome, Services};
+use crate::power::{PowerOperation, PowerOutcome};
 use crate::facts::{
     Address, AddressScope, AddressStatus, Facts, HostName, Link, Load, Mac, NodeAddresses,
     TalosVersion,

@@ -34,6 +34,7 @@ use std::time::Duration;
 use tracing::debug;
 
 use crate::facts::{Facts, Load};
+use crate::power::{PowerOperation, PowerOutcome};
 use crate::report::NetworkPolicy;
 use crate::vmware::wire::text::{TcloRequest, error, printable};
 
@@ -85,26 +86,6 @@ impl fmt::Debug for RpciOutcome {
             Self::Failed => f.write_str("Failed"),
         }
     }
-}
-
-/// A power operation that reaches Talos.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum PowerOperation {
-    /// OS_Halt → MachineService.Shutdown.
-    Shutdown,
-    /// OS_Reboot → MachineService.Reboot.
-    Reboot,
-}
-
-/// What became of a power operation.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum PowerOutcome {
-    /// Talos accepted the call.
-    Accepted,
-    /// Talos did not accept the call within the deadline; why, in one phrase.
-    Rejected(String),
-    /// Talos had accepted but then showed that nothing will happen; why, in one phrase.
-    DidNotHappen(String),
 }
 
 /// What became of measuring the space on the file systems.

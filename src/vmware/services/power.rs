@@ -19,7 +19,8 @@ use tracing::{error, info, warn};
 use crate::vmware::wire::text::{self, ok, printable, terminated};
 
 use super::outbox::ReplyTo;
-use super::{Context, Members, PowerOperation, PowerOutcome, RpciId, RpciOutcome, Service};
+use super::{Context, Members, RpciId, RpciOutcome, Service};
+use crate::power::{PowerOperation, PowerOutcome};
 
 /// First delay after a lost status message; doubled with each further loss.
 const FIRST_DELAY: Duration = Duration::from_millis(100);

@@ -10,9 +10,8 @@ use crate::facts::{
     NetworkState, Node, NodeAddresses, Readiness, Stage, TalosVersion,
 };
 use crate::report::NetworkPolicy;
-use crate::vmware::services::{
-    Machine, Measured, Output, PowerOperation, PowerOutcome, RpciId, RpciOutcome, Services,
-};
+use crate::vmware::services::{Machine, Measured, Output, RpciId, RpciOutcome, Services};
+use crate::power::{PowerOperation, PowerOutcome};
 
 pub(super) fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)

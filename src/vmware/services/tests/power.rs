@@ -1,8 +1,8 @@
 //! One reply, one status, one call: power operations are never lost and never done twice.
 
 use super::host::{Host, ms, node};
-use crate::vmware::services::PowerOperation::{Reboot, Shutdown};
-use crate::vmware::services::PowerOutcome::{Accepted, DidNotHappen, Rejected};
+use crate::power::PowerOperation::{Reboot, Shutdown};
+use crate::power::PowerOutcome::{Accepted, DidNotHappen, Rejected};
 
 fn host() -> Host {
     Host::with_node(&node("cp1", &["10.0.0.5"]))

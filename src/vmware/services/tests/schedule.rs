@@ -76,7 +76,7 @@ fn a_host_lost_in_the_middle_of_everything_leaves_nothing_to_do() {
 
 #[test]
 fn the_outcome_of_a_power_operation_waits_for_the_host() {
-    use crate::vmware::services::{PowerOperation, PowerOutcome};
+    use crate::power::{PowerOperation, PowerOutcome};
     let mut host = Host::with_node(&machine_at(Stage::Running, true));
     host.request(b"OS_Reboot");
     host.take();
