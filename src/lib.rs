@@ -40,4 +40,5 @@ pub mod proc;
 pub mod report;
 pub mod sandbox;
 pub mod talos;
+pub mod traps;
 pub mod vmware;

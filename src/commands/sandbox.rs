@@ -4,10 +4,11 @@ use super::check::Outcome;
 use crate::config::{Config, SandboxMode};
 use crate::log::Chain;
 use crate::sandbox::Sandbox;
+use crate::vmware::transport::vsock;
 
 /// Enters the sandbox that the daemon would have, for good, and tells what has come of it.
 pub(super) fn check(config: &Config) -> Outcome {
-    match Sandbox::enter(config) {
+    match Sandbox::enter(config, vsock::is_there) {
         Ok(sandbox) => outcome(&sandbox),
         Err(error) => Outcome::Fails {
             problem: format!("signals cannot be handled: {}", Chain(&error)),

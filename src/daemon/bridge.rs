@@ -11,10 +11,10 @@ use super::device_names::DeviceNames;
 use super::file_watch::FileWatch;
 use crate::config::{PowerConfig, TalosConfig, talosconfig::BadEndpoint};
 use crate::facts::{Facts, Load};
+use crate::power::{PowerOperation, PowerOutcome};
 use crate::proc::Kernel;
 use crate::talos::{self, Client, PowerCall, PowerProgress};
-use crate::vmware::services::{Measured};
-use crate::power::{PowerOperation, PowerOutcome};
+use crate::vmware::services::Measured;
 
 /// Talos, seen from the event loop.
 #[derive(Debug)]

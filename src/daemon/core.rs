@@ -14,10 +14,10 @@ use std::ops::Deref;
 use std::time::Duration;
 
 use crate::facts::{Facts, Load};
+use crate::power::{PowerOperation, PowerOutcome};
 use crate::vmware::link::rpci_queue::RpciQueue;
 use crate::vmware::link::tclo::{TcloEvent, TcloLink};
 use crate::vmware::services::{Measured, Output, Services};
-use crate::power::{PowerOperation, PowerOutcome};
 use crate::vmware::transport::backdoor::RegisterAccess;
 use crate::vmware::transport::vsock::{Dial, HostVsock};
 

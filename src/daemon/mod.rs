@@ -24,6 +24,7 @@ use crate::vmware::rpc::message_channel::Bandwidth;
 use crate::vmware::services::{Machine, Services};
 use crate::vmware::transport::backdoor::detect::{Detection, detect};
 use crate::vmware::transport::backdoor::{Backdoor, FaultGuard};
+use crate::vmware::transport::vsock;
 use bridge::Bridge;
 use event_loop::EventLoop;
 use signals::Signals;
@@ -75,7 +76,8 @@ async fn serve(
     mut signals: Signals,
 ) -> ExitCode {
     // The first bytes of others are read behind this.
-    let sandbox = Sandbox::enter(&config).and_then(|sandbox| Ok((sandbox.denied()?, sandbox)));
+    let sandbox = Sandbox::enter(&config, vsock::is_there)
+        .and_then(|sandbox| Ok((sandbox.denied()?, sandbox)));
     let (denied, sandbox) = match sandbox {
         Ok(entered) => entered,
         Err(error) => {

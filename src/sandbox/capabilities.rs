@@ -16,20 +16,20 @@ use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags};
 use nix::unistd::{AccessFlags, faccessat};
 
+use super::VsockProbe;
 use super::needs::Needs;
-use crate::vmware::transport::vsock;
 
 /// Those that are held and needed. None is in effect while it is looked at what can be done without them.
 ///
 /// # Errors
 /// The kernel refuses; in one phrase.
-pub(super) fn needed(needs: &Needs) -> Result<Vec<Capability>, String> {
+pub(super) fn needed(needs: &Needs, vsock: VsockProbe) -> Result<Vec<Capability>, String> {
     let held = caps::read(None, CapSet::Permitted).map_err(phrase)?;
     let effective = caps::read(None, CapSet::Effective).map_err(phrase)?;
     caps::clear(None, CapSet::Effective).map_err(phrase)?;
     let mut needed = files(needs);
     caps::set(None, CapSet::Effective, &effective).map_err(phrase)?;
-    if needs.vsock && vsock::is_there() {
+    if needs.vsock && vsock() {
         needed.push(Capability::CAP_NET_BIND_SERVICE);
     }
     needed.retain(|capability| held.contains(capability));

@@ -1,7 +1,7 @@
 //! The system calls that the filter has denied: noted where they happen, told where there is a log.
 //!
 //! ```text
-//! call ──► SIGSYS ──► handler (transport::backdoor): note(), EPERM ──► tokio's handler wakes the event loop
+//! call ──► SIGSYS ──► handler (traps): note(), EPERM ──► tokio's handler wakes the event loop
 //!                                                                      ──► Denied::next() names the call, once
 //! ```
 //! Noting is all that a signal handler may do; the handler itself is where the signal frames are.

@@ -20,7 +20,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::config::{Config, SandboxMode};
-use crate::vmware::transport::backdoor::DeniedCallGuard;
+use crate::traps::DeniedCallGuard;
 use denied::note;
 pub use denied::{Denied, DeniedCall};
 use needs::{Needs, Network};
@@ -74,6 +74,9 @@ pub enum Objection {
     },
 }
 
+/// Whether vsock sockets can be made here, which only those who use them know.
+pub type VsockProbe = fn() -> bool;
+
 /// The sandbox of this process.
 #[derive(Clone, Debug)]
 pub struct Sandbox {
@@ -85,17 +88,17 @@ pub struct Sandbox {
 
 impl Sandbox {
     /// Gives up what `config` does not need, or with [`SandboxMode::Warn`] only looks at it. To be called while
-    /// there is one thread.
+    /// there is one thread. `vsock` is asked where vsock may be used.
     ///
     /// # Errors
     /// The signal of denied calls cannot be handled; nothing was given up.
-    pub fn enter(config: &Config) -> io::Result<Self> {
+    pub fn enter(config: &Config, vsock: VsockProbe) -> io::Result<Self> {
         let needs = needs(config);
         let mode = config.sandbox;
         let parts = match mode {
             SandboxMode::Off => Vec::new(),
-            SandboxMode::Warn => watch(&needs),
-            SandboxMode::Enforce => enforce(&needs, DeniedCallGuard::install(note)?),
+            SandboxMode::Warn => watch(&needs, vsock),
+            SandboxMode::Enforce => enforce(&needs, vsock, DeniedCallGuard::install(note)?),
         };
         Ok(Self {
             mode,
@@ -197,9 +200,9 @@ fn needs(config: &Config) -> Needs {
 }
 
 /// Gives everything up. seccomp comes last: the others make calls that it denies.
-fn enforce(needs: &Needs, guard: DeniedCallGuard) -> Vec<Part> {
+fn enforce(needs: &Needs, vsock: VsockProbe, guard: DeniedCallGuard) -> Vec<Part> {
     let no_new_privs = nix::sys::prctl::set_no_new_privs().map_err(|errno| errno.desc().to_owned());
-    let capabilities = capabilities::needed(needs).and_then(|kept| {
+    let capabilities = capabilities::needed(needs, vsock).and_then(|kept| {
         capabilities::drop_all_but(&kept)?;
         Ok(kept)
     });
@@ -240,11 +243,11 @@ fn enforce(needs: &Needs, guard: DeniedCallGuard) -> Vec<Part> {
 }
 
 /// Denies nothing, but lets the kernel log what would be denied, and tells what would be left.
-fn watch(needs: &Needs) -> Vec<Part> {
+fn watch(needs: &Needs, vsock: VsockProbe) -> Vec<Part> {
     vec![
         Part {
             name: CAPABILITIES,
-            outcome: capabilities::needed(needs).map(|kept| capabilities::text(&kept)),
+            outcome: capabilities::needed(needs, vsock).map(|kept| capabilities::text(&kept)),
         },
         Part {
             name: SECCOMP,

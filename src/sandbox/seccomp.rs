@@ -20,7 +20,7 @@ use seccompiler::{
 
 use super::calls::{Arguments, Call, HERE, Table};
 use super::needs::{Needs, Network};
-use crate::vmware::transport::backdoor::DeniedCallGuard;
+use crate::traps::DeniedCallGuard;
 
 /// The bits of a socket's type that are no flags (SOCK_TYPE_MASK of the kernel).
 const TYPE_MASK: u64 = 0xf;

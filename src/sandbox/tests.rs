@@ -11,6 +11,7 @@ use nix::sys::signal::Signal;
 
 use super::*;
 use crate::config::Cli;
+use crate::vmware::transport::vsock;
 
 /// Runs an ignored test of this file in a process of its own.
 fn child(name: &str) -> Output {
@@ -38,7 +39,11 @@ fn lives_with_denied_calls() {
     let _hangup = runtime.block_on(async {
         tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()).unwrap()
     });
-    let sandbox = Sandbox::enter(&config(&["--use-machined", "--transport=backdoor"])).unwrap();
+    let sandbox = Sandbox::enter(
+        &config(&["--use-machined", "--transport=backdoor"]),
+        vsock::is_there,
+    )
+    .unwrap();
     assert_eq!(sandbox.missing(), "");
     let told = runtime.block_on(async {
         let mut told = Vec::new();
@@ -113,7 +118,7 @@ fn a_denied_call_fails_is_told_once_and_the_process_lives() {
 #[test]
 #[ignore = "ends the process by design"]
 fn aborts_in_the_sandbox() {
-    Sandbox::enter(&config(&["--use-machined"])).unwrap();
+    Sandbox::enter(&config(&["--use-machined"]), vsock::is_there).unwrap();
     std::process::abort();
 }
 
@@ -127,7 +132,7 @@ fn abort_ends_the_process_as_it_does_elsewhere() {
 #[test]
 #[ignore = "enters the sandbox"]
 fn survives_signals_that_are_sent() {
-    Sandbox::enter(&config(&["--use-machined"])).unwrap();
+    Sandbox::enter(&config(&["--use-machined"]), vsock::is_there).unwrap();
     // To this thread, as the only process that it may send to.
     nix::sys::signal::raise(Signal::SIGSYS).unwrap();
     let guard = crate::vmware::transport::backdoor::FaultGuard::install().unwrap();
@@ -155,7 +160,11 @@ fn the_handlers_of_faults_and_denied_calls_do_not_disturb_each_other() {
 #[test]
 #[ignore = "enters the sandbox"]
 fn only_watches() {
-    let sandbox = Sandbox::enter(&config(&["--use-machined", "--sandbox=warn"])).unwrap();
+    let sandbox = Sandbox::enter(
+        &config(&["--use-machined", "--sandbox=warn"]),
+        vsock::is_there,
+    )
+    .unwrap();
     println!("{}", sandbox.holding());
     nix::unistd::chdir("/").unwrap();
     assert!(std::fs::read("/etc/passwd").is_ok());

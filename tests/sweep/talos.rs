@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use talos_vmtoolsd::config::TransportChoice;
 use talos_vmtoolsd::facts::Facts;
+use talos_vmtoolsd::power::PowerOutcome;
 use talos_vmtoolsd::vmware::link::LinkSettings;
 use talos_vmtoolsd::vmware::rpc::message_channel::Bandwidth;
-use talos_vmtoolsd::power::PowerOutcome;
 use talos_vmtoolsd::vmware::transport::vsock::HostVsock;
 use tokio::time::Instant;
 use vmx::{Host, HostConfig};

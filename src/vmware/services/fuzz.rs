@@ -6,12 +6,12 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use super::{Machine, Measured, Output, RpciId, RpciOutcome, Services};
-use crate::power::{PowerOperation, PowerOutcome};
 use crate::facts::{
     Address, AddressScope, AddressStatus, Facts, HostName, Link, Load, Mac, NodeAddresses,
     TalosVersion,
 };
 use crate::fuzz::Choices;
+use crate::power::{PowerOperation, PowerOutcome};
 
 /// One TCLO request to a host that accepts everything: one reply, and Talos is asked for nothing that the
 /// request did not name.

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::{Output, RpciId};
-use crate::power::{PowerOperation};
+use crate::power::PowerOperation;
 
 /// Names a request, so that a late answer cannot reach the request after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

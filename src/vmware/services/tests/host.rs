@@ -9,9 +9,9 @@ use crate::facts::{
     Address, AddressScope, AddressStatus, Extension, Facts, HostName, Link, Mac, MachineType,
     NetworkState, Node, NodeAddresses, Readiness, Stage, TalosVersion,
 };
+use crate::power::{PowerOperation, PowerOutcome};
 use crate::report::NetworkPolicy;
 use crate::vmware::services::{Machine, Measured, Output, RpciId, RpciOutcome, Services};
-use crate::power::{PowerOperation, PowerOutcome};
 
 pub(super) fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)

@@ -2,8 +2,8 @@
 //!
 //! VMware emulates x86 ports: X0..X6 play EAX, EBX, ECX, EDX, ESI, EDI, EBP, X7 says which port instruction is
 //! meant, and `mrs xzr, mdccsr_el0` traps. While it runs X8 holds a mark. Elsewhere the kernel keeps user mode
-//! from that register and raises SIGILL; `guard` handles it and knows our instruction by the mark and by its
-//! word, steps over it and changes the mark.
+//! from that register and raises SIGILL; [`crate::traps`] catches that and asks [`step_over`], which knows our
+//! instruction by the mark and by its word, steps over it and changes the mark.
 //!
 //! Sources: backdoorGcc64_arm64.c, backdoor_def.h, hostinfoHV.c.
 
@@ -159,12 +159,4 @@ pub(super) unsafe fn step_over(context: &mut libc::ucontext_t) -> bool {
     machine.pc += 4;
     machine.regs[8] = FAULTED;
     true
-}
-
-/// Lets a trapped system call fail with EPERM; its number.
-pub(super) fn fail_call(context: &mut libc::ucontext_t) -> Option<u32> {
-    // The number is still in X8; the result belongs into X0.
-    let machine = &mut context.uc_mcontext;
-    machine.regs[0] = i64::from(-libc::EPERM).cast_unsigned();
-    Some(machine.regs[8] as u32)
 }

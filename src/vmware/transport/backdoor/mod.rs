@@ -13,7 +13,6 @@
 //! Sources: backdoor.c, backdoorGcc64.c, backdoorGcc64_arm64.c, vmcheck.c.
 
 pub mod detect;
-mod guard;
 mod wide;
 
 #[cfg(target_arch = "aarch64")]
@@ -29,8 +28,10 @@ compile_error!("VMware's backdoor exists on x86-64 and arm64");
 pub(crate) mod fake;
 
 pub use detect::{Detection, ProbeError, VmxType};
-pub use guard::{DeniedCallGuard, FaultGuard};
 
+use std::io;
+
+use crate::traps;
 use crate::vmware::wire::registers::{Interface, Registers, Transfer};
 
 /// The instruction was not trapped by a hypervisor: the processor or the guest's kernel refused it.
@@ -39,6 +40,21 @@ use crate::vmware::wire::registers::{Interface, Registers, Transfer};
     "the processor refused the backdoor instruction; this is not VMware, or the host restricts its backdoor"
 )]
 pub struct AccessFault;
+
+/// Proof that a refused instruction of ours does not end the process.
+#[derive(Clone, Copy, Debug)]
+pub struct FaultGuard(());
+
+impl FaultGuard {
+    /// Has refused instructions stepped over from here on. A thread must not block SIGSEGV and SIGILL.
+    ///
+    /// # Errors
+    /// The kernel refuses (it has no reason to).
+    pub fn install() -> io::Result<Self> {
+        traps::catch_faults(instruction::step_over)?;
+        Ok(Self(()))
+    }
+}
 
 /// One way to execute a backdoor call. Every register is input and output.
 pub trait RegisterAccess {

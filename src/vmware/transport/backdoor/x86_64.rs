@@ -2,8 +2,9 @@
 //!
 //! Five forms: `in`, `rep outsb`, `rep insb`, `vmcall`, `vmmcall`. Each loads seven registers, executes one
 //! instruction and stores the registers again. While it runs R11 holds a mark. When the processor refuses
-//! the instruction, the kernel raises SIGSEGV (#GP) or SIGILL (#UD) at it; `guard` handles it and
-//! knows our instruction by the mark and by its bytes, steps over it and changes the mark.
+//! the instruction, the kernel raises SIGSEGV (#GP) or SIGILL (#UD) at it; [`crate::traps`] catches that and
+//! asks [`step_over`], which knows our instruction by the mark and by its bytes, steps over it and changes the
+//! mark.
 //!
 //! Sources: backdoorGcc64.c, hostinfoHV.c.
 
@@ -213,14 +214,6 @@ pub(super) unsafe fn step_over(context: &mut libc::ucontext_t) -> bool {
         *mark = FAULTED as i64;
     }
     true
-}
-
-/// Lets a trapped system call fail with EPERM; its number.
-pub(super) fn fail_call(context: &mut libc::ucontext_t) -> Option<u32> {
-    // The kernel has put the number back into RAX, where the result belongs.
-    let rax = context.uc_mcontext.gregs.get_mut(libc::REG_RAX as usize)?;
-    let number = std::mem::replace(rax, -i64::from(libc::EPERM));
-    Some(number as u32)
 }
 
 #[cfg(test)]

@@ -1,12 +1,12 @@
-//! The signal handlers that edit the interrupted registers: of SIGSEGV and SIGILL, which step over a refused
-//! instruction of ours, and of SIGSYS, which gives a system call that the sandbox denies its result.
+//! The signal handlers that edit the interrupted registers: those of SIGSEGV and SIGILL, for an instruction that
+//! may be refused, and that of SIGSYS, which gives a system call that the sandbox denies its result.
 //!
 //! ```text
-//! refused instruction ─► SIGSEGV, SIGILL ─► step over it, mark ─► AccessFault
-//!                                          └► not ours ─► whoever had the signal before
+//! refused instruction ─► SIGSEGV, SIGILL ─► StepOver: ours? ─ yes ─► goes on behind it
+//!                                                            └ no ──► the handler of before
 //! denied system call ──► SIGSYS ──────────► note its number, EPERM
 //! ```
-//! What the registers are called differs by processor; that is in the files with the instructions.
+//! Who may fault registers what is to be done: the backdoor its [`StepOver`], the sandbox its note.
 
 // See the JUSTIFICATION at each block.
 #![allow(unsafe_code)]
@@ -18,8 +18,6 @@ use std::sync::OnceLock;
 use nix::errno::Errno;
 use nix::libc;
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
-
-use super::instruction::{fail_call, step_over};
 
 /// The si_code of a SIGSYS that a seccomp filter has raised [signal.h].
 const SYS_SECCOMP: c_int = 1;
@@ -34,47 +32,51 @@ fn action(handler: extern "C" fn(c_int, *mut libc::siginfo_t, *mut c_void)) -> S
     )
 }
 
-/// Proof that a refused instruction of ours does not end the process.
-#[derive(Clone, Copy, Debug)]
-pub struct FaultGuard(());
+/// Steps over the instruction that has faulted, if it is one of the registrant's own; whether it was.
+///
+/// # Safety
+/// For the caller: the registers are those of this process at a fault that is being handled. For the function:
+/// it runs in a signal handler, so it may read and write these registers and nothing that is not
+/// async-signal-safe.
+pub type StepOver = unsafe fn(&mut libc::ucontext_t) -> bool;
 
+/// Told of each fault; the first to register stays.
+static STEP_OVER: OnceLock<StepOver> = OnceLock::new();
 /// What SIGSEGV and SIGILL did before.
 static PREVIOUS: [OnceLock<SigAction>; 2] = [const { OnceLock::new() }; 2];
 
-impl FaultGuard {
-    /// Installs the handlers of SIGSEGV and SIGILL, once for the process. Faults that are not ours do what
-    /// they did before. A thread must not block these signals.
-    ///
-    /// # Errors
-    /// The kernel refuses (it has no reason to).
-    pub fn install() -> io::Result<Self> {
-        static INSTALLED: OnceLock<Result<(), Errno>> = OnceLock::new();
-        let installed = INSTALLED.get_or_init(|| {
-            for (signal, previous) in [Signal::SIGSEGV, Signal::SIGILL].into_iter().zip(&PREVIOUS) {
-                // JUSTIFICATION: only a signal handler can survive a refused instruction.
-                // SAFETY: `on_fault` keeps to what a handler may do: it reads and writes the interrupted
-                // registers and calls sigaction, which is async-signal-safe.
-                let before = unsafe { sigaction(signal, &action(on_fault)) }?;
-                let _ = previous.set(before);
-            }
-            Ok(())
-        });
-        match installed {
-            Ok(()) => Ok(Self(())),
-            Err(errno) => Err((*errno).into()),
+/// Installs the handlers of SIGSEGV and SIGILL, once for the process. Faults that `step_over` does not know do
+/// what they did before. A thread must not block these signals.
+///
+/// # Errors
+/// The kernel refuses (it has no reason to).
+pub fn catch_faults(step_over: StepOver) -> io::Result<()> {
+    static INSTALLED: OnceLock<Result<(), Errno>> = OnceLock::new();
+    let installed = INSTALLED.get_or_init(|| {
+        let _ = STEP_OVER.set(step_over);
+        for (signal, previous) in [Signal::SIGSEGV, Signal::SIGILL].into_iter().zip(&PREVIOUS) {
+            // JUSTIFICATION: only a signal handler can survive a refused instruction.
+            // SAFETY: `on_fault` keeps to what a handler may do: it reads an initialised cell, reads and writes
+            // the interrupted registers and calls sigaction, which is async-signal-safe.
+            let before = unsafe { sigaction(signal, &action(on_fault)) }?;
+            let _ = previous.set(before);
         }
-    }
+        Ok(())
+    });
+    (*installed).map_err(Into::into)
 }
 
-/// Steps over a refused instruction of ours; gives any other fault back to whom it belonged.
+/// Steps over a refused instruction that is known; gives any other fault back to whom it belonged.
 extern "C" fn on_fault(signal: c_int, _info: *mut libc::siginfo_t, context: *mut c_void) {
     // JUSTIFICATION: the kernel hands the interrupted registers over as a bare pointer.
     // SAFETY: with SA_SIGINFO it points to a ucontext_t that is ours until the handler returns.
     let context = unsafe { &mut *context.cast::<libc::ucontext_t>() };
-    // JUSTIFICATION: which instruction it was is read where the registers point.
-    // SAFETY: they are those of the fault that is being handled.
-    if unsafe { step_over(context) } {
-        return;
+    if let Some(step_over) = STEP_OVER.get() {
+        // JUSTIFICATION: which instruction it was is read where the registers point.
+        // SAFETY: they are those of the fault that is being handled.
+        if unsafe { step_over(context) } {
+            return;
+        }
     }
     let (signal, previous) = if signal == libc::SIGILL {
         (Signal::SIGILL, &PREVIOUS[1])
@@ -126,4 +128,22 @@ extern "C" fn on_denied_call(_: c_int, info: *mut libc::siginfo_t, context: *mut
     if let (Some(number), Some(note)) = (fail_call(context), ON_DENIED_CALL.get()) {
         note(number);
     }
+}
+
+/// Lets a trapped system call fail with EPERM; its number.
+#[cfg(target_arch = "x86_64")]
+fn fail_call(context: &mut libc::ucontext_t) -> Option<u32> {
+    // The kernel has put the number back into RAX, where the result belongs.
+    let rax = context.uc_mcontext.gregs.get_mut(libc::REG_RAX as usize)?;
+    let number = std::mem::replace(rax, -i64::from(libc::EPERM));
+    Some(number as u32)
+}
+
+/// Lets a trapped system call fail with EPERM; its number.
+#[cfg(target_arch = "aarch64")]
+fn fail_call(context: &mut libc::ucontext_t) -> Option<u32> {
+    // The number is still in X8; the result belongs into X0.
+    let machine = &mut context.uc_mcontext;
+    machine.regs[0] = i64::from(-libc::EPERM).cast_unsigned();
+    Some(machine.regs[8] as u32)
 }
