@@ -31,6 +31,7 @@ pub mod commands;
 pub mod config;
 pub mod daemon;
 pub mod facts;
+pub mod front_end;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzz;

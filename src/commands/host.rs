@@ -5,7 +5,6 @@ use crate::config::{HostConfig, TransportChoice};
 use crate::log::Chain;
 use crate::vmware::link::LinkSettings;
 use crate::vmware::link::rpci::{RpciError, RpciLink};
-use crate::vmware::rpc::message_channel::Bandwidth;
 use crate::vmware::rpc::route::Transport;
 use crate::vmware::rpc::rpci::Reply;
 use crate::vmware::transport::backdoor::detect::detect;
@@ -69,15 +68,7 @@ async fn exchange(
     access: Backdoor,
     command: &[u8],
 ) -> Result<(Option<Transport>, Reply), RpciError> {
-    let mut link = RpciLink::new(LinkSettings {
-        transport: config.transport,
-        access: Some(access),
-        bandwidth: if config.high_bandwidth {
-            Bandwidth::High
-        } else {
-            Bandwidth::Low
-        },
-    });
+    let mut link = RpciLink::new(LinkSettings::new(config, Some(access)));
     let reply = link.exchange(command).await?;
     let transport = link.transport();
     link.close();

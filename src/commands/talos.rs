@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use super::check::Outcome;
 use crate::config::{SettingError, TalosConfig};
-use crate::daemon::device_names::DeviceNames;
 use crate::facts::{Facts, is_valid_uuid};
 use crate::log::Chain;
+use crate::proc::DeviceNames;
 use crate::talos::{Access, Client, Error};
 use crate::vmware::services::identity::REMEDY;
 

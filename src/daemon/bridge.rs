@@ -7,14 +7,13 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::core::{News, Node};
-use super::device_names::DeviceNames;
 use super::file_watch::FileWatch;
 use crate::config::{PowerConfig, TalosConfig, talosconfig::BadEndpoint};
 use crate::facts::{Facts, Load};
+use crate::front_end::Measured;
 use crate::power::{PowerOperation, PowerOutcome};
-use crate::proc::Kernel;
+use crate::proc::{DeviceNames, Kernel};
 use crate::talos::{self, Client, PowerCall, PowerProgress};
-use crate::vmware::services::Measured;
 
 /// Talos, seen from the event loop.
 #[derive(Debug)]

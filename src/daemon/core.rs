@@ -1,25 +1,21 @@
-//! The heart of the daemon: the services, both links to the host, and the node, joined by one step.
+//! The heart of the daemon: a front end and the node, joined by one step.
 //!
 //! ```text
-//!   host ── TCLO ──►┐                                  ┌──► reply ── TCLO ──► host
-//!   host ◄─ RPCI ──►├──► Services (no I/O, no clock) ──┼──► command ─ RPCI ─► host
-//!   node ─── facts ►┘                                  └──► power operation ─► node
+//!   host ◄──► FrontEnd ◄── facts, outcomes, time ──┐ Core::step ┌── facts, outcomes ◄── Node ◄──► Talos
+//!                      ─── orders ────────────────►┘            └── power, space, load ─►
 //! ```
-//!
 //! The process around it (signals, configuration, sandbox) is [`super::event_loop`]'s; the fault sweep
-//! (`tests/sweep`) drives this very code on a paused clock.
+//! (`tests/sweep`) drives this very code on a paused clock, and `tests/front_end.rs` does with another front end.
 
 use std::future::Future;
 use std::ops::Deref;
 use std::time::Duration;
 
+use tokio::task::JoinSet;
+
 use crate::facts::{Facts, Load};
+use crate::front_end::{FrontEnd, Measured, Order, Work};
 use crate::power::{PowerOperation, PowerOutcome};
-use crate::vmware::link::rpci_queue::RpciQueue;
-use crate::vmware::link::tclo::{TcloEvent, TcloLink};
-use crate::vmware::services::{Measured, Output, Services};
-use crate::vmware::transport::backdoor::RegisterAccess;
-use crate::vmware::transport::vsock::{Dial, HostVsock};
 
 /// What comes from the node.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,80 +53,95 @@ pub trait Clock {
     fn sleep_until(&self, deadline: Option<Duration>) -> impl Future<Output = ()>;
 }
 
-/// See the module.
-#[derive(Debug)]
-pub struct Core<A: RegisterAccess, N, C, V = HostVsock> {
-    /// What the host may ask and what it is told.
-    pub services: Services,
-    /// The host asks.
-    pub tclo: TcloLink<A, V>,
-    /// The host is told.
-    pub rpci: RpciQueue<A, V>,
-    /// Talos, and the kernel.
-    pub node: N,
-    /// The time.
-    pub clock: C,
+/// What [`Core::step`] leaves to the process around it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Left {
+    /// Nothing.
+    Nothing,
+    /// The talosconfig has new contents.
+    Talosconfig,
 }
 
-impl<A, N, C, V> Core<A, N, C, V>
-where
-    A: RegisterAccess + Clone + 'static,
-    N: Node,
-    C: Clock,
-    V: Dial + 'static,
-{
-    /// Does what is to be done, then waits for one event and hands it on; cancel-safe. Gives back what is not
-    /// the services' business: that the talosconfig has changed.
-    pub async fn step(&mut self) -> Option<News> {
-        self.carry_out();
-        let deadline = self.services.poll_timeout();
-        tokio::select! {
-            biased;
-            event = self.tclo.next() => self.handle_tclo(event),
-            (id, outcome) = self.rpci.outcome() => {
-                self.services.handle_rpci(id, outcome, self.clock.now());
-            }
-            news = self.node.next() => match news {
-                News::Facts => self.services.handle_facts(&self.node.facts(), self.clock.now()),
-                News::Power(operation, outcome) => {
-                    self.services.handle_power(operation, outcome, self.clock.now());
-                }
-                News::Measured(measured) => {
-                    self.services.handle_measured(measured, self.clock.now());
-                }
-                News::Talosconfig => return Some(News::Talosconfig),
-            },
-            () = self.clock.sleep_until(deadline) => self.services.handle_timeout(self.clock.now()),
+/// See the module.
+#[derive(Debug)]
+pub struct Core<F: FrontEnd, N, C> {
+    front_end: F,
+    node: N,
+    clock: C,
+    /// Work off the loop, each on a thread of its own.
+    work: JoinSet<<F::Work as Work>::Result>,
+}
+
+impl<F: FrontEnd, N: Node, C: Clock> Core<F, N, C> {
+    /// Puts the parts together.
+    pub fn new(front_end: F, node: N, clock: C) -> Self {
+        Self {
+            front_end,
+            node,
+            clock,
+            work: JoinSet::new(),
         }
-        None
     }
 
-    fn handle_tclo(&mut self, event: TcloEvent) {
-        match event {
-            TcloEvent::Connected { .. } => {
-                self.rpci.forget_failures();
-                self.services.handle_connected(self.clock.now());
-            }
-            TcloEvent::Request(request) => {
-                self.services.handle_request(&request, self.clock.now());
-            }
-            TcloEvent::Lost => {
-                self.rpci.host_lost();
-                self.services.handle_lost();
+    /// The node.
+    pub const fn node(&mut self) -> &mut N {
+        &mut self.node
+    }
+
+    /// Has the front end take over what the operator may change.
+    pub fn configure(&mut self, config: &crate::config::Config) {
+        self.front_end.configure(config, self.clock.now());
+    }
+
+    /// Does what is to be done, then waits for one event and hands it on; cancel-safe. The host comes first.
+    pub async fn step(&mut self) -> Left {
+        self.carry_out();
+        let deadline = self.front_end.poll_timeout();
+        tokio::select! {
+            biased;
+            event = self.front_end.next() => self.front_end.handle(event, self.clock.now()),
+            Some(result) = self.work.join_next() => match result {
+                Ok(result) => self.front_end.handle_work(result, self.clock.now()),
+                // A panic ends the shipped process at once.
+                Err(error) => tracing::error!(%error, "work off the loop ended without a result"),
+            },
+            news = self.node.next() => return self.handle_news(news),
+            () = self.clock.sleep_until(deadline) => {
+                self.front_end.handle_timeout(self.clock.now());
             }
         }
+        Left::Nothing
+    }
+
+    /// Ends the front end. Work under way is not waited for.
+    pub async fn close(self) {
+        self.front_end.close().await;
+    }
+
+    fn handle_news(&mut self, news: News) -> Left {
+        let now = self.clock.now();
+        match news {
+            News::Facts => self.front_end.handle_facts(&self.node.facts(), now),
+            News::Power(operation, outcome) => {
+                self.front_end.handle_power(operation, outcome, now);
+            }
+            News::Measured(measured) => self.front_end.handle_measured(measured, now),
+            News::Talosconfig => return Left::Talosconfig,
+        }
+        Left::Nothing
     }
 
     fn carry_out(&mut self) {
-        while let Some(output) = self.services.poll_output() {
-            match output {
-                Output::Rpci { id, message } => self.rpci.send(id, message),
-                Output::Reply(reply) => self.tclo.reply(reply),
-                Output::Power(operation) => self.node.power(operation),
-                Output::MeasureSpace => self.node.measure_space(),
-                Output::ReadLoad => {
+        while let Some(order) = self.front_end.poll_order() {
+            match order {
+                Order::Power(operation) => self.node.power(operation),
+                Order::MeasureSpace => self.node.measure_space(),
+                Order::ReadLoad => {
                     let load = self.node.load();
-                    self.services.handle_load(&load, self.clock.now());
+                    self.front_end.handle_load(&load, self.clock.now());
+                }
+                Order::Work(work) => {
+                    self.work.spawn_blocking(move || work.run());
                 }
             }
         }

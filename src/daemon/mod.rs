@@ -6,7 +6,6 @@
 pub mod bridge;
 pub mod clock;
 pub mod core;
-pub mod device_names;
 pub mod event_loop;
 pub mod file_watch;
 pub mod signals;
@@ -14,14 +13,12 @@ pub mod signals;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use nix::sys::utsname::uname;
-
 use crate::config::{self, Config};
 use crate::log::{self, Chain};
+use crate::proc;
 use crate::sandbox::Sandbox;
+use crate::vmware::Vmware;
 use crate::vmware::link::LinkSettings;
-use crate::vmware::rpc::message_channel::Bandwidth;
-use crate::vmware::services::{Machine, Services};
 use crate::vmware::transport::backdoor::detect::{Detection, detect};
 use crate::vmware::transport::backdoor::{Backdoor, FaultGuard};
 use crate::vmware::transport::vsock;
@@ -106,19 +103,10 @@ async fn serve(
             return ExitCode::from(MISCONFIGURED);
         }
     };
-    let settings = LinkSettings {
-        transport: config.host.transport,
-        access: Some(access),
-        bandwidth: if config.host.high_bandwidth {
-            Bandwidth::High
-        } else {
-            Bandwidth::Low
-        },
-    };
+    let settings = LinkSettings::new(&config.host, Some(access));
     EventLoop::new(
         config,
-        settings,
-        Services::new(machine()),
+        Vmware::new(settings, proc::machine()),
         bridge,
         signals,
         (sandbox, denied),
@@ -155,22 +143,5 @@ fn find_host(config: &Config, guard: FaultGuard) -> Option<Backdoor> {
             tracing::info!(hypervisor = %hypervisor, then, "not on VMware, nothing to do");
             None
         }
-    }
-}
-
-/// What the kernel says of the machine.
-fn machine() -> Machine {
-    let (kernel_release, machine) = uname().map_or_else(
-        |_| (String::new(), String::new()),
-        |name| {
-            (
-                name.release().to_string_lossy().into_owned(),
-                name.machine().to_string_lossy().into_owned(),
-            )
-        },
-    );
-    Machine {
-        kernel_release,
-        machine,
     }
 }

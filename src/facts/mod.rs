@@ -7,12 +7,14 @@
 
 mod link;
 mod load;
+mod machine;
 mod network_state;
 mod node;
 mod storage;
 
 pub use link::{Address, AddressScope, AddressStatus, Link, Mac};
 pub use load::{DiskLoad, Load, Memory};
+pub use machine::Machine;
 pub use network_state::{AddressSource, DhcpClient, NetworkState, Resolver, Route};
 pub use node::{Extension, MachineType, Node, Readiness, is_valid_uuid};
 pub use storage::{Disk, Mount, Space, Storage, Volume};

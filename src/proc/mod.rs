@@ -3,8 +3,13 @@
 //! The same for the whole machine in every container that Talos makes: neither file system is narrowed down to
 //! a control group. Reading is done here; making sense of the text is pure ([`load`], [`hardware`]).
 
+mod device_names;
 pub mod hardware;
 pub mod load;
+mod uname;
+
+pub use device_names::DeviceNames;
+pub use uname::machine;
 
 use std::fs::File;
 use std::io::Read;

@@ -9,8 +9,11 @@
 //! [`wire`] are the codecs of all of them. [`transport`] and [`link`] do I/O; the others are fed bytes, facts
 //! and the time.
 
+mod front_end;
 pub mod link;
 pub mod rpc;
 pub mod services;
 pub mod transport;
 pub mod wire;
+
+pub use front_end::{Event, Vmware};

@@ -68,7 +68,7 @@ fn the_running_daemon_has_no_capability_and_is_filtered() {
     assert!(!line.contains("missing"), "{line}");
     // All kinds of work, after that.
     run.signal(Signal::SIGHUP);
-    run.logs(&["configuration read again"], SOON);
+    run.logs(&["configuration reloaded"], SOON);
     talos.stop();
     run.logs(&["lost Talos"], SOON);
     talos.set_hostname("again", "");
@@ -306,7 +306,7 @@ fn a_configuration_read_again_cannot_have_more_than_the_first() {
         &format!("talos:\n  config: {inside}\nlog:\n  level: debug\n"),
     );
     run.signal(Signal::SIGHUP);
-    run.logs(&["configuration read again"], SOON);
+    run.logs(&["configuration reloaded"], SOON);
     assert_eq!(run.vcenter().ip_address.as_deref(), Some(ADDRESS));
     run.stop();
 

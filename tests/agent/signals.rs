@@ -156,7 +156,7 @@ fn sighup_reads_the_configuration_again() {
         "log:\n  level: debug\npower:\n  deadline: 1s\n",
     );
     run.signal(Signal::SIGHUP);
-    run.logs(&["configuration read again"], SOON);
+    run.logs(&["configuration reloaded"], SOON);
     run.asked("Set_Option a b");
     run.logs(&["DEBUG"], SOON);
 
@@ -211,7 +211,7 @@ fn the_channels_are_not_disturbed_by_sighup() {
     for _ in 0..3 {
         run.signal(Signal::SIGHUP);
     }
-    run.logs(&["configuration read again"], SOON);
+    run.logs(&["configuration reloaded"], SOON);
     assert_eq!(run.reply("ping"), "OK ");
     assert_eq!(
         run.host(|host, _| host.open_channels(Protocol::Tclo)),

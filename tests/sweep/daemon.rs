@@ -3,13 +3,11 @@
 use std::future::pending;
 use std::time::Duration;
 
-use talos_vmtoolsd::daemon::core::{Clock, Core, Node};
+use talos_vmtoolsd::daemon::core::{Clock, Core, Left, Node};
+use talos_vmtoolsd::facts::Machine;
+use talos_vmtoolsd::vmware::Vmware;
 use talos_vmtoolsd::vmware::link::LinkSettings;
 use talos_vmtoolsd::vmware::link::alarm::Alarm;
-use talos_vmtoolsd::vmware::link::rpci::RpciLink;
-use talos_vmtoolsd::vmware::link::rpci_queue::RpciQueue;
-use talos_vmtoolsd::vmware::link::tclo::TcloLink;
-use talos_vmtoolsd::vmware::services::{Machine, Services};
 use talos_vmtoolsd::vmware::transport::backdoor::RegisterAccess;
 use talos_vmtoolsd::vmware::transport::vsock::Dial;
 use tokio::time::{Instant, sleep_until};
@@ -56,22 +54,18 @@ where
     V: Dial + Clone + 'static,
     T: Node,
 {
-    let mut daemon = Core {
-        services: Services::new(Machine {
-            kernel_release: "6.18.1-talos".into(),
-            machine: "x86_64".into(),
-        }),
-        tclo: TcloLink::with_dialer(settings, dialer.clone(), Alarm::on_tokio()),
-        rpci: RpciQueue::new(RpciLink::with_dialer(settings, dialer.clone())),
-        node,
-        clock: Paused(Instant::now() - BOOT),
+    let machine = Machine {
+        kernel_release: "6.18.1-talos".into(),
+        machine: "x86_64".into(),
     };
+    let front_end = Vmware::with_dialer(settings, machine, dialer.clone(), Alarm::on_tokio());
+    let mut daemon = Core::new(front_end, node, Paused(Instant::now() - BOOT));
     loop {
         tokio::select! {
             biased;
-            news = daemon.step() => assert_eq!(news, None, "there is no talosconfig"),
+            left = daemon.step() => assert_eq!(left, Left::Nothing, "there is no talosconfig"),
             () = sleep_until(administrator.next_look()) => {
-                let look = administrator.look(&mut host.borrow_mut(), &daemon.node);
+                let look = administrator.look(&mut host.borrow_mut(), daemon.node());
                 if let Some(outcome) = look {
                     return outcome;
                 }

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use talos_vmtoolsd::daemon::core::{News, Node};
 use talos_vmtoolsd::facts::{Facts, Load};
+use talos_vmtoolsd::front_end::Measured;
 use talos_vmtoolsd::power::{PowerOperation, PowerOutcome};
 use talos_vmtoolsd::vmware::link::LinkSettings;
-use talos_vmtoolsd::vmware::services::Measured;
 use talos_vmtoolsd::vmware::transport::backdoor::RegisterAccess;
 use talos_vmtoolsd::vmware::transport::vsock::Dial;
 use tokio::time::Instant;

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use tracing::{debug, info};
 
-use crate::config::TransportChoice;
+use crate::config::{HostConfig, TransportChoice};
 use crate::log::Chain;
 use crate::vmware::rpc::message_channel::{Bandwidth, ChannelError};
 use crate::vmware::rpc::route::{OpenFailure, Policy, Transport};
@@ -42,6 +42,19 @@ pub struct LinkSettings<A> {
 }
 
 impl<A> LinkSettings<A> {
+    /// As the operator wants it.
+    pub const fn new(config: &HostConfig, access: Option<A>) -> Self {
+        Self {
+            transport: config.transport,
+            access,
+            bandwidth: if config.high_bandwidth {
+                Bandwidth::High
+            } else {
+                Bandwidth::Low
+            },
+        }
+    }
+
     pub(super) const fn policy(&self) -> Policy {
         match (self.transport, &self.access) {
             (TransportChoice::Auto, Some(_)) => Policy::VsockFirst,

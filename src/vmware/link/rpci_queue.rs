@@ -10,32 +10,23 @@ use crate::vmware::services::{RpciId, RpciOutcome};
 use crate::vmware::transport::backdoor::RegisterAccess;
 use crate::vmware::transport::vsock::{Dial, HostVsock};
 
-/// What is to be done, in this order.
-#[derive(Debug)]
-enum Order {
-    Send(RpciId, Vec<u8>),
-    ForgetFailures,
-}
-
 /// An exchange under way, which has the link.
 type Exchange<A, V> = Pin<Box<dyn Future<Output = (RpciLink<A, V>, RpciId, RpciOutcome)>>>;
 
 /// Commands that wait, and the one under way. The services bound it: each has few commands under way.
 pub struct RpciQueue<A: RegisterAccess, V = HostVsock> {
-    orders: VecDeque<Order>,
+    waiting: VecDeque<(RpciId, Vec<u8>)>,
     /// The link, unless an exchange has it.
     idle: Option<RpciLink<A, V>>,
     under_way: Option<Exchange<A, V>>,
-    /// TCLO has lost the host.
-    lost: bool,
-    /// The last command failed.
-    failed: bool,
+    /// The link has failures to forget, as soon as it is idle.
+    forget: bool,
 }
 
 impl<A: RegisterAccess, V> std::fmt::Debug for RpciQueue<A, V> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("RpciQueue")
-            .field("orders", &self.orders.len())
+            .field("waiting", &self.waiting.len())
             .finish_non_exhaustive()
     }
 }
@@ -44,68 +35,53 @@ impl<A: RegisterAccess + Clone + 'static, V: Dial + 'static> RpciQueue<A, V> {
     /// An empty queue on `link`.
     pub fn new(link: RpciLink<A, V>) -> Self {
         Self {
-            orders: VecDeque::new(),
+            waiting: VecDeque::new(),
             idle: Some(link),
             under_way: None,
-            lost: false,
-            failed: false,
+            forget: false,
         }
     }
 
     /// Queues a command.
     pub fn send(&mut self, id: RpciId, message: Vec<u8>) {
-        self.orders.push_back(Order::Send(id, message));
+        self.waiting.push_back((id, message));
     }
 
     /// The host has (re)opened the other direction: what failed before may work now.
-    pub fn forget_failures(&mut self) {
-        self.lost = false;
-        self.orders.push_back(Order::ForgetFailures);
+    pub const fn forget_failures(&mut self) {
+        self.forget = true;
     }
 
-    /// TCLO has lost the host. RPCI may still reach it; after the first command that does not, all others fail
-    /// at once, those that are queued, too, until [`RpciQueue::forget_failures`].
-    pub const fn host_lost(&mut self) {
-        self.lost = true;
-    }
-
-    /// The next outcome; cancel-safe.
-    pub async fn outcome(&mut self) -> (RpciId, RpciOutcome) {
+    /// The next outcome; cancel-safe. When the host `is_away`, what waits fails without being tried.
+    pub async fn outcome(&mut self, is_away: bool) -> (RpciId, RpciOutcome) {
         loop {
             if let Some(exchange) = &mut self.under_way {
                 let (link, id, outcome) = exchange.await;
                 self.under_way = None;
                 self.idle = Some(link);
-                self.failed = outcome == RpciOutcome::Failed;
                 return (id, outcome);
             }
-            let Some(order) = self.orders.pop_front() else {
+            if let Some(link) = self.idle.as_mut().filter(|_| self.forget) {
+                self.forget = false;
+                link.forget_failures();
+            }
+            let Some((id, message)) = self.waiting.pop_front() else {
                 return pending().await;
             };
-            match order {
-                Order::ForgetFailures => {
-                    if let Some(link) = &mut self.idle {
-                        link.forget_failures();
-                    }
-                }
-                Order::Send(id, _) if self.failed && self.lost => {
-                    return (id, RpciOutcome::Failed);
-                }
-                Order::Send(id, message) => {
-                    self.under_way = self
-                        .idle
-                        .take()
-                        .map(|link| Box::pin(exchange(link, id, message)) as Exchange<A, V>);
-                }
+            if is_away {
+                return (id, RpciOutcome::Failed);
             }
+            self.under_way = self
+                .idle
+                .take()
+                .map(|link| Box::pin(exchange(link, id, message)) as Exchange<A, V>);
         }
     }
 
     /// Finishes what is queued, then closes the channel.
-    pub async fn close(mut self) {
-        let is_command = |order: &Order| matches!(order, Order::Send(..));
-        while self.under_way.is_some() || self.orders.iter().any(is_command) {
-            self.outcome().await;
+    pub async fn close(mut self, is_away: bool) {
+        while self.under_way.is_some() || !self.waiting.is_empty() {
+            self.outcome(is_away).await;
         }
         if let Some(mut link) = self.idle {
             link.close();
@@ -164,7 +140,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn of_the_commands_to_a_lost_host_one_alone_is_tried() {
+    async fn what_waits_for_a_host_that_is_away_is_not_tried() {
         static ACCESSES: AtomicUsize = AtomicUsize::new(0);
         let mut queue = RpciQueue::new(RpciLink::new(LinkSettings {
             transport: TransportChoice::Backdoor,
@@ -172,24 +148,25 @@ mod tests {
             bandwidth: Bandwidth::High,
         }));
         let count = || ACCESSES.load(Ordering::Relaxed);
-        queue.host_lost();
         queue.send(RpciId(1), b"log tried".to_vec());
-        assert_eq!(queue.outcome().await, (RpciId(1), RpciOutcome::Failed));
+        let outcome = queue.outcome(false).await;
+        assert_eq!(outcome, (RpciId(1), RpciOutcome::Failed));
         let one = count();
         assert!(one > 0);
         for id in 2..=9 {
             queue.send(RpciId(id), b"log not tried".to_vec());
         }
         for id in 2..=9 {
-            assert_eq!(queue.outcome().await, (RpciId(id), RpciOutcome::Failed));
+            let outcome = queue.outcome(true).await;
+            assert_eq!(outcome, (RpciId(id), RpciOutcome::Failed));
         }
         assert_eq!(count(), one);
-        queue.forget_failures();
         for id in 10..=11 {
             queue.send(RpciId(id), b"log tried again".to_vec());
-            assert_eq!(queue.outcome().await, (RpciId(id), RpciOutcome::Failed));
+            let outcome = queue.outcome(false).await;
+            assert_eq!(outcome, (RpciId(id), RpciOutcome::Failed));
         }
         assert_eq!(count(), 3 * one);
-        queue.close().await;
+        queue.close(true).await;
     }
 }

@@ -19,7 +19,8 @@ use crate::report::FileSystem;
 use crate::vmware::wire::disk_info::{DiskEntry, disk_info, disk_info_v0};
 
 use super::publication::{Acceptance, Publication, Settled};
-use super::{Context, Measured, RpciId, RpciOutcome, Service};
+use super::{Context, RpciId, RpciOutcome, Service};
+use crate::front_end::Measured;
 
 /// How often the space is measured unless set.
 const INTERVAL: Duration = Duration::from_secs(300);

@@ -5,11 +5,13 @@ use std::collections::{BTreeSet, VecDeque};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use super::{Machine, Measured, Output, RpciId, RpciOutcome, Services};
+use super::{Output, RpciId, RpciOutcome, Services};
+use crate::facts::Machine;
 use crate::facts::{
     Address, AddressScope, AddressStatus, Facts, HostName, Link, Load, Mac, NodeAddresses,
     TalosVersion,
 };
+use crate::front_end::Measured;
 use crate::fuzz::Choices;
 use crate::power::{PowerOperation, PowerOutcome};
 

@@ -18,6 +18,7 @@ pub mod identity;
 mod outbox;
 mod ping;
 mod power;
+mod presence;
 mod publication;
 mod reset;
 mod set_option;
@@ -33,13 +34,15 @@ use std::time::Duration;
 
 use tracing::debug;
 
-use crate::facts::{Facts, Load};
+use crate::facts::{Facts, Load, Machine};
+use crate::front_end::Measured;
 use crate::power::{PowerOperation, PowerOutcome};
 use crate::report::NetworkPolicy;
 use crate::vmware::wire::text::{TcloRequest, error, printable};
 
 use coalescing::Changes;
 use outbox::{Outbox, ReplyTo};
+use presence::Presence;
 
 /// Ties an RPCI command to its outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -86,27 +89,6 @@ impl fmt::Debug for RpciOutcome {
             Self::Failed => f.write_str("Failed"),
         }
     }
-}
-
-/// What became of measuring the space on the file systems.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Measured {
-    /// Talos has told it; facts that changed by that are handed in by themselves.
-    Done,
-    /// Talos did not answer, or refused.
-    Failed,
-    /// Talos took too long: a file system may hang, and each further call may leave one more thread of
-    /// Talos hanging with it.
-    TimedOut,
-}
-
-/// What the daemon knows of the machine before Talos says anything.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Machine {
-    /// Kernel release as uname prints it, such as `6.18.1-talos`.
-    pub kernel_release: String,
-    /// Kernel machine name as uname prints it, `x86_64` or `aarch64`.
-    pub machine: String,
 }
 
 /// What a handler does with a request: its arguments, and how to answer. The reply may come later.
@@ -199,17 +181,6 @@ impl Members {
     }
 }
 
-/// What is known of the host.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Presence {
-    /// Its channels are open.
-    Connected,
-    /// TCLO has lost it; RPCI has not yet.
-    Doubtful,
-    /// It has not been there yet, or is gone. Nothing is sent, and nobody is woken.
-    Away,
-}
-
 /// All services behind one TCLO channel.
 ///
 /// Whoever drives it keeps three promises: a request is handed in only when the one before has been answered or
@@ -257,7 +228,7 @@ impl Services {
     /// What of the network is reported from here on; the default policy until this is called.
     pub fn set_network_policy(&mut self, policy: NetworkPolicy, now: Duration) {
         self.members.guest_info.set_network_policy(policy);
-        if self.presence != Presence::Away {
+        if !self.presence.is_away() {
             self.each(now, |service, cx| service.facts_changed(cx));
             self.drive(now);
         }
@@ -266,7 +237,7 @@ impl Services {
     /// The channels to the host are (again) open. A request that came over the old TCLO channel is no longer
     /// answered, and everything is told again, for the host at the other end may know nothing.
     pub fn handle_connected(&mut self, now: Duration) {
-        self.presence = Presence::Connected;
+        self.presence.connected();
         self.changes = None;
         self.outbox.forget_reply();
         self.each(now, |service, cx| service.connected(cx));
@@ -278,8 +249,20 @@ impl Services {
     /// [`Services::handle_connected`] everything is told anyway.
     pub fn handle_lost(&mut self) {
         self.outbox.forget_reply();
-        if self.presence == Presence::Connected {
-            self.presence = Presence::Doubtful;
+        self.presence.lost();
+        self.rest_while_away();
+    }
+
+    /// Whether the host is gone, so that no command reaches it.
+    pub const fn host_is_away(&self) -> bool {
+        self.presence.is_away()
+    }
+
+    /// Nothing is due towards a host that is gone.
+    const fn rest_while_away(&mut self) {
+        if self.presence.is_away() {
+            self.changes = None;
+            self.deadline = None;
         }
     }
 
@@ -291,7 +274,7 @@ impl Services {
 
     /// One TCLO request, as received. Exactly one [`Output::Reply`] follows, maybe after RPCI outcomes.
     pub fn handle_request(&mut self, request: &[u8], now: Duration) {
-        if self.presence != Presence::Connected {
+        if !self.presence.is_connected() {
             self.handle_connected(now);
         }
         let reply_to = self.outbox.owe_reply();
@@ -319,11 +302,8 @@ impl Services {
     /// The outcome of an [`Output::Rpci`].
     pub fn handle_rpci(&mut self, id: RpciId, outcome: RpciOutcome, now: Duration) {
         self.each(now, |service, cx| service.settle(id, &outcome, cx));
-        if outcome == RpciOutcome::Failed && self.presence == Presence::Doubtful {
-            self.presence = Presence::Away;
-            self.changes = None;
-            self.deadline = None;
-        }
+        self.presence.settled(outcome == RpciOutcome::Failed);
+        self.rest_while_away();
         self.drive(now);
     }
 
@@ -333,7 +313,7 @@ impl Services {
             return;
         }
         self.facts = facts.clone();
-        if self.presence != Presence::Away {
+        if !self.presence.is_away() {
             let changes = Changes::after(self.changes, now);
             self.changes = Some(changes);
             self.deadline = self.deadline.into_iter().chain([changes.deadline()]).min();
@@ -401,7 +381,7 @@ impl Services {
     }
 
     fn drive(&mut self, now: Duration) {
-        if self.presence == Presence::Away {
+        if self.presence.is_away() {
             return;
         }
         let due = |changes: &mut Changes| changes.deadline() <= now;

@@ -3,8 +3,8 @@
 //! The id is open-vm-tools' for a distribution without an id of its own: by the kernel's first number, the same
 //! on both architectures. A kernel newer than all ids gets the last one, which VMware calls "7.x and later".
 
+use crate::facts::Machine;
 use crate::facts::TalosVersion;
-use crate::vmware::services::Machine;
 use crate::vmware::wire::guest_info::DetailedOs;
 
 /// VMware's id of the OS, such as `other6xlinux-64`.

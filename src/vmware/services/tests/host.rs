@@ -5,13 +5,15 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::facts::Load;
+use crate::facts::Machine;
 use crate::facts::{
     Address, AddressScope, AddressStatus, Extension, Facts, HostName, Link, Mac, MachineType,
     NetworkState, Node, NodeAddresses, Readiness, Stage, TalosVersion,
 };
+use crate::front_end::Measured;
 use crate::power::{PowerOperation, PowerOutcome};
 use crate::report::NetworkPolicy;
-use crate::vmware::services::{Machine, Measured, Output, RpciId, RpciOutcome, Services};
+use crate::vmware::services::{Output, RpciId, RpciOutcome, Services};
 
 pub(super) fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)

@@ -8,9 +8,10 @@ use proptest::prelude::*;
 
 use super::host::{machine_at, ms, node};
 use crate::facts::{Facts, Load, Stage};
+use crate::front_end::Measured;
 use crate::power::{PowerOperation, PowerOutcome};
 use crate::vmware::services::tests::host::machine;
-use crate::vmware::services::{Measured, Output, RpciId, RpciOutcome, Services};
+use crate::vmware::services::{Output, RpciId, RpciOutcome, Services};
 use crate::vmware::wire::nic_info_v3::NicInfoV3;
 
 #[derive(Clone, Debug)]

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::host::{Host, machine, ms, node};
 use crate::facts::{Disk, Facts, Load, Mount, Space, Storage, Volume};
-use crate::vmware::services::{Measured, Output, Services};
+use crate::front_end::Measured;
+use crate::vmware::services::{Output, Services};
 
 const STATISTICS: &str = "> SetGuestInfo  8 ";
 

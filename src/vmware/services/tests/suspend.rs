@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::host::{Host, machine_at, ms, node};
 use crate::facts::{Facts, Load, Stage};
-use crate::vmware::services::Measured;
+use crate::front_end::Measured;
 
 const DAY: Duration = Duration::from_secs(86_400);
 

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use super::Kernel;
 use crate::facts::{Disk, Storage};
-use crate::proc::Kernel;
 
 /// Looks the disks up once, and again when they are other ones.
 #[derive(Debug, Default)]

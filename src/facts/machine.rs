@@ -1,0 +1,8 @@
+/// What the kernel says of the machine before Talos says anything.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Machine {
+    /// Kernel release as uname prints it, such as `6.18.1-talos`.
+    pub kernel_release: String,
+    /// Kernel machine name as uname prints it, `x86_64` or `aarch64`.
+    pub machine: String,
+}

@@ -1,0 +1,110 @@
+//! What the daemon asks of a front end, the type that speaks one hypervisor's guest protocol.
+//!
+//! ```text
+//!            ┌───────────────┐ ◄── facts, outcomes, measurements, time ── ┌────────┐
+//! host ◄────►│ a front end   │                                            │ daemon │◄──► node
+//!    bytes   └───────────────┘ ── orders: power, measurements, work ────► └────────┘
+//! ```
+//! The daemon knows no byte of a protocol and no socket of a host, a front end knows no Talos and no clock. One
+//! of them runs at a time: VMware's is [`crate::vmware::Vmware`].
+//!
+//! The host is served while the node is slow: an [`Order`] is carried out beside the loop, and its result comes
+//! back by a `handle_` method. A front end may therefore answer a request of the host later, or with an error
+//! once it has waited long enough ([`FrontEnd::poll_timeout`]).
+
+use std::future::Future;
+use std::time::Duration;
+
+use crate::config::Config;
+use crate::facts::{Facts, Load};
+use crate::power::{PowerOperation, PowerOutcome};
+
+/// A front end. `now` is the time since boot everywhere.
+pub trait FrontEnd {
+    /// What happens on the host's side: a request, a lost channel, the end of a command.
+    type Event;
+    /// What this front end has to do that blocks; [`NoWork`] for one without.
+    type Work: Work;
+
+    /// Takes over what the operator may change while the daemon runs. Called once before the first event.
+    fn configure(&mut self, config: &Config, now: Duration);
+
+    /// Waits for the next event. Cancel-safe: dropped before it ends, it has taken nothing.
+    fn next(&mut self) -> impl Future<Output = Self::Event>;
+
+    /// Takes an event of [`FrontEnd::next`].
+    fn handle(&mut self, event: Self::Event, now: Duration);
+
+    /// Takes the facts, which have changed.
+    fn handle_facts(&mut self, facts: &Facts, now: Duration);
+
+    /// Takes the outcome of an [`Order::Power`]. There may be a second one, see [`PowerOutcome`].
+    fn handle_power(&mut self, operation: PowerOperation, outcome: PowerOutcome, now: Duration);
+
+    /// Takes the outcome of an [`Order::MeasureSpace`].
+    fn handle_measured(&mut self, measured: Measured, now: Duration);
+
+    /// Takes the kernel's counters after an [`Order::ReadLoad`], as they are `now`.
+    fn handle_load(&mut self, load: &Load, now: Duration);
+
+    /// Takes the result of an [`Order::Work`].
+    fn handle_work(&mut self, result: <Self::Work as Work>::Result, now: Duration);
+
+    /// Does what is due, when the time of [`FrontEnd::poll_timeout`] has come.
+    fn handle_timeout(&mut self, now: Duration);
+
+    /// The next order; called until `None` after every `handle`.
+    fn poll_order(&mut self) -> Option<Order<Self::Work>>;
+
+    /// When [`FrontEnd::handle_timeout`] wants to be called.
+    fn poll_timeout(&self) -> Option<Duration>;
+
+    /// Says good-bye to the host.
+    fn close(self) -> impl Future<Output = ()>;
+}
+
+/// What a front end wants done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Order<W> {
+    /// Ask Talos for a power operation.
+    Power(PowerOperation),
+    /// Ask Talos for the space on the file systems (MachineService.Mounts), which becomes a fact.
+    MeasureSpace,
+    /// Read the kernel's counters.
+    ReadLoad,
+    /// Work off the loop.
+    Work(W),
+}
+
+/// Work that blocks, such as freezing a file system or checking a password.
+pub trait Work: Send + 'static {
+    /// What comes of it.
+    type Result: Send + 'static;
+
+    /// Does it, on a thread of its own.
+    fn run(self) -> Self::Result;
+}
+
+/// The work of a front end that has none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoWork {}
+
+impl Work for NoWork {
+    type Result = Self;
+
+    fn run(self) -> Self {
+        self
+    }
+}
+
+/// What became of measuring the space on the file systems.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Measured {
+    /// Talos has answered; facts that changed by that are handed in by themselves.
+    Done,
+    /// Talos did not answer, or refused.
+    Failed,
+    /// Talos took too long: a file system may hang, and each further call may leave one more thread of
+    /// Talos hanging with it.
+    TimedOut,
+}

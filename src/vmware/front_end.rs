@@ -1,0 +1,152 @@
+//! VMware's front end: the services on both links to the host.
+//!
+//! ```text
+//!   host ── TCLO ──►┐                                  ┌──► reply ── TCLO ──► host
+//!   host ◄─ RPCI ──►├──► Services (no I/O, no clock) ──┼──► command ─ RPCI ─► host
+//!   node ── facts ─►┘                                  └──► Order ──────────► node
+//! ```
+
+use std::time::Duration;
+
+use super::link::LinkSettings;
+use super::link::alarm::Alarm;
+use super::link::rpci::RpciLink;
+use super::link::rpci_queue::RpciQueue;
+use super::link::tclo::{TcloEvent, TcloLink};
+use super::services::{Output, RpciId, RpciOutcome, Services};
+use super::transport::backdoor::RegisterAccess;
+use super::transport::vsock::{Dial, HostVsock};
+use crate::config::{Config, GuestInfoConfig};
+use crate::facts::{Facts, Load, Machine};
+use crate::front_end::{FrontEnd, Measured, NoWork, Order};
+use crate::power::{PowerOperation, PowerOutcome};
+
+/// See the module.
+#[derive(Debug)]
+pub struct Vmware<A: RegisterAccess, V = HostVsock> {
+    services: Services,
+    tclo: TcloLink<A, V>,
+    rpci: RpciQueue<A, V>,
+}
+
+/// What happens on the host's side.
+#[derive(Debug)]
+pub enum Event {
+    /// On the channel of the host's requests.
+    Tclo(TcloEvent),
+    /// A command of ours has come to its end.
+    Rpci(RpciId, RpciOutcome),
+}
+
+impl<A: RegisterAccess + Clone + 'static> Vmware<A> {
+    /// A front end that opens its channels with the first [`FrontEnd::next`]. To be called within a runtime.
+    pub fn new(settings: LinkSettings<A>, machine: Machine) -> Self {
+        Self::with_dialer(settings, machine, HostVsock, Alarm::new())
+    }
+}
+
+impl<A: RegisterAccess + Clone + 'static, V: Dial + Clone + 'static> Vmware<A, V> {
+    /// A front end that makes its vsock connections elsewhere and has another timer.
+    pub fn with_dialer(
+        settings: LinkSettings<A>,
+        machine: Machine,
+        dialer: V,
+        alarm: Alarm,
+    ) -> Self {
+        Self {
+            services: Services::new(machine),
+            rpci: RpciQueue::new(RpciLink::with_dialer(settings.clone(), dialer.clone())),
+            tclo: TcloLink::with_dialer(settings, dialer, alarm),
+        }
+    }
+}
+
+impl<A, V> FrontEnd for Vmware<A, V>
+where
+    A: RegisterAccess + Clone + 'static,
+    V: Dial + 'static,
+{
+    type Event = Event;
+    type Work = NoWork;
+
+    fn configure(&mut self, config: &Config, now: Duration) {
+        let GuestInfoConfig {
+            scrub,
+            disk_interval,
+            stats_interval,
+        } = config.guest_info;
+        self.services.set_intervals(disk_interval, stats_interval);
+        self.services.set_scrub(scrub, now);
+        self.services
+            .set_network_policy(config.network.clone(), now);
+    }
+
+    /// TCLO first: the host is served before it is told anything.
+    async fn next(&mut self) -> Event {
+        let away = self.services.host_is_away();
+        tokio::select! {
+            biased;
+            event = self.tclo.next() => Event::Tclo(event),
+            (id, outcome) = self.rpci.outcome(away) => Event::Rpci(id, outcome),
+        }
+    }
+
+    fn handle(&mut self, event: Event, now: Duration) {
+        match event {
+            Event::Tclo(TcloEvent::Connected { .. }) => {
+                self.rpci.forget_failures();
+                self.services.handle_connected(now);
+            }
+            Event::Tclo(TcloEvent::Request(request)) => {
+                self.services.handle_request(&request, now);
+            }
+            Event::Tclo(TcloEvent::Lost) => self.services.handle_lost(),
+            Event::Rpci(id, outcome) => self.services.handle_rpci(id, outcome, now),
+        }
+    }
+
+    fn handle_facts(&mut self, facts: &Facts, now: Duration) {
+        self.services.handle_facts(facts, now);
+    }
+
+    fn handle_power(&mut self, operation: PowerOperation, outcome: PowerOutcome, now: Duration) {
+        self.services.handle_power(operation, outcome, now);
+    }
+
+    fn handle_measured(&mut self, measured: Measured, now: Duration) {
+        self.services.handle_measured(measured, now);
+    }
+
+    fn handle_load(&mut self, load: &Load, now: Duration) {
+        self.services.handle_load(load, now);
+    }
+
+    fn handle_work(&mut self, result: NoWork, _now: Duration) {
+        match result {}
+    }
+
+    fn handle_timeout(&mut self, now: Duration) {
+        self.services.handle_timeout(now);
+    }
+
+    fn poll_order(&mut self) -> Option<Order<NoWork>> {
+        loop {
+            match self.services.poll_output()? {
+                Output::Rpci { id, message } => self.rpci.send(id, message),
+                Output::Reply(reply) => self.tclo.reply(reply),
+                Output::Power(operation) => return Some(Order::Power(operation)),
+                Output::MeasureSpace => return Some(Order::MeasureSpace),
+                Output::ReadLoad => return Some(Order::ReadLoad),
+            }
+        }
+    }
+
+    fn poll_timeout(&self) -> Option<Duration> {
+        self.services.poll_timeout()
+    }
+
+    async fn close(mut self) {
+        self.tclo.close();
+        self.rpci.close(self.services.host_is_away()).await;
+    }
+}
