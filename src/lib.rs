@@ -1,30 +1,60 @@
 //! talos-vmtoolsd: the guest agent that makes a Talos Linux node a first-class citizen of its hypervisor.
 //!
 //! ```text
-//!            guest RPC: backdoor or vsock                             gRPC: unix socket or mutual TLS
-//! ┌──────┐   ┌───────────┐   ┌───────────────┐   ┌──────────┐   ┌───────┐   ┌──────────────────┐
-//! │ VMX  │◄─►│ transport │◄─►│ rpc           │◄─►│ services │◄─►│ talos │◄─►│ machined or apid │
-//! │ host │   │           │   │ RPCI and TCLO │   │          │   │       │   │                  │
-//! └──────┘   └───────────┘   └───────────────┘   └──────────┘   └───────┘   └──────────────────┘
-//!                    the arrows between the boxes are drawn by daemon alone
+//!               guest RPC                                                gRPC: unix socket or mutual TLS
+//! ┌───────────┐            ┌─────────────┐ ── orders ──► ┌────────┐     ┌───────┐     ┌──────────────────┐
+//! │ VMX       │ ◄────────► │ vmware      │               │ daemon │ ◄─► │ talos │ ◄─► │ machined or apid │
+//! └───────────┘            └─────────────┘ ◄── facts, ── └────────┘     └───────┘     └──────────────────┘
+//!  hypervisor               front_end::FrontEnd outcomes   one step: core::Core
 //! ```
 //!
-//! Above `transport` and below `talos` nothing does I/O: [`vmware::wire`] are codecs, [`vmware::rpc`] and [`vmware::services`] are
-//! machines that are fed bytes, facts and the time, and that say what they want done. [`daemon`] does it: it
-//! has the only event loop, the only clock and the only `spawn`. [`facts`] is what is known of the node,
-//! without any wire form, so that neither side knows the other's; what Talos does not tell, [`proc`] reads from
+//! Two sides, and nobody knows both but the [`daemon`]. A **front end** speaks the guest protocol of one
+//! hypervisor; [`vmware::Vmware`] is the first. **[`talos`]** speaks the API of the node. Between them stand plain
+//! types: [`facts`] is what is known of the node, [`report`] what is worth showing of it, [`power`] the words of a
+//! power operation, [`front_end`] what the daemon asks of a front end. What Talos does not say, [`proc`] reads from
 //! the kernel. [`sandbox`] gives up what the process does not need.
+//!
+//! Codecs and state machines are sans-IO: they are fed bytes, facts and the time, and say what they want done.
+//! [`daemon`] has the only event loop, the only clock and the only `spawn`.
 //!
 //! # Where to start reading
 //!
-//! Follow one request. The host puts `OS_Reboot` on its TCLO channel; [`vmware::transport::backdoor`] makes the calls
-//! that [`vmware::rpc::message_channel`] asks for, [`vmware::rpc::tclo`] finds a request in what comes back, and
-//! [`daemon::event_loop`] hands it to [`vmware::services`]. Those answer `OK ` and ask for a Reboot;
-//! [`daemon::bridge`] starts [`talos::carry_out`], and its outcome travels back through the services as an
-//! RPCI command, by [`vmware::rpc::rpci`].
+//! Follow one request. The host puts `OS_Reboot` on its TCLO channel; [`vmware::transport::backdoor`] makes the
+//! calls that [`vmware::rpc::message_channel`] asks for, [`vmware::rpc::tclo`] finds a request in what comes back,
+//! and [`vmware::link::tclo`] hands it to [`vmware::services`]. Those answer `OK ` and ask for a Reboot;
+//! [`daemon::core`] passes the order to [`daemon::bridge`], which starts [`talos::carry_out`]. Its outcome travels
+//! back through the services as an RPCI command, by [`vmware::rpc::rpci`].
 //!
 //! Or follow one fact: [`talos::observe`] watches Talos' resources and keeps one [`facts::Facts`] value,
 //! whose changes the services compare with what the host has acknowledged.
+//!
+//! # Who imports whom
+//!
+//! Arrows run downwards only, from a row to rows below it; `tests/architecture.rs` compares this table with the
+//! imports. Neither front end knows the other, and none knows Talos.
+//!
+//! ```text
+//! commands          → config daemon facts log proc report sandbox talos
+//!                     vmware::link vmware::rpc vmware::services vmware::transport vmware::wire
+//! daemon            → config facts front_end log power proc sandbox talos vmware vmware::link vmware::transport
+//! sandbox           → config log traps
+//! vmware            → config facts front_end power vmware::link vmware::rpc vmware::services vmware::transport
+//! vmware::services  → facts front_end power report vmware::wire
+//! vmware::link      → config log vmware::rpc vmware::transport vmware::wire
+//! vmware::rpc       → backoff vmware::wire
+//! vmware::transport → traps vmware::wire
+//! vmware::wire      → –
+//! talos             → backoff config facts log
+//! front_end         → config facts power
+//! log               → config
+//! config            → report
+//! report            → facts
+//! proc              → facts
+//! facts             → –
+//! power             → –
+//! traps             → –
+//! backoff           → –
+//! ```
 
 pub mod backoff;
 pub mod commands;

@@ -12,6 +12,7 @@
 mod front_end;
 pub mod link;
 pub mod rpc;
+mod rpci_queue;
 pub mod services;
 pub mod transport;
 pub mod wire;

@@ -5,7 +5,6 @@ pub mod channel;
 #[cfg(test)]
 pub(crate) mod fake_peer;
 pub mod rpci;
-pub mod rpci_queue;
 pub mod tclo;
 
 use std::collections::BTreeSet;

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::future::{Future, pending};
 use std::pin::Pin;
 
-use super::rpci::RpciLink;
+use crate::vmware::link::rpci::RpciLink;
 use crate::vmware::rpc::rpci::Reply;
 use crate::vmware::services::{RpciId, RpciOutcome};
 use crate::vmware::transport::backdoor::RegisterAccess;
