@@ -1,4 +1,4 @@
-//! The commands' hands towards the host: find it, ask it once.
+//! Host access for one-shot subcommands: detect the hypervisor, send one RPCI command.
 
 use super::check::Outcome;
 use crate::config::{HostConfig, TransportChoice};
@@ -11,7 +11,7 @@ use crate::vmware::transport::backdoor::detect::detect;
 use crate::vmware::transport::backdoor::{Backdoor, Detection, FaultGuard, ProbeError};
 use crate::vmware::wire::registers::Interface;
 
-/// Every host answers this one, with a value or without, and nothing changes by it.
+/// Every host answers this command, with a value or without, and it changes nothing.
 const HARMLESS: &[u8] = b"info-get guestinfo.ip";
 
 /// Why a command did not reach the host.
@@ -55,7 +55,7 @@ pub(super) async fn checks(config: &HostConfig) -> [Outcome; 2] {
     ]
 }
 
-/// The way to make backdoor calls; also to a host that has not answered yet.
+/// How to make backdoor calls, also to a host that has not answered yet.
 fn access<A: Copy>(detection: &Detection<A>) -> Option<A> {
     match detection {
         Detection::Vmware { access, .. } | Detection::Unresponsive { access, .. } => Some(*access),

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::facts::{MachineType, Node};
 
-/// Names and values for the table; `None` is what Talos has not told.
+/// Names and values for the table; `None` is what Talos has not said.
 pub(super) fn rows(node: &Node) -> [(&'static str, Option<String>); 7] {
     let yes_or_no = |yes: bool| if yes { "yes" } else { "no" }.to_owned();
     [
@@ -55,7 +55,7 @@ fn none_or(text: String) -> String {
     }
 }
 
-/// The same for programs; `null` is what Talos has not told.
+/// The same for programs; `null` is what Talos has not said.
 pub(super) fn json(node: &Node) -> Value {
     json!({
         "ready": node.readiness.as_ref().map(|readiness| readiness.ready),

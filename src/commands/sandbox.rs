@@ -1,4 +1,4 @@
-//! The commands' hand towards the sandbox.
+//! `check` of the sandbox: enter it, and ask the kernel what came of it.
 
 use super::check::Outcome;
 use crate::config::{Config, SandboxMode};
@@ -6,7 +6,7 @@ use crate::log::Chain;
 use crate::sandbox::Sandbox;
 use crate::vmware::transport::vsock;
 
-/// Enters the sandbox that the daemon would have, for good, and tells what has come of it.
+/// Enters the sandbox that the daemon would have, for good, and reports what came of it.
 pub(super) fn check(config: &Config) -> Outcome {
     match Sandbox::enter(config, vsock::is_there) {
         Ok(sandbox) => outcome(&sandbox),

@@ -1,4 +1,4 @@
-//! The commands' hands towards Talos: who answers, with which roles, and everything it tells.
+//! Talos access for one-shot subcommands: who answers, with which roles, and everything it says.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::proc::DeviceNames;
 use crate::talos::{Access, Client, Error};
 use crate::vmware::services::identity::REMEDY;
 
-/// How long somebody at a keyboard is kept waiting; more than the 5 s for which machined may hold a caller
+/// How long a user at a keyboard waits; more than the 5 s for which machined may hold a caller
 /// that it does not know yet.
 const DEADLINE: Duration = Duration::from_secs(15);
 

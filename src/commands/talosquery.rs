@@ -10,22 +10,22 @@ use crate::report::{Decision, FileSystem, NetworkPolicy, decide, file_systems};
 mod network;
 mod storage;
 
-/// Stands for everything that Talos has not told.
+/// Shown for everything that Talos has not said.
 const UNKNOWN: &str = "not known";
 
-/// What is shown: the facts, and what the host would be told of them.
+/// What is shown: the facts, and what the host would get of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct View {
-    /// Everything that Talos told.
+    /// Everything that Talos said.
     pub facts: Facts,
-    /// What the host would be told of the network, and why.
+    /// What the host would get of the network, and why.
     pub decision: Option<Decision>,
-    /// What the host would be told of the file systems.
+    /// What the host would get of the file systems.
     pub file_systems: Option<Vec<FileSystem>>,
 }
 
 impl View {
-    /// What a daemon with this policy would tell.
+    /// What a daemon with this policy would report.
     pub fn new(facts: Facts, policy: &NetworkPolicy) -> Self {
         Self {
             decision: decide(&facts, policy),
@@ -90,7 +90,7 @@ pub fn table(view: &View) -> String {
     text
 }
 
-/// The view as JSON, for programs; `null` is what Talos has not told.
+/// The view as JSON, for programs; `null` is what Talos has not said.
 pub fn json(view: &View) -> Value {
     let facts = &view.facts;
     let decision = view.decision.as_ref();

@@ -81,7 +81,7 @@ impl Bridge {
         Ok(())
     }
 
-    /// Adds what only the kernel knows to what Talos has told, without telling anybody of a change.
+    /// Adds what only the kernel knows to what Talos has said, without waking anyone.
     fn complete(&mut self) {
         let names = &mut self.device_names;
         self.facts_sender.send_if_modified(|facts| {
@@ -127,7 +127,7 @@ impl Node for Bridge {
                 Err(talos::Error::Deadline { .. }) => Measured::TimedOut,
                 Err(_) => Measured::Failed,
             };
-            // Nobody listens any more once the daemon stops.
+            // While the daemon stops, no one listens.
             let _ = outcomes.send(News::Measured(measured));
         });
     }
@@ -152,7 +152,7 @@ impl Node for Bridge {
                     PowerProgress::Rejected(reason) => PowerOutcome::Rejected(reason),
                     PowerProgress::DidNotHappen(reason) => PowerOutcome::DidNotHappen(reason),
                 };
-                // Nobody listens any more once the daemon stops.
+                // While the daemon stops, no one listens.
                 let _ = outcomes.send(News::Power(operation, outcome));
             })
             .await;

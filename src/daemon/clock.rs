@@ -1,7 +1,7 @@
 //! The one real clock: the time since boot.
 //!
 //! CLOCK_BOOTTIME counts through suspend and no NTP step moves it, so it is at once the uptime that the host
-//! is told and the time base of every machine and schedule.
+//! sees and the time base of every machine and schedule.
 
 use std::time::Duration;
 

@@ -19,7 +19,7 @@ use tokio::time::{Instant, sleep_until};
 
 /// A swap is several steps; they are looked at together.
 const SETTLE: Duration = Duration::from_millis(200);
-/// How often is looked where nothing can be watched: no inotify, or no folder yet.
+/// Polling interval without inotify, or while the folder is missing.
 const UNWATCHED: Duration = Duration::from_secs(4);
 
 /// A file whose contents matter.
@@ -28,9 +28,9 @@ pub struct FileWatch {
     path: PathBuf,
     /// An inotify descriptor; it is read like a pipe, which tokio has a safe type for.
     events: Option<Receiver>,
-    /// Something has happened, or may have; the contents are looked at then.
+    /// When to look at the contents next, because something may have happened.
     look_at: Option<Instant>,
-    /// Tells contents apart, without keeping a private key in memory; 0 while the file cannot be read.
+    /// A hash of the contents, so that no private key stays in memory; 0 while the file cannot be read.
     seen: u64,
     hasher: RandomState,
 }
@@ -64,7 +64,7 @@ impl FileWatch {
             self.look_at = Some(look_at);
             sleep_until(look_at).await;
             self.look_at = None;
-            // What lies behind a symlink may have moved to another folder.
+            // The target of a symlink may be in another folder by now.
             self.arm();
             let now = self.fingerprint();
             if now != self.seen {
@@ -74,7 +74,7 @@ impl FileWatch {
         }
     }
 
-    /// Watches the folders as they are now. What cannot be watched is looked at from time to time.
+    /// Watches the folders as they are now, or falls back to polling.
     fn arm(&mut self) {
         let events = || -> io::Result<Receiver> {
             let inotify = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC)?;
@@ -91,7 +91,7 @@ impl FileWatch {
         };
         self.events = events()
             .inspect_err(|error| {
-                tracing::debug!(%error, path = %self.path.display(), "not watched, looked at instead");
+                tracing::debug!(%error, path = %self.path.display(), "cannot watch the file; polling it");
             })
             .ok();
     }
@@ -101,7 +101,7 @@ impl FileWatch {
     }
 }
 
-/// Waits for events and takes them. What they are does not matter: the contents decide.
+/// Waits for events and drops them: only the contents matter.
 async fn read(events: &Receiver) -> io::Result<()> {
     let mut taken = [0; 4096];
     loop {

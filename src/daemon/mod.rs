@@ -1,11 +1,15 @@
-//! The daemon: finds the host, joins the layers, and runs until it is asked to stop.
+//! The daemon: finds the host, joins its front end with Talos, and runs until it is asked to stop.
 //!
-//! This is the only place with select!, spawn, timers and the real clock, and the only one where `rpc`
-//! meets `transport` and `services` meet `talos`.
+//! ```text
+//! sandbox ─► detect ─► front end ─► bridge to Talos ─► event loop: signals, reload, Core::step ─► close
+//! ```
+//! Only here is something spawned, does a real clock run, and do both sides meet. To add a front end is to
+//! detect its hypervisor (`detect`) and to run it (`serve`).
 
 pub mod bridge;
 pub mod clock;
 pub mod core;
+mod detect;
 pub mod event_loop;
 pub mod file_watch;
 pub mod signals;
@@ -19,14 +23,13 @@ use crate::proc;
 use crate::sandbox::Sandbox;
 use crate::vmware::Vmware;
 use crate::vmware::link::LinkSettings;
-use crate::vmware::transport::backdoor::detect::{Detection, detect};
-use crate::vmware::transport::backdoor::{Backdoor, FaultGuard};
+use crate::vmware::transport::backdoor::FaultGuard;
 use crate::vmware::transport::vsock;
 use bridge::Bridge;
 use event_loop::EventLoop;
 use signals::Signals;
 
-/// Neither off VMware nor asked to stop: the service manager shall start us again.
+/// Neither off VMware nor asked to stop: the service manager must start us again.
 const FAILED: u8 = 1;
 /// The command line, the environment or the file must be corrected first.
 const MISCONFIGURED: u8 = 2;
@@ -60,7 +63,7 @@ pub fn run(
             }
         }
     });
-    // A name look-up may still sit in a thread of its own; nobody waits for it.
+    // A name look-up may still block a thread of its own; do not wait for it.
     runtime.shutdown_background();
     code
 }
@@ -72,7 +75,7 @@ async fn serve(
     guard: FaultGuard,
     mut signals: Signals,
 ) -> ExitCode {
-    // The first bytes of others are read behind this.
+    // Before the first foreign byte is read.
     let sandbox = Sandbox::enter(&config, vsock::is_there)
         .and_then(|sandbox| Ok((sandbox.denied()?, sandbox)));
     let (denied, sandbox) = match sandbox {
@@ -82,7 +85,7 @@ async fn serve(
             return ExitCode::from(FAILED);
         }
     };
-    let Some(access) = find_host(&config, guard) else {
+    let Some(access) = detect::find_vmx(&config, guard) else {
         if config.host.idle_off_vmware {
             while signals.next().await != signals::Wish::Stop {}
         }
@@ -116,32 +119,4 @@ async fn serve(
     .await;
     tracing::info!("stopped");
     ExitCode::SUCCESS
-}
-
-/// The way to the VMX, or `None` where there is none, which is said in one line.
-fn find_host(config: &Config, guard: FaultGuard) -> Option<Backdoor> {
-    let version = env!("CARGO_PKG_VERSION");
-    match detect(config.host.skip_vmware_detection, guard) {
-        Detection::Vmware {
-            access,
-            interface,
-            vmx_type,
-        } => {
-            tracing::info!(version, host = %vmx_type, backdoor = interface.name(), "talos-vmtoolsd started");
-            Some(access)
-        }
-        Detection::Unresponsive { access, error, .. } => {
-            tracing::warn!(version, error = %Chain(&error), "talos-vmtoolsd started, but the backdoor of this VMware host does not work yet");
-            Some(access)
-        }
-        Detection::NotVmware { hypervisor } => {
-            let then = if config.host.idle_off_vmware {
-                "idle"
-            } else {
-                "done"
-            };
-            tracing::info!(hypervisor = %hypervisor, then, "not on VMware, nothing to do");
-            None
-        }
-    }
 }

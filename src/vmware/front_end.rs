@@ -81,7 +81,7 @@ where
             .set_network_policy(config.network.clone(), now);
     }
 
-    /// TCLO first: the host is served before it is told anything.
+    /// TCLO first: requests of the host are served before anything is sent to it.
     async fn next(&mut self) -> Event {
         let away = self.services.host_is_away();
         tokio::select! {

@@ -14,7 +14,7 @@ use crate::vmware::transport::vsock::{Dial, HostVsock};
 type Exchange<A, V> = Pin<Box<dyn Future<Output = (RpciLink<A, V>, RpciId, RpciOutcome)>>>;
 
 /// Commands that wait, and the one under way. The services bound it: each has few commands under way.
-pub struct RpciQueue<A: RegisterAccess, V = HostVsock> {
+pub(super) struct RpciQueue<A: RegisterAccess, V = HostVsock> {
     waiting: VecDeque<(RpciId, Vec<u8>)>,
     /// The link, unless an exchange has it.
     idle: Option<RpciLink<A, V>>,
@@ -33,7 +33,7 @@ impl<A: RegisterAccess, V> std::fmt::Debug for RpciQueue<A, V> {
 
 impl<A: RegisterAccess + Clone + 'static, V: Dial + 'static> RpciQueue<A, V> {
     /// An empty queue on `link`.
-    pub fn new(link: RpciLink<A, V>) -> Self {
+    pub(super) fn new(link: RpciLink<A, V>) -> Self {
         Self {
             waiting: VecDeque::new(),
             idle: Some(link),
@@ -43,17 +43,17 @@ impl<A: RegisterAccess + Clone + 'static, V: Dial + 'static> RpciQueue<A, V> {
     }
 
     /// Queues a command.
-    pub fn send(&mut self, id: RpciId, message: Vec<u8>) {
+    pub(super) fn send(&mut self, id: RpciId, message: Vec<u8>) {
         self.waiting.push_back((id, message));
     }
 
     /// The host has (re)opened the other direction: what failed before may work now.
-    pub const fn forget_failures(&mut self) {
+    pub(super) const fn forget_failures(&mut self) {
         self.forget = true;
     }
 
     /// The next outcome; cancel-safe. When the host `is_away`, what waits fails without being tried.
-    pub async fn outcome(&mut self, is_away: bool) -> (RpciId, RpciOutcome) {
+    pub(super) async fn outcome(&mut self, is_away: bool) -> (RpciId, RpciOutcome) {
         loop {
             if let Some(exchange) = &mut self.under_way {
                 let (link, id, outcome) = exchange.await;
@@ -79,7 +79,7 @@ impl<A: RegisterAccess + Clone + 'static, V: Dial + 'static> RpciQueue<A, V> {
     }
 
     /// Finishes what is queued, then closes the channel.
-    pub async fn close(mut self, is_away: bool) {
+    pub(super) async fn close(mut self, is_away: bool) {
         while self.under_way.is_some() || !self.waiting.is_empty() {
             self.outcome(is_away).await;
         }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{columns, list};
 use crate::report::FileSystem;
 
-/// What is told of the file systems.
+/// What is known of the file systems.
 pub(super) fn table(systems: &[FileSystem]) -> String {
     let mut rows = vec![["FILE SYSTEM", "FREE", "SIZE", "TYPE", "DISKS"].map(str::to_owned)];
     rows.extend(systems.iter().map(|system| {
@@ -20,7 +20,7 @@ pub(super) fn table(systems: &[FileSystem]) -> String {
     columns(&rows)
 }
 
-/// One file system; sizes in bytes, `type` is `null` where Talos does not tell it.
+/// One file system; sizes in bytes, `type` is `null` where Talos does not say it.
 pub(super) fn json(system: &FileSystem) -> Value {
     json!({
         "mount_point": system.mount_point,

@@ -57,7 +57,7 @@ impl KernelTimer {
     }
 }
 
-/// One timer, set anew for each deadline.
+/// One timer, set again for each deadline.
 #[derive(Debug)]
 pub struct Alarm {
     clock: Clock,

@@ -191,7 +191,7 @@ mod tests {
         );
     }
 
-    /// A checkpoint at any step of a request: the message arrives once or the channel is told to be broken,
+    /// A checkpoint at any step of a request: the message arrives once or the channel reports itself broken,
     /// and a new one works.
     #[test]
     fn a_fault_at_any_step_is_an_error_or_mended() {
@@ -226,7 +226,7 @@ mod tests {
             assert_eq!(exchange(&host), good);
             let steps = host.seen().len() - before;
             for fault in faults {
-                // The last step is CLOSE, whose outcome nobody hears of.
+                // The last step is CLOSE, whose outcome is not reported.
                 for step in 0..steps - 1 {
                     host.fault_after(step, fault);
                     let outcome = exchange(&host);

@@ -26,8 +26,8 @@ use crate::vmware::wire::guest_rpc_packet::PacketError;
 /// all the time there is for being back over the backdoor.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_millis(900);
 
-/// How many different faults of one outage are told at INFO.
-const MAX_TOLD: usize = 8;
+/// How many different faults of one outage are logged at INFO.
+const MAX_LOGGED: usize = 8;
 
 /// How to reach the host.
 #[derive(Clone, Copy, Debug)]
@@ -86,7 +86,7 @@ pub enum LinkError {
     /// The host closed the vsock connection.
     #[error("the host closed the vsock connection")]
     Closed,
-    /// The host sent something on vsock that nobody had asked for.
+    /// The host sent something on vsock without a request.
     #[error("the host sent {len} bytes that are no reply to anything")]
     Unasked {
         /// How many, at least.
@@ -124,14 +124,14 @@ impl LinkError {
     }
 }
 
-/// Tells each change of a link once, and counts the rest.
+/// Logs each change of a link once, and counts the rest.
 #[derive(Debug)]
 pub(super) struct LinkLog {
     channel: &'static str,
     connected: Option<Transport>,
     /// Failures since the last connection.
     failures: u64,
-    told: BTreeSet<(Transport, String)>,
+    logged: BTreeSet<(Transport, String)>,
 }
 
 impl LinkLog {
@@ -140,7 +140,7 @@ impl LinkLog {
             channel,
             connected: None,
             failures: 0,
-            told: BTreeSet::new(),
+            logged: BTreeSet::new(),
         }
     }
 
@@ -150,7 +150,7 @@ impl LinkLog {
         self.failures = self.failures.saturating_add(1);
         let attempt = self.failures;
         let error = Chain(error).to_string();
-        if self.told.len() < MAX_TOLD && self.told.insert((transport, error.clone())) {
+        if self.logged.len() < MAX_LOGGED && self.logged.insert((transport, error.clone())) {
             info!(channel, %transport, attempt, error, "cannot reach the host this way");
         } else {
             debug!(channel, %transport, attempt, error, "cannot reach the host this way");
@@ -171,8 +171,8 @@ impl LinkLog {
         }
         self.failures = 0;
         self.connected = Some(transport);
-        // A fault of the other transport stays told: falling back again and again is no news.
-        self.told.retain(|(told, _)| *told != transport);
+        // Faults of the other transport stay in the set: falling back again and again is no news.
+        self.logged.retain(|(logged, _)| *logged != transport);
     }
 
     /// The host is gone.
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn each_fault_is_told_once_an_outage_and_no_more_than_a_few_of_them() {
+    fn each_fault_is_logged_once_an_outage_and_no_more_than_a_few_of_them() {
         let lines = CountLines::default();
         let _guard = tracing::subscriber::set_default(lines.clone());
         let mut log = LinkLog::new("rpci");
@@ -229,7 +229,7 @@ mod tests {
         for len in 0..100 {
             log.failed(Transport::Backdoor, &LinkError::Unasked { len });
         }
-        assert_eq!(lines.take(), MAX_TOLD - 1);
+        assert_eq!(lines.take(), MAX_LOGGED - 1);
         log.connected(Transport::Backdoor);
         log.connected(Transport::Backdoor);
         assert_eq!(lines.take(), 1);
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn causes_are_told_on_one_line() {
+    fn causes_stand_on_one_line() {
         let error = LinkError::Stream(io::Error::from(io::ErrorKind::BrokenPipe));
         assert_eq!(
             Chain(&error).to_string(),

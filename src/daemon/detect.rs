@@ -1,0 +1,34 @@
+//! Which hypervisor is below, and so which front end runs.
+
+use crate::config::Config;
+use crate::log::Chain;
+use crate::vmware::transport::backdoor::detect::{Detection, detect};
+use crate::vmware::transport::backdoor::{Backdoor, FaultGuard};
+
+/// The way to the VMX, or `None` where there is none. Logs in one line which it is.
+pub(super) fn find_vmx(config: &Config, guard: FaultGuard) -> Option<Backdoor> {
+    let version = env!("CARGO_PKG_VERSION");
+    match detect(config.host.skip_vmware_detection, guard) {
+        Detection::Vmware {
+            access,
+            interface,
+            vmx_type,
+        } => {
+            tracing::info!(version, host = %vmx_type, backdoor = interface.name(), "talos-vmtoolsd started");
+            Some(access)
+        }
+        Detection::Unresponsive { access, error, .. } => {
+            tracing::warn!(version, error = %Chain(&error), "talos-vmtoolsd started, but the backdoor of this VMware host does not work yet");
+            Some(access)
+        }
+        Detection::NotVmware { hypervisor } => {
+            let then = if config.host.idle_off_vmware {
+                "idle"
+            } else {
+                "done"
+            };
+            tracing::info!(hypervisor = %hypervisor, then, "not on VMware, nothing to do");
+            None
+        }
+    }
+}
