@@ -120,6 +120,7 @@ fuzz: with-cargo-fuzz ## Fuzz each target for FUZZ_SECONDS=10 and print the exec
 .PHONY: mutants
 mutants: with-cargo-mutants ## Try small mistakes in codecs, channel and power operations on their tests (docs/mutants.md)
 	@tests/mutants/run '$(CURDIR)/_out/mutants' $(PARTS)
+	@test ! -x tests/mutants/daemon || tests/mutants/daemon
 
 .PHONY: bench
 bench: build with-open-vm-tools ## Measure memory, start, idle cost and latencies beside Debian's vmtoolsd
@@ -131,11 +132,19 @@ SOAK_SECONDS ?= 600
 soak: build ## Run the daemon through everything for SOAK_SECONDS=600: it must not grow, end or tell anything wrong
 	@TALOS_VMTOOLSD='$(binary)' SOAK_SECONDS='$(SOAK_SECONDS)' $(CARGO) run --locked --quiet --example soak
 
+# The inner loop: no release binary, nothing black box, nothing to install.
+.PHONY: check
+check: with-rustfmt with-clippy ## Check format, clippy and the library's tests; under a minute once compiled
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- --deny warnings
+	$(CARGO) test --locked --quiet --lib
+
 .PHONY: lint
 lint: with-rustfmt with-clippy ## Check format, clippy and documentation; warnings are errors
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- --deny warnings
 	RUSTDOCFLAGS='--deny warnings' $(CARGO) doc --locked --workspace --no-deps --document-private-items
+	@test ! -x tests/dead-code || tests/dead-code
 
 # Images
 
