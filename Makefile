@@ -16,9 +16,13 @@ target_dir := $(abspath $(or $(CARGO_TARGET_DIR),target))
 built := $(target_dir)/$(TARGET)/release/talos-vmtoolsd
 max_bytes := 5242880
 
-# Programs in pinned versions that only building and checking need.
+# What only building and checking need: a prerequisite `with-crane` installs crane where it is missing.
 TOOLS ?= $(CURDIR)/_out/tools
 export PATH := $(TOOLS)/bin:$(PATH)
+provision := TOOLS='$(TOOLS)' CARGO='$(CARGO)' .ci/provision
+
+with-%:
+	@$(provision) '$*'
 
 # A build is the same wherever it is made: the places of sources and crates are not in it. The time of what is
 # packed is the commit's, so that packing it again tomorrow changes nothing.
@@ -43,6 +47,7 @@ endif
 # On another processor the C parts are compiled and everything is linked by the cross compiler.
 ifneq ($(firstword $(subst -, ,$(TARGET))),$(shell uname -m))
 cross_prefix := $(firstword $(subst -, ,$(TARGET)))-linux-gnu
+cross_compiler := with-$(cross_prefix)-gcc
 cross_env := CARGO_TARGET_$(shell tr a-z- A-Z_ <<<'$(TARGET)')_LINKER=$(cross_prefix)-gcc
 endif
 
@@ -53,10 +58,7 @@ help: ## Show this list
 # --target keeps the static flags away from build scripts and macros, and these objects in a folder of their
 # own, so that `make build` and `cargo test` do not undo each other's work.
 .PHONY: build
-build: cargo-auditable cross-compiler ## Build the static binary, _out/linux-amd64/talos-vmtoolsd (TARGET=… for another)
-	if command -v rustup >/dev/null && ! rustup target list --installed | grep -qx '$(TARGET)'; then \
-	    rustup target add '$(TARGET)'; \
-	fi
+build: with-cargo-auditable with-$(TARGET) $(cross_compiler) ## Build the static binary, _out/linux-amd64/talos-vmtoolsd (TARGET=… for another)
 	$(cross_env) RUSTFLAGS="$${RUSTFLAGS:-} -C target-feature=+crt-static $(no_unwinding) $(packed) $(places)" \
 	    CARGO='$(CARGO)' extension/auditable build --locked --release --package talos-vmtoolsd --bin talos-vmtoolsd --target '$(TARGET)'
 	install -D '$(built)' '$(binary)'
@@ -74,9 +76,9 @@ demo: build ## Show a node from start to shutdown, as its host and Talos see it
 	@TALOS_VMTOOLSD='$(binary)' $(CARGO) run --locked --quiet --example demo
 
 .PHONY: test
-test: build open-vm-tools ## Run all tests, the release binary and open-vm-tools' programs included
+test: build with-open-vm-tools ## Run all tests, the release binary and open-vm-tools' programs included
 	TALOS_VMTOOLSD='$(binary)' $(CARGO) test --locked --workspace
-	@if $(have_open_vm_tools); then \
+	@if $(provision) --has open-vm-tools; then \
 	    echo 'make test: all tests passed, open-vm-tools included'; \
 	else \
 	    echo 'make test: tests passed, but those with open-vm-tools were SKIPPED (not installed)'; \
@@ -86,8 +88,8 @@ container_specs := $(CURDIR)/_out/container
 
 # The container that machined lets containerd make of our service file: Talos 1.14's, and 1.13's.
 .PHONY: container
-container: build crun ## Run the binary inside the container that Talos makes of its service (needs root, crun, Go)
-	@if ! $(have_crun); then exit 0; fi; \
+container: build with-crun ## Run the binary inside the container that Talos makes of its service (needs root, crun, Go)
+	@if ! $(provision) --has crun; then exit 0; fi; \
 	mkdir -p '$(container_specs)'; \
 	cd tests/container/spec; \
 	export GOWORK=off GOTOOLCHAIN="$${GOTOOLCHAIN:-local}"; \
@@ -101,7 +103,7 @@ FUZZ_SECONDS ?= 10
 
 # Inputs that are new go to fuzz/found, so that the corpus stays as small as it was committed.
 .PHONY: fuzz
-fuzz: cargo-fuzz ## Fuzz each target for FUZZ_SECONDS=10 and print the executions (fuzz/README.md)
+fuzz: with-cargo-fuzz ## Fuzz each target for FUZZ_SECONDS=10 and print the executions (fuzz/README.md)
 	@$(CARGO) fuzz build --sanitizer none
 	@total=0; \
 	for corpus in fuzz/corpus/*; do \
@@ -116,11 +118,12 @@ fuzz: cargo-fuzz ## Fuzz each target for FUZZ_SECONDS=10 and print the execution
 
 # Not in CI: it takes an hour or two. PARTS="rpc text" tries only these (tests/mutants/run).
 .PHONY: mutants
-mutants: cargo-mutants ## Try small mistakes in codecs, channel and power operations on their tests (docs/mutants.md)
+mutants: with-cargo-mutants ## Try small mistakes in codecs, channel and power operations on their tests (docs/mutants.md)
 	@tests/mutants/run '$(CURDIR)/_out/mutants' $(PARTS)
+	@test ! -x tests/mutants/daemon || tests/mutants/daemon
 
 .PHONY: bench
-bench: build open-vm-tools ## Measure memory, start, idle cost and latencies beside Debian's vmtoolsd
+bench: build with-open-vm-tools ## Measure memory, start, idle cost and latencies beside Debian's vmtoolsd
 	@TALOS_VMTOOLSD='$(binary)' $(CARGO) run --locked --quiet --example bench
 
 SOAK_SECONDS ?= 600
@@ -129,11 +132,19 @@ SOAK_SECONDS ?= 600
 soak: build ## Run the daemon through everything for SOAK_SECONDS=600: it must not grow, end or tell anything wrong
 	@TALOS_VMTOOLSD='$(binary)' SOAK_SECONDS='$(SOAK_SECONDS)' $(CARGO) run --locked --quiet --example soak
 
+# The inner loop: no release binary, nothing black box, nothing to install.
+.PHONY: check
+check: with-rustfmt with-clippy ## Check format, clippy and the library's tests; under a minute once compiled
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- --deny warnings
+	$(CARGO) test --locked --quiet --lib
+
 .PHONY: lint
-lint: rust-components ## Check format, clippy and documentation; warnings are errors
+lint: with-rustfmt with-clippy ## Check format, clippy and documentation; warnings are errors
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- --deny warnings
 	RUSTDOCFLAGS='--deny warnings' $(CARGO) doc --locked --workspace --no-deps --document-private-items
+	@test ! -x tests/dead-code || tests/dead-code
 
 # Images
 
@@ -148,7 +159,7 @@ images: both-binaries ## Pack the extension and runtime images, _out/images (PUS
 	@$(CARGO) run --locked --quiet --package images -- '$(IMAGES)' '$(revision)' "$$SOURCE_DATE_EPOCH" \
 	    amd64='$(CURDIR)/_out/linux-amd64/talos-vmtoolsd' arm64='$(CURDIR)/_out/linux-arm64/talos-vmtoolsd'
 ifneq ($(PUSH),)
-	@$(MAKE) --no-print-directory skopeo
+	@$(provision) skopeo
 	@extension/push '$(IMAGES)' '$(PUSH)'
 endif
 
@@ -158,16 +169,16 @@ both-binaries:
 	$(MAKE) --no-print-directory build TARGET=aarch64-unknown-linux-gnu
 
 .PHONY: images-check
-images-check: images skopeo umoci crane spdx-tools ## Check the images, their SBOMs and pushing them to a registry
+images-check: images with-skopeo with-umoci with-crane with-spdx-tools ## Check the images, their SBOMs and pushing them to a registry
 	@TOOLS='$(TOOLS)' tests/images/check '$(IMAGES)'
 
 .PHONY: smoke-arm64
-smoke-arm64: qemu-user ## Run the arm64 binary under qemu's user emulation
+smoke-arm64: with-qemu-aarch64-static ## Run the arm64 binary under qemu's user emulation
 	$(MAKE) --no-print-directory build TARGET=aarch64-unknown-linux-gnu
 	@tests/images/smoke '$(CURDIR)/_out/linux-arm64/talos-vmtoolsd' qemu-aarch64-static
 
 .PHONY: reproduce
-reproduce: cargo-auditable ## Build the last commit's images twice, elsewhere and later, and compare
+reproduce: with-cargo-auditable ## Build the last commit's images twice, elsewhere and later, and compare
 	@TOOLS='$(TOOLS)' tests/images/reproduce
 
 .PHONY: conformance
@@ -178,109 +189,14 @@ conformance: images ## Let Talos' own code judge protos, manifests, images and t
 	    tests/conformance/run.sh
 
 .PHONY: deny
-deny: cargo-deny ## Check licences, sources and known vulnerabilities of the crates
+deny: with-cargo-deny ## Check licences, sources and known vulnerabilities of the crates
 	@tests/images/deny
 
 .PHONY: audit
-audit: build cargo-audit ## Check Cargo.lock and the crates in the built binary for known vulnerabilities
+audit: build with-cargo-audit ## Check Cargo.lock and the crates in the built binary for known vulnerabilities
 	@tests/images/audit '$(binary)'
 
 .PHONY: clean
 clean: ## Remove everything that was built
 	$(CARGO) clean
 	rm -rf _out
-
-.PHONY: rust-components
-rust-components:
-	@$(CARGO) fmt --version >/dev/null 2>&1 || rustup component add rustfmt
-	@$(CARGO) clippy --version >/dev/null 2>&1 || rustup component add clippy
-
-have_open_vm_tools := command -v vmtoolsd >/dev/null && command -v vmware-rpctool >/dev/null \
-    && command -v vmware-checkvm >/dev/null
-
-# Debian's programs hold the simulated VMX honest. Where they cannot be installed the tests with them are
-# skipped, but never in CI.
-.PHONY: open-vm-tools
-open-vm-tools:
-	@if $(have_open_vm_tools); then exit 0; fi; \
-	if [[ $$(id -u) == 0 ]] && command -v apt-get >/dev/null; then \
-	    export DEBIAN_FRONTEND=noninteractive; \
-	    install='apt-get install --yes --quiet --no-install-recommends open-vm-tools'; \
-	    $$install || { apt-get update --quiet && $$install; } || true; \
-	fi; \
-	if $(have_open_vm_tools); then exit 0; fi; \
-	echo '*****************************************************************************' >&2; \
-	echo '* open-vm-tools is not installed and cannot be installed here (root, apt).  *' >&2; \
-	echo '* Tests and measurements with its programs are SKIPPED.                     *' >&2; \
-	echo '*****************************************************************************' >&2; \
-	if [[ $${CI:-} == true ]]; then \
-	    echo 'make: in CI nothing may be skipped' >&2; exit 1; \
-	fi
-
-have_crun := command -v crun >/dev/null && [[ $$(id -u) == 0 ]]
-
-# Where there is no crun the container is not made, but never in CI.
-.PHONY: crun
-crun:
-	@if $(have_crun); then exit 0; fi; \
-	if [[ $$(id -u) == 0 ]] && command -v apt-get >/dev/null; then \
-	    export DEBIAN_FRONTEND=noninteractive; \
-	    install='apt-get install --yes --quiet --no-install-recommends crun'; \
-	    $$install || { apt-get update --quiet && $$install; } || true; \
-	fi; \
-	if $(have_crun); then exit 0; fi; \
-	echo '*****************************************************************************' >&2; \
-	echo '* crun is not installed and cannot be installed here (root, apt), or this   *' >&2; \
-	echo '* is not root. Tests in the container that Talos makes are SKIPPED.         *' >&2; \
-	echo '*****************************************************************************' >&2; \
-	if [[ $${CI:-} == true ]]; then \
-	    echo 'make: in CI nothing may be skipped' >&2; exit 1; \
-	fi
-
-# Compiled in a hurry: they run for seconds.
-.PHONY: cargo-audit cargo-auditable cargo-deny cargo-fuzz cargo-mutants
-cargo-audit cargo-auditable cargo-deny cargo-fuzz cargo-mutants: export CARGO_PROFILE_RELEASE_LTO := off
-cargo-audit cargo-auditable cargo-deny cargo-fuzz cargo-mutants: export CARGO_PROFILE_RELEASE_OPT_LEVEL := 1
-cargo-audit cargo-auditable cargo-deny cargo-fuzz cargo-mutants: export CARGO_PROFILE_RELEASE_CODEGEN_UNITS := 16
-cargo-audit: tool := cargo-audit@0.22.2
-cargo-auditable: tool := cargo-auditable@0.7.7
-cargo-deny: tool := cargo-deny@0.20.2
-cargo-fuzz: tool := cargo-fuzz@0.13.2
-cargo-mutants: tool := cargo-mutants@27.1.0
-cargo-audit cargo-auditable cargo-deny cargo-fuzz cargo-mutants:
-	@test -e '$(TOOLS)/$(tool)' || { \
-	    env -u CARGO_BUILD_TARGET -u CARGO_TARGET_DIR $(CARGO) install --locked --quiet --force --root '$(TOOLS)' '$(tool)' \
-	        && touch '$(TOOLS)/$(tool)'; \
-	}
-
-.PHONY: crane
-crane: version := v0.20.6
-crane:
-	@test -e '$(TOOLS)/crane@$(version)' || { \
-	    GOBIN='$(TOOLS)/bin' go install 'github.com/google/go-containerregistry/cmd/crane@$(version)' \
-	        && touch '$(TOOLS)/crane@$(version)'; \
-	}
-
-.PHONY: spdx-tools
-spdx-tools: version := 0.8.3
-spdx-tools:
-	@test -e '$(TOOLS)/spdx-tools@$(version)' || { \
-	    python3 -m venv '$(TOOLS)/python' \
-	        && '$(TOOLS)/python/bin/pip' install --quiet 'spdx-tools==$(version)' \
-	        && touch '$(TOOLS)/spdx-tools@$(version)'; \
-	}
-
-.PHONY: skopeo umoci qemu-user cross-compiler
-skopeo umoci: command = $@
-skopeo umoci: packages = $@
-qemu-user: command := qemu-aarch64-static
-qemu-user: packages := qemu-user-static
-cross-compiler: command := $(and $(cross_prefix),$(cross_prefix)-gcc)
-cross-compiler: packages := gcc-$(subst _,-,$(cross_prefix)) libc6-dev-$(if $(filter aarch64%,$(cross_prefix)),arm64,amd64)-cross
-skopeo umoci qemu-user cross-compiler:
-	@if [[ -z '$(command)' ]] || command -v '$(command)' >/dev/null; then exit 0; fi; \
-	export DEBIAN_FRONTEND=noninteractive; \
-	install='apt-get install --yes --quiet --quiet --no-install-recommends $(packages)'; \
-	$$install || { apt-get update --quiet --quiet && $$install; } || { \
-	    echo "make: '$(command)' is missing; install Debian's $(packages), or what has it elsewhere" >&2; exit 1; \
-	}
