@@ -11,7 +11,7 @@ use std::time::Duration;
 use apid::{Apid, Code, Method, PowerBehaviour, Status, Step, Trouble, scene};
 use talos_vmtoolsd::config::RebootMode;
 use talos_vmtoolsd::facts::Facts;
-use talos_vmtoolsd::talos::{Client, Dial, PowerCall, PowerProgress, carry_out, observe};
+use talos_vmtoolsd::talos::{Client, Dial, PowerCall, PowerProgress, carry_out, observe, query};
 use tokio::io::DuplexStream;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
@@ -122,6 +122,27 @@ async fn a_watch_that_is_denied_is_asked_for_often_in_the_first_minute_and_then_
     for gap in late {
         let off = gap.abs_diff(Duration::from_secs(300));
         assert!(off <= TICKS, "{gap:?}");
+    }
+}
+
+/// One after the other, the watches of a query would take as many times as long.
+#[tokio::test(start_paused = true)]
+async fn everything_is_asked_for_at_once_and_first_what_an_administrator_looks_for() {
+    let (api, client) = node();
+    let delay = Duration::from_secs(1);
+    api.delay(Method::Watch, delay);
+    let began = Instant::now();
+    query(&client, delay * 5).await.unwrap();
+    let took = began.elapsed();
+    assert!(took >= delay && took <= delay + TICKS, "{took:?}");
+    let asked = api.calls_of(Method::Watch);
+    assert!(asked.len() > 10, "{}", asked.len());
+    for (call, kind) in asked.iter().zip([
+        "network/HostnameStatuses.net.talos.dev",
+        "network/LinkStatuses.net.talos.dev",
+        "network/AddressStatuses.net.talos.dev",
+    ]) {
+        assert!(call.request.starts_with(kind), "{}", call.request);
     }
 }
 

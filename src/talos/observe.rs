@@ -9,6 +9,8 @@
 //! watch looks after itself: it is reopened when Talos ends it or does not tell what there is, and tried
 //! seldom where this Talos does not know its type. Nothing is called while nothing changes.
 
+use std::future::poll_fn;
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -19,7 +21,7 @@ use super::backoff::Backoff;
 use super::client::{CALL_TIMEOUT, Client};
 use super::cosi::{Collection, Effect, Fault};
 use super::error::Error;
-use super::facts::{self, Source};
+use super::facts::{self, ALL, Watched};
 use super::proto::cosi::resource::WatchResponse;
 use crate::facts::{Facts, TalosVersion};
 
@@ -44,20 +46,22 @@ pub async fn observe(client: Client, facts: watch::Sender<Facts>) {
     let mut standing = Standing::default();
     let mut backoff = Backoff::new(AWAY.0, AWAY.1);
     loop {
-        let error = match client.version().await {
+        let outcome = match client.version().await {
             Ok(version) => {
                 standing.connected(&client, &version);
                 facts.send_if_modified(|facts| facts::replace(&mut facts.talos, version));
                 let since = Instant::now();
-                let error = follow_all(&client, &facts).await;
+                let outcome = at_once(|source| follow(&client, source, &facts)).await;
                 if since.elapsed() >= STABLE {
                     backoff.reset();
                 }
-                error
+                outcome
             }
-            Err(error) => error,
+            Err(error) => Err(error),
         };
-        standing.failed(&client, &error);
+        if let Err(error) = outcome {
+            standing.failed(&client, &error);
+        }
         sleep(backoff.next_delay()).await;
     }
 }
@@ -72,25 +76,7 @@ pub async fn query(client: &Client, deadline: Duration) -> Result<Facts, Error> 
             talos: Some(client.version().await?),
             ..Facts::default()
         });
-        tokio::try_join!(
-            bootstrap(client, &facts::HOST_NAME, &facts),
-            bootstrap(client, &facts::LINKS, &facts),
-            bootstrap(client, &facts::ADDRESSES, &facts),
-            bootstrap(client, &facts::NODE_ADDRESSES, &facts),
-            bootstrap(client, &facts::ADDRESS_SPECS, &facts),
-            bootstrap(client, &facts::ROUTES, &facts),
-            bootstrap(client, &facts::RESOLVER, &facts),
-            bootstrap(client, &facts::LEASE_RESOLVERS, &facts),
-            bootstrap(client, &facts::STAGE, &facts),
-            bootstrap(client, &facts::MACHINE_TYPE, &facts),
-            bootstrap(client, &facts::NODE_NAME, &facts),
-            bootstrap(client, &facts::EXTENSIONS, &facts),
-            bootstrap(client, &facts::SECURE_BOOT, &facts),
-            bootstrap(client, &facts::SYSTEM_UUID, &facts),
-            bootstrap(client, &facts::VOLUMES, &facts),
-            bootstrap(client, &facts::MOUNTS, &facts),
-            bootstrap(client, &facts::DISKS, &facts),
-        )?;
+        at_once(|source| bootstrap(client, source, &facts)).await?;
         Ok(facts.borrow().clone())
     };
     timeout(deadline, everything)
@@ -98,43 +84,45 @@ pub async fn query(client: &Client, deadline: Duration) -> Result<Facts, Error> 
         .unwrap_or(Err(Error::Deadline { call: "the query" }))
 }
 
-/// Follows all resources until the connection breaks; why it did.
-async fn follow_all(client: &Client, facts: &watch::Sender<Facts>) -> Error {
-    tokio::select! {
-        // In this order, the same at each start: first what an administrator looks for.
-        biased;
-        error = follow(client, &facts::HOST_NAME, facts) => error,
-        error = follow(client, &facts::LINKS, facts) => error,
-        error = follow(client, &facts::ADDRESSES, facts) => error,
-        error = follow(client, &facts::NODE_ADDRESSES, facts) => error,
-        error = follow(client, &facts::ADDRESS_SPECS, facts) => error,
-        error = follow(client, &facts::ROUTES, facts) => error,
-        error = follow(client, &facts::RESOLVER, facts) => error,
-        error = follow(client, &facts::LEASE_RESOLVERS, facts) => error,
-        error = follow(client, &facts::STAGE, facts) => error,
-        error = follow(client, &facts::MACHINE_TYPE, facts) => error,
-        error = follow(client, &facts::NODE_NAME, facts) => error,
-        error = follow(client, &facts::EXTENSIONS, facts) => error,
-        error = follow(client, &facts::SECURE_BOOT, facts) => error,
-        error = follow(client, &facts::SYSTEM_UUID, facts) => error,
-        error = follow(client, &facts::VOLUMES, facts) => error,
-        error = follow(client, &facts::MOUNTS, facts) => error,
-        error = follow(client, &facts::DISKS, facts) => error,
-    }
+/// Does the same with every resource type at once, in the order of [`ALL`]; the first failure ends it.
+async fn at_once<F>(work: impl Fn(&'static dyn Watched) -> F) -> Result<(), Error>
+where
+    F: Future<Output = Result<(), Error>>,
+{
+    let mut pending: Vec<_> = ALL.iter().map(|source| Box::pin(work(*source))).collect();
+    poll_fn(|context| {
+        let mut failure = None;
+        pending.retain_mut(|work| {
+            if failure.is_some() {
+                return true;
+            }
+            let Poll::Ready(result) = work.as_mut().poll(context) else {
+                return true;
+            };
+            failure = result.err();
+            false
+        });
+        match failure {
+            Some(error) => Poll::Ready(Err(error)),
+            None if pending.is_empty() => Poll::Ready(Ok(())),
+            None => Poll::Pending,
+        }
+    })
+    .await
 }
 
-/// Follows the resources of one type until the connection breaks.
-async fn follow<T: PartialEq>(
+/// Follows the resources of one type until the connection breaks, and returns the error with which it did.
+async fn follow(
     client: &Client,
-    source: &Source<T>,
+    source: &'static dyn Watched,
     facts: &watch::Sender<Facts>,
-) -> Error {
-    let resource = source.kind.kind;
+) -> Result<(), Error> {
+    let resource = source.kind().kind;
     let mut backoff = Backoff::new(REOPEN.0, REOPEN.1);
     let mut told = false;
     loop {
         let since = Instant::now();
-        let error = match client.watch(&source.kind).await {
+        let error = match client.watch(source.kind()).await {
             Ok(stream) => match read(client, stream, source, facts, Until::Broken).await {
                 Ok(()) => aborted(resource, "the watch has ended"),
                 Err(error) => error,
@@ -142,7 +130,7 @@ async fn follow<T: PartialEq>(
             Err(error) => error,
         };
         if error.is_connection() {
-            return error;
+            return Err(error);
         }
         if since.elapsed() >= STABLE {
             backoff.reset();
@@ -183,12 +171,12 @@ async fn follow<T: PartialEq>(
 }
 
 /// Reads the resources of one type once.
-async fn bootstrap<T: PartialEq>(
+async fn bootstrap(
     client: &Client,
-    source: &Source<T>,
+    source: &'static dyn Watched,
     facts: &watch::Sender<Facts>,
 ) -> Result<(), Error> {
-    let result = match client.watch(&source.kind).await {
+    let result = match client.watch(source.kind()).await {
         Ok(stream) => read(client, stream, source, facts, Until::Bootstrapped).await,
         Err(error) => Err(error),
     };
@@ -208,16 +196,16 @@ enum Until {
 }
 
 /// Reads a watch and publishes what it says. `Ok` only when bootstrapped, where that is wanted.
-async fn read<T: PartialEq>(
+async fn read(
     client: &Client,
     mut stream: Streaming<WatchResponse>,
-    source: &Source<T>,
+    source: &'static dyn Watched,
     facts: &watch::Sender<Facts>,
     until: Until,
 ) -> Result<(), Error> {
-    let resource = source.kind.kind;
+    let resource = source.kind().kind;
     let opened = Instant::now();
-    let mut collection = Collection::default();
+    let mut collection = Collection::new(source);
     let mut told = false;
     loop {
         // The first response is empty: the watch is established.
@@ -237,7 +225,7 @@ async fn read<T: PartialEq>(
         };
         let mut changed = false;
         for event in response.event {
-            match collection.handle_event(event, source) {
+            match collection.handle_event(event) {
                 Ok(Effect::Changed) => changed = true,
                 Ok(Effect::None) => {}
                 Err(Fault::Errored(message)) => {
@@ -256,7 +244,7 @@ async fn read<T: PartialEq>(
             }
         }
         if changed {
-            facts.send_if_modified(|facts| (source.publish)(facts, collection.values()));
+            facts.send_if_modified(|facts| collection.publish(facts));
         }
         if until == Until::Bootstrapped && collection.is_bootstrapped() {
             return Ok(());

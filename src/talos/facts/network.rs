@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use prost::Message;
 
-use super::{Kind, Malformed, NETWORK, Source, ip, own_ip, prefix, replace};
+use super::{Kind, Malformed, NETWORK, Source, ip, keep, own_ip, prefix, replace};
 use crate::facts::{AddressSource, DhcpClient, Resolver, Route};
 use crate::talos::proto::common::NetIp;
 use crate::talos::proto::definitions::enums::{
@@ -24,13 +24,14 @@ const NETWORK_CONFIG: &str = "network-config";
 
 /// An address that somebody wants; where several do, the highest layer counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::talos) struct AddressWish {
+pub(super) struct AddressWish {
     ip: IpAddr,
     layer: i32,
     source: AddressSource,
 }
 
-pub(in crate::talos) const ADDRESS_SPECS: Source<AddressWish> = Source {
+/// Who wants an address, by the id of the spec: `vip/<link>/<link>/<prefix>`, `dhcp4/…` and so on.
+pub(super) const ADDRESS_SPECS: Source<AddressWish> = Source {
     kind: Kind {
         namespace: NETWORK_CONFIG,
         kind: "AddressSpecs.net.talos.dev",
@@ -59,7 +60,7 @@ pub(in crate::talos) const ADDRESS_SPECS: Source<AddressWish> = Source {
     never_empty: false,
 };
 
-pub(in crate::talos) const ROUTES: Source<Vec<Route>> = Source {
+pub(super) const ROUTES: Source<Vec<Route>> = Source {
     kind: Kind {
         namespace: NETWORK,
         kind: "RouteStatuses.net.talos.dev",
@@ -72,7 +73,7 @@ pub(in crate::talos) const ROUTES: Source<Vec<Route>> = Source {
     never_empty: false,
 };
 
-pub(in crate::talos) const RESOLVER: Source<Resolver> = Source {
+pub(super) const RESOLVER: Source<Resolver> = Source {
     kind: Kind {
         namespace: NETWORK,
         kind: "ResolverStatuses.net.talos.dev",
@@ -84,14 +85,12 @@ pub(in crate::talos) const RESOLVER: Source<Resolver> = Source {
         }
         _ => Ok(None),
     },
-    publish: |facts, resolvers| match resolvers.values().next() {
-        Some(resolver) => replace(&mut facts.network.resolver, resolver.clone()),
-        None => false,
-    },
+    publish: |facts, resolvers| keep(&mut facts.network.resolver, resolvers),
     never_empty: false,
 };
 
-pub(in crate::talos) const LEASE_RESOLVERS: Source<(DhcpClient, Resolver)> = Source {
+/// Name servers of DHCP leases, by the id of the spec: `dhcp4/<link>/resolvers` and so on.
+pub(super) const LEASE_RESOLVERS: Source<(DhcpClient, Resolver)> = Source {
     kind: Kind {
         namespace: NETWORK_CONFIG,
         kind: "ResolverSpecs.net.talos.dev",
@@ -202,6 +201,7 @@ fn resolver(
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::decode_all;
     use super::*;
     use crate::facts::Facts;
     use crate::talos::proto::common::NetIpPrefix;
@@ -356,19 +356,5 @@ mod tests {
                 decode_all(&vector[..length]);
             }
         }
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn arbitrary_specs_never_panic(bytes: Vec<u8>) {
-            decode_all(&bytes);
-        }
-    }
-
-    fn decode_all(spec: &[u8]) {
-        let _ = (ADDRESS_SPECS.decode)("dhcp4/eth0/x", spec);
-        let _ = (ROUTES.decode)("", spec);
-        let _ = (RESOLVER.decode)("resolvers", spec);
-        let _ = (LEASE_RESOLVERS.decode)("dhcp6/eth0/resolvers", spec);
     }
 }
