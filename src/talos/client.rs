@@ -26,6 +26,7 @@ use super::proto::machine::{
 use crate::config::talosconfig::{Endpoint, Talosconfig};
 use crate::config::{RebootMode, TalosConfig};
 use crate::facts::{Space, Stage, TalosVersion};
+use crate::power::PowerOperation;
 
 /// Largest message Talos sends (GRPCMaxMessageSize).
 const MAX_MESSAGE: usize = 32 << 20;
@@ -54,8 +55,8 @@ struct Inner {
     created: Instant,
     /// Whether Talos has accepted any call of ours.
     authorized: AtomicBool,
-    /// A power call that was given up without an answer: its method, and when it was sent.
-    doubt: Mutex<Option<(&'static str, Instant)>>,
+    /// A power call that was given up without an answer, and when it was sent.
+    doubt: Mutex<Option<(PowerOperation, Instant)>>,
 }
 
 #[derive(Debug)]
@@ -309,17 +310,17 @@ impl Client {
     }
 
     /// A power call is given up although Talos may have got it at this time.
-    pub(super) fn leave_doubt(&self, method: &'static str, sent: Instant) {
-        *self.doubt() = Some((method, sent));
+    pub(super) fn leave_doubt(&self, operation: PowerOperation, sent: Instant) {
+        *self.doubt() = Some((operation, sent));
     }
 
-    /// When an earlier call of this method was sent of which nobody knows whether Talos got it.
-    pub(super) fn take_doubt(&self, method: &'static str) -> Option<Instant> {
-        let left = self.doubt().take_if(|(left, _)| *left == method);
+    /// When an earlier call for this operation was sent of which nobody knows whether Talos got it.
+    pub(super) fn take_doubt(&self, operation: PowerOperation) -> Option<Instant> {
+        let left = self.doubt().take_if(|(left, _)| *left == operation);
         left.map(|(_, sent)| sent)
     }
 
-    fn doubt(&self) -> MutexGuard<'_, Option<(&'static str, Instant)>> {
+    fn doubt(&self) -> MutexGuard<'_, Option<(PowerOperation, Instant)>> {
         self.inner
             .doubt
             .lock()

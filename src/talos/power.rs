@@ -21,8 +21,9 @@ use super::client::{CALL_TIMEOUT, Client};
 use super::error::Error;
 use super::proto::machine::Event;
 use super::sequence::{Outlook, Sighting, Verdict};
-use crate::config::RebootMode;
+use crate::config::PowerConfig;
 use crate::facts::Stage;
+use crate::power::{PowerOperation, PowerOutcome};
 
 /// First and longest delay between attempts.
 const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
@@ -39,96 +40,75 @@ const START_WINDOW: Duration = Duration::from_secs(75);
 /// How long a sequence that has begun is followed; draining a node alone may take five minutes.
 const SEQUENCE_WINDOW: Duration = Duration::from_secs(600);
 
-/// What is asked of Talos.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PowerCall {
-    /// MachineService.Shutdown
-    Shutdown {
-        /// Without cordon and drain.
-        force: bool,
-    },
-    /// MachineService.Reboot
-    Reboot {
-        /// How.
-        mode: RebootMode,
-    },
-}
-
-/// What has become of a [`PowerCall`]: first `Accepted` or `Rejected`; after `Accepted` maybe `DidNotHappen`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum PowerProgress {
-    /// Talos has accepted the call.
-    Accepted,
-    /// Talos has not accepted it within the deadline; why, in one phrase.
-    Rejected(String),
-    /// Talos had accepted it but then showed that nothing comes of it; why, in one phrase.
-    DidNotHappen(String),
-}
-
-impl PowerCall {
-    /// Name of the method.
-    pub fn method(&self) -> &'static str {
-        match self {
-            Self::Shutdown { .. } => "Shutdown",
-            Self::Reboot { .. } => "Reboot",
-        }
-    }
-
-    fn outlook(&self) -> Outlook {
-        match self {
-            Self::Shutdown { .. } => Outlook::new("shutdown", self.stage()),
-            Self::Reboot { .. } => Outlook::new("reboot", self.stage()),
-        }
-    }
-
-    /// The machine's stage while the sequence runs.
-    fn stage(&self) -> Stage {
-        match self {
-            Self::Shutdown { .. } => Stage::ShuttingDown,
-            Self::Reboot { .. } => Stage::Rebooting,
-        }
-    }
-
-    async fn send(&self, client: &Client, deadline: Duration) -> Result<String, Error> {
-        match self {
-            Self::Shutdown { force } => client.shutdown(*force, deadline).await,
-            Self::Reboot { mode } => client.reboot(*mode, deadline).await,
-        }
+/// Name of the method in MachineService.
+const fn method(operation: PowerOperation) -> &'static str {
+    match operation {
+        PowerOperation::Shutdown => "Shutdown",
+        PowerOperation::Reboot => "Reboot",
     }
 }
 
-/// Sees one power operation through and reports its progress.
+/// The machine's stage while the sequence runs.
+const fn stage(operation: PowerOperation) -> Stage {
+    match operation {
+        PowerOperation::Shutdown => Stage::ShuttingDown,
+        PowerOperation::Reboot => Stage::Rebooting,
+    }
+}
+
+fn outlook(operation: PowerOperation) -> Outlook {
+    let sequence = match operation {
+        PowerOperation::Shutdown => "shutdown",
+        PowerOperation::Reboot => "reboot",
+    };
+    Outlook::new(sequence, stage(operation))
+}
+
+/// Makes the call; the actor id of the sequence.
+async fn call(
+    client: &Client,
+    operation: PowerOperation,
+    how: PowerConfig,
+) -> Result<String, Error> {
+    match operation {
+        PowerOperation::Shutdown => client.shutdown(how.force_shutdown, CALL_TIMEOUT).await,
+        PowerOperation::Reboot => client.reboot(how.reboot_mode, CALL_TIMEOUT).await,
+    }
+}
+
+/// Sees one power operation through and reports what becomes of it.
 ///
-/// `deadline` is for the acceptance, retries included. The future ends when nothing more is to be reported,
-/// which after an acceptance takes up to ten minutes; dropping it earlier only loses that report.
+/// The deadline is for the acceptance, retries included. The future ends when there is nothing more to report,
+/// which takes up to ten minutes after an acceptance; dropping it earlier only loses that report.
 pub async fn carry_out(
     client: &Client,
-    call: PowerCall,
-    deadline: Duration,
-    mut report: impl FnMut(PowerProgress),
+    operation: PowerOperation,
+    how: PowerConfig,
+    mut report: impl FnMut(PowerOutcome),
 ) {
-    let mut attempt = Attempt::new(client, call);
-    let why = match timeout(deadline, attempt.until_accepted()).await {
+    let mut attempt = Attempt::new(client, operation, how);
+    let why = match timeout(how.deadline, attempt.until_accepted()).await {
         Ok(Ok(())) => None,
         Ok(Err(error)) => Some(error.with_causes()),
         Err(_) => Some(attempt.why_too_late()),
     };
     if let Some(why) = why {
         if let Some(sent) = attempt.doubtful {
-            client.leave_doubt(call.method(), sent);
+            client.leave_doubt(operation, sent);
         }
-        return report(PowerProgress::Rejected(why));
+        return report(PowerOutcome::Rejected(why));
     }
-    report(PowerProgress::Accepted);
+    report(PowerOutcome::Accepted);
     if let Some(why) = attempt.watch_sequence().await {
-        report(PowerProgress::DidNotHappen(why));
+        report(PowerOutcome::DidNotHappen(why));
     }
 }
 
 /// The state of one operation.
 struct Attempt<'a> {
     client: &'a Client,
-    call: PowerCall,
+    operation: PowerOperation,
+    how: PowerConfig,
     outlook: Outlook,
     events: Events,
     /// What the events have said for good before the call was known to be accepted.
@@ -142,12 +122,13 @@ struct Attempt<'a> {
 }
 
 impl<'a> Attempt<'a> {
-    fn new(client: &'a Client, call: PowerCall) -> Self {
-        let doubtful = client.take_doubt(call.method());
+    fn new(client: &'a Client, operation: PowerOperation, how: PowerConfig) -> Self {
+        let doubtful = client.take_doubt(operation);
         Self {
             client,
-            call,
-            outlook: call.outlook(),
+            operation,
+            how,
+            outlook: outlook(operation),
             events: Events::Closed,
             verdict: Verdict::Open,
             doubtful,
@@ -170,7 +151,7 @@ impl<'a> Attempt<'a> {
             if !retry {
                 return Err(error);
             }
-            let method = self.call.method();
+            let method = method(self.operation);
             let words = error.with_causes();
             if self.failure.is_none() {
                 tracing::info!(
@@ -203,7 +184,7 @@ impl<'a> Attempt<'a> {
         }
         // In doubt until there is an answer: the deadline may cut this short.
         self.doubtful = Some(Instant::now());
-        let answer = self.call.send(self.client, CALL_TIMEOUT).await;
+        let answer = call(self.client, self.operation, self.how).await;
         match &answer {
             // The next stream begins early enough to show what came of this call.
             Err(error) if self.is_doubtful(error) => self.events = Events::Closed,
@@ -239,7 +220,7 @@ impl<'a> Attempt<'a> {
         }
         let heard = self.events.is_open();
         match self.client.stage().await {
-            Ok(stage) => Ok(stage == self.call.stage()),
+            Ok(now) => Ok(now == stage(self.operation)),
             Err(error) if error.is_connection() || !heard => Err(error),
             // Not allowed or not known here; the events have been heard.
             Err(_) => Ok(false),
@@ -289,8 +270,8 @@ impl<'a> Attempt<'a> {
                 Err(_) if self.outlook.has_started() || !self.events.is_open() => return None,
                 // Listened all the time, and nothing began. The stage has the last word.
                 Err(_) => {
-                    let stage = self.client.stage().await.ok()?;
-                    return (stage != self.call.stage()).then(|| {
+                    let now = self.client.stage().await.ok()?;
+                    return (now != stage(self.operation)).then(|| {
                         format!(
                             "Talos began no sequence within {} s",
                             START_WINDOW.as_secs()
