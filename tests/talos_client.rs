@@ -336,7 +336,7 @@ mod facts {
         let facts = query(&client, LONG).await.unwrap();
         assert!(has_address(&facts, "10.6.0.11"));
         assert_eq!(facts.virtual_ips, Some([].into()));
-        assert_eq!(client.hostname().await.unwrap(), "talos-worker-1");
+        assert_eq!(facts.host_name.unwrap().host, "talos-worker-1");
         api.stop();
         let error = query(&client, LONG).await.unwrap_err();
         assert!(matches!(error, Error::Unreachable { .. }), "{error:?}");

@@ -176,16 +176,6 @@ impl Client {
         })
     }
 
-    /// The kernel's host name (MachineService.Hostname).
-    pub async fn hostname(&self) -> Result<String, Error> {
-        let request = self.request(());
-        let answer = self
-            .unary("Hostname", CALL_TIMEOUT, self.machine().hostname(request))
-            .await?;
-        one("Hostname", answer.messages, |message| &message.metadata)
-            .map(|message| message.hostname)
-    }
-
     /// The file systems on devices with their space, in the kernel's order (MachineService.Mounts). Talos looks
     /// at every mount of the node for it, so it is asked seldom.
     pub async fn mounts(&self) -> Result<Vec<Space>, Error> {
