@@ -3,15 +3,15 @@
 //! ```text
 //! (empty response)  CREATED CREATED … BOOTSTRAPPED  UPDATED DESTROYED …   or  ERRORED, then silence
 //! ```
-//! The set of a new watch replaces the former one only when BOOTSTRAPPED says that it is complete, so nobody
-//! ever sees a half-filled one. Sans-IO: [`Collection`] takes events and says what became of the set.
+//! The set of a new watch replaces the previous one only once BOOTSTRAPPED says that it is complete, so nobody
+//! ever sees a half-filled one. Sans-IO: [`Collection`] takes events and says what they did to the set.
 //! Source: cosi-project/runtime `api/v1alpha1/state.proto`, `pkg/state/protobuf/server`.
 
 use super::facts::{Malformed, Values, Watched};
 use super::proto::cosi::resource::{Event, EventType};
 use crate::facts::Facts;
 
-/// What the events so far amount to.
+/// The resources of one watch, after the events so far.
 pub(super) struct Collection {
     values: Box<dyn Values + Send>,
     never_empty: bool,
@@ -21,19 +21,19 @@ pub(super) struct Collection {
 /// What an event did.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Effect {
-    /// Nothing that concerns the values.
+    /// The values are the same, or not yet complete.
     None,
     /// The set is complete for the first time, or has changed since: publish it.
     Changed,
 }
 
-/// The event is out of order.
+/// The event cannot be used.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Fault {
-    /// The server gave up on the watch (a reader too slow); it will send nothing more.
+    /// The server gave up on the watch (we read too slowly); it will send nothing more.
     #[error("Talos ended the watch: {0}")]
     Errored(String),
-    /// One resource is unusable; the watch goes on, its former value stands.
+    /// One resource cannot be used; the watch goes on, and its former value stays.
     #[error("resource {id:?} is malformed")]
     Malformed {
         /// Id of the resource.
@@ -61,7 +61,7 @@ impl Collection {
 
     /// Takes one event of the watch.
     pub(super) fn handle_event(&mut self, event: Event) -> Result<Effect, Fault> {
-        // The generated getter would take a type that it does not know for CREATED.
+        // The generated getter would return CREATED for a type that it does not know.
         let Ok(event_type) = EventType::try_from(event.event_type) else {
             return Ok(Effect::None);
         };

@@ -3,8 +3,8 @@
 //! [`ALL`] lists them. To watch one more: its [`Source`], a row in [`ALL`], and the field of [`crate::facts`]
 //! that it fills.
 //!
-//! The VIP operators themselves (OperatorSpecs) are sensitive resources, open to os:admin only; the address
-//! that such an operator assigns while this node holds it is not. Specs are decoded from their protobuf form
+//! The VIP operators themselves (OperatorSpecs) are sensitive, so only os:admin may read them; the address that
+//! such an operator assigns while this node holds it is not. We decode specs from their protobuf form
 //! (`talos.resource.definitions`), which is the stable one.
 
 mod network;
@@ -165,7 +165,7 @@ fn link(id: &str, spec: &[u8]) -> Result<Link, Malformed> {
     Ok(link)
 }
 
-/// A 6-byte address that is not all zeros; other links have none that concerns us.
+/// A 6-byte address that is not all zeros; we do not use those of other links.
 fn mac(bytes: &[u8]) -> Option<Mac> {
     <[u8; 6]>::try_from(bytes)
         .ok()
@@ -183,7 +183,7 @@ fn address(spec: &[u8]) -> Result<Option<Address>, Malformed> {
     let Some((address, prefix_length)) = prefix(spec.address.as_ref())? else {
         return Ok(None);
     };
-    // On a point-to-point link `address` is the other side's.
+    // On a point-to-point link `address` is that of the other side.
     let ip = own_ip(spec.local.as_ref())?.unwrap_or(address);
     Ok(Some(Address {
         ip,
@@ -216,7 +216,7 @@ fn node_addresses(spec: &[u8]) -> Result<Vec<IpAddr>, Malformed> {
         .collect()
 }
 
-/// The stage of a number, which is the same in the resource and in MachineStatusEvent.
+/// The stage with this number, which is the same in the resource and in MachineStatusEvent.
 pub(super) fn stage_of(number: i32) -> Stage {
     match MachineStage::try_from(number) {
         Ok(MachineStage::MachineStageBooting) => Stage::Booting,
@@ -250,7 +250,7 @@ fn own_ip(address: Option<&NetIp>) -> Result<Option<IpAddr>, Malformed> {
     address.map_or(Ok(None), |address| ip(&address.ip))
 }
 
-/// 4 or 16 bytes, these maybe with a zone behind; no bytes are no address.
+/// 4 bytes, or 16 with an optional zone behind them; no bytes mean no address.
 fn ip(bytes: &[u8]) -> Result<Option<IpAddr>, Malformed> {
     if bytes.is_empty() {
         return Ok(None);

@@ -5,9 +5,9 @@
 //!    ▲                            │
 //!    └────── the connection breaks, or Talos goes away ──────┘
 //! ```
-//! While away only Version is tried, with a back-off; nothing is taken back from the facts. Connected, each
-//! watch looks after itself: it is reopened when Talos ends it or does not tell what there is, and tried
-//! seldom where this Talos does not know its type. Nothing is called while nothing changes.
+//! While Talos is away we only try Version, with a back-off, and the facts stay as they were. While connected,
+//! each watch looks after itself: it is reopened when Talos ends it or does not answer, and tried rarely where
+//! this Talos does not know its type. Nothing is called while nothing changes.
 
 use std::future::poll_fn;
 use std::task::Poll;
@@ -32,16 +32,16 @@ const AWAY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_se
 /// First and longest delay before one watch is opened again.
 const REOPEN: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
 
-/// Delay before a watch is tried again that our roles do not allow, or whose type this Talos does not know.
+/// Delay before we retry a watch that our roles do not allow, or whose type this Talos does not know.
 const REFUSED: Duration = Duration::from_secs(300);
 
-/// A connection or a watch that held this long was a good one: the back-off begins anew.
+/// A connection or a watch that held this long was a good one: the back-off starts over.
 const STABLE: Duration = Duration::from_secs(5);
 
-/// Different reasons that are logged while Talos is away.
+/// How many different reasons are logged while Talos is away.
 const MAX_REASONS: usize = 8;
 
-/// Writes what Talos tells into `facts`, and goes on for ever. Equal facts wake nobody.
+/// Writes what Talos reports into `facts`, and never ends. Equal facts wake nobody.
 pub async fn observe(client: Client, facts: watch::Sender<Facts>) {
     let mut standing = Standing::default();
     let mut backoff = Backoff::new(AWAY.0, AWAY.1);
@@ -66,10 +66,10 @@ pub async fn observe(client: Client, facts: watch::Sender<Facts>) {
     }
 }
 
-/// What Talos tells at this moment.
+/// What Talos reports at this moment.
 ///
 /// # Errors
-/// The first thing that fails; a resource type that this Talos does not know is no failure.
+/// The first thing that fails; a resource type that this Talos does not know is not a failure.
 pub async fn query(client: &Client, deadline: Duration) -> Result<Facts, Error> {
     let everything = async {
         let facts = watch::Sender::new(Facts {
@@ -119,7 +119,7 @@ async fn follow(
 ) -> Result<(), Error> {
     let resource = source.kind().kind;
     let mut backoff = Backoff::new(REOPEN.0, REOPEN.1);
-    let mut told = false;
+    let mut warned = false;
     loop {
         let since = Instant::now();
         let error = match client.watch(source.kind()).await {
@@ -134,19 +134,19 @@ async fn follow(
         }
         if since.elapsed() >= STABLE {
             backoff.reset();
-            told = false;
+            warned = false;
         }
         let mut delay = backoff.next_delay();
         match &error {
-            // An older release stays without it until the next boot, but the answer may also be a passing one.
+            // An older release has none until the next boot, but the answer may also be temporary.
             Error::Unsupported { .. } => {
                 tracing::debug!(resource, "this Talos has no such resource");
                 delay = REFUSED;
             }
             Error::Denied { .. } if client.denial_may_pass() => {}
             Error::Denied { .. } => {
-                if !told {
-                    told = true;
+                if !warned {
+                    warned = true;
                     tracing::warn!(
                         resource,
                         error = error.with_causes(),
@@ -155,13 +155,13 @@ async fn follow(
                 }
                 delay = REFUSED;
             }
-            // Once is normal (a graceful stop, a slow moment of ours); a series is worth a line.
-            _ if !told && delay > REOPEN.0 => {
-                told = true;
+            // Once is normal (a graceful stop, or we were slow); a series is worth a line.
+            _ if !warned && delay > REOPEN.0 => {
+                warned = true;
                 tracing::warn!(
                     resource,
                     error = error.with_causes(),
-                    "a watch ends again and again"
+                    "a watch keeps ending; reopening it"
                 );
             }
             _ => tracing::debug!(resource, error = error.with_causes(), "a watch ended"),
@@ -195,7 +195,7 @@ enum Until {
     Broken,
 }
 
-/// Reads a watch and publishes what it says. `Ok` only when bootstrapped, where that is wanted.
+/// Reads a watch and publishes what it reports. Returns `Ok` only with [`Until::Bootstrapped`].
 async fn read(
     client: &Client,
     mut stream: Streaming<WatchResponse>,
@@ -206,7 +206,7 @@ async fn read(
     let resource = source.kind().kind;
     let opened = Instant::now();
     let mut collection = Collection::new(source);
-    let mut told = false;
+    let mut warned = false;
     loop {
         // The first response is empty: the watch is established.
         let message = if collection.is_bootstrapped() {
@@ -219,7 +219,7 @@ async fn read(
         };
         let response = match message {
             Ok(Some(response)) => response,
-            // In good order.
+            // An orderly end.
             Ok(None) => return Err(aborted(resource, "the watch has ended")),
             Err(status) => return Err(client.error(resource, &status)),
         };
@@ -236,8 +236,8 @@ async fn read(
                     });
                 }
                 Err(Fault::Malformed { id, source }) => {
-                    if !told {
-                        told = true;
+                    if !warned {
+                        warned = true;
                         tracing::warn!(resource, id, error = %source, "skipped a malformed resource");
                     }
                 }
@@ -252,7 +252,7 @@ async fn read(
     }
 }
 
-/// A watch is over without a word of Talos.
+/// A watch ended without a word from Talos.
 fn aborted(call: &'static str, words: &str) -> Error {
     Error::Talos {
         call,
@@ -261,7 +261,7 @@ fn aborted(call: &'static str, words: &str) -> Error {
     }
 }
 
-/// What the log has been told of our standing with Talos: each change once.
+/// What we have logged about our connection to Talos: each change once.
 #[derive(Debug, Default)]
 enum Standing {
     /// Nothing has happened yet.
@@ -269,7 +269,7 @@ enum Standing {
     New,
     /// Talos answers.
     Connected,
-    /// Talos does not.
+    /// Talos does not answer.
     Away {
         since: Instant,
         attempts: u32,
@@ -313,7 +313,7 @@ impl Standing {
             if again {
                 tracing::info!(
                     error = reason,
-                    "lost Talos; what is known of the node stands"
+                    "lost connection to Talos; keeping the last known state"
                 );
             }
             *self = Self::Away {
@@ -342,7 +342,7 @@ impl Standing {
             Error::Unreachable { .. } | Error::Deadline { .. } => {
                 tracing::info!(
                     error = reason,
-                    "Talos does not answer; the host is served meanwhile"
+                    "Talos does not answer; still serving the host"
                 );
             }
             Error::Tls { .. }
@@ -353,7 +353,7 @@ impl Standing {
             | Error::Malformed { .. } => {
                 tracing::warn!(
                     error = reason,
-                    "cannot use the Talos API; the host is served meanwhile"
+                    "cannot use the Talos API; still serving the host"
                 );
             }
         }

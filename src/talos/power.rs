@@ -1,4 +1,4 @@
-//! One power operation, from the call to the end of what Talos tells about it.
+//! One power operation, from the call to the last that Talos reports about it.
 //!
 //! ```text
 //! listen to Events ─▶ call ─▶ accepted ───────────────────▶ follow the sequence
@@ -6,9 +6,9 @@
 //!        │             └────▶ connection lost, no answer: did Talos get it?
 //!        └──────── no ──────── ask Events and MachineStatus ──── yes ─▶ accepted
 //! ```
-//! Talos answers a call when it has accepted it; what comes of it shows only in Events. A second Shutdown
-//! begins the sequence anew, so after a doubtful end of a call nothing is sent before Talos has shown that
-//! it did not get the first one. The doubt outlives the operation: the next one begins with the question.
+//! Talos answers a call once it has accepted it; what becomes of it shows only in Events. A second Shutdown
+//! restarts the sequence, so when we do not know whether Talos got a call, we send nothing until Talos has shown
+//! that it did not. The doubt outlives the operation: the next one starts with the same question.
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -28,16 +28,16 @@ use crate::power::{PowerOperation, PowerOutcome};
 /// First and longest delay between attempts.
 const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
 
-/// How long the call waits for the Events stream to be there before it.
+/// How long a call waits for the Events stream to open first.
 const HEAD_START: Duration = Duration::from_secs(1);
 
-/// How long Talos' events are listened to before "it did not get the call" is believed.
+/// How long we listen to Talos' events before we believe that it did not get the call.
 const SETTLE: Duration = Duration::from_secs(1);
 
-/// A sequence begins at once, or after the one it takes over has given up, for which Talos waits a minute.
+/// A sequence starts at once, or after the one that it replaces has given up, for which Talos waits a minute.
 const START_WINDOW: Duration = Duration::from_secs(75);
 
-/// How long a sequence that has begun is followed; draining a node alone may take five minutes.
+/// How long we follow a sequence that has started; draining a node alone may take five minutes.
 const SEQUENCE_WINDOW: Duration = Duration::from_secs(600);
 
 /// Name of the method in MachineService.
@@ -111,11 +111,11 @@ struct Attempt<'a> {
     how: PowerConfig,
     outlook: Outlook,
     events: Events,
-    /// What the events have said for good before the call was known to be accepted.
+    /// What the events have decided before the call was known to be accepted.
     verdict: Verdict,
-    /// When a call was sent of which nobody knows whether Talos got it.
+    /// When we sent a call without knowing whether Talos got it.
     doubtful: Option<Instant>,
-    /// When the operation began, or the earlier one that it goes on with.
+    /// When the operation started, or the earlier one that it continues.
     began: Instant,
     /// The last failure.
     failure: Option<Error>,
@@ -157,24 +157,28 @@ impl<'a> Attempt<'a> {
                 tracing::info!(
                     call = method,
                     error = words,
-                    "Talos cannot take a power operation yet; trying again"
+                    "Talos cannot take the power operation yet; retrying"
                 );
             } else {
-                tracing::debug!(call = method, error = words, "trying again");
+                tracing::debug!(
+                    call = method,
+                    error = words,
+                    "power call failed again; retrying"
+                );
             }
             self.failure = Some(error);
             sleep(backoff.next_delay()).await;
         }
     }
 
-    /// One attempt: listen, find out about the last one if that is needed, call.
+    /// One attempt: listen, find out about the last one if necessary, call.
     async fn once(&mut self) -> Result<(), Error> {
         if let Events::Closed | Events::Refused = self.events {
             let tail = self.doubtful.map_or(0, seconds_since);
             self.events = Events::open(self.client, tail);
         }
         match timeout(HEAD_START, self.events.opened()).await {
-            // Then the call would not arrive either; now it is certain that it was not sent.
+            // The call would not arrive either; like this it is certain that it was not sent.
             Ok(Err(error)) if error.is_connection() => return Err(error),
             // Without events the outcome is less certain, but the operation comes first.
             Ok(Ok(()) | Err(_)) | Err(_) => {}
@@ -182,11 +186,11 @@ impl<'a> Attempt<'a> {
         if self.doubtful.is_some() && self.did_talos_get_it().await? {
             return Ok(());
         }
-        // In doubt until there is an answer: the deadline may cut this short.
+        // In doubt until the answer comes: the deadline may cut this short.
         self.doubtful = Some(Instant::now());
         let answer = call(self.client, self.operation, self.how).await;
         match &answer {
-            // The next stream begins early enough to show what came of this call.
+            // The next stream starts early enough to show what became of this call.
             Err(error) if self.is_doubtful(error) => self.events = Events::Closed,
             Ok(_) | Err(_) => self.doubtful = None,
         }
@@ -194,7 +198,7 @@ impl<'a> Attempt<'a> {
         Ok(())
     }
 
-    /// Whether Talos may have accepted a call that ended like this.
+    /// Whether Talos may have accepted a call that failed like this.
     fn is_doubtful(&self, error: &Error) -> bool {
         match error {
             // machined's own word; but apid says so too when its connection to machined breaks.
@@ -209,7 +213,7 @@ impl<'a> Attempt<'a> {
     /// Whether Talos got the doubtful call.
     ///
     /// # Errors
-    /// When Talos does not tell, so that nothing must be sent.
+    /// When Talos does not say, so that nothing must be sent.
     async fn did_talos_get_it(&mut self) -> Result<bool, Error> {
         let until = Instant::now() + SETTLE;
         while let Ok(Some(sighting)) = timeout_at(until, self.events.next(self.client)).await {
@@ -227,7 +231,7 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    /// Why there is no acceptance when the deadline has come.
+    /// Why Talos has not accepted by the deadline.
     fn why_too_late(&self) -> String {
         let words = self
             .failure
@@ -268,7 +272,7 @@ impl<'a> Attempt<'a> {
                     self.events = Events::open(self.client, seconds_since(self.began));
                 }
                 Err(_) if self.outlook.has_started() || !self.events.is_open() => return None,
-                // Listened all the time, and nothing began. The stage has the last word.
+                // We listened all the time, and nothing started. The stage has the last word.
                 Err(_) => {
                     let now = self.client.stage().await.ok()?;
                     return (now != stage(self.operation)).then(|| {

@@ -54,7 +54,7 @@ pub(super) const DISKS: Source<Disk> = Source {
     never_empty: false,
 };
 
-/// Directories, overlays and what lies in memory or on another machine have no space of their own here.
+/// Directories, overlays, and what is in memory or on another machine use no space of a disk of this node.
 fn volume(id: &str, spec: &[u8]) -> Result<Option<Volume>, Malformed> {
     let spec = VolumeStatusSpec::decode(spec)?;
     if id.is_empty() {
@@ -91,7 +91,7 @@ fn mount(spec: &[u8]) -> Result<Option<Mount>, Malformed> {
     }))
 }
 
-/// Loop devices come and go with images and hold none of our volumes.
+/// Loop devices come and go with images, and no volume of interest is on one.
 fn disk(spec: &[u8]) -> Result<Option<Disk>, Malformed> {
     let spec = DiskSpec::decode(spec)?;
     let is_loop =
