@@ -2,22 +2,11 @@
 
 use std::error::Error;
 
-/// Everything else is imported by these.
-const ROOTS: [&str; 9] = [
-    "machine/machine.proto",
-    "resource/config/config.proto",
-    "resource/definitions/block/block.proto",
-    "resource/definitions/extensions/extensions.proto",
-    "resource/definitions/hardware/hardware.proto",
-    "resource/definitions/k8s/k8s.proto",
-    "resource/definitions/network/network.proto",
-    "resource/definitions/runtime/runtime.proto",
-    "v1alpha1/state.proto",
-];
+include!("proto/files.rs");
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=proto");
-    let files = protox::compile(ROOTS, ["proto"])?;
+    let files = protox::compile(protos("proto")?, ["proto"])?;
     // The few well-known types are compiled as well, which spares the daemon the prost-types crate;
     // `connect` is left out because the daemon makes its channels itself.
     tonic_prost_build::configure()

@@ -15,13 +15,13 @@ use std::time::Duration;
 use apid::{
     Apid, Certificate, Code, Method, PowerBehaviour, Status, Step, TlsOptions, Trouble, scene,
 };
-use talos_vmtoolsd::config::RebootMode;
 use talos_vmtoolsd::config::talosconfig::Endpoint;
+use talos_vmtoolsd::config::{PowerConfig, RebootMode};
 use talos_vmtoolsd::facts::{Facts, MachineType, Stage};
+use talos_vmtoolsd::power::PowerOperation::{self, Reboot, Shutdown};
+use talos_vmtoolsd::power::PowerOutcome;
 use talos_vmtoolsd::report::{AddressOrigin, NetworkPolicy, decide};
-use talos_vmtoolsd::talos::{
-    Client, Dial, Error, PowerCall, PowerProgress, TlsTrouble, carry_out, observe, query,
-};
+use talos_vmtoolsd::talos::{Client, Dial, Error, TlsTrouble, carry_out, observe, query};
 use tokio::io::DuplexStream;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -30,10 +30,16 @@ use tokio::time::timeout;
 /// Longer than anything here should take.
 const LONG: Duration = Duration::from_secs(20);
 
-const REBOOT: PowerCall = PowerCall::Reboot {
-    mode: RebootMode::Default,
+/// As configured when nothing is.
+const HOW: PowerConfig = PowerConfig {
+    deadline: LONG,
+    force_shutdown: false,
+    reboot_mode: RebootMode::Default,
 };
-const SHUTDOWN: PowerCall = PowerCall::Shutdown { force: false };
+
+fn within(deadline: Duration) -> PowerConfig {
+    PowerConfig { deadline, ..HOW }
+}
 
 mod facts {
     use super::*;
@@ -330,7 +336,7 @@ mod facts {
         let facts = query(&client, LONG).await.unwrap();
         assert!(has_address(&facts, "10.6.0.11"));
         assert_eq!(facts.virtual_ips, Some([].into()));
-        assert_eq!(client.hostname().await.unwrap(), "talos-worker-1");
+        assert_eq!(facts.host_name.unwrap().host, "talos-worker-1");
         api.stop();
         let error = query(&client, LONG).await.unwrap_err();
         assert!(matches!(error, Error::Unreachable { .. }), "{error:?}");
@@ -525,24 +531,20 @@ mod power {
 
     #[tokio::test]
     async fn an_operation_is_called_once_and_accepted() {
-        for (call, method, request) in [
-            (REBOOT, Method::Reboot, "mode=DEFAULT"),
-            (
-                PowerCall::Reboot {
-                    mode: RebootMode::Force,
-                },
-                Method::Reboot,
-                "mode=FORCE",
-            ),
-            (
-                PowerCall::Shutdown { force: true },
-                Method::Shutdown,
-                "force=true",
-            ),
+        let forced = PowerConfig {
+            force_shutdown: true,
+            reboot_mode: RebootMode::Force,
+            ..HOW
+        };
+        for (operation, how, method, request) in [
+            (Reboot, HOW, Method::Reboot, "mode=DEFAULT"),
+            (Reboot, forced, Method::Reboot, "mode=FORCE"),
+            (Shutdown, HOW, Method::Shutdown, "force=false"),
+            (Shutdown, forced, Method::Shutdown, "force=true"),
         ] {
             let (api, client, _directory) = machined();
-            let mut power = Power::begin(client, call, LONG);
-            assert_eq!(power.next().await, Some(PowerProgress::Accepted));
+            let mut power = Power::begin(client, operation, how);
+            assert_eq!(power.next().await, Some(PowerOutcome::Accepted));
             let calls = api.calls_of(method);
             assert_eq!(calls.len(), 1);
             assert_eq!(calls[0].request, request);
@@ -554,10 +556,10 @@ mod power {
     async fn a_short_absence_is_waited_out() {
         let (api, client, _directory) = machined();
         api.stop();
-        let mut power = Power::begin(client, SHUTDOWN, LONG);
+        let mut power = Power::begin(client, Shutdown, HOW);
         tokio::time::sleep(Duration::from_millis(700)).await;
         api.restart().unwrap();
-        assert_eq!(power.next().await, Some(PowerProgress::Accepted));
+        assert_eq!(power.next().await, Some(PowerOutcome::Accepted));
         assert_eq!(api.calls_of(Method::Shutdown).len(), 1);
     }
 
@@ -570,8 +572,8 @@ mod power {
             &Status::permission_denied("not authorized"),
             1,
         );
-        let mut power = Power::begin(client, SHUTDOWN, LONG);
-        assert_eq!(power.next().await, Some(PowerProgress::Accepted));
+        let mut power = Power::begin(client, Shutdown, HOW);
+        assert_eq!(power.next().await, Some(PowerOutcome::Accepted));
         assert_eq!(api.calls_of(Method::Shutdown).len(), 4);
     }
 
@@ -579,7 +581,7 @@ mod power {
     async fn a_refusal_for_good_is_told_at_once() {
         let (api, client, _directory) = machined();
         api.set_power(PowerBehaviour::ContainerMode);
-        let mut power = Power::begin(client, REBOOT, LONG);
+        let mut power = Power::begin(client, Reboot, HOW);
         let why = power.rejected().await;
         assert!(
             why.contains("method is not supported in container mode"),
@@ -594,7 +596,7 @@ mod power {
         let (api, client, _directory) = machined();
         api.stop();
         let since = tokio::time::Instant::now();
-        let why = Power::begin(client, SHUTDOWN, Duration::from_millis(500))
+        let why = Power::begin(client, Shutdown, within(Duration::from_millis(500)))
             .rejected()
             .await;
         assert!(
@@ -608,7 +610,7 @@ mod power {
     async fn talos_that_hangs_is_a_rejection_at_the_deadline() {
         let (api, client, _directory) = machined();
         api.delay(Method::Shutdown, Duration::from_secs(60));
-        let why = Power::begin(client, SHUTDOWN, Duration::from_millis(500))
+        let why = Power::begin(client, Shutdown, within(Duration::from_millis(500)))
             .rejected()
             .await;
         assert!(why.contains("Talos may have got the call"), "{why}");
@@ -618,15 +620,15 @@ mod power {
     async fn a_locked_reboot_did_not_happen() {
         let (api, client, _directory) = machined();
         api.set_power(PowerBehaviour::AcceptLocked);
-        let mut power = Power::begin(client.clone(), REBOOT, LONG);
-        assert_eq!(power.next().await, Some(PowerProgress::Accepted));
+        let mut power = Power::begin(client.clone(), Reboot, HOW);
+        assert_eq!(power.next().await, Some(PowerOutcome::Accepted));
         let why = power.did_not_happen().await;
         assert!(why.contains("another sequence"), "{why}");
         assert_eq!(power.next().await, None);
         // And the next one is sent anew.
         api.set_power(PowerBehaviour::Accept);
-        let mut power = Power::begin(client, REBOOT, LONG);
-        assert_eq!(power.next().await, Some(PowerProgress::Accepted));
+        let mut power = Power::begin(client, Reboot, HOW);
+        assert_eq!(power.next().await, Some(PowerOutcome::Accepted));
         assert_eq!(api.calls_of(Method::Reboot).len(), 2);
     }
 
@@ -634,25 +636,25 @@ mod power {
     async fn a_failing_sequence_did_not_happen() {
         let (api, client, _directory) = machined();
         api.set_power(PowerBehaviour::AcceptFail);
-        let mut power = Power::begin(client, SHUTDOWN, LONG);
-        assert_eq!(power.next().await, Some(PowerProgress::Accepted));
+        let mut power = Power::begin(client, Shutdown, HOW);
+        assert_eq!(power.next().await, Some(PowerOutcome::Accepted));
         let why = power.did_not_happen().await;
         assert!(why.contains("task failed"), "{why}");
     }
 
     #[tokio::test]
     async fn a_call_whose_answer_was_lost_is_not_repeated() {
-        for call in [SHUTDOWN, REBOOT] {
+        for operation in [Shutdown, Reboot] {
             let (api, client, _directory) = machined();
             api.set_power(PowerBehaviour::DieBeforeReply);
-            let mut power = Power::begin(client, call, LONG);
+            let mut power = Power::begin(client, operation, HOW);
             let gone = api.until(LONG, |api| {
                 (api.connection_count() == 0 && api.connections_accepted() > 0).then_some(())
             });
             gone.await.unwrap();
             tokio::time::sleep(Duration::from_millis(200)).await;
             api.restart().unwrap();
-            assert_eq!(power.next().await, Some(PowerProgress::Accepted));
+            assert_eq!(power.next().await, Some(PowerOutcome::Accepted));
             let calls = api.calls_of(Method::Shutdown).len() + api.calls_of(Method::Reboot).len();
             assert_eq!(calls, 1);
         }
@@ -662,12 +664,12 @@ mod power {
     async fn a_call_in_doubt_is_not_repeated_by_the_next_operation() {
         let (api, client, _directory) = machined();
         api.set_power(PowerBehaviour::DieBeforeReply);
-        let mut power = Power::begin(client.clone(), SHUTDOWN, Duration::from_secs(1));
+        let mut power = Power::begin(client.clone(), Shutdown, within(Duration::from_secs(1)));
         let why = power.rejected().await;
         assert!(why.contains("Talos may have got the call"), "{why}");
         api.restart().unwrap();
-        let mut again = Power::begin(client, SHUTDOWN, LONG);
-        assert_eq!(again.next().await, Some(PowerProgress::Accepted));
+        let mut again = Power::begin(client, Shutdown, HOW);
+        assert_eq!(again.next().await, Some(PowerOutcome::Accepted));
         assert_eq!(api.calls_of(Method::Shutdown).len(), 1);
     }
 
@@ -681,8 +683,8 @@ mod power {
             }
             _ => None,
         });
-        let mut power = Power::begin(client, SHUTDOWN, LONG);
-        assert_eq!(power.next().await, Some(PowerProgress::Accepted));
+        let mut power = Power::begin(client, Shutdown, HOW);
+        assert_eq!(power.next().await, Some(PowerOutcome::Accepted));
         assert_eq!(api.sequences(), ["shutdown"]);
     }
 
@@ -691,11 +693,11 @@ mod power {
         let (api, client, _directory) = machined();
         scene::single_nic(&api);
         api.delay(Method::Shutdown, Duration::from_secs(60));
-        let mut power = Power::begin(client, SHUTDOWN, LONG);
+        let mut power = Power::begin(client, Shutdown, HOW);
         api.until_calls(Method::Shutdown, 1, LONG).await.unwrap();
         api.drop_connections();
         api.delay(Method::Shutdown, Duration::ZERO);
-        assert_eq!(power.next().await, Some(PowerProgress::Accepted));
+        assert_eq!(power.next().await, Some(PowerOutcome::Accepted));
         assert_eq!(api.calls_of(Method::Shutdown).len(), 2);
     }
 
@@ -703,8 +705,8 @@ mod power {
     async fn the_end_of_the_api_is_the_end_of_an_accepted_operation() {
         let (api, client, _directory) = machined();
         api.set_power(PowerBehaviour::AcceptThenDie);
-        let mut power = Power::begin(client, SHUTDOWN, LONG);
-        assert_eq!(power.next().await, Some(PowerProgress::Accepted));
+        let mut power = Power::begin(client, Shutdown, HOW);
+        assert_eq!(power.next().await, Some(PowerOutcome::Accepted));
         assert!(
             timeout(Duration::from_secs(1), power.reports.recv())
                 .await
@@ -717,8 +719,8 @@ mod power {
     async fn events_are_not_needed() {
         let (api, client, _directory) = machined();
         api.fail_next(Method::Events, &Status::new(Code::Unimplemented, "no"), 9);
-        let mut power = Power::begin(client, REBOOT, LONG);
-        assert_eq!(power.next().await, Some(PowerProgress::Accepted));
+        let mut power = Power::begin(client, Reboot, HOW);
+        assert_eq!(power.next().await, Some(PowerOutcome::Accepted));
         assert_eq!(power.next().await, None);
     }
 
@@ -726,7 +728,7 @@ mod power {
     async fn nothing_is_left_open_afterwards() {
         let (api, client, _directory) = machined();
         api.set_power(PowerBehaviour::AcceptLocked);
-        let mut power = Power::begin(client, REBOOT, LONG);
+        let mut power = Power::begin(client, Reboot, HOW);
         power.next().await;
         power.did_not_happen().await;
         assert_eq!(power.next().await, None);
@@ -840,16 +842,16 @@ impl Drop for Observed {
 
 /// A power operation under way.
 struct Power {
-    reports: mpsc::UnboundedReceiver<PowerProgress>,
+    reports: mpsc::UnboundedReceiver<PowerOutcome>,
     task: JoinHandle<()>,
 }
 
 impl Power {
-    fn begin(client: Client, call: PowerCall, deadline: Duration) -> Self {
+    fn begin(client: Client, operation: PowerOperation, how: PowerConfig) -> Self {
         let (sender, reports) = mpsc::unbounded_channel();
         let task = tokio::spawn(async move {
-            carry_out(&client, call, deadline, |progress| {
-                let _ = sender.send(progress);
+            carry_out(&client, operation, how, |outcome| {
+                let _ = sender.send(outcome);
             })
             .await;
         });
@@ -857,20 +859,20 @@ impl Power {
     }
 
     /// The next report; `None` when there is none any more.
-    async fn next(&mut self) -> Option<PowerProgress> {
+    async fn next(&mut self) -> Option<PowerOutcome> {
         timeout(LONG, self.reports.recv()).await.expect("in time")
     }
 
     async fn rejected(&mut self) -> String {
         match self.next().await {
-            Some(PowerProgress::Rejected(why)) => why,
+            Some(PowerOutcome::Rejected(why)) => why,
             other => panic!("{other:?}"),
         }
     }
 
     async fn did_not_happen(&mut self) -> String {
         match self.next().await {
-            Some(PowerProgress::DidNotHappen(why)) => why,
+            Some(PowerOutcome::DidNotHappen(why)) => why,
             other => panic!("{other:?}"),
         }
     }

@@ -9,17 +9,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use apid::{Apid, Code, Method, PowerBehaviour, Status, Step, Trouble, scene};
-use talos_vmtoolsd::config::RebootMode;
+use talos_vmtoolsd::config::{PowerConfig, RebootMode};
 use talos_vmtoolsd::facts::Facts;
-use talos_vmtoolsd::talos::{Client, Dial, PowerCall, PowerProgress, carry_out, observe};
+use talos_vmtoolsd::power::{PowerOperation, PowerOutcome};
+use talos_vmtoolsd::talos::{Client, Dial, carry_out, observe, query};
 use tokio::io::DuplexStream;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
 /// Any of the watched types.
 const KIND: &str = "LinkStatuses.net.talos.dev";
-const CALL: PowerCall = PowerCall::Reboot {
-    mode: RebootMode::Default,
+const HOW: PowerConfig = PowerConfig {
+    deadline: Duration::from_secs(30),
+    force_shutdown: false,
+    reboot_mode: RebootMode::Default,
 };
 /// tokio's timers count milliseconds, and a call takes some turns of the runtime.
 const TICKS: Duration = Duration::from_millis(3);
@@ -125,14 +128,35 @@ async fn a_watch_that_is_denied_is_asked_for_often_in_the_first_minute_and_then_
     }
 }
 
+/// One after the other, the watches of a query would take as many times as long.
+#[tokio::test(start_paused = true)]
+async fn everything_is_asked_for_at_once_and_first_what_an_administrator_looks_for() {
+    let (api, client) = node();
+    let delay = Duration::from_secs(1);
+    api.delay(Method::Watch, delay);
+    let began = Instant::now();
+    query(&client, delay * 5).await.unwrap();
+    let took = began.elapsed();
+    assert!(took >= delay && took <= delay + TICKS, "{took:?}");
+    let asked = api.calls_of(Method::Watch);
+    assert!(asked.len() > 10, "{}", asked.len());
+    for (call, kind) in asked.iter().zip([
+        "network/HostnameStatuses.net.talos.dev",
+        "network/LinkStatuses.net.talos.dev",
+        "network/AddressStatuses.net.talos.dev",
+    ]) {
+        assert!(call.request.starts_with(kind), "{}", call.request);
+    }
+}
+
 /// What was reported, and how long after the beginning; then when there was nothing more to report.
-async fn carried_out(behaviour: PowerBehaviour) -> (Vec<(PowerProgress, Duration)>, Duration) {
+async fn carried_out(behaviour: PowerBehaviour) -> (Vec<(PowerOutcome, Duration)>, Duration) {
     let (api, client) = node();
     api.set_power(behaviour);
     let began = Instant::now();
     let mut reports = Vec::new();
-    carry_out(&client, CALL, Duration::from_secs(30), |progress| {
-        reports.push((progress, began.elapsed()));
+    carry_out(&client, PowerOperation::Reboot, HOW, |outcome| {
+        reports.push((outcome, began.elapsed()));
     })
     .await;
     (reports, began.elapsed())
@@ -142,8 +166,8 @@ async fn carried_out(behaviour: PowerBehaviour) -> (Vec<(PowerProgress, Duration
 async fn a_sequence_that_does_not_begin_is_waited_for_75_s() {
     let (reports, took) = carried_out(PowerBehaviour::AcceptSilently).await;
     let [
-        (PowerProgress::Accepted, at),
-        (PowerProgress::DidNotHappen(_), end),
+        (PowerOutcome::Accepted, at),
+        (PowerOutcome::DidNotHappen(_), end),
     ] = &reports[..]
     else {
         panic!("{reports:?}");
@@ -156,7 +180,7 @@ async fn a_sequence_that_does_not_begin_is_waited_for_75_s() {
 #[tokio::test(start_paused = true)]
 async fn a_sequence_that_has_begun_is_followed_for_ten_minutes() {
     let (reports, took) = carried_out(PowerBehaviour::Accept).await;
-    let [(PowerProgress::Accepted, at)] = &reports[..] else {
+    let [(PowerOutcome::Accepted, at)] = &reports[..] else {
         panic!("{reports:?}");
     };
     let off = (took - *at).abs_diff(Duration::from_secs(600));

@@ -1,7 +1,5 @@
 //! The bridge to Talos as the daemon uses it: facts come in, power operations go out, each in its own task.
 
-use std::time::Duration;
-
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -11,9 +9,9 @@ use super::file_watch::FileWatch;
 use crate::config::{PowerConfig, TalosConfig, talosconfig::BadEndpoint};
 use crate::facts::{Facts, Load};
 use crate::front_end::Measured;
-use crate::power::{PowerOperation, PowerOutcome};
+use crate::power::PowerOperation;
 use crate::proc::{DeviceNames, Kernel};
-use crate::talos::{self, Client, PowerCall, PowerProgress};
+use crate::talos::{self, Client};
 
 /// Talos, seen from the event loop.
 #[derive(Debug)]
@@ -133,25 +131,11 @@ impl Node for Bridge {
     }
 
     fn power(&mut self, operation: PowerOperation) {
-        let config = self.power;
+        let how = self.power;
         let client = self.client.clone();
         let outcomes = self.outcome_sender.clone();
-        let call = match operation {
-            PowerOperation::Shutdown => PowerCall::Shutdown {
-                force: config.force_shutdown,
-            },
-            PowerOperation::Reboot => PowerCall::Reboot {
-                mode: config.reboot_mode,
-            },
-        };
-        let deadline: Duration = config.deadline;
         tokio::spawn(async move {
-            talos::carry_out(&client, call, deadline, |progress| {
-                let outcome = match progress {
-                    PowerProgress::Accepted => PowerOutcome::Accepted,
-                    PowerProgress::Rejected(reason) => PowerOutcome::Rejected(reason),
-                    PowerProgress::DidNotHappen(reason) => PowerOutcome::DidNotHappen(reason),
-                };
+            talos::carry_out(&client, operation, how, |outcome| {
                 // While the daemon stops, no one listens.
                 let _ = outcomes.send(News::Power(operation, outcome));
             })

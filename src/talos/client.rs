@@ -1,7 +1,7 @@
 //! One client of the Talos API: a channel that connects when it is needed, and the calls we make on it.
 //!
-//! To machined we claim a role in the metadata key `talos-role` and nothing else; to apid our certificate
-//! speaks. No `node` metadata is ever sent: the endpoint is the node, so no call can reach another one.
+//! To machined we send a role in the metadata key `talos-role` and nothing else; for apid our certificate carries
+//! the roles. We never send `node` metadata: the endpoint is the node, so no call can reach another one.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,6 +26,7 @@ use super::proto::machine::{
 use crate::config::talosconfig::{Endpoint, Talosconfig};
 use crate::config::{RebootMode, TalosConfig};
 use crate::facts::{Space, Stage, TalosVersion};
+use crate::power::PowerOperation;
 
 /// Largest message Talos sends (GRPCMaxMessageSize).
 const MAX_MESSAGE: usize = 32 << 20;
@@ -33,13 +34,13 @@ const MAX_MESSAGE: usize = 32 << 20;
 /// How long a call may take: more than the 5 s for which machined holds a caller that it does not know yet.
 pub(super) const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long after the start a refusal may be due to machined not having noted our pid yet.
+/// How long after our start machined may refuse us only because it has not noticed our pid yet.
 const WARM_UP: Duration = Duration::from_secs(60);
 
-/// Requests that may wait for the channel.
+/// How many requests may wait for the channel.
 const QUEUE: usize = 16;
 
-/// A client of one node's Talos API. Cheap to clone; all clones share one connection.
+/// A client of one node's Talos API. It is cheap to clone; all clones share one connection.
 #[derive(Clone, Debug)]
 pub struct Client {
     inner: Arc<Inner>,
@@ -54,8 +55,8 @@ struct Inner {
     created: Instant,
     /// Whether Talos has accepted any call of ours.
     authorized: AtomicBool,
-    /// A power call that was given up without an answer: its method, and when it was sent.
-    doubt: Mutex<Option<(&'static str, Instant)>>,
+    /// A power call that we gave up on without an answer, and when we sent it.
+    doubt: Mutex<Option<(PowerOperation, Instant)>>,
 }
 
 #[derive(Debug)]
@@ -175,18 +176,8 @@ impl Client {
         })
     }
 
-    /// The kernel's host name (MachineService.Hostname).
-    pub async fn hostname(&self) -> Result<String, Error> {
-        let request = self.request(());
-        let answer = self
-            .unary("Hostname", CALL_TIMEOUT, self.machine().hostname(request))
-            .await?;
-        one("Hostname", answer.messages, |message| &message.metadata)
-            .map(|message| message.hostname)
-    }
-
-    /// The file systems on devices with their space, in the kernel's order (MachineService.Mounts). Talos looks
-    /// at every mount of the node for it, so it is asked seldom.
+    /// The file systems on devices with their space, in the kernel's order (MachineService.Mounts). Call it
+    /// rarely: Talos looks at every mount of the node for it.
     pub async fn mounts(&self) -> Result<Vec<Space>, Error> {
         let request = self.request(());
         let answer = self
@@ -196,8 +187,8 @@ impl Client {
             .map(|message| message.stats.into_iter().filter_map(facts::space).collect())
     }
 
-    /// Asks Talos to shut down (MachineService.Shutdown); the actor id of the sequence it begins. `force`
-    /// leaves out cordon and drain. Never call it again after an answer: that restarts the sequence.
+    /// Asks Talos to shut down (MachineService.Shutdown) and returns the actor id of the sequence. `force`
+    /// skips cordon and drain. Never call it again after an answer: that restarts the sequence.
     pub async fn shutdown(&self, force: bool, deadline: Duration) -> Result<String, Error> {
         let request = self.request(ShutdownRequest { force });
         let answer = self
@@ -208,7 +199,7 @@ impl Client {
         })
     }
 
-    /// Asks Talos to reboot (MachineService.Reboot); the actor id of the sequence it begins, if it can.
+    /// Asks Talos to reboot (MachineService.Reboot) and returns the actor id of the sequence.
     pub async fn reboot(&self, mode: RebootMode, deadline: Duration) -> Result<String, Error> {
         let mode = match mode {
             RebootMode::Default => Mode::Default,
@@ -235,8 +226,8 @@ impl Client {
         })
     }
 
-    /// The machine's UUID as Talos uses it (SystemInformation); empty when the firmware has none, `None`
-    /// where Talos does not look for it, as in a container.
+    /// The machine's UUID as Talos uses it (SystemInformation). It is empty when the firmware has none, and `None`
+    /// where Talos does not read it, as in a container.
     pub async fn system_uuid(&self) -> Result<Option<String>, Error> {
         let spec = self
             .get(&facts::SYSTEM_INFORMATION, facts::SYSTEM_INFORMATION_ID)
@@ -303,23 +294,23 @@ impl Client {
         })
     }
 
-    /// Whether a refusal may pass: nothing has been allowed yet, or we have only just started.
+    /// Whether a refusal may be temporary: Talos has allowed nothing yet, or we have only just started.
     pub(super) fn denial_may_pass(&self) -> bool {
         !self.inner.authorized.load(Ordering::Relaxed) || self.inner.created.elapsed() < WARM_UP
     }
 
-    /// A power call is given up although Talos may have got it at this time.
-    pub(super) fn leave_doubt(&self, method: &'static str, sent: Instant) {
-        *self.doubt() = Some((method, sent));
+    /// Notes that we gave up on a power call that Talos may have got at this time.
+    pub(super) fn leave_doubt(&self, operation: PowerOperation, sent: Instant) {
+        *self.doubt() = Some((operation, sent));
     }
 
-    /// When an earlier call of this method was sent of which nobody knows whether Talos got it.
-    pub(super) fn take_doubt(&self, method: &'static str) -> Option<Instant> {
-        let left = self.doubt().take_if(|(left, _)| *left == method);
+    /// When we sent an earlier call for this operation without knowing whether Talos got it; asking clears it.
+    pub(super) fn take_doubt(&self, operation: PowerOperation) -> Option<Instant> {
+        let left = self.doubt().take_if(|(left, _)| *left == operation);
         left.map(|(_, sent)| sent)
     }
 
-    fn doubt(&self) -> MutexGuard<'_, Option<(&'static str, Instant)>> {
+    fn doubt(&self) -> MutexGuard<'_, Option<(PowerOperation, Instant)>> {
         self.inner
             .doubt
             .lock()
@@ -331,7 +322,7 @@ impl Client {
         matches!(self.inner.target, Target::Apid(_))
     }
 
-    /// Watches every resource of a type: the present ones first, then BOOTSTRAPPED, then changes.
+    /// Watches every resource of a type: first those that exist, then BOOTSTRAPPED, then changes.
     pub(super) async fn watch(
         &self,
         kind: &facts::Kind,
@@ -352,7 +343,7 @@ impl Client {
             .await
     }
 
-    /// Follows the machine's events, beginning `tail_seconds` ago (0: from here on).
+    /// Follows the machine's events, starting `tail_seconds` ago (0: from now on).
     pub(super) async fn events(&self, tail_seconds: i32) -> Result<Streaming<Event>, Error> {
         let request = self.request(EventsRequest {
             tail_seconds,
@@ -383,7 +374,7 @@ impl Client {
         request
     }
 
-    /// Waits for an answer, or for the beginning of a stream.
+    /// Waits for an answer, or for the start of a stream.
     async fn unary<T>(
         &self,
         call: &'static str,

@@ -1,8 +1,8 @@
 //! Protobuf messages on gRPC streams, with buffers that fit what Talos sends.
 //!
-//! tonic keeps a buffer for each open stream, of 8 KiB unless told otherwise. A watch is a stream that is open
-//! for the life of the node, there are many of them, and most resources have a few dozen bytes. A buffer grows
-//! when a larger message comes.
+//! tonic keeps a buffer for each open stream, by default of 8 KiB. A watch is a stream that stays open for the life
+//! of the node, there are many of them, and most resources have a few dozen bytes. A buffer grows when a larger
+//! message comes.
 
 use std::marker::PhantomData;
 
@@ -12,7 +12,7 @@ use tonic_prost::{ProstCodec, ProstDecoder, ProstEncoder};
 
 /// First size of a stream's buffer, bytes.
 const BUFFER: usize = 512;
-/// Bytes that are put together before they go out; tonic's own value.
+/// Bytes that are collected before they are sent; tonic's own value.
 const YIELD: usize = 32 << 10;
 
 /// tonic's codec for prost messages with small buffers. Named by the build script.

@@ -1,12 +1,12 @@
 //! The ways to Talos, as connectors of a tonic channel: machined's unix socket, or apid over mutual TLS.
 //!
-//! A connector is asked again for every new connection, and then reads the talosconfig anew: a certificate
-//! that is renewed under us (a ServiceAccount's lives six hours) is used from the next connection on. Proxy
-//! variables of the environment have no part in this.
+//! For every new connection the connector reads the talosconfig again: a certificate that is renewed while we
+//! run (a ServiceAccount's lives six hours) is used from the next connection on. Proxy variables of the
+//! environment are ignored.
 //!
-//! Under TLS 1.3 the client's handshake is over before the server has seen its certificate; a rejection
-//! would only show on the first read, somewhere inside HTTP/2. A gRPC server speaks first (its SETTINGS
-//! frame), so the connector waits a moment for the first bytes and finds the rejection there.
+//! Under TLS 1.3 the client's handshake ends before the server has seen its certificate; a rejection would only
+//! show on the first read, somewhere inside HTTP/2. A gRPC server speaks first (its SETTINGS frame), so the
+//! connector waits a moment for the first bytes and finds the rejection there.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -35,10 +35,10 @@ use crate::config::talosconfig::{self, Endpoint, Talosconfig};
 /// How long one endpoint may take to connect, TLS included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long a server may take to speak first before it is believed to be content.
+/// How long we wait for a server to speak first before we assume that it accepts us.
 const FIRST_BYTES_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Read buffer over the TLS stream, there for the look at the first bytes.
+/// Read buffer over the TLS stream, so that we can look at the first bytes.
 const FIRST_BYTES: usize = 512;
 
 /// TCP keepalive: probe after a minute of silence, give up after another.
@@ -56,7 +56,7 @@ pub trait Dial: Send + Sync + 'static {
     /// Makes a connection.
     ///
     /// # Errors
-    /// What the system says when there is nobody to connect to.
+    /// The system's error when nobody listens.
     fn dial(&self) -> impl Future<Output = io::Result<Self::Stream>> + Send;
 }
 
@@ -112,21 +112,21 @@ impl<D: Dial> Service<Uri> for Machined<D> {
     }
 }
 
-/// The kernel calls a directory a refused connection. A container runtime makes one where the source of a
-/// mount is missing, and the container keeps it when the source comes.
+/// For a directory the kernel reports a refused connection. A container runtime makes one where the source of a
+/// mount is missing, and the container keeps it when the source appears.
 fn explained(socket: &Path, error: io::Error) -> io::Error {
     if !socket.is_dir() {
         return error;
     }
     io::Error::new(
         error.kind(),
-        "there is a directory, made because machined's socket was missing when the container started; \
-         restart the service when Talos has the socket",
+        "there is a directory, because machined's socket was missing when the container started; \
+         restart the service once Talos has the socket",
     )
 }
 
-/// Connects to apid: to the node that was named, else to the talosconfig's endpoints in turn, beginning
-/// with the one that worked last.
+/// Connects to apid: to the configured node, otherwise to the talosconfig's endpoints in turn, starting with the
+/// one that worked last.
 #[derive(Clone, Debug)]
 pub(super) struct Apid(Arc<ApidTarget>);
 
@@ -194,7 +194,7 @@ impl ApidTarget {
                     self.last.store(index, Ordering::Relaxed);
                     return Ok(stream);
                 }
-                // Of several failures tell the one about trust: it does not pass by itself.
+                // Of several failures report the one about trust: it does not go away by itself.
                 Err(_) if matches!(failure, Error::Tls { .. }) => {}
                 Err(error) => failure = error,
             }
@@ -252,7 +252,7 @@ impl ApidTarget {
     }
 }
 
-/// At which step connecting failed.
+/// The step at which connecting failed.
 enum Trouble {
     Tcp(io::Error),
     Tls(io::Error),
@@ -279,7 +279,7 @@ impl Service<Uri> for Apid {
     }
 }
 
-/// A silent peer must be noticed; HTTP/2 pings would not do, since Talos' server takes frequent ones amiss.
+/// A silent peer must be noticed. HTTP/2 pings would not do: Talos' server hangs up on frequent ones.
 fn keep_alive(tcp: &TcpStream) -> io::Result<()> {
     tcp.set_nodelay(true)?;
     setsockopt(tcp, sockopt::KeepAlive, &true)?;

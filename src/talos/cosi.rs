@@ -3,38 +3,37 @@
 //! ```text
 //! (empty response)  CREATED CREATED … BOOTSTRAPPED  UPDATED DESTROYED …   or  ERRORED, then silence
 //! ```
-//! The set of a new watch replaces the former one only when BOOTSTRAPPED says that it is complete, so nobody
-//! ever sees a half-filled one. Sans-IO: [`Collection`] takes events and says what became of the set.
+//! The set of a new watch replaces the previous one only once BOOTSTRAPPED says that it is complete, so nobody
+//! ever sees a half-filled one. Sans-IO: [`Collection`] takes events and says what they did to the set.
 //! Source: cosi-project/runtime `api/v1alpha1/state.proto`, `pkg/state/protobuf/server`.
 
-use std::collections::BTreeMap;
-
-use super::facts::{Malformed, Source};
+use super::facts::{Malformed, Values, Watched};
 use super::proto::cosi::resource::{Event, EventType};
+use crate::facts::Facts;
 
-/// What the events so far amount to.
-#[derive(Debug)]
-pub(super) struct Collection<T> {
-    values: BTreeMap<String, T>,
+/// The resources of one watch, after the events so far.
+pub(super) struct Collection {
+    values: Box<dyn Values + Send>,
+    never_empty: bool,
     bootstrapped: bool,
 }
 
 /// What an event did.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Effect {
-    /// Nothing that concerns the values.
+    /// The values are the same, or not yet complete.
     None,
     /// The set is complete for the first time, or has changed since: publish it.
     Changed,
 }
 
-/// The event is out of order.
+/// The event cannot be used.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Fault {
-    /// The server gave up on the watch (a reader too slow); it will send nothing more.
+    /// The server gave up on the watch (we read too slowly); it will send nothing more.
     #[error("Talos ended the watch: {0}")]
     Errored(String),
-    /// One resource is unusable; the watch goes on, its former value stands.
+    /// One resource cannot be used; the watch goes on, and its former value stays.
     #[error("resource {id:?} is malformed")]
     Malformed {
         /// Id of the resource.
@@ -45,28 +44,24 @@ pub(super) enum Fault {
     },
 }
 
-impl<T> Default for Collection<T> {
-    fn default() -> Self {
+impl Collection {
+    /// The set of a new watch.
+    pub(super) fn new(watched: &'static dyn Watched) -> Self {
         Self {
-            values: BTreeMap::new(),
+            values: watched.values(),
+            never_empty: watched.never_empty(),
             bootstrapped: false,
         }
     }
-}
 
-impl<T: PartialEq> Collection<T> {
-    /// The values by resource id.
-    pub(super) fn values(&self) -> &BTreeMap<String, T> {
-        &self.values
+    /// Puts the values into the facts; whether those changed by that.
+    pub(super) fn publish(&self, facts: &mut Facts) -> bool {
+        self.values.publish(facts)
     }
 
     /// Takes one event of the watch.
-    pub(super) fn handle_event(
-        &mut self,
-        event: Event,
-        source: &Source<T>,
-    ) -> Result<Effect, Fault> {
-        // The generated getter would take a type that it does not know for CREATED.
+    pub(super) fn handle_event(&mut self, event: Event) -> Result<Effect, Fault> {
+        // The generated getter would return CREATED for a type that it does not know.
         let Ok(event_type) = EventType::try_from(event.event_type) else {
             return Ok(Effect::None);
         };
@@ -77,13 +72,8 @@ impl<T: PartialEq> Collection<T> {
                 };
                 let id = resource.metadata.unwrap_or_default().id;
                 let spec = resource.spec.unwrap_or_default().proto_spec;
-                match (source.decode)(&id, &spec) {
-                    Ok(Some(value)) => {
-                        let same = self.values.get(&id) == Some(&value);
-                        self.values.insert(id, value);
-                        !same
-                    }
-                    Ok(None) => self.values.remove(&id).is_some(),
+                match self.values.set(&id, &spec) {
+                    Ok(changed) => changed,
                     Err(source) => return Err(Fault::Malformed { id, source }),
                 }
             }
@@ -93,11 +83,11 @@ impl<T: PartialEq> Collection<T> {
                     .and_then(|resource| resource.metadata)
                     .unwrap_or_default()
                     .id;
-                self.values.remove(&id).is_some()
+                self.values.remove(&id)
             }
             EventType::Bootstrapped => {
                 self.bootstrapped = true;
-                return Ok(if self.values.is_empty() && source.never_empty {
+                return Ok(if self.values.is_empty() && self.never_empty {
                     Effect::None
                 } else {
                     Effect::Changed
@@ -122,7 +112,8 @@ impl<T: PartialEq> Collection<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::talos::facts::Kind;
+    use crate::facts::HostName;
+    use crate::talos::facts::{Kind, Source, replace};
     use crate::talos::proto::cosi::resource::{Metadata, Resource, Spec};
 
     /// One byte is a value, two are nothing, anything else is malformed.
@@ -136,9 +127,25 @@ mod tests {
             [_, _] => Ok(None),
             other => Err(Malformed::AddressLength(other.len())),
         },
-        publish: |_, _| true,
+        publish: |facts, values| {
+            let values: Vec<_> = values
+                .iter()
+                .map(|(id, value)| format!("{id}{value}"))
+                .collect();
+            let host = values.join(" ");
+            let domain = String::new();
+            replace(&mut facts.host_name, HostName { host, domain })
+        },
         never_empty: false,
     };
+
+    /// The values as they are published.
+    fn values(set: &Collection) -> String {
+        let mut facts = Facts::default();
+        assert!(set.publish(&mut facts));
+        assert!(!set.publish(&mut facts), "nothing new");
+        facts.host_name.unwrap().host
+    }
 
     fn event(kind: EventType, id: &str, spec: &[u8]) -> Event {
         Event {
@@ -157,22 +164,22 @@ mod tests {
         }
     }
 
-    fn bootstrapped() -> Collection<u8> {
-        let mut set = Collection::default();
+    fn bootstrapped() -> Collection {
+        let mut set = Collection::new(&BYTES);
         for (id, value) in [("a", 1), ("b", 2)] {
             let created = event(EventType::Created, id, &[value]);
-            // Nothing is to be published before the set is complete.
-            assert_eq!(set.handle_event(created, &BYTES), Ok(Effect::None));
+            // Nothing must be published before the set is complete.
+            assert_eq!(set.handle_event(created), Ok(Effect::None));
         }
         let end = event(EventType::Bootstrapped, "", &[]);
-        assert_eq!(set.handle_event(end, &BYTES), Ok(Effect::Changed));
+        assert_eq!(set.handle_event(end), Ok(Effect::Changed));
         set
     }
 
     #[test]
     fn the_set_is_published_once_complete_and_then_at_each_change() {
         let mut set = bootstrapped();
-        let mut step = |kind, id, spec: &[u8]| set.handle_event(event(kind, id, spec), &BYTES);
+        let mut step = |kind, id, spec: &[u8]| set.handle_event(event(kind, id, spec));
         assert_eq!(step(EventType::Updated, "a", &[3]), Ok(Effect::Changed));
         assert_eq!(step(EventType::Updated, "a", &[3]), Ok(Effect::None));
         assert_eq!(step(EventType::Created, "c", &[4]), Ok(Effect::Changed));
@@ -180,15 +187,15 @@ mod tests {
         assert_eq!(step(EventType::Destroyed, "b", &[]), Ok(Effect::None));
         assert_eq!(step(EventType::Noop, "", &[]), Ok(Effect::None));
         assert_eq!(step(EventType::Updated, "c", &[0, 0]), Ok(Effect::Changed));
-        assert_eq!(*set.values(), BTreeMap::from([("a".to_owned(), 3)]));
+        assert_eq!(values(&set), "a3");
     }
 
     #[test]
     fn a_malformed_resource_leaves_its_former_value() {
         let mut set = bootstrapped();
-        let fault = set.handle_event(event(EventType::Updated, "a", &[]), &BYTES);
+        let fault = set.handle_event(event(EventType::Updated, "a", &[]));
         assert!(matches!(fault, Err(Fault::Malformed { .. })), "{fault:?}");
-        assert_eq!(set.values()["a"], 1);
+        assert_eq!(values(&set), "a1 b2");
     }
 
     #[test]
@@ -196,22 +203,22 @@ mod tests {
         let mut set = bootstrapped();
         let mut end = event(EventType::Errored, "", &[]);
         end.error = Some("buffer overrun".into());
-        let fault = set.handle_event(end, &BYTES);
+        let fault = set.handle_event(end);
         assert_eq!(fault, Err(Fault::Errored("buffer overrun".into())));
     }
 
     #[test]
     fn an_empty_set_that_cannot_be_is_not_published() {
-        let source = Source {
+        const NEVER_EMPTY: Source<u8> = Source {
             never_empty: true,
             ..BYTES
         };
-        let mut set = Collection::default();
+        let mut set = Collection::new(&NEVER_EMPTY);
         let end = event(EventType::Bootstrapped, "", &[]);
-        assert_eq!(set.handle_event(end, &source), Ok(Effect::None));
+        assert_eq!(set.handle_event(end), Ok(Effect::None));
         assert!(set.is_bootstrapped());
         let created = event(EventType::Created, "a", &[1]);
-        assert_eq!(set.handle_event(created, &source), Ok(Effect::Changed));
+        assert_eq!(set.handle_event(created), Ok(Effect::Changed));
     }
 
     #[test]
@@ -222,8 +229,8 @@ mod tests {
                 event_type: kind,
                 ..Event::default()
             };
-            let _ = set.handle_event(bare, &BYTES);
-            assert_eq!(set.values().len(), 2, "{kind}");
+            let _ = set.handle_event(bare);
+            assert_eq!(values(&set), "a1 b2", "{kind}");
         }
     }
 }

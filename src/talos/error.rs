@@ -24,7 +24,7 @@ pub enum Error {
         #[source]
         source: Arc<io::Error>,
     },
-    /// Somebody answers, but we do not trust him or he does not trust us.
+    /// Somebody answers, but one side does not trust the other.
     #[error("TLS with {endpoint} failed: {trouble} (talosconfig {talosconfig})")]
     Tls {
         /// host:port
@@ -38,7 +38,7 @@ pub enum Error {
     #[error(transparent)]
     Talosconfig(#[from] talosconfig::Error),
     /// Talos refuses the call to our roles.
-    #[error("Talos denies {call} to {role} (it takes os:operator): {message}")]
+    #[error("Talos denies {call} to {role} (needs os:operator): {message}")]
     Denied {
         /// Method or resource type.
         call: &'static str,
@@ -82,8 +82,8 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether the same call may succeed later without anybody changing the call. True for TLS and
-    /// talosconfig trouble too: certificates are renewed under a running daemon.
+    /// Whether the same call may succeed later. True for TLS and talosconfig trouble too: certificates are
+    /// renewed while the daemon runs.
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Unreachable { .. }
@@ -105,7 +105,7 @@ impl Error {
         }
     }
 
-    /// Whether it is the connection that failed, so that other calls on it fail as well.
+    /// Whether the connection failed, so that other calls on it fail as well.
     pub(super) fn is_connection(&self) -> bool {
         match self {
             Self::Unreachable { .. }
@@ -124,8 +124,8 @@ impl Error {
             Self::Unreachable { sent, .. } => *sent,
             Self::Deadline { .. } => true,
             Self::Malformed { .. } => true,
-            // apid's words, whose connection to machined may have broken in between, or of whoever else gave up
-            // waiting for what Talos may be doing.
+            // Said by apid, whose connection to machined may have broken in between, or by somebody else who gave
+            // up waiting for what Talos may be doing.
             Self::Talos { code, .. } => matches!(
                 code,
                 Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled
@@ -167,7 +167,7 @@ impl Error {
         }
     }
 
-    /// What failed below gRPC: our own connector's error where it is in the chain, else a broken connection.
+    /// What failed below gRPC: our own connector's error if it is in the chain, otherwise a broken connection.
     fn from_transport(endpoint: &str, error: &(dyn std::error::Error + 'static)) -> Self {
         let mut chain = Some(error);
         let mut words = String::new();
@@ -212,7 +212,7 @@ mod tests {
         assert!(denied.is_retryable() && !denied.is_ambiguous() && !denied.is_connection());
         assert_eq!(
             denied.to_string(),
-            "Talos denies Reboot to os:reader (it takes os:operator): not authorized"
+            "Talos denies Reboot to os:reader (needs os:operator): not authorized"
         );
 
         let absent = from(Status::permission_denied(

@@ -1,34 +1,18 @@
 //! Which resources we watch, and how their specs become [`Facts`].
 //!
-//! | resource | namespace | fact |
-//! |---|---|---|
-//! | HostnameStatuses.net.talos.dev | network | host name |
-//! | LinkStatuses.net.talos.dev | network | links |
-//! | AddressStatuses.net.talos.dev | network | addresses |
-//! | NodeAddresses.net.talos.dev | network | Talos' views of the node's addresses |
-//! | AddressSpecs.net.talos.dev | network-config | who wanted an address: ids `vip/<link>/<link>/<prefix>`, `dhcp4/…` … |
-//! | RouteStatuses.net.talos.dev | network | routes |
-//! | ResolverStatuses.net.talos.dev | network | the resolver |
-//! | ResolverSpecs.net.talos.dev | network-config | name servers of DHCP leases: ids `dhcp4/<link>/resolvers` … |
-//! | … | | those of the machine itself: [`node`] |
+//! [`ALL`] lists them. To watch one more: its [`Source`], a row in [`ALL`], and the field of [`crate::facts`]
+//! that it fills.
 //!
-//! Volumes, mounts and disks: [`storage`].
-//!
-//! The VIP operators themselves (OperatorSpecs) are sensitive resources, open to os:admin only; the address
-//! that such an operator assigns while this node holds it is not. Specs are decoded from their protobuf form
+//! The VIP operators themselves (OperatorSpecs) are sensitive, so only os:admin may read them; the address that
+//! such an operator assigns while this node holds it is not. We decode specs from their protobuf form
 //! (`talos.resource.definitions`), which is the stable one.
 
+mod network;
 mod node;
+mod source;
 mod storage;
 
-pub(super) use storage::{DISKS, MOUNTS, VOLUMES, space};
-
-use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-
-mod network;
-
-pub(super) use network::{ADDRESS_SPECS, LEASE_RESOLVERS, RESOLVER, ROUTES};
 
 use prost::Message;
 
@@ -41,47 +25,38 @@ use super::proto::definitions::network::{
     AddressStatusSpec, HostnameStatusSpec, LinkStatusSpec, NodeAddressSpec,
 };
 use crate::facts::{
-    Address, AddressScope, AddressStatus, Facts, HostName, Link, Mac, NodeAddresses, Stage,
+    Address, AddressScope, AddressStatus, HostName, Link, Mac, NodeAddresses, Stage,
 };
 
 pub(super) use node::{
-    EXTENSIONS, MACHINE_STATUS, MACHINE_STATUS_ID, MACHINE_TYPE, NODE_NAME, SECURE_BOOT, STAGE,
-    SYSTEM_INFORMATION, SYSTEM_INFORMATION_ID, SYSTEM_UUID, stage, system_uuid,
+    MACHINE_STATUS, MACHINE_STATUS_ID, SYSTEM_INFORMATION, SYSTEM_INFORMATION_ID, stage,
+    system_uuid,
 };
+pub(super) use source::{Kind, Malformed, Source, Values, Watched, replace};
+pub(super) use storage::space;
 
-/// A resource type in its namespace.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Kind {
-    pub(super) namespace: &'static str,
-    /// Exact spelling of the type.
-    pub(super) kind: &'static str,
-}
+use source::keep;
 
-/// How one resource type contributes to the facts.
-#[derive(Debug)]
-pub(super) struct Source<T> {
-    pub(super) kind: Kind,
-    /// Makes a value of an id and a spec; `None` for resources that tell us nothing.
-    pub(super) decode: fn(&str, &[u8]) -> Result<Option<T>, Malformed>,
-    /// Puts all values into the facts; whether they changed by that.
-    pub(super) publish: fn(&mut Facts, &BTreeMap<String, T>) -> bool,
-    /// Whether a set that is empty from the start only means that Talos has not looked yet. A Linux machine
-    /// always has a loopback link with an address.
-    pub(super) never_empty: bool,
-}
-
-/// A spec cannot be understood.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Malformed {
-    #[error("not protobuf: {0}")]
-    Protobuf(#[from] prost::DecodeError),
-    #[error("an address of {0} bytes")]
-    AddressLength(usize),
-    #[error("a prefix of {0} bits")]
-    PrefixLength(i32),
-    #[error("an empty name")]
-    NoName,
-}
+/// Everything that is watched, first what an administrator looks for: the watches are opened in this order.
+pub(super) const ALL: &[&dyn Watched] = &[
+    &HOST_NAME,
+    &LINKS,
+    &ADDRESSES,
+    &NODE_ADDRESSES,
+    &network::ADDRESS_SPECS,
+    &network::ROUTES,
+    &network::RESOLVER,
+    &network::LEASE_RESOLVERS,
+    &node::STAGE,
+    &node::MACHINE_TYPE,
+    &node::NODE_NAME,
+    &node::EXTENSIONS,
+    &node::SECURE_BOOT,
+    &node::SYSTEM_UUID,
+    &storage::VOLUMES,
+    &storage::MOUNTS,
+    &storage::DISKS,
+];
 
 const NETWORK: &str = "network";
 
@@ -94,11 +69,7 @@ pub(super) const HOST_NAME: Source<HostName> = Source {
         "hostname" => host_name(spec).map(Some),
         _ => Ok(None),
     },
-    // A name that went away leaves the last one standing.
-    publish: |facts, names| match names.values().next() {
-        Some(name) => replace(&mut facts.host_name, name.clone()),
-        None => false,
-    },
+    publish: |facts, names| keep(&mut facts.host_name, names),
     never_empty: false,
 };
 
@@ -152,13 +123,6 @@ pub(super) const NODE_ADDRESSES: Source<Vec<IpAddr>> = Source {
     never_empty: true,
 };
 
-/// Sets a fact; whether it is a new one.
-pub(super) fn replace<T: PartialEq>(fact: &mut Option<T>, value: T) -> bool {
-    let changed = fact.as_ref() != Some(&value);
-    *fact = Some(value);
-    changed
-}
-
 fn host_name(spec: &[u8]) -> Result<HostName, Malformed> {
     let spec = HostnameStatusSpec::decode(spec)?;
     if spec.hostname.is_empty() {
@@ -201,7 +165,7 @@ fn link(id: &str, spec: &[u8]) -> Result<Link, Malformed> {
     Ok(link)
 }
 
-/// A 6-byte address that is not all zeros; other links have none that concerns us.
+/// A 6-byte address that is not all zeros; we do not use those of other links.
 fn mac(bytes: &[u8]) -> Option<Mac> {
     <[u8; 6]>::try_from(bytes)
         .ok()
@@ -219,7 +183,7 @@ fn address(spec: &[u8]) -> Result<Option<Address>, Malformed> {
     let Some((address, prefix_length)) = prefix(spec.address.as_ref())? else {
         return Ok(None);
     };
-    // On a point-to-point link `address` is the other side's.
+    // On a point-to-point link `address` is that of the other side.
     let ip = own_ip(spec.local.as_ref())?.unwrap_or(address);
     Ok(Some(Address {
         ip,
@@ -252,7 +216,7 @@ fn node_addresses(spec: &[u8]) -> Result<Vec<IpAddr>, Malformed> {
         .collect()
 }
 
-/// The stage of a number, which is the same in the resource and in MachineStatusEvent.
+/// The stage with this number, which is the same in the resource and in MachineStatusEvent.
 pub(super) fn stage_of(number: i32) -> Stage {
     match MachineStage::try_from(number) {
         Ok(MachineStage::MachineStageBooting) => Stage::Booting,
@@ -286,7 +250,7 @@ fn own_ip(address: Option<&NetIp>) -> Result<Option<IpAddr>, Malformed> {
     address.map_or(Ok(None), |address| ip(&address.ip))
 }
 
-/// 4 or 16 bytes, these maybe with a zone behind; no bytes are no address.
+/// 4 bytes, or 16 with an optional zone behind them; no bytes mean no address.
 fn ip(bytes: &[u8]) -> Result<Option<IpAddr>, Malformed> {
     if bytes.is_empty() {
         return Ok(None);

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use prost::Message;
 
 use super::cosi::{Collection, Effect};
-use super::facts::{self, Source};
+use super::facts::ALL;
 use super::proto::cosi::resource::{Event, Metadata, Resource, Spec};
 use super::proto::machine;
 use super::sequence::{Outlook, Sighting, Verdict};
@@ -14,12 +14,9 @@ use crate::facts::{Facts, Stage};
 use crate::fuzz::Choices;
 use crate::report::{NetworkPolicy, decide, file_systems};
 
-/// One watch, from its events to the facts.
-type Watch = Box<dyn FnMut(Event, &mut Facts)>;
-
 /// Watch events in any order with any specs; then the NICs, which keep their promises.
 pub fn fuzz_resources(bytes: &[u8]) {
-    const IDS: [&str; 8] = [
+    const IDS: [&str; 13] = [
         "hostname",
         "machine",
         "routed",
@@ -28,33 +25,21 @@ pub fn fuzz_resources(bytes: &[u8]) {
         "bond0.100",
         "vip/eth0/eth0/10.0.0.9/32",
         "dhcp4/eth0/resolvers",
+        "resolvers",
+        "machine-type",
+        "nodename",
+        "securitystate",
+        "systeminformation",
     ];
-    let mut watches: [Watch; 17] = [
-        watch(&facts::HOST_NAME),
-        watch(&facts::LINKS),
-        watch(&facts::ADDRESSES),
-        watch(&facts::NODE_ADDRESSES),
-        watch(&facts::ADDRESS_SPECS),
-        watch(&facts::STAGE),
-        watch(&facts::ROUTES),
-        watch(&facts::RESOLVER),
-        watch(&facts::LEASE_RESOLVERS),
-        watch(&facts::MACHINE_TYPE),
-        watch(&facts::NODE_NAME),
-        watch(&facts::EXTENSIONS),
-        watch(&facts::SECURE_BOOT),
-        watch(&facts::SYSTEM_UUID),
-        watch(&facts::VOLUMES),
-        watch(&facts::MOUNTS),
-        watch(&facts::DISKS),
-    ];
+    let mut watches: Vec<_> = ALL.iter().copied().map(Collection::new).collect();
+    let kinds = u8::try_from(watches.len()).expect("there are a few dozen");
     let mut choices = Choices::new(bytes);
     let mut facts = Facts::default();
     while !choices.is_empty() {
-        let watch = usize::from(choices.below(17));
+        let watch = usize::from(choices.below(kinds));
         // One number more than there are types.
         let event_type = i32::from(choices.below(7));
-        let id = usize::from(choices.below(8));
+        let id = usize::from(choices.below(13));
         let event = Event {
             event_type,
             resource: Some(Resource {
@@ -69,8 +54,12 @@ pub fn fuzz_resources(bytes: &[u8]) {
             }),
             ..Event::default()
         };
-        if let Some(watch) = watches.get_mut(watch) {
-            watch(event, &mut facts);
+        let Some(watch) = watches.get_mut(watch) else {
+            continue;
+        };
+        if let Ok(Effect::Changed) = watch.handle_event(event) {
+            assert!(watch.is_bootstrapped());
+            watch.publish(&mut facts);
         }
     }
     check(&facts);
@@ -96,17 +85,7 @@ pub fn fuzz_sequence_events(bytes: &[u8]) {
     }
 }
 
-fn watch<T: PartialEq + 'static>(source: &'static Source<T>) -> Watch {
-    let mut collection = Collection::default();
-    Box::new(move |event, facts| {
-        if let Ok(Effect::Changed) = collection.handle_event(event, source) {
-            assert!(collection.is_bootstrapped());
-            (source.publish)(facts, collection.values());
-        }
-    })
-}
-
-/// What the host would be told.
+/// What the host would see.
 fn check(facts: &Facts) {
     let Some(decision) = decide(facts, &NetworkPolicy::default()) else {
         return;

@@ -6,9 +6,9 @@
 //!  power ──── calls, Events ─┘                          └─ apid, mutual TLS, roles in the certificate
 //! ```
 //!
-//! [`Client`] is made without touching the network and reconnects by itself. [`observe()`] keeps one value
-//! of [`crate::facts::Facts`] up to date, [`carry_out`] sees one power operation through. What fails says
-//! who is at fault: [`Error`].
+//! A [`Client`] does not touch the network when it is made, and reconnects by itself. [`observe()`] keeps one value
+//! of [`crate::facts::Facts`] up to date, and [`carry_out`] sees one power operation through. An [`Error`] says who
+//! is at fault.
 
 mod backoff;
 mod client;
@@ -32,5 +32,5 @@ pub use client::{Access, Client};
 pub use connect::{Dial, MachinedSocket};
 pub use error::Error;
 pub use observe::{observe, query};
-pub use power::{PowerCall, PowerProgress, carry_out};
+pub use power::carry_out;
 pub use tls::TlsTrouble;

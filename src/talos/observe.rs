@@ -5,10 +5,12 @@
 //!    ▲                            │
 //!    └────── the connection breaks, or Talos goes away ──────┘
 //! ```
-//! While away only Version is tried, with a back-off; nothing is taken back from the facts. Connected, each
-//! watch looks after itself: it is reopened when Talos ends it or does not tell what there is, and tried
-//! seldom where this Talos does not know its type. Nothing is called while nothing changes.
+//! While Talos is away we only try Version, with a back-off, and the facts stay as they were. While connected,
+//! each watch looks after itself: it is reopened when Talos ends it or does not answer, and tried rarely where
+//! this Talos does not know its type. Nothing is called while nothing changes.
 
+use std::future::poll_fn;
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -19,7 +21,7 @@ use super::backoff::Backoff;
 use super::client::{CALL_TIMEOUT, Client};
 use super::cosi::{Collection, Effect, Fault};
 use super::error::Error;
-use super::facts::{self, Source};
+use super::facts::{self, ALL, Watched};
 use super::proto::cosi::resource::WatchResponse;
 use crate::facts::{Facts, TalosVersion};
 
@@ -30,67 +32,51 @@ const AWAY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_se
 /// First and longest delay before one watch is opened again.
 const REOPEN: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
 
-/// Delay before a watch is tried again that our roles do not allow, or whose type this Talos does not know.
+/// Delay before we retry a watch that our roles do not allow, or whose type this Talos does not know.
 const REFUSED: Duration = Duration::from_secs(300);
 
-/// A connection or a watch that held this long was a good one: the back-off begins anew.
+/// A connection or a watch that held this long was a good one: the back-off starts over.
 const STABLE: Duration = Duration::from_secs(5);
 
-/// Different reasons that are logged while Talos is away.
+/// How many different reasons are logged while Talos is away.
 const MAX_REASONS: usize = 8;
 
-/// Writes what Talos tells into `facts`, and goes on for ever. Equal facts wake nobody.
+/// Writes what Talos reports into `facts`, and never ends. Equal facts wake nobody.
 pub async fn observe(client: Client, facts: watch::Sender<Facts>) {
     let mut standing = Standing::default();
     let mut backoff = Backoff::new(AWAY.0, AWAY.1);
     loop {
-        let error = match client.version().await {
+        let outcome = match client.version().await {
             Ok(version) => {
                 standing.connected(&client, &version);
                 facts.send_if_modified(|facts| facts::replace(&mut facts.talos, version));
                 let since = Instant::now();
-                let error = follow_all(&client, &facts).await;
+                let outcome = at_once(|source| follow(&client, source, &facts)).await;
                 if since.elapsed() >= STABLE {
                     backoff.reset();
                 }
-                error
+                outcome
             }
-            Err(error) => error,
+            Err(error) => Err(error),
         };
-        standing.failed(&client, &error);
+        if let Err(error) = outcome {
+            standing.failed(&client, &error);
+        }
         sleep(backoff.next_delay()).await;
     }
 }
 
-/// What Talos tells at this moment.
+/// What Talos reports at this moment.
 ///
 /// # Errors
-/// The first thing that fails; a resource type that this Talos does not know is no failure.
+/// The first thing that fails; a resource type that this Talos does not know is not a failure.
 pub async fn query(client: &Client, deadline: Duration) -> Result<Facts, Error> {
     let everything = async {
         let facts = watch::Sender::new(Facts {
             talos: Some(client.version().await?),
             ..Facts::default()
         });
-        tokio::try_join!(
-            bootstrap(client, &facts::HOST_NAME, &facts),
-            bootstrap(client, &facts::LINKS, &facts),
-            bootstrap(client, &facts::ADDRESSES, &facts),
-            bootstrap(client, &facts::NODE_ADDRESSES, &facts),
-            bootstrap(client, &facts::ADDRESS_SPECS, &facts),
-            bootstrap(client, &facts::ROUTES, &facts),
-            bootstrap(client, &facts::RESOLVER, &facts),
-            bootstrap(client, &facts::LEASE_RESOLVERS, &facts),
-            bootstrap(client, &facts::STAGE, &facts),
-            bootstrap(client, &facts::MACHINE_TYPE, &facts),
-            bootstrap(client, &facts::NODE_NAME, &facts),
-            bootstrap(client, &facts::EXTENSIONS, &facts),
-            bootstrap(client, &facts::SECURE_BOOT, &facts),
-            bootstrap(client, &facts::SYSTEM_UUID, &facts),
-            bootstrap(client, &facts::VOLUMES, &facts),
-            bootstrap(client, &facts::MOUNTS, &facts),
-            bootstrap(client, &facts::DISKS, &facts),
-        )?;
+        at_once(|source| bootstrap(client, source, &facts)).await?;
         Ok(facts.borrow().clone())
     };
     timeout(deadline, everything)
@@ -98,43 +84,45 @@ pub async fn query(client: &Client, deadline: Duration) -> Result<Facts, Error> 
         .unwrap_or(Err(Error::Deadline { call: "the query" }))
 }
 
-/// Follows all resources until the connection breaks; why it did.
-async fn follow_all(client: &Client, facts: &watch::Sender<Facts>) -> Error {
-    tokio::select! {
-        // In this order, the same at each start: first what an administrator looks for.
-        biased;
-        error = follow(client, &facts::HOST_NAME, facts) => error,
-        error = follow(client, &facts::LINKS, facts) => error,
-        error = follow(client, &facts::ADDRESSES, facts) => error,
-        error = follow(client, &facts::NODE_ADDRESSES, facts) => error,
-        error = follow(client, &facts::ADDRESS_SPECS, facts) => error,
-        error = follow(client, &facts::ROUTES, facts) => error,
-        error = follow(client, &facts::RESOLVER, facts) => error,
-        error = follow(client, &facts::LEASE_RESOLVERS, facts) => error,
-        error = follow(client, &facts::STAGE, facts) => error,
-        error = follow(client, &facts::MACHINE_TYPE, facts) => error,
-        error = follow(client, &facts::NODE_NAME, facts) => error,
-        error = follow(client, &facts::EXTENSIONS, facts) => error,
-        error = follow(client, &facts::SECURE_BOOT, facts) => error,
-        error = follow(client, &facts::SYSTEM_UUID, facts) => error,
-        error = follow(client, &facts::VOLUMES, facts) => error,
-        error = follow(client, &facts::MOUNTS, facts) => error,
-        error = follow(client, &facts::DISKS, facts) => error,
-    }
+/// Does the same with every resource type at once, in the order of [`ALL`]; the first failure ends it.
+async fn at_once<F>(work: impl Fn(&'static dyn Watched) -> F) -> Result<(), Error>
+where
+    F: Future<Output = Result<(), Error>>,
+{
+    let mut pending: Vec<_> = ALL.iter().map(|source| Box::pin(work(*source))).collect();
+    poll_fn(|context| {
+        let mut failure = None;
+        pending.retain_mut(|work| {
+            if failure.is_some() {
+                return true;
+            }
+            let Poll::Ready(result) = work.as_mut().poll(context) else {
+                return true;
+            };
+            failure = result.err();
+            false
+        });
+        match failure {
+            Some(error) => Poll::Ready(Err(error)),
+            None if pending.is_empty() => Poll::Ready(Ok(())),
+            None => Poll::Pending,
+        }
+    })
+    .await
 }
 
-/// Follows the resources of one type until the connection breaks.
-async fn follow<T: PartialEq>(
+/// Follows the resources of one type until the connection breaks, and returns the error with which it did.
+async fn follow(
     client: &Client,
-    source: &Source<T>,
+    source: &'static dyn Watched,
     facts: &watch::Sender<Facts>,
-) -> Error {
-    let resource = source.kind.kind;
+) -> Result<(), Error> {
+    let resource = source.kind().kind;
     let mut backoff = Backoff::new(REOPEN.0, REOPEN.1);
-    let mut told = false;
+    let mut warned = false;
     loop {
         let since = Instant::now();
-        let error = match client.watch(&source.kind).await {
+        let error = match client.watch(source.kind()).await {
             Ok(stream) => match read(client, stream, source, facts, Until::Broken).await {
                 Ok(()) => aborted(resource, "the watch has ended"),
                 Err(error) => error,
@@ -142,23 +130,23 @@ async fn follow<T: PartialEq>(
             Err(error) => error,
         };
         if error.is_connection() {
-            return error;
+            return Err(error);
         }
         if since.elapsed() >= STABLE {
             backoff.reset();
-            told = false;
+            warned = false;
         }
         let mut delay = backoff.next_delay();
         match &error {
-            // An older release stays without it until the next boot, but the answer may also be a passing one.
+            // An older release has none until the next boot, but the answer may also be temporary.
             Error::Unsupported { .. } => {
                 tracing::debug!(resource, "this Talos has no such resource");
                 delay = REFUSED;
             }
             Error::Denied { .. } if client.denial_may_pass() => {}
             Error::Denied { .. } => {
-                if !told {
-                    told = true;
+                if !warned {
+                    warned = true;
                     tracing::warn!(
                         resource,
                         error = error.with_causes(),
@@ -167,13 +155,13 @@ async fn follow<T: PartialEq>(
                 }
                 delay = REFUSED;
             }
-            // Once is normal (a graceful stop, a slow moment of ours); a series is worth a line.
-            _ if !told && delay > REOPEN.0 => {
-                told = true;
+            // Once is normal (a graceful stop, or we were slow); a series is worth a line.
+            _ if !warned && delay > REOPEN.0 => {
+                warned = true;
                 tracing::warn!(
                     resource,
                     error = error.with_causes(),
-                    "a watch ends again and again"
+                    "a watch keeps ending; reopening it"
                 );
             }
             _ => tracing::debug!(resource, error = error.with_causes(), "a watch ended"),
@@ -183,12 +171,12 @@ async fn follow<T: PartialEq>(
 }
 
 /// Reads the resources of one type once.
-async fn bootstrap<T: PartialEq>(
+async fn bootstrap(
     client: &Client,
-    source: &Source<T>,
+    source: &'static dyn Watched,
     facts: &watch::Sender<Facts>,
 ) -> Result<(), Error> {
-    let result = match client.watch(&source.kind).await {
+    let result = match client.watch(source.kind()).await {
         Ok(stream) => read(client, stream, source, facts, Until::Bootstrapped).await,
         Err(error) => Err(error),
     };
@@ -207,18 +195,18 @@ enum Until {
     Broken,
 }
 
-/// Reads a watch and publishes what it says. `Ok` only when bootstrapped, where that is wanted.
-async fn read<T: PartialEq>(
+/// Reads a watch and publishes what it reports. Returns `Ok` only with [`Until::Bootstrapped`].
+async fn read(
     client: &Client,
     mut stream: Streaming<WatchResponse>,
-    source: &Source<T>,
+    source: &'static dyn Watched,
     facts: &watch::Sender<Facts>,
     until: Until,
 ) -> Result<(), Error> {
-    let resource = source.kind.kind;
+    let resource = source.kind().kind;
     let opened = Instant::now();
-    let mut collection = Collection::default();
-    let mut told = false;
+    let mut collection = Collection::new(source);
+    let mut warned = false;
     loop {
         // The first response is empty: the watch is established.
         let message = if collection.is_bootstrapped() {
@@ -231,13 +219,13 @@ async fn read<T: PartialEq>(
         };
         let response = match message {
             Ok(Some(response)) => response,
-            // In good order.
+            // An orderly end.
             Ok(None) => return Err(aborted(resource, "the watch has ended")),
             Err(status) => return Err(client.error(resource, &status)),
         };
         let mut changed = false;
         for event in response.event {
-            match collection.handle_event(event, source) {
+            match collection.handle_event(event) {
                 Ok(Effect::Changed) => changed = true,
                 Ok(Effect::None) => {}
                 Err(Fault::Errored(message)) => {
@@ -248,15 +236,15 @@ async fn read<T: PartialEq>(
                     });
                 }
                 Err(Fault::Malformed { id, source }) => {
-                    if !told {
-                        told = true;
+                    if !warned {
+                        warned = true;
                         tracing::warn!(resource, id, error = %source, "skipped a malformed resource");
                     }
                 }
             }
         }
         if changed {
-            facts.send_if_modified(|facts| (source.publish)(facts, collection.values()));
+            facts.send_if_modified(|facts| collection.publish(facts));
         }
         if until == Until::Bootstrapped && collection.is_bootstrapped() {
             return Ok(());
@@ -264,7 +252,7 @@ async fn read<T: PartialEq>(
     }
 }
 
-/// A watch is over without a word of Talos.
+/// A watch ended without a word from Talos.
 fn aborted(call: &'static str, words: &str) -> Error {
     Error::Talos {
         call,
@@ -273,7 +261,7 @@ fn aborted(call: &'static str, words: &str) -> Error {
     }
 }
 
-/// What the log has been told of our standing with Talos: each change once.
+/// What we have logged about our connection to Talos: each change once.
 #[derive(Debug, Default)]
 enum Standing {
     /// Nothing has happened yet.
@@ -281,7 +269,7 @@ enum Standing {
     New,
     /// Talos answers.
     Connected,
-    /// Talos does not.
+    /// Talos does not answer.
     Away {
         since: Instant,
         attempts: u32,
@@ -325,7 +313,7 @@ impl Standing {
             if again {
                 tracing::info!(
                     error = reason,
-                    "lost Talos; what is known of the node stands"
+                    "lost connection to Talos; keeping the last known state"
                 );
             }
             *self = Self::Away {
@@ -354,7 +342,7 @@ impl Standing {
             Error::Unreachable { .. } | Error::Deadline { .. } => {
                 tracing::info!(
                     error = reason,
-                    "Talos does not answer; the host is served meanwhile"
+                    "Talos does not answer; still serving the host"
                 );
             }
             Error::Tls { .. }
@@ -365,7 +353,7 @@ impl Standing {
             | Error::Malformed { .. } => {
                 tracing::warn!(
                     error = reason,
-                    "cannot use the Talos API; the host is served meanwhile"
+                    "cannot use the Talos API; still serving the host"
                 );
             }
         }

@@ -1,4 +1,4 @@
-//! One power operation, from the call to the end of what Talos tells about it.
+//! One power operation, from the call to the last that Talos reports about it.
 //!
 //! ```text
 //! listen to Events ─▶ call ─▶ accepted ───────────────────▶ follow the sequence
@@ -6,9 +6,9 @@
 //!        │             └────▶ connection lost, no answer: did Talos get it?
 //!        └──────── no ──────── ask Events and MachineStatus ──── yes ─▶ accepted
 //! ```
-//! Talos answers a call when it has accepted it; what comes of it shows only in Events. A second Shutdown
-//! begins the sequence anew, so after a doubtful end of a call nothing is sent before Talos has shown that
-//! it did not get the first one. The doubt outlives the operation: the next one begins with the question.
+//! Talos answers a call once it has accepted it; what becomes of it shows only in Events. A second Shutdown
+//! restarts the sequence, so when we do not know whether Talos got a call, we send nothing until Talos has shown
+//! that it did not. The doubt outlives the operation: the next one starts with the same question.
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -21,133 +21,114 @@ use super::client::{CALL_TIMEOUT, Client};
 use super::error::Error;
 use super::proto::machine::Event;
 use super::sequence::{Outlook, Sighting, Verdict};
-use crate::config::RebootMode;
+use crate::config::PowerConfig;
 use crate::facts::Stage;
+use crate::power::{PowerOperation, PowerOutcome};
 
 /// First and longest delay between attempts.
 const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
 
-/// How long the call waits for the Events stream to be there before it.
+/// How long a call waits for the Events stream to open first.
 const HEAD_START: Duration = Duration::from_secs(1);
 
-/// How long Talos' events are listened to before "it did not get the call" is believed.
+/// How long we listen to Talos' events before we believe that it did not get the call.
 const SETTLE: Duration = Duration::from_secs(1);
 
-/// A sequence begins at once, or after the one it takes over has given up, for which Talos waits a minute.
+/// A sequence starts at once, or after the one that it replaces has given up, for which Talos waits a minute.
 const START_WINDOW: Duration = Duration::from_secs(75);
 
-/// How long a sequence that has begun is followed; draining a node alone may take five minutes.
+/// How long we follow a sequence that has started; draining a node alone may take five minutes.
 const SEQUENCE_WINDOW: Duration = Duration::from_secs(600);
 
-/// What is asked of Talos.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PowerCall {
-    /// MachineService.Shutdown
-    Shutdown {
-        /// Without cordon and drain.
-        force: bool,
-    },
-    /// MachineService.Reboot
-    Reboot {
-        /// How.
-        mode: RebootMode,
-    },
-}
-
-/// What has become of a [`PowerCall`]: first `Accepted` or `Rejected`; after `Accepted` maybe `DidNotHappen`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum PowerProgress {
-    /// Talos has accepted the call.
-    Accepted,
-    /// Talos has not accepted it within the deadline; why, in one phrase.
-    Rejected(String),
-    /// Talos had accepted it but then showed that nothing comes of it; why, in one phrase.
-    DidNotHappen(String),
-}
-
-impl PowerCall {
-    /// Name of the method.
-    pub fn method(&self) -> &'static str {
-        match self {
-            Self::Shutdown { .. } => "Shutdown",
-            Self::Reboot { .. } => "Reboot",
-        }
-    }
-
-    fn outlook(&self) -> Outlook {
-        match self {
-            Self::Shutdown { .. } => Outlook::new("shutdown", self.stage()),
-            Self::Reboot { .. } => Outlook::new("reboot", self.stage()),
-        }
-    }
-
-    /// The machine's stage while the sequence runs.
-    fn stage(&self) -> Stage {
-        match self {
-            Self::Shutdown { .. } => Stage::ShuttingDown,
-            Self::Reboot { .. } => Stage::Rebooting,
-        }
-    }
-
-    async fn send(&self, client: &Client, deadline: Duration) -> Result<String, Error> {
-        match self {
-            Self::Shutdown { force } => client.shutdown(*force, deadline).await,
-            Self::Reboot { mode } => client.reboot(*mode, deadline).await,
-        }
+/// Name of the method in MachineService.
+const fn method(operation: PowerOperation) -> &'static str {
+    match operation {
+        PowerOperation::Shutdown => "Shutdown",
+        PowerOperation::Reboot => "Reboot",
     }
 }
 
-/// Sees one power operation through and reports its progress.
+/// The machine's stage while the sequence runs.
+const fn stage(operation: PowerOperation) -> Stage {
+    match operation {
+        PowerOperation::Shutdown => Stage::ShuttingDown,
+        PowerOperation::Reboot => Stage::Rebooting,
+    }
+}
+
+fn outlook(operation: PowerOperation) -> Outlook {
+    let sequence = match operation {
+        PowerOperation::Shutdown => "shutdown",
+        PowerOperation::Reboot => "reboot",
+    };
+    Outlook::new(sequence, stage(operation))
+}
+
+/// Makes the call; the actor id of the sequence.
+async fn call(
+    client: &Client,
+    operation: PowerOperation,
+    how: PowerConfig,
+) -> Result<String, Error> {
+    match operation {
+        PowerOperation::Shutdown => client.shutdown(how.force_shutdown, CALL_TIMEOUT).await,
+        PowerOperation::Reboot => client.reboot(how.reboot_mode, CALL_TIMEOUT).await,
+    }
+}
+
+/// Sees one power operation through and reports what becomes of it.
 ///
-/// `deadline` is for the acceptance, retries included. The future ends when nothing more is to be reported,
-/// which after an acceptance takes up to ten minutes; dropping it earlier only loses that report.
+/// The deadline is for the acceptance, retries included. The future ends when there is nothing more to report,
+/// which takes up to ten minutes after an acceptance; dropping it earlier only loses that report.
 pub async fn carry_out(
     client: &Client,
-    call: PowerCall,
-    deadline: Duration,
-    mut report: impl FnMut(PowerProgress),
+    operation: PowerOperation,
+    how: PowerConfig,
+    mut report: impl FnMut(PowerOutcome),
 ) {
-    let mut attempt = Attempt::new(client, call);
-    let why = match timeout(deadline, attempt.until_accepted()).await {
+    let mut attempt = Attempt::new(client, operation, how);
+    let why = match timeout(how.deadline, attempt.until_accepted()).await {
         Ok(Ok(())) => None,
         Ok(Err(error)) => Some(error.with_causes()),
         Err(_) => Some(attempt.why_too_late()),
     };
     if let Some(why) = why {
         if let Some(sent) = attempt.doubtful {
-            client.leave_doubt(call.method(), sent);
+            client.leave_doubt(operation, sent);
         }
-        return report(PowerProgress::Rejected(why));
+        return report(PowerOutcome::Rejected(why));
     }
-    report(PowerProgress::Accepted);
+    report(PowerOutcome::Accepted);
     if let Some(why) = attempt.watch_sequence().await {
-        report(PowerProgress::DidNotHappen(why));
+        report(PowerOutcome::DidNotHappen(why));
     }
 }
 
 /// The state of one operation.
 struct Attempt<'a> {
     client: &'a Client,
-    call: PowerCall,
+    operation: PowerOperation,
+    how: PowerConfig,
     outlook: Outlook,
     events: Events,
-    /// What the events have said for good before the call was known to be accepted.
+    /// What the events have decided before the call was known to be accepted.
     verdict: Verdict,
-    /// When a call was sent of which nobody knows whether Talos got it.
+    /// When we sent a call without knowing whether Talos got it.
     doubtful: Option<Instant>,
-    /// When the operation began, or the earlier one that it goes on with.
+    /// When the operation started, or the earlier one that it continues.
     began: Instant,
     /// The last failure.
     failure: Option<Error>,
 }
 
 impl<'a> Attempt<'a> {
-    fn new(client: &'a Client, call: PowerCall) -> Self {
-        let doubtful = client.take_doubt(call.method());
+    fn new(client: &'a Client, operation: PowerOperation, how: PowerConfig) -> Self {
+        let doubtful = client.take_doubt(operation);
         Self {
             client,
-            call,
-            outlook: call.outlook(),
+            operation,
+            how,
+            outlook: outlook(operation),
             events: Events::Closed,
             verdict: Verdict::Open,
             doubtful,
@@ -170,30 +151,34 @@ impl<'a> Attempt<'a> {
             if !retry {
                 return Err(error);
             }
-            let method = self.call.method();
+            let method = method(self.operation);
             let words = error.with_causes();
             if self.failure.is_none() {
                 tracing::info!(
                     call = method,
                     error = words,
-                    "Talos cannot take a power operation yet; trying again"
+                    "Talos cannot take the power operation yet; retrying"
                 );
             } else {
-                tracing::debug!(call = method, error = words, "trying again");
+                tracing::debug!(
+                    call = method,
+                    error = words,
+                    "power call failed again; retrying"
+                );
             }
             self.failure = Some(error);
             sleep(backoff.next_delay()).await;
         }
     }
 
-    /// One attempt: listen, find out about the last one if that is needed, call.
+    /// One attempt: listen, find out about the last one if necessary, call.
     async fn once(&mut self) -> Result<(), Error> {
         if let Events::Closed | Events::Refused = self.events {
             let tail = self.doubtful.map_or(0, seconds_since);
             self.events = Events::open(self.client, tail);
         }
         match timeout(HEAD_START, self.events.opened()).await {
-            // Then the call would not arrive either; now it is certain that it was not sent.
+            // The call would not arrive either; like this it is certain that it was not sent.
             Ok(Err(error)) if error.is_connection() => return Err(error),
             // Without events the outcome is less certain, but the operation comes first.
             Ok(Ok(()) | Err(_)) | Err(_) => {}
@@ -201,11 +186,11 @@ impl<'a> Attempt<'a> {
         if self.doubtful.is_some() && self.did_talos_get_it().await? {
             return Ok(());
         }
-        // In doubt until there is an answer: the deadline may cut this short.
+        // In doubt until the answer comes: the deadline may cut this short.
         self.doubtful = Some(Instant::now());
-        let answer = self.call.send(self.client, CALL_TIMEOUT).await;
+        let answer = call(self.client, self.operation, self.how).await;
         match &answer {
-            // The next stream begins early enough to show what came of this call.
+            // The next stream starts early enough to show what became of this call.
             Err(error) if self.is_doubtful(error) => self.events = Events::Closed,
             Ok(_) | Err(_) => self.doubtful = None,
         }
@@ -213,7 +198,7 @@ impl<'a> Attempt<'a> {
         Ok(())
     }
 
-    /// Whether Talos may have accepted a call that ended like this.
+    /// Whether Talos may have accepted a call that failed like this.
     fn is_doubtful(&self, error: &Error) -> bool {
         match error {
             // machined's own word; but apid says so too when its connection to machined breaks.
@@ -228,7 +213,7 @@ impl<'a> Attempt<'a> {
     /// Whether Talos got the doubtful call.
     ///
     /// # Errors
-    /// When Talos does not tell, so that nothing must be sent.
+    /// When Talos does not say, so that nothing must be sent.
     async fn did_talos_get_it(&mut self) -> Result<bool, Error> {
         let until = Instant::now() + SETTLE;
         while let Ok(Some(sighting)) = timeout_at(until, self.events.next(self.client)).await {
@@ -239,14 +224,14 @@ impl<'a> Attempt<'a> {
         }
         let heard = self.events.is_open();
         match self.client.stage().await {
-            Ok(stage) => Ok(stage == self.call.stage()),
+            Ok(now) => Ok(now == stage(self.operation)),
             Err(error) if error.is_connection() || !heard => Err(error),
             // Not allowed or not known here; the events have been heard.
             Err(_) => Ok(false),
         }
     }
 
-    /// Why there is no acceptance when the deadline has come.
+    /// Why Talos has not accepted by the deadline.
     fn why_too_late(&self) -> String {
         let words = self
             .failure
@@ -287,10 +272,10 @@ impl<'a> Attempt<'a> {
                     self.events = Events::open(self.client, seconds_since(self.began));
                 }
                 Err(_) if self.outlook.has_started() || !self.events.is_open() => return None,
-                // Listened all the time, and nothing began. The stage has the last word.
+                // We listened all the time, and nothing started. The stage has the last word.
                 Err(_) => {
-                    let stage = self.client.stage().await.ok()?;
-                    return (stage != self.call.stage()).then(|| {
+                    let now = self.client.stage().await.ok()?;
+                    return (now != stage(self.operation)).then(|| {
                         format!(
                             "Talos began no sequence within {} s",
                             START_WINDOW.as_secs()

@@ -15,8 +15,10 @@ use tracing::{Event, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
 use super::client::CALL_TIMEOUT;
-use super::{Client, PowerCall, PowerProgress, carry_out, observe};
+use super::{Client, carry_out, observe};
+use crate::config::{PowerConfig, RebootMode};
 use crate::facts::Facts;
+use crate::power::{PowerOperation, PowerOutcome};
 
 const HOUR: Duration = Duration::from_secs(3600);
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -168,13 +170,17 @@ async fn a_power_call_that_nobody_answers_is_given_up_at_its_deadline() {
 
 async fn rejection(folder: &Folder) -> String {
     let mut reports = Vec::new();
-    let call = PowerCall::Shutdown { force: false };
-    carry_out(&folder.client(), call, DEADLINE, |progress| {
-        reports.push(progress);
+    let how = PowerConfig {
+        deadline: DEADLINE,
+        force_shutdown: false,
+        reboot_mode: RebootMode::Default,
+    };
+    carry_out(&folder.client(), PowerOperation::Shutdown, how, |outcome| {
+        reports.push(outcome);
     })
     .await;
     match &reports[..] {
-        [PowerProgress::Rejected(reason)] => reason.clone(),
+        [PowerOutcome::Rejected(reason)] => reason.clone(),
         other => panic!("{other:?}"),
     }
 }

@@ -25,7 +25,7 @@ pub(super) enum Sighting {
     Sequence {
         /// `shutdown`, `reboot`, `boot` …
         sequence: String,
-        /// Whether the sequence begins with this event.
+        /// Whether the sequence starts with this event.
         start: bool,
         /// Code and message of the error, if there is one.
         error: Option<(i32, String)>,
@@ -41,7 +41,7 @@ pub(super) enum Sighting {
 }
 
 impl Sighting {
-    /// Reads an event. Events that do not decode are of no concern.
+    /// Reads an event. Events that do not decode are ignored.
     pub(super) fn from_event(event: Event) -> Self {
         let Some(data) = event.data else {
             return Self::Other;
@@ -49,16 +49,16 @@ impl Sighting {
         // `talos/runtime/` and the message's full name.
         match data.type_url.rsplit('/').next() {
             Some("machine.SequenceEvent") => match SequenceEvent::decode(&*data.value) {
-                Ok(told) => Self::Sequence {
-                    start: told.action() == Action::Start,
-                    sequence: told.sequence,
-                    error: told.error.map(|error| (error.code, error.message)),
+                Ok(message) => Self::Sequence {
+                    start: message.action() == Action::Start,
+                    sequence: message.sequence,
+                    error: message.error.map(|error| (error.code, error.message)),
                     actor_id: event.actor_id,
                 },
                 Err(_) => Self::Other,
             },
             Some("machine.MachineStatusEvent") => match MachineStatusEvent::decode(&*data.value) {
-                Ok(told) => Self::Stage(stage_of(told.stage)),
+                Ok(message) => Self::Stage(stage_of(message.stage)),
                 Err(_) => Self::Other,
             },
             Some("machine.RestartEvent") => Self::Restart,
@@ -67,7 +67,7 @@ impl Sighting {
     }
 }
 
-/// What is to be expected of a power sequence.
+/// What we expect of a power sequence.
 #[derive(Debug)]
 pub(super) struct Outlook {
     /// Talos' name of the sequence.
@@ -93,7 +93,7 @@ pub(super) enum Verdict {
 }
 
 impl Outlook {
-    /// Of a sequence that has just been asked for.
+    /// For a sequence that has just been requested.
     pub(super) fn new(sequence: &'static str, stage: Stage) -> Self {
         Self {
             sequence,
@@ -109,12 +109,12 @@ impl Outlook {
         self.actor_id = actor_id;
     }
 
-    /// Whether the sequence has begun.
+    /// Whether the sequence has started.
     pub(super) fn has_started(&self) -> bool {
         self.started
     }
 
-    /// The events to come repeat some that have been seen.
+    /// The next events repeat some that we have seen.
     pub(super) fn rewind(&mut self) {
         self.in_stage = false;
     }
@@ -149,7 +149,7 @@ impl Outlook {
 
     fn failed(&self, code: i32, message: &str) -> Verdict {
         match Code::try_from(code) {
-            // Somebody else's: ours runs.
+            // Another caller's: ours is running.
             Ok(Code::Locked) if self.started => Verdict::Open,
             Ok(Code::Locked) => {
                 Verdict::DidNotHappen(format!("Talos is busy with another sequence ({message})"))

@@ -48,7 +48,7 @@ pub enum TlsTrouble {
     ClientExpired,
     /// The server does not know the authority of our certificate.
     ClientUnknownAuthority,
-    /// The server refuses our certificate without telling more; the alert's name.
+    /// The server refuses our certificate without a reason; the alert's name.
     ClientRefused(String),
     /// Our certificate and key cannot be used.
     ClientUnusable(String),
@@ -97,7 +97,7 @@ impl fmt::Display for TlsTrouble {
             ),
             Self::ClientUnusable(why) => write!(f, "`crt` and `key` cannot be used: {why}"),
             Self::NoRoots => f.write_str(
-                "no certificate authority: the context has no `ca`, and this system no roots; add `ca` or set SSL_CERT_FILE",
+                "no certificate authority: the context has no `ca`, and this system has no roots; add `ca` or set SSL_CERT_FILE",
             ),
             Self::BadName(host) => write!(f, "{host:?} is neither a DNS name nor an address"),
             Self::NotTls => f.write_str("the server does not speak TLS; is it apid's port?"),

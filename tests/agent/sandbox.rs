@@ -70,7 +70,7 @@ fn the_running_daemon_has_no_capability_and_is_filtered() {
     run.signal(Signal::SIGHUP);
     run.logs(&["configuration reloaded"], SOON);
     talos.stop();
-    run.logs(&["lost Talos"], SOON);
+    run.logs(&["lost connection to Talos"], SOON);
     talos.set_hostname("again", "");
     talos.restart().unwrap();
     run.sees("the name", SOON, |view| {

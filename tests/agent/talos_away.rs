@@ -69,7 +69,7 @@ fn while_talos_is_away_the_last_known_state_stands_through_resets() {
     let talos = Talos::new();
     let run = talos.run();
     talos.stop();
-    run.logs(&["lost Talos"], SOON);
+    run.logs(&["lost connection to Talos"], SOON);
     for _ in 0..2 {
         run.asked("reset");
         run.asked("Capabilities_Register");
@@ -160,7 +160,7 @@ fn an_address_removed_while_talos_was_away_is_gone_afterwards() {
         view.addresses().iter().any(|ip| ip == "10.5.0.50")
     });
     talos.stop();
-    run.logs(&["lost Talos"], SOON);
+    run.logs(&["lost connection to Talos"], SOON);
     talos.remove_address("eth0", "10.5.0.50/24");
     talos.restart().unwrap();
     run.sees("one address less", Duration::from_secs(6), |view| {
@@ -395,7 +395,7 @@ fn whatever_is_in_talos_place_the_host_is_served_throughout_and_all_is_right_aft
 
                 // And once Talos was known.
                 talos.stop();
-                run.logs(&["lost Talos"], SOON);
+                run.logs(&["lost connection to Talos"], SOON);
                 instead.takes_the_place_of(&socket, || {
                     pass(&run, Duration::from_secs(2));
                     run.asked("reset");

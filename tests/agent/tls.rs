@@ -218,7 +218,7 @@ fn an_apid_that_goes_away_and_comes_back_is_found_again() {
     let talos = Talos::tls(TlsOptions::default());
     let run = talos.run();
     talos.stop();
-    run.logs(&["lost Talos"], SOON);
+    run.logs(&["lost connection to Talos"], SOON);
     assert_eq!(run.reply("ping"), "OK ");
     talos.set_hostname("again", "");
     talos.restart().unwrap();

@@ -2,21 +2,11 @@
 
 use std::error::Error;
 
-const ROOTS: [&str; 9] = [
-    "machine/machine.proto",
-    "resource/config/config.proto",
-    "resource/definitions/block/block.proto",
-    "resource/definitions/extensions/extensions.proto",
-    "resource/definitions/hardware/hardware.proto",
-    "resource/definitions/k8s/k8s.proto",
-    "resource/definitions/network/network.proto",
-    "resource/definitions/runtime/runtime.proto",
-    "v1alpha1/state.proto",
-];
+include!("../../proto/files.rs");
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=../../proto");
-    let files = protox::compile(ROOTS, ["../../proto"])?;
+    let files = protox::compile(protos("../../proto")?, ["../../proto"])?;
     // Events carry their message's name in a type URL.
     let mut config = tonic_prost_build::Config::new();
     config.enable_type_names();

@@ -1,20 +1,10 @@
 //! The machine itself: [`crate::facts::Node`] and the stage.
 //!
-//! | resource | namespace | fact |
-//! |---|---|---|
-//! | MachineStatuses.runtime.talos.dev | runtime | stage, readiness |
-//! | MachineTypes.config.talos.dev | config | machine type |
-//! | Nodenames.kubernetes.talos.dev | k8s | node name |
-//! | ExtensionStatuses.runtime.talos.dev | runtime | extensions, schematic |
-//! | SecurityStates.talos.dev | runtime | Secure Boot |
-//! | SystemInformations.hardware.talos.dev | hardware | UUID |
-//!
-//! None of them is sensitive: os:operator and os:reader may read them all. What goes away leaves its last value
-//! standing.
+//! None of these resources is sensitive: os:operator and os:reader may read them all.
 
 use prost::Message;
 
-use super::{Kind, Malformed, Source, replace, stage_of};
+use super::{Kind, Malformed, Source, keep, replace, stage_of};
 use crate::facts::{Extension, MachineType, Readiness, Stage};
 use crate::talos::proto::definitions::extensions::Layer;
 use crate::talos::proto::definitions::hardware::SystemInformationSpec;
@@ -30,8 +20,8 @@ pub(in crate::talos) const MACHINE_STATUS: Kind = Kind {
 /// Id of the one [`MACHINE_STATUS`].
 pub(in crate::talos) const MACHINE_STATUS_ID: &str = "machine";
 
-/// Stage and readiness, which belong together: both come from one resource and are told at once.
-pub(in crate::talos) const STAGE: Source<(Stage, Readiness)> = Source {
+/// Stage and readiness, which belong together: both come from one resource and are published at once.
+pub(super) const STAGE: Source<(Stage, Readiness)> = Source {
     kind: MACHINE_STATUS,
     decode: |id, spec| match id {
         MACHINE_STATUS_ID => machine_status(spec).map(Some),
@@ -47,7 +37,7 @@ pub(in crate::talos) const STAGE: Source<(Stage, Readiness)> = Source {
     never_empty: false,
 };
 
-pub(in crate::talos) const MACHINE_TYPE: Source<MachineType> = Source {
+pub(super) const MACHINE_TYPE: Source<MachineType> = Source {
     kind: Kind {
         namespace: "config",
         kind: "MachineTypes.config.talos.dev",
@@ -56,14 +46,11 @@ pub(in crate::talos) const MACHINE_TYPE: Source<MachineType> = Source {
         "machine-type" => machine_type(spec),
         _ => Ok(None),
     },
-    publish: |facts, types| match types.values().next() {
-        Some(machine_type) => replace(&mut facts.node.machine_type, *machine_type),
-        None => false,
-    },
+    publish: |facts, types| keep(&mut facts.node.machine_type, types),
     never_empty: false,
 };
 
-pub(in crate::talos) const NODE_NAME: Source<String> = Source {
+pub(super) const NODE_NAME: Source<String> = Source {
     kind: Kind {
         namespace: "k8s",
         kind: "Nodenames.kubernetes.talos.dev",
@@ -72,14 +59,12 @@ pub(in crate::talos) const NODE_NAME: Source<String> = Source {
         "nodename" => node_name(spec).map(Some),
         _ => Ok(None),
     },
-    publish: |facts, names| match names.values().next() {
-        Some(name) => replace(&mut facts.node.node_name, name.clone()),
-        None => false,
-    },
+    publish: |facts, names| keep(&mut facts.node.node_name, names),
     never_empty: false,
 };
 
-pub(in crate::talos) const EXTENSIONS: Source<Extension> = Source {
+/// Extensions; one of them is the schematic.
+pub(super) const EXTENSIONS: Source<Extension> = Source {
     kind: Kind {
         namespace: "runtime",
         kind: "ExtensionStatuses.runtime.talos.dev",
@@ -93,7 +78,8 @@ pub(in crate::talos) const EXTENSIONS: Source<Extension> = Source {
     never_empty: false,
 };
 
-pub(in crate::talos) const SECURE_BOOT: Source<bool> = Source {
+/// Since Talos 1.5.
+pub(super) const SECURE_BOOT: Source<bool> = Source {
     kind: Kind {
         namespace: "runtime",
         kind: "SecurityStates.talos.dev",
@@ -102,10 +88,7 @@ pub(in crate::talos) const SECURE_BOOT: Source<bool> = Source {
         "securitystate" => secure_boot(spec).map(Some),
         _ => Ok(None),
     },
-    publish: |facts, states| match states.values().next() {
-        Some(secure_boot) => replace(&mut facts.node.secure_boot, *secure_boot),
-        None => false,
-    },
+    publish: |facts, states| keep(&mut facts.node.secure_boot, states),
     never_empty: false,
 };
 
@@ -117,16 +100,13 @@ pub(in crate::talos) const SYSTEM_INFORMATION: Kind = Kind {
 /// Id of the one [`SYSTEM_INFORMATION`].
 pub(in crate::talos) const SYSTEM_INFORMATION_ID: &str = "systeminformation";
 
-pub(in crate::talos) const SYSTEM_UUID: Source<String> = Source {
+pub(super) const SYSTEM_UUID: Source<String> = Source {
     kind: SYSTEM_INFORMATION,
     decode: |id, spec| match id {
         SYSTEM_INFORMATION_ID => system_uuid(spec).map(Some),
         _ => Ok(None),
     },
-    publish: |facts, uuids| match uuids.values().next() {
-        Some(uuid) => replace(&mut facts.node.system_uuid, uuid.clone()),
-        None => false,
-    },
+    publish: |facts, uuids| keep(&mut facts.node.system_uuid, uuids),
     never_empty: false,
 };
 
@@ -188,6 +168,7 @@ pub(in crate::talos) fn system_uuid(spec: &[u8]) -> Result<String, Malformed> {
 mod tests {
     use std::collections::BTreeMap;
 
+    use super::super::tests::decode_all;
     use super::*;
     use crate::facts::Facts;
 
@@ -260,28 +241,12 @@ mod tests {
         assert_eq!(none, Ok(Some(String::new())));
     }
 
-    fn decode_all(spec: &[u8]) {
-        let _ = (STAGE.decode)(MACHINE_STATUS_ID, spec);
-        let _ = (MACHINE_TYPE.decode)("machine-type", spec);
-        let _ = (NODE_NAME.decode)("nodename", spec);
-        let _ = (EXTENSIONS.decode)("0", spec);
-        let _ = (SECURE_BOOT.decode)("securitystate", spec);
-        let _ = (SYSTEM_UUID.decode)(SYSTEM_INFORMATION_ID, spec);
-    }
-
     #[test]
     fn truncated_specs_never_panic() {
         for vector in [NOT_READY, EXTENSION, SYSTEM] {
             for len in 0..vector.len() {
                 decode_all(&vector[..len]);
             }
-        }
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn arbitrary_specs_never_panic(bytes: Vec<u8>) {
-            decode_all(&bytes);
         }
     }
 }

@@ -1,12 +1,6 @@
 //! Storage: how volumes, mounts and disks become facts.
 //!
-//! | resource | namespace | fact |
-//! |---|---|---|
-//! | VolumeStatuses.block.talos.dev (1.8) | runtime | volumes with a file system on a disk |
-//! | MountStatuses.block.talos.dev (1.10) | runtime | where volumes are mounted |
-//! | Disks.block.talos.dev (1.8) | runtime | disks with their place |
-//!
-//! How much is free no resource tells: see [`super::super::Client::mounts`].
+//! No resource says how much is free: see [`super::super::Client::mounts`].
 
 use prost::Message;
 
@@ -18,7 +12,8 @@ use crate::talos::proto::machine::MountStat;
 
 const RUNTIME: &str = "runtime";
 
-pub(in crate::talos) const VOLUMES: Source<Volume> = Source {
+/// Volumes with a file system on a disk; since Talos 1.8.
+pub(super) const VOLUMES: Source<Volume> = Source {
     kind: Kind {
         namespace: RUNTIME,
         kind: "VolumeStatuses.block.talos.dev",
@@ -31,7 +26,8 @@ pub(in crate::talos) const VOLUMES: Source<Volume> = Source {
     never_empty: false,
 };
 
-pub(in crate::talos) const MOUNTS: Source<Mount> = Source {
+/// Where volumes are mounted; since Talos 1.10.
+pub(super) const MOUNTS: Source<Mount> = Source {
     kind: Kind {
         namespace: RUNTIME,
         kind: "MountStatuses.block.talos.dev",
@@ -44,7 +40,8 @@ pub(in crate::talos) const MOUNTS: Source<Mount> = Source {
     never_empty: false,
 };
 
-pub(in crate::talos) const DISKS: Source<Disk> = Source {
+/// Disks and where they are attached; since Talos 1.8.
+pub(super) const DISKS: Source<Disk> = Source {
     kind: Kind {
         namespace: RUNTIME,
         kind: "Disks.block.talos.dev",
@@ -57,7 +54,7 @@ pub(in crate::talos) const DISKS: Source<Disk> = Source {
     never_empty: false,
 };
 
-/// Directories, overlays and what lies in memory or on another machine have no space of their own here.
+/// Directories, overlays, and what is in memory or on another machine use no space of a disk of this node.
 fn volume(id: &str, spec: &[u8]) -> Result<Option<Volume>, Malformed> {
     let spec = VolumeStatusSpec::decode(spec)?;
     if id.is_empty() {
@@ -94,7 +91,7 @@ fn mount(spec: &[u8]) -> Result<Option<Mount>, Malformed> {
     }))
 }
 
-/// Loop devices come and go with images and hold none of our volumes.
+/// Loop devices come and go with images, and no volume of interest is on one.
 fn disk(spec: &[u8]) -> Result<Option<Disk>, Malformed> {
     let spec = DiskSpec::decode(spec)?;
     let is_loop =

@@ -1,6 +1,10 @@
 //! Vectors: specs as Talos 1.13 serialises them, with made-up addresses.
 
+use std::collections::BTreeMap;
+
+use super::network::ADDRESS_SPECS;
 use super::*;
+use crate::facts::Facts;
 
 fn bytes(hex: &str) -> Vec<u8> {
     let digits: Vec<u8> = hex
@@ -17,6 +21,22 @@ fn bytes(hex: &str) -> Vec<u8> {
 fn ip(text: &str) -> IpAddr {
     text.parse().unwrap()
 }
+
+/// Ids that mean something to one source or another, and one that does not.
+const IDS: [&str; 12] = [
+    "hostname",
+    "eth0",
+    "routed",
+    "vip/eth0/x",
+    "dhcp4/eth0/x",
+    "resolvers",
+    MACHINE_STATUS_ID,
+    "machine-type",
+    "nodename",
+    "securitystate",
+    SYSTEM_INFORMATION_ID,
+    "",
+];
 
 const HOSTNAME: &str = "0a03637031 120b6578616d706c652e6f7267";
 const ADDRESS_V4: &str = "0a080a040a0000051018 3002 3a0465746830 4002 508001";
@@ -186,6 +206,18 @@ fn virtual_ips_are_what_a_vip_operator_assigned() {
 }
 
 #[test]
+fn no_resource_is_watched_twice() {
+    let mut kinds: Vec<_> = ALL
+        .iter()
+        .map(|watched| (watched.kind().namespace, watched.kind().kind))
+        .collect();
+    let number = kinds.len();
+    kinds.sort_unstable();
+    kinds.dedup();
+    assert_eq!(kinds.len(), number);
+}
+
+#[test]
 fn equal_facts_are_no_change() {
     let mut facts = Facts::default();
     let names = BTreeMap::from([("hostname".to_owned(), host_name(&bytes(HOSTNAME)).unwrap())]);
@@ -230,11 +262,13 @@ proptest::proptest! {
     }
 }
 
-fn decode_all(spec: &[u8]) {
-    let _ = (HOST_NAME.decode)("hostname", spec);
-    let _ = (LINKS.decode)("eth0", spec);
-    let _ = (ADDRESSES.decode)("eth0/10.0.0.5/24", spec);
-    let _ = (NODE_ADDRESSES.decode)("routed", spec);
-    let _ = (ADDRESS_SPECS.decode)("vip/eth0/x", spec);
-    let _ = (STAGE.decode)(MACHINE_STATUS_ID, spec);
+/// As each of the resources that are watched, under each id that means something.
+pub(super) fn decode_all(spec: &[u8]) {
+    for watched in ALL {
+        for id in IDS {
+            let mut values = watched.values();
+            let _ = values.set(id, spec);
+            values.publish(&mut Facts::default());
+        }
+    }
 }

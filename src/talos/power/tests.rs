@@ -12,23 +12,21 @@ use tokio::sync::mpsc::{UnboundedReceiver, error::TryRecvError, unbounded_channe
 use tokio::task::JoinHandle;
 
 use super::*;
+use crate::config::RebootMode;
 
 /// Longer than anything here should take.
 const LONG: Duration = Duration::from_secs(10);
 
-const REBOOT: PowerCall = PowerCall::Reboot {
-    mode: RebootMode::Default,
-};
+const REBOOT: PowerOperation = PowerOperation::Reboot;
 
 #[tokio::test]
 async fn a_doubt_is_that_of_its_own_method_and_is_asked_about_once() {
     let client = Client::machined(PathBuf::from("/nowhere"), "os:operator");
     let sent = Instant::now();
-    client.leave_doubt(REBOOT.method(), sent);
-    let shutdown = PowerCall::Shutdown { force: false };
-    assert_eq!(client.take_doubt(shutdown.method()), None);
-    assert_eq!(client.take_doubt(REBOOT.method()), Some(sent));
-    assert_eq!(client.take_doubt(REBOOT.method()), None);
+    client.leave_doubt(REBOOT, sent);
+    assert_eq!(client.take_doubt(PowerOperation::Shutdown), None);
+    assert_eq!(client.take_doubt(REBOOT), Some(sent));
+    assert_eq!(client.take_doubt(REBOOT), None);
 }
 
 #[tokio::test]
@@ -40,7 +38,7 @@ async fn a_sequence_that_does_not_begin_within_75_s_did_not_happen() {
     assert_eq!(power.reports.try_recv(), Err(TryRecvError::Empty));
     node.pass(2).await;
     let why = "Talos began no sequence within 75 s".to_owned();
-    assert_eq!(power.next().await, Some(PowerProgress::DidNotHappen(why)));
+    assert_eq!(power.next().await, Some(PowerOutcome::DidNotHappen(why)));
     assert_eq!(power.next().await, None);
 }
 
@@ -76,7 +74,7 @@ async fn events_that_break_off_are_listened_to_again() {
     node.told().await;
     node.publish(Action::Noop, Some((common::Code::Fatal, "task failed")));
     let why = "task failed".to_owned();
-    assert_eq!(power.next().await, Some(PowerProgress::DidNotHappen(why)));
+    assert_eq!(power.next().await, Some(PowerOutcome::DidNotHappen(why)));
 }
 
 #[tokio::test]
@@ -136,7 +134,7 @@ async fn a_start_that_is_seen_is_the_answer_to_a_call_that_has_none() {
     node.told().await;
     // Its stage comes later.
     node.publish(Action::Start, None);
-    assert_eq!(power.next().await, Some(PowerProgress::Accepted));
+    assert_eq!(power.next().await, Some(PowerOutcome::Accepted));
     assert_eq!(node.api.calls_of(Method::Reboot).len(), 1);
 }
 
@@ -144,7 +142,7 @@ async fn a_start_that_is_seen_is_the_answer_to_a_call_that_has_none() {
 async fn a_machine_that_still_runs_did_not_get_the_call() {
     let node = Node::new();
     let mut power = node.cut_off(LONG).await;
-    assert_eq!(power.next().await, Some(PowerProgress::Accepted));
+    assert_eq!(power.next().await, Some(PowerOutcome::Accepted));
     assert_eq!(node.api.calls_of(Method::Reboot).len(), 2);
 }
 
@@ -154,7 +152,7 @@ async fn a_machine_that_goes_down_got_the_call() {
     node.api.delay(Method::Events, LONG);
     let mut power = node.cut_off(LONG).await;
     node.api.set_stage(TalosStage::MachineStageRebooting, false);
-    assert_eq!(power.next().await, Some(PowerProgress::Accepted));
+    assert_eq!(power.next().await, Some(PowerOutcome::Accepted));
     assert_eq!(node.api.calls_of(Method::Reboot).len(), 1);
 }
 
@@ -165,7 +163,7 @@ async fn silence_of_the_events_alone_is_believed() {
     node.api
         .fail_next(Method::Get, &denied, usize::from(u8::MAX));
     let mut power = node.cut_off(LONG).await;
-    assert_eq!(power.next().await, Some(PowerProgress::Accepted));
+    assert_eq!(power.next().await, Some(PowerOutcome::Accepted));
     assert_eq!(node.api.calls_of(Method::Reboot).len(), 2);
 }
 
@@ -227,8 +225,13 @@ impl Node {
         let (sender, reports) = unbounded_channel();
         let client = self.client.clone();
         let task = tokio::spawn(async move {
-            carry_out(&client, REBOOT, deadline, |progress| {
-                let _ = sender.send(progress);
+            let how = PowerConfig {
+                deadline,
+                force_shutdown: false,
+                reboot_mode: RebootMode::Default,
+            };
+            carry_out(&client, REBOOT, how, |outcome| {
+                let _ = sender.send(outcome);
             })
             .await;
         });
@@ -238,7 +241,7 @@ impl Node {
     /// A reboot has been asked for and accepted.
     async fn accepted(&self) -> Power {
         let mut power = self.begin(LONG);
-        assert_eq!(power.next().await, Some(PowerProgress::Accepted));
+        assert_eq!(power.next().await, Some(PowerOutcome::Accepted));
         self.told().await;
         power
     }
@@ -296,19 +299,19 @@ impl Drop for Node {
 
 /// A power operation under way.
 struct Power {
-    reports: UnboundedReceiver<PowerProgress>,
+    reports: UnboundedReceiver<PowerOutcome>,
     task: JoinHandle<()>,
 }
 
 impl Power {
     /// The next report; `None` when there is none any more.
-    async fn next(&mut self) -> Option<PowerProgress> {
+    async fn next(&mut self) -> Option<PowerOutcome> {
         timeout(LONG, self.reports.recv()).await.expect("in time")
     }
 
     async fn rejected(&mut self) -> String {
         match self.next().await {
-            Some(PowerProgress::Rejected(why)) => why,
+            Some(PowerOutcome::Rejected(why)) => why,
             other => panic!("{other:?}"),
         }
     }

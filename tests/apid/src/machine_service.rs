@@ -11,10 +11,8 @@ use crate::proto::google::rpc;
 use crate::proto::machine::machine_service_server::MachineService;
 use crate::proto::machine::reboot_request::Mode;
 use crate::proto::machine::{
-    Event, EventsRequest, Hostname, HostnameResponse, LoadAvg, LoadAvgResponse, Memory,
-    MemoryResponse, Mounts, MountsResponse, Reboot, RebootRequest, RebootResponse, ServiceList,
-    ServiceListResponse, Shutdown, ShutdownRequest, ShutdownResponse, SystemStat,
-    SystemStatResponse, Version, VersionResponse,
+    Event, EventsRequest, Mounts, MountsResponse, Reboot, RebootRequest, RebootResponse, Shutdown,
+    ShutdownRequest, ShutdownResponse, Version, VersionResponse,
 };
 use crate::shared::{Admitted, Shared};
 use crate::streams::Receiver;
@@ -38,17 +36,7 @@ macro_rules! per_node {
     )*};
 }
 
-per_node!(
-    Hostname,
-    LoadAvg,
-    Memory,
-    Mounts,
-    Reboot,
-    ServiceList,
-    Shutdown,
-    SystemStat,
-    Version
-);
+per_node!(Mounts, Reboot, Shutdown, Version);
 
 impl Machine {
     /// One message without metadata, or one a node with metadata when apid fans out.
@@ -100,50 +88,6 @@ impl MachineService for Machine {
             .await
     }
 
-    async fn hostname(&self, request: Request<()>) -> Result<Response<HostnameResponse>, Status> {
-        let tell = |(), admitted: &Admitted| {
-            let hostname = self.0.node().hostname.clone();
-            let messages = self.messages(admitted, || Hostname {
-                metadata: None,
-                hostname: hostname.clone(),
-            });
-            Ok(HostnameResponse { messages })
-        };
-        self.0
-            .answer(Method::Hostname, request, String::new(), tell)
-            .await
-    }
-
-    async fn load_avg(&self, request: Request<()>) -> Result<Response<LoadAvgResponse>, Status> {
-        let tell = |(), admitted: &Admitted| {
-            let [load1, load5, load15] = self.0.node().load;
-            let messages = self.messages(admitted, || LoadAvg {
-                metadata: None,
-                load1,
-                load5,
-                load15,
-            });
-            Ok(LoadAvgResponse { messages })
-        };
-        self.0
-            .answer(Method::LoadAvg, request, String::new(), tell)
-            .await
-    }
-
-    async fn memory(&self, request: Request<()>) -> Result<Response<MemoryResponse>, Status> {
-        let tell = |(), admitted: &Admitted| {
-            let memory = self.0.node().memory;
-            let messages = self.messages(admitted, || Memory {
-                metadata: None,
-                meminfo: Some(memory),
-            });
-            Ok(MemoryResponse { messages })
-        };
-        self.0
-            .answer(Method::Memory, request, String::new(), tell)
-            .await
-    }
-
     async fn mounts(&self, request: Request<()>) -> Result<Response<MountsResponse>, Status> {
         let tell = |(), admitted: &Admitted| {
             let stats = self.0.node().mounts.clone();
@@ -180,23 +124,6 @@ impl MachineService for Machine {
             .await
     }
 
-    async fn service_list(
-        &self,
-        request: Request<()>,
-    ) -> Result<Response<ServiceListResponse>, Status> {
-        let tell = |(), admitted: &Admitted| {
-            let services = self.0.node().services.clone();
-            let messages = self.messages(admitted, || ServiceList {
-                metadata: None,
-                services: services.clone(),
-            });
-            Ok(ServiceListResponse { messages })
-        };
-        self.0
-            .answer(Method::ServiceList, request, String::new(), tell)
-            .await
-    }
-
     async fn shutdown(
         &self,
         request: Request<ShutdownRequest>,
@@ -212,26 +139,6 @@ impl MachineService for Machine {
         };
         self.0
             .answer(Method::Shutdown, request, summary, shutdown)
-            .await
-    }
-
-    async fn system_stat(
-        &self,
-        request: Request<()>,
-    ) -> Result<Response<SystemStatResponse>, Status> {
-        let tell = |(), admitted: &Admitted| {
-            let node = self.0.node().clone();
-            let messages = self.messages(admitted, || SystemStat {
-                boot_time: node.boot_time,
-                cpu_total: Some(node.cpu_total),
-                cpu: vec![node.cpu_total],
-                process_running: 2,
-                ..SystemStat::default()
-            });
-            Ok(SystemStatResponse { messages })
-        };
-        self.0
-            .answer(Method::SystemStat, request, String::new(), tell)
             .await
     }
 

@@ -5,28 +5,16 @@
 pub enum Method {
     /// `/machine.MachineService/Events`
     Events,
-    /// `/machine.MachineService/Hostname`
-    Hostname,
-    /// `/machine.MachineService/LoadAvg`
-    LoadAvg,
-    /// `/machine.MachineService/Memory`
-    Memory,
     /// `/machine.MachineService/Mounts`
     Mounts,
     /// `/machine.MachineService/Reboot`
     Reboot,
-    /// `/machine.MachineService/ServiceList`
-    ServiceList,
     /// `/machine.MachineService/Shutdown`
     Shutdown,
-    /// `/machine.MachineService/SystemStat`
-    SystemStat,
     /// `/machine.MachineService/Version`
     Version,
     /// `/cosi.resource.State/Get`
     Get,
-    /// `/cosi.resource.State/List`
-    List,
     /// `/cosi.resource.State/Watch`
     Watch,
 }
@@ -42,19 +30,13 @@ pub const IMPERSONATOR: &str = "os:impersonator";
 
 impl Method {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 7] = [
         Self::Events,
-        Self::Hostname,
-        Self::LoadAvg,
-        Self::Memory,
         Self::Mounts,
         Self::Reboot,
-        Self::ServiceList,
         Self::Shutdown,
-        Self::SystemStat,
         Self::Version,
         Self::Get,
-        Self::List,
         Self::Watch,
     ];
 
@@ -62,17 +44,11 @@ impl Method {
     pub const fn path(self) -> &'static str {
         match self {
             Self::Events => "/machine.MachineService/Events",
-            Self::Hostname => "/machine.MachineService/Hostname",
-            Self::LoadAvg => "/machine.MachineService/LoadAvg",
-            Self::Memory => "/machine.MachineService/Memory",
             Self::Mounts => "/machine.MachineService/Mounts",
             Self::Reboot => "/machine.MachineService/Reboot",
-            Self::ServiceList => "/machine.MachineService/ServiceList",
             Self::Shutdown => "/machine.MachineService/Shutdown",
-            Self::SystemStat => "/machine.MachineService/SystemStat",
             Self::Version => "/machine.MachineService/Version",
             Self::Get => "/cosi.resource.State/Get",
-            Self::List => "/cosi.resource.State/List",
             Self::Watch => "/cosi.resource.State/Watch",
         }
     }
@@ -84,7 +60,7 @@ impl Method {
 
     /// Whether it belongs to cosi.resource.State, which apid does not fan out.
     pub const fn is_state(self) -> bool {
-        matches!(self, Self::Get | Self::List | Self::Watch)
+        matches!(self, Self::Get | Self::Watch)
     }
 
     /// Who may call it in Talos 1.4 and later.

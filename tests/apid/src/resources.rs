@@ -86,9 +86,8 @@ pub(crate) fn spec(message: &impl Message, yaml: String) -> Spec {
     }
 }
 
-/// Writes HostnameStatus, and what the Hostname method says.
+/// Writes HostnameStatus.
 pub(crate) fn set_hostname(shared: &Shared, host: &str, domain: &str) {
-    host.clone_into(&mut shared.node().hostname);
     let message = HostnameStatusSpec {
         hostname: host.to_owned(),
         domainname: domain.to_owned(),

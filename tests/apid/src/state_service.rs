@@ -2,14 +2,11 @@
 
 use std::sync::Arc;
 
-use tokio::sync::mpsc::unbounded_channel;
 use tonic::{Request, Response, Status};
 
 use crate::Method;
 use crate::proto::cosi::resource::state_server::State;
-use crate::proto::cosi::resource::{
-    GetRequest, GetResponse, ListRequest, ListResponse, WatchRequest, WatchResponse,
-};
+use crate::proto::cosi::resource::{GetRequest, GetResponse, WatchRequest, WatchResponse};
 use crate::shared::{Admitted, Shared};
 use crate::streams::Receiver;
 
@@ -19,7 +16,6 @@ pub(crate) struct Resources(pub(crate) Arc<Shared>);
 
 #[tonic::async_trait]
 impl State for Resources {
-    type ListStream = Receiver<ListResponse>;
     type WatchStream = Receiver<WatchResponse>;
 
     async fn get(&self, request: Request<GetRequest>) -> Result<Response<GetResponse>, Status> {
@@ -34,31 +30,6 @@ impl State for Resources {
             })
         };
         self.0.answer(Method::Get, request, summary, get).await
-    }
-
-    async fn list(
-        &self,
-        request: Request<ListRequest>,
-    ) -> Result<Response<Self::ListStream>, Status> {
-        let asked = request.get_ref();
-        let summary = format!("{}/{}", asked.namespace, asked.r#type);
-        let list = |request: ListRequest, admitted: &Admitted| {
-            let (namespace, kind) = (&request.namespace, &request.r#type);
-            self.0.store.permit(namespace, kind, &admitted.roles)?;
-            let options = request.options.unwrap_or_default();
-            if !options.label_query.is_empty() || options.id_query.is_some() {
-                let text = "queries are not part of the embedded API";
-                return Err(Status::unimplemented(text));
-            }
-            let (sender, stream) = unbounded_channel();
-            for resource in self.0.store.list(namespace, kind) {
-                let resource = Some(resource);
-                // The receiver is in our hands, so this cannot fail.
-                drop(sender.send(Ok(ListResponse { resource })));
-            }
-            Ok(Receiver::new(stream, &self.0))
-        };
-        self.0.answer(Method::List, request, summary, list).await
     }
 
     async fn watch(

@@ -157,11 +157,6 @@ impl Store {
     /// Starts a watch: the empty message first, then what the request asks for, then the changes.
     pub(crate) fn watch(&self, request: &WatchRequest) -> Result<WatchStream, Status> {
         let options = request.options.clone().unwrap_or_default();
-        if !options.label_query.is_empty() || options.id_query.is_some() {
-            return Err(Status::unimplemented(
-                "queries are not part of the embedded API",
-            ));
-        }
         if request.id.is_some() && options.bootstrap_contents {
             return Err(Status::unimplemented(
                 "bootstrap contents is not implemented for resource watch",

@@ -11,7 +11,7 @@ use tokio_stream::Stream;
 use tonic::Status;
 
 use crate::Method;
-use crate::proto::cosi::resource::{self, EventType, ListResponse, WatchResponse};
+use crate::proto::cosi::resource::{self, EventType, WatchResponse};
 use crate::proto::machine::Event;
 use crate::script::{self, Step, Trouble};
 use crate::shared::Shared;
@@ -51,15 +51,6 @@ impl Message for WatchResponse {
                 ..resource::Event::default()
             }],
         })
-    }
-}
-
-impl Message for ListResponse {
-    const METHOD: Method = Method::List;
-
-    fn summary(&self) -> String {
-        let metadata = self.resource.as_ref().and_then(|one| one.metadata.clone());
-        metadata.unwrap_or_default().id
     }
 }
 

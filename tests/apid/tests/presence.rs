@@ -5,8 +5,10 @@ mod client;
 use std::time::{Duration, Instant};
 
 use apid::Method;
+use apid::proto::definitions::network::HostnameStatusSpec;
 use apid::resources::HOSTNAME_STATUS;
 use client::{SOON, as_operator, connect, event, everything, machine, machined, watch};
+use prost::Message;
 use tonic::Code;
 
 #[tokio::test]
@@ -26,8 +28,10 @@ async fn a_stopped_api_is_gone_and_comes_back_with_what_changed() {
     apid.set_hostname("renamed", "");
     apid.restart().unwrap();
     let channel = connect(apid.socket().unwrap()).await.unwrap();
-    let hostname = machine(&channel).hostname(as_operator(())).await.unwrap();
-    assert_eq!(hostname.get_ref().messages[0].hostname, "renamed");
+    let mut names = watch(&channel, everything(HOSTNAME_STATUS)).await;
+    let name = event(&mut names).await.resource.unwrap().spec.unwrap();
+    let name = HostnameStatusSpec::decode(name.proto_spec.as_slice()).unwrap();
+    assert_eq!(name.hostname, "renamed");
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 mod client;
 
-use apid::proto::cosi::resource::{EventType, GetRequest, ListRequest, WatchOptions, WatchRequest};
+use apid::proto::cosi::resource::{EventType, GetRequest, WatchOptions, WatchRequest};
 use apid::resources::{
     ADDRESS_SPEC, ADDRESS_STATUS, HOSTNAME_STATUS, LINK_STATUS, NODE_ADDRESS, OPERATOR_SPEC,
 };
@@ -100,28 +100,6 @@ async fn a_sensitive_type_is_for_admins() {
         ids.contains(&"vip/eth0/eth0/10.5.0.100/32".to_owned()),
         "{ids:?}"
     );
-}
-
-#[tokio::test]
-async fn a_list_is_sorted_by_id_and_may_be_empty() {
-    let (_directory, apid, channel) = machined().await;
-    apid.set_link("eth10", scene::nic(12, [2; 6]));
-    let list = async |namespace: &str, kind: &str| {
-        let request = ListRequest {
-            namespace: namespace.to_owned(),
-            r#type: kind.to_owned(),
-            options: None,
-        };
-        let list = state(&channel).list(as_operator(request)).await;
-        let mut list = list.unwrap().into_inner();
-        let mut ids = Vec::new();
-        while let Some(next) = list.message().await.unwrap() {
-            ids.push(next.resource.unwrap().metadata.unwrap().id);
-        }
-        ids
-    };
-    assert_eq!(list("network", LINK_STATUS).await, ["eth0", "eth10", "lo"]);
-    assert_eq!(list("runtime", LINK_STATUS).await, [""; 0]);
 }
 
 #[tokio::test]

@@ -159,7 +159,7 @@ async fn certificates_can_be_replaced_while_it_runs() {
 async fn node_metadata_routes_a_call() {
     let (apid, channel) = serve(TlsOptions::default()).await;
     let channel = channel.unwrap();
-    apid.update_node(|node| "cp".clone_into(&mut node.hostname));
+    apid.update_node(|node| "v1.99.0".clone_into(&mut node.version.tag));
     apid.fail_node("10.0.0.3", "connection refused");
 
     let mut request = Request::new(());
@@ -167,13 +167,13 @@ async fn node_metadata_routes_a_call() {
     metadata.append("nodes", "10.0.0.2".parse().unwrap());
     metadata.append("nodes", "10.0.0.3".parse().unwrap());
     let mut machine = MachineServiceClient::new(channel.clone());
-    let answer = machine.hostname(request).await.unwrap().into_inner();
+    let answer = machine.version(request).await.unwrap().into_inner();
     let [good, failed] = &answer.messages[..] else {
         panic!("one message a node")
     };
-    assert_eq!(good.hostname, "cp");
+    assert_eq!(good.version.as_ref().unwrap().tag, "v1.99.0");
     assert_eq!(good.metadata.as_ref().unwrap().hostname, "10.0.0.2");
-    assert_eq!(failed.hostname, "");
+    assert_eq!(failed.version, None);
     let metadata = failed.metadata.as_ref().unwrap();
     assert_eq!(metadata.error, "connection refused");
     assert_eq!(metadata.status.as_ref().unwrap().code, 14);

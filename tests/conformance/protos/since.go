@@ -10,12 +10,6 @@ import (
 // since lists what Talos has only from a minor on, later than the oldest that we support. Older nodes never
 // send these and skip them when we do.
 var since = map[protoreflect.FullName]string{
-	"cosi.resource.LabelTerm.IN":          "v1.6",
-	"cosi.resource.LabelTerm.LT":          "v1.6",
-	"cosi.resource.LabelTerm.LTE":         "v1.6",
-	"cosi.resource.LabelTerm.LT_NUMERIC":  "v1.6",
-	"cosi.resource.LabelTerm.LTE_NUMERIC": "v1.6",
-	"cosi.resource.LabelTerm.invert":      "v1.6",
 
 	"cosi.resource.Event.bookmark":                                         "v1.9",
 	"cosi.resource.WatchOptions.start_from_bookmark":                       "v1.9",
@@ -58,16 +52,6 @@ var since = map[protoreflect.FullName]string{
 	"talos.resource.definitions.network.RouteStatusSpec.next_hops":           "v1.14",
 }
 
-// widened lists fields that were singular before a minor and are repeated since: the same bytes as long as
-// there is one element, and we send one at most.
-var widened = map[protoreflect.FullName]string{
-	"cosi.resource.LabelTerm.value":          "v1.6",
-	"cosi.resource.ListOptions.label_query":  "v1.6",
-	"cosi.resource.WatchOptions.label_query": "v1.6",
-}
-
-const widening = "label: ours repeated, Talos' optional"
-
 // Judge turns verdicts on the descriptors of one Talos version, such as v1.4.0, into disagreements. What is
 // listed as newer has to be absent before its minor and present from it on, so that the list cannot go stale.
 func Judge(verdicts []Verdict, version string) []error {
@@ -77,18 +61,12 @@ func Judge(verdicts []Verdict, version string) []error {
 		minor, late := since[verdict.Name]
 		late = late && semver.Compare(semver.MajorMinor(version), minor) < 0
 
-		wider, narrow := widened[verdict.Name]
-		narrow = narrow && semver.Compare(semver.MajorMinor(version), wider) < 0
-
 		switch {
 		case verdict.Absent && late:
-		case verdict.Problem == widening && narrow:
 		case verdict.Problem != "":
 			errs = append(errs, fmt.Errorf("%s: %s", verdict.Name, verdict.Problem))
 		case late:
 			errs = append(errs, fmt.Errorf("%s: listed as new in %s, but Talos %s has it", verdict.Name, minor, version))
-		case narrow:
-			errs = append(errs, fmt.Errorf("%s: listed as repeated from %s on, but Talos %s has it so", verdict.Name, wider, version))
 		}
 	}
 
