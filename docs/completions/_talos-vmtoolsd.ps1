@@ -46,8 +46,6 @@ Register-ArgumentCompleter -Native -CommandName 'talos-vmtoolsd' -ScriptBlock {
             [CompletionResult]::new('talosquery', 'talosquery', [CompletionResultType]::ParameterValue, 'Show what the agent sees of Talos')
             [CompletionResult]::new('rpc', 'rpc', [CompletionResultType]::ParameterValue, 'Send one RPCI command to the host and print its answer, as vmware-rpctool does')
             [CompletionResult]::new('check', 'check', [CompletionResultType]::ParameterValue, 'Check hypervisor, transport, Talos API, role and SMBIOS UUID, and name a remedy for what does not work')
-            [CompletionResult]::new('completion', 'completion', [CompletionResultType]::ParameterValue, 'Print a completion script for a shell')
-            [CompletionResult]::new('man', 'man', [CompletionResultType]::ParameterValue, 'Print the manual page, as roff')
             [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
             break
         }
@@ -141,57 +139,11 @@ Register-ArgumentCompleter -Native -CommandName 'talos-vmtoolsd' -ScriptBlock {
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
             break
         }
-        'talos-vmtoolsd;completion' {
-            [CompletionResult]::new('--use-machined', '--use-machined', [CompletionResultType]::ParameterName, 'Reach Talos through machined''s socket, as an extension service does')
-            [CompletionResult]::new('--talos-config', '--talos-config', [CompletionResultType]::ParameterName, 'Reach Talos through apid with this talosconfig')
-            [CompletionResult]::new('--talos-node', '--talos-node', [CompletionResultType]::ParameterName, 'Node to talk to with --talos-config, and its endpoint: HOST or HOST:PORT [default: the talosconfig''s endpoints]')
-            [CompletionResult]::new('--log-level', '--log-level', [CompletionResultType]::ParameterName, 'Most detailed log level [default: info]')
-            [CompletionResult]::new('--log-format', '--log-format', [CompletionResultType]::ParameterName, 'Form of the log [default: text]')
-            [CompletionResult]::new('--skip-vmware-detection', '--skip-vmware-detection', [CompletionResultType]::ParameterName, 'Go on although the processor does not say VMware')
-            [CompletionResult]::new('--idle-off-vmware', '--idle-off-vmware', [CompletionResultType]::ParameterName, 'Where there is no VMware, stay up idle instead of ending')
-            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Configuration file (YAML)')
-            [CompletionResult]::new('--machined-socket', '--machined-socket', [CompletionResultType]::ParameterName, 'Path of machined''s socket [default: /system/run/machined/machine.sock]')
-            [CompletionResult]::new('--machined-role', '--machined-role', [CompletionResultType]::ParameterName, 'Role claimed on machined''s socket [default: os:operator]')
-            [CompletionResult]::new('--transport', '--transport', [CompletionResultType]::ParameterName, 'Way to the host; auto tries vsock, then the backdoor [default: auto]')
-            [CompletionResult]::new('--low-bandwidth', '--low-bandwidth', [CompletionResultType]::ParameterName, 'Leave the backdoor''s high-bandwidth form alone')
-            [CompletionResult]::new('--power-deadline', '--power-deadline', [CompletionResultType]::ParameterName, 'How long a power call to Talos may take, retries included [default: 30s]')
-            [CompletionResult]::new('--force-shutdown', '--force-shutdown', [CompletionResultType]::ParameterName, 'Shut down without cordon and drain')
-            [CompletionResult]::new('--reboot-mode', '--reboot-mode', [CompletionResultType]::ParameterName, 'How Talos reboots [default: default]')
-            [CompletionResult]::new('--scrub-guestinfo', '--scrub-guestinfo', [CompletionResultType]::ParameterName, 'Blank machine configs that lie open in guest variables, once the machine is ready')
-            [CompletionResult]::new('--sandbox', '--sandbox', [CompletionResultType]::ParameterName, 'Give up all rights that the agent does not need; warn denies nothing and tells what would be [default: enforce]')
-            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
-            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
-            break
-        }
-        'talos-vmtoolsd;man' {
-            [CompletionResult]::new('--use-machined', '--use-machined', [CompletionResultType]::ParameterName, 'Reach Talos through machined''s socket, as an extension service does')
-            [CompletionResult]::new('--talos-config', '--talos-config', [CompletionResultType]::ParameterName, 'Reach Talos through apid with this talosconfig')
-            [CompletionResult]::new('--talos-node', '--talos-node', [CompletionResultType]::ParameterName, 'Node to talk to with --talos-config, and its endpoint: HOST or HOST:PORT [default: the talosconfig''s endpoints]')
-            [CompletionResult]::new('--log-level', '--log-level', [CompletionResultType]::ParameterName, 'Most detailed log level [default: info]')
-            [CompletionResult]::new('--log-format', '--log-format', [CompletionResultType]::ParameterName, 'Form of the log [default: text]')
-            [CompletionResult]::new('--skip-vmware-detection', '--skip-vmware-detection', [CompletionResultType]::ParameterName, 'Go on although the processor does not say VMware')
-            [CompletionResult]::new('--idle-off-vmware', '--idle-off-vmware', [CompletionResultType]::ParameterName, 'Where there is no VMware, stay up idle instead of ending')
-            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Configuration file (YAML)')
-            [CompletionResult]::new('--machined-socket', '--machined-socket', [CompletionResultType]::ParameterName, 'Path of machined''s socket [default: /system/run/machined/machine.sock]')
-            [CompletionResult]::new('--machined-role', '--machined-role', [CompletionResultType]::ParameterName, 'Role claimed on machined''s socket [default: os:operator]')
-            [CompletionResult]::new('--transport', '--transport', [CompletionResultType]::ParameterName, 'Way to the host; auto tries vsock, then the backdoor [default: auto]')
-            [CompletionResult]::new('--low-bandwidth', '--low-bandwidth', [CompletionResultType]::ParameterName, 'Leave the backdoor''s high-bandwidth form alone')
-            [CompletionResult]::new('--power-deadline', '--power-deadline', [CompletionResultType]::ParameterName, 'How long a power call to Talos may take, retries included [default: 30s]')
-            [CompletionResult]::new('--force-shutdown', '--force-shutdown', [CompletionResultType]::ParameterName, 'Shut down without cordon and drain')
-            [CompletionResult]::new('--reboot-mode', '--reboot-mode', [CompletionResultType]::ParameterName, 'How Talos reboots [default: default]')
-            [CompletionResult]::new('--scrub-guestinfo', '--scrub-guestinfo', [CompletionResultType]::ParameterName, 'Blank machine configs that lie open in guest variables, once the machine is ready')
-            [CompletionResult]::new('--sandbox', '--sandbox', [CompletionResultType]::ParameterName, 'Give up all rights that the agent does not need; warn denies nothing and tells what would be [default: enforce]')
-            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
-            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
-            break
-        }
         'talos-vmtoolsd;help' {
             [CompletionResult]::new('vmtoolsd', 'vmtoolsd', [CompletionResultType]::ParameterValue, 'Run the guest agent')
             [CompletionResult]::new('talosquery', 'talosquery', [CompletionResultType]::ParameterValue, 'Show what the agent sees of Talos')
             [CompletionResult]::new('rpc', 'rpc', [CompletionResultType]::ParameterValue, 'Send one RPCI command to the host and print its answer, as vmware-rpctool does')
             [CompletionResult]::new('check', 'check', [CompletionResultType]::ParameterValue, 'Check hypervisor, transport, Talos API, role and SMBIOS UUID, and name a remedy for what does not work')
-            [CompletionResult]::new('completion', 'completion', [CompletionResultType]::ParameterValue, 'Print a completion script for a shell')
-            [CompletionResult]::new('man', 'man', [CompletionResultType]::ParameterValue, 'Print the manual page, as roff')
             [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
             break
         }
@@ -205,12 +157,6 @@ Register-ArgumentCompleter -Native -CommandName 'talos-vmtoolsd' -ScriptBlock {
             break
         }
         'talos-vmtoolsd;help;check' {
-            break
-        }
-        'talos-vmtoolsd;help;completion' {
-            break
-        }
-        'talos-vmtoolsd;help;man' {
             break
         }
         'talos-vmtoolsd;help;help' {

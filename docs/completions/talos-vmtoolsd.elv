@@ -43,8 +43,6 @@ set edit:completion:arg-completer[talos-vmtoolsd] = {|@words|
             cand talosquery 'Show what the agent sees of Talos'
             cand rpc 'Send one RPCI command to the host and print its answer, as vmware-rpctool does'
             cand check 'Check hypervisor, transport, Talos API, role and SMBIOS UUID, and name a remedy for what does not work'
-            cand completion 'Print a completion script for a shell'
-            cand man 'Print the manual page, as roff'
             cand help 'Print this message or the help of the given subcommand(s)'
         }
         &'talos-vmtoolsd;vmtoolsd'= {
@@ -133,55 +131,11 @@ set edit:completion:arg-completer[talos-vmtoolsd] = {|@words|
             cand -h 'Print help'
             cand --help 'Print help'
         }
-        &'talos-vmtoolsd;completion'= {
-            cand --use-machined 'Reach Talos through machined''s socket, as an extension service does'
-            cand --talos-config 'Reach Talos through apid with this talosconfig'
-            cand --talos-node 'Node to talk to with --talos-config, and its endpoint: HOST or HOST:PORT [default: the talosconfig''s endpoints]'
-            cand --log-level 'Most detailed log level [default: info]'
-            cand --log-format 'Form of the log [default: text]'
-            cand --skip-vmware-detection 'Go on although the processor does not say VMware'
-            cand --idle-off-vmware 'Where there is no VMware, stay up idle instead of ending'
-            cand --config 'Configuration file (YAML)'
-            cand --machined-socket 'Path of machined''s socket [default: /system/run/machined/machine.sock]'
-            cand --machined-role 'Role claimed on machined''s socket [default: os:operator]'
-            cand --transport 'Way to the host; auto tries vsock, then the backdoor [default: auto]'
-            cand --low-bandwidth 'Leave the backdoor''s high-bandwidth form alone'
-            cand --power-deadline 'How long a power call to Talos may take, retries included [default: 30s]'
-            cand --force-shutdown 'Shut down without cordon and drain'
-            cand --reboot-mode 'How Talos reboots [default: default]'
-            cand --scrub-guestinfo 'Blank machine configs that lie open in guest variables, once the machine is ready'
-            cand --sandbox 'Give up all rights that the agent does not need; warn denies nothing and tells what would be [default: enforce]'
-            cand -h 'Print help (see more with ''--help'')'
-            cand --help 'Print help (see more with ''--help'')'
-        }
-        &'talos-vmtoolsd;man'= {
-            cand --use-machined 'Reach Talos through machined''s socket, as an extension service does'
-            cand --talos-config 'Reach Talos through apid with this talosconfig'
-            cand --talos-node 'Node to talk to with --talos-config, and its endpoint: HOST or HOST:PORT [default: the talosconfig''s endpoints]'
-            cand --log-level 'Most detailed log level [default: info]'
-            cand --log-format 'Form of the log [default: text]'
-            cand --skip-vmware-detection 'Go on although the processor does not say VMware'
-            cand --idle-off-vmware 'Where there is no VMware, stay up idle instead of ending'
-            cand --config 'Configuration file (YAML)'
-            cand --machined-socket 'Path of machined''s socket [default: /system/run/machined/machine.sock]'
-            cand --machined-role 'Role claimed on machined''s socket [default: os:operator]'
-            cand --transport 'Way to the host; auto tries vsock, then the backdoor [default: auto]'
-            cand --low-bandwidth 'Leave the backdoor''s high-bandwidth form alone'
-            cand --power-deadline 'How long a power call to Talos may take, retries included [default: 30s]'
-            cand --force-shutdown 'Shut down without cordon and drain'
-            cand --reboot-mode 'How Talos reboots [default: default]'
-            cand --scrub-guestinfo 'Blank machine configs that lie open in guest variables, once the machine is ready'
-            cand --sandbox 'Give up all rights that the agent does not need; warn denies nothing and tells what would be [default: enforce]'
-            cand -h 'Print help'
-            cand --help 'Print help'
-        }
         &'talos-vmtoolsd;help'= {
             cand vmtoolsd 'Run the guest agent'
             cand talosquery 'Show what the agent sees of Talos'
             cand rpc 'Send one RPCI command to the host and print its answer, as vmware-rpctool does'
             cand check 'Check hypervisor, transport, Talos API, role and SMBIOS UUID, and name a remedy for what does not work'
-            cand completion 'Print a completion script for a shell'
-            cand man 'Print the manual page, as roff'
             cand help 'Print this message or the help of the given subcommand(s)'
         }
         &'talos-vmtoolsd;help;vmtoolsd'= {
@@ -191,10 +145,6 @@ set edit:completion:arg-completer[talos-vmtoolsd] = {|@words|
         &'talos-vmtoolsd;help;rpc'= {
         }
         &'talos-vmtoolsd;help;check'= {
-        }
-        &'talos-vmtoolsd;help;completion'= {
-        }
-        &'talos-vmtoolsd;help;man'= {
         }
         &'talos-vmtoolsd;help;help'= {
         }

@@ -59,8 +59,6 @@ complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -f -a "vmtoo
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -f -a "talosquery" -d 'Show what the agent sees of Talos'
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -f -a "rpc" -d 'Send one RPCI command to the host and print its answer, as vmware-rpctool does'
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -f -a "check" -d 'Check hypervisor, transport, Talos API, role and SMBIOS UUID, and name a remedy for what does not work'
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -f -a "completion" -d 'Print a completion script for a shell'
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -f -a "man" -d 'Print the manual page, as roff'
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -l use-machined -d 'Reach Talos through machined\'s socket, as an extension service does' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -l talos-config -d 'Reach Talos through apid with this talosconfig' -r -F
@@ -184,70 +182,8 @@ warn\t''
 off\t''"
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l json -d 'Print JSON instead of lines'
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -s h -l help -d 'Print help'
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand completion" -l use-machined -d 'Reach Talos through machined\'s socket, as an extension service does' -r
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand completion" -l talos-config -d 'Reach Talos through apid with this talosconfig' -r -F
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand completion" -l talos-node -d 'Node to talk to with --talos-config, and its endpoint: HOST or HOST:PORT [default: the talosconfig\'s endpoints]' -r
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand completion" -l log-level -d 'Most detailed log level [default: info]' -r -f -a "error\t''
-warn\t''
-warning\t''
-info\t''
-debug\t''
-trace\t''"
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand completion" -l log-format -d 'Form of the log [default: text]' -r -f -a "text\t''
-json\t''"
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand completion" -l skip-vmware-detection -d 'Go on although the processor does not say VMware' -r
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand completion" -l idle-off-vmware -d 'Where there is no VMware, stay up idle instead of ending' -r
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand completion" -l config -d 'Configuration file (YAML)' -r -F
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand completion" -l machined-socket -d 'Path of machined\'s socket [default: /system/run/machined/machine.sock]' -r -F
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand completion" -l machined-role -d 'Role claimed on machined\'s socket [default: os:operator]' -r
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand completion" -l transport -d 'Way to the host; auto tries vsock, then the backdoor [default: auto]' -r -f -a "auto\t''
-vsock\t''
-backdoor\t''"
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand completion" -l low-bandwidth -d 'Leave the backdoor\'s high-bandwidth form alone' -r
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand completion" -l power-deadline -d 'How long a power call to Talos may take, retries included [default: 30s]' -r
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand completion" -l force-shutdown -d 'Shut down without cordon and drain' -r
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand completion" -l reboot-mode -d 'How Talos reboots [default: default]' -r -f -a "default\t''
-powercycle\t''
-force\t''"
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand completion" -l scrub-guestinfo -d 'Blank machine configs that lie open in guest variables, once the machine is ready' -r
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand completion" -l sandbox -d 'Give up all rights that the agent does not need; warn denies nothing and tells what would be [default: enforce]' -r -f -a "enforce\t''
-warn\t''
-off\t''"
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand completion" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand man" -l use-machined -d 'Reach Talos through machined\'s socket, as an extension service does' -r
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand man" -l talos-config -d 'Reach Talos through apid with this talosconfig' -r -F
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand man" -l talos-node -d 'Node to talk to with --talos-config, and its endpoint: HOST or HOST:PORT [default: the talosconfig\'s endpoints]' -r
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand man" -l log-level -d 'Most detailed log level [default: info]' -r -f -a "error\t''
-warn\t''
-warning\t''
-info\t''
-debug\t''
-trace\t''"
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand man" -l log-format -d 'Form of the log [default: text]' -r -f -a "text\t''
-json\t''"
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand man" -l skip-vmware-detection -d 'Go on although the processor does not say VMware' -r
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand man" -l idle-off-vmware -d 'Where there is no VMware, stay up idle instead of ending' -r
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand man" -l config -d 'Configuration file (YAML)' -r -F
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand man" -l machined-socket -d 'Path of machined\'s socket [default: /system/run/machined/machine.sock]' -r -F
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand man" -l machined-role -d 'Role claimed on machined\'s socket [default: os:operator]' -r
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand man" -l transport -d 'Way to the host; auto tries vsock, then the backdoor [default: auto]' -r -f -a "auto\t''
-vsock\t''
-backdoor\t''"
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand man" -l low-bandwidth -d 'Leave the backdoor\'s high-bandwidth form alone' -r
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand man" -l power-deadline -d 'How long a power call to Talos may take, retries included [default: 30s]' -r
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand man" -l force-shutdown -d 'Shut down without cordon and drain' -r
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand man" -l reboot-mode -d 'How Talos reboots [default: default]' -r -f -a "default\t''
-powercycle\t''
-force\t''"
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand man" -l scrub-guestinfo -d 'Blank machine configs that lie open in guest variables, once the machine is ready' -r
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand man" -l sandbox -d 'Give up all rights that the agent does not need; warn denies nothing and tells what would be [default: enforce]' -r -f -a "enforce\t''
-warn\t''
-off\t''"
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand man" -s h -l help -d 'Print help'
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand help; and not __fish_seen_subcommand_from vmtoolsd talosquery rpc check completion man help" -f -a "vmtoolsd" -d 'Run the guest agent'
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand help; and not __fish_seen_subcommand_from vmtoolsd talosquery rpc check completion man help" -f -a "talosquery" -d 'Show what the agent sees of Talos'
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand help; and not __fish_seen_subcommand_from vmtoolsd talosquery rpc check completion man help" -f -a "rpc" -d 'Send one RPCI command to the host and print its answer, as vmware-rpctool does'
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand help; and not __fish_seen_subcommand_from vmtoolsd talosquery rpc check completion man help" -f -a "check" -d 'Check hypervisor, transport, Talos API, role and SMBIOS UUID, and name a remedy for what does not work'
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand help; and not __fish_seen_subcommand_from vmtoolsd talosquery rpc check completion man help" -f -a "completion" -d 'Print a completion script for a shell'
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand help; and not __fish_seen_subcommand_from vmtoolsd talosquery rpc check completion man help" -f -a "man" -d 'Print the manual page, as roff'
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand help; and not __fish_seen_subcommand_from vmtoolsd talosquery rpc check completion man help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand help; and not __fish_seen_subcommand_from vmtoolsd talosquery rpc check help" -f -a "vmtoolsd" -d 'Run the guest agent'
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand help; and not __fish_seen_subcommand_from vmtoolsd talosquery rpc check help" -f -a "talosquery" -d 'Show what the agent sees of Talos'
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand help; and not __fish_seen_subcommand_from vmtoolsd talosquery rpc check help" -f -a "rpc" -d 'Send one RPCI command to the host and print its answer, as vmware-rpctool does'
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand help; and not __fish_seen_subcommand_from vmtoolsd talosquery rpc check help" -f -a "check" -d 'Check hypervisor, transport, Talos API, role and SMBIOS UUID, and name a remedy for what does not work'
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand help; and not __fish_seen_subcommand_from vmtoolsd talosquery rpc check help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::{OsStringValueParser, PossibleValuesParser, TypedValueParser as _};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 use tracing::Level;
 
 use super::network::NetworkSettings;
@@ -55,28 +55,6 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Print a completion script for a shell
-    Completion {
-        /// The shell
-        shell: Shell,
-    },
-    /// Print the manual page, as roff
-    Man,
-}
-
-/// A shell that completes arguments.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Shell {
-    /// GNU Bash
-    Bash,
-    /// Elvish
-    Elvish,
-    /// Fish
-    Fish,
-    /// PowerShell
-    Powershell,
-    /// Zsh
-    Zsh,
 }
 
 /// The flags of all subcommands; `None` where one is not given.
@@ -316,6 +294,14 @@ mod tests {
             })
         );
         assert!(try_parse(&["rpc", "info-get", "guestinfo.a"]).is_err());
+    }
+
+    #[test]
+    fn completion_and_man_are_files_beside_the_program() {
+        for arguments in [&["completion", "bash"][..], &["man"]] {
+            let error = try_parse(arguments).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidSubcommand, "{arguments:?}");
+        }
     }
 
     #[test]
