@@ -53,7 +53,7 @@ _talos__vmtoolsd() {
 
     case "${cmd}" in
         talos__vmtoolsd)
-            opts="-h -V --use-machined --talos-config --talos-node --log-level --log-format --skip-vmware-detection --idle-off-vmware --config --machined-socket --machined-role --transport --low-bandwidth --power-deadline --force-shutdown --reboot-mode --scrub-guestinfo --sandbox --help --version vmtoolsd talosquery rpc check help"
+            opts="-h -V --use-machined --talos-config --talos-node --machined-socket --machined-role --transport --low-bandwidth --skip-vmware-detection --idle-off-vmware --power-deadline --force-shutdown --reboot-mode --scrub-guestinfo --sandbox --log-level --log-format --config --help --version vmtoolsd talosquery rpc check help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -71,26 +71,6 @@ _talos__vmtoolsd() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --log-level)
-                    COMPREPLY=($(compgen -W "error warn warning info debug trace" -- "${cur}"))
-                    return 0
-                    ;;
-                --log-format)
-                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
-                    return 0
-                    ;;
-                --skip-vmware-detection)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --idle-off-vmware)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --config)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
                 --machined-socket)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -104,6 +84,14 @@ _talos__vmtoolsd() {
                     return 0
                     ;;
                 --low-bandwidth)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --skip-vmware-detection)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --idle-off-vmware)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -127,6 +115,18 @@ _talos__vmtoolsd() {
                     COMPREPLY=($(compgen -W "enforce warn off" -- "${cur}"))
                     return 0
                     ;;
+                --log-level)
+                    COMPREPLY=($(compgen -W "error warn warning info debug trace" -- "${cur}"))
+                    return 0
+                    ;;
+                --log-format)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -135,7 +135,7 @@ _talos__vmtoolsd() {
             return 0
             ;;
         talos__subcmd__vmtoolsd__subcmd__check)
-            opts="-h --json --use-machined --talos-config --talos-node --log-level --log-format --skip-vmware-detection --idle-off-vmware --config --machined-socket --machined-role --transport --low-bandwidth --power-deadline --force-shutdown --reboot-mode --scrub-guestinfo --sandbox --help"
+            opts="-h --json --use-machined --talos-config --talos-node --machined-socket --machined-role --transport --low-bandwidth --skip-vmware-detection --idle-off-vmware --power-deadline --force-shutdown --reboot-mode --scrub-guestinfo --sandbox --log-level --log-format --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -153,26 +153,6 @@ _talos__vmtoolsd() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --log-level)
-                    COMPREPLY=($(compgen -W "error warn warning info debug trace" -- "${cur}"))
-                    return 0
-                    ;;
-                --log-format)
-                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
-                    return 0
-                    ;;
-                --skip-vmware-detection)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --idle-off-vmware)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --config)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
                 --machined-socket)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -186,6 +166,14 @@ _talos__vmtoolsd() {
                     return 0
                     ;;
                 --low-bandwidth)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --skip-vmware-detection)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --idle-off-vmware)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -207,6 +195,18 @@ _talos__vmtoolsd() {
                     ;;
                 --sandbox)
                     COMPREPLY=($(compgen -W "enforce warn off" -- "${cur}"))
+                    return 0
+                    ;;
+                --log-level)
+                    COMPREPLY=($(compgen -W "error warn warning info debug trace" -- "${cur}"))
+                    return 0
+                    ;;
+                --log-format)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 *)
@@ -301,7 +301,7 @@ _talos__vmtoolsd() {
             return 0
             ;;
         talos__subcmd__vmtoolsd__subcmd__rpc)
-            opts="-h --use-machined --talos-config --talos-node --log-level --log-format --skip-vmware-detection --idle-off-vmware --config --machined-socket --machined-role --transport --low-bandwidth --power-deadline --force-shutdown --reboot-mode --scrub-guestinfo --sandbox --help"
+            opts="-h --use-machined --talos-config --talos-node --machined-socket --machined-role --transport --low-bandwidth --skip-vmware-detection --idle-off-vmware --power-deadline --force-shutdown --reboot-mode --scrub-guestinfo --sandbox --log-level --log-format --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -319,26 +319,6 @@ _talos__vmtoolsd() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --log-level)
-                    COMPREPLY=($(compgen -W "error warn warning info debug trace" -- "${cur}"))
-                    return 0
-                    ;;
-                --log-format)
-                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
-                    return 0
-                    ;;
-                --skip-vmware-detection)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --idle-off-vmware)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --config)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
                 --machined-socket)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -352,6 +332,14 @@ _talos__vmtoolsd() {
                     return 0
                     ;;
                 --low-bandwidth)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --skip-vmware-detection)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --idle-off-vmware)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -373,6 +361,18 @@ _talos__vmtoolsd() {
                     ;;
                 --sandbox)
                     COMPREPLY=($(compgen -W "enforce warn off" -- "${cur}"))
+                    return 0
+                    ;;
+                --log-level)
+                    COMPREPLY=($(compgen -W "error warn warning info debug trace" -- "${cur}"))
+                    return 0
+                    ;;
+                --log-format)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 *)
@@ -383,7 +383,7 @@ _talos__vmtoolsd() {
             return 0
             ;;
         talos__subcmd__vmtoolsd__subcmd__talosquery)
-            opts="-h --json --use-machined --talos-config --talos-node --log-level --log-format --skip-vmware-detection --idle-off-vmware --config --machined-socket --machined-role --transport --low-bandwidth --power-deadline --force-shutdown --reboot-mode --scrub-guestinfo --sandbox --help"
+            opts="-h --json --use-machined --talos-config --talos-node --machined-socket --machined-role --transport --low-bandwidth --skip-vmware-detection --idle-off-vmware --power-deadline --force-shutdown --reboot-mode --scrub-guestinfo --sandbox --log-level --log-format --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -401,26 +401,6 @@ _talos__vmtoolsd() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --log-level)
-                    COMPREPLY=($(compgen -W "error warn warning info debug trace" -- "${cur}"))
-                    return 0
-                    ;;
-                --log-format)
-                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
-                    return 0
-                    ;;
-                --skip-vmware-detection)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --idle-off-vmware)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --config)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
                 --machined-socket)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -434,6 +414,14 @@ _talos__vmtoolsd() {
                     return 0
                     ;;
                 --low-bandwidth)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --skip-vmware-detection)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --idle-off-vmware)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -455,6 +443,18 @@ _talos__vmtoolsd() {
                     ;;
                 --sandbox)
                     COMPREPLY=($(compgen -W "enforce warn off" -- "${cur}"))
+                    return 0
+                    ;;
+                --log-level)
+                    COMPREPLY=($(compgen -W "error warn warning info debug trace" -- "${cur}"))
+                    return 0
+                    ;;
+                --log-format)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 *)
@@ -465,7 +465,7 @@ _talos__vmtoolsd() {
             return 0
             ;;
         talos__subcmd__vmtoolsd__subcmd__vmtoolsd)
-            opts="-h --use-machined --talos-config --talos-node --log-level --log-format --skip-vmware-detection --idle-off-vmware --config --machined-socket --machined-role --transport --low-bandwidth --power-deadline --force-shutdown --reboot-mode --scrub-guestinfo --sandbox --help"
+            opts="-h --use-machined --talos-config --talos-node --machined-socket --machined-role --transport --low-bandwidth --skip-vmware-detection --idle-off-vmware --power-deadline --force-shutdown --reboot-mode --scrub-guestinfo --sandbox --log-level --log-format --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -483,26 +483,6 @@ _talos__vmtoolsd() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --log-level)
-                    COMPREPLY=($(compgen -W "error warn warning info debug trace" -- "${cur}"))
-                    return 0
-                    ;;
-                --log-format)
-                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
-                    return 0
-                    ;;
-                --skip-vmware-detection)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --idle-off-vmware)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --config)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
                 --machined-socket)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -516,6 +496,14 @@ _talos__vmtoolsd() {
                     return 0
                     ;;
                 --low-bandwidth)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --skip-vmware-detection)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --idle-off-vmware)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -537,6 +525,18 @@ _talos__vmtoolsd() {
                     ;;
                 --sandbox)
                     COMPREPLY=($(compgen -W "enforce warn off" -- "${cur}"))
+                    return 0
+                    ;;
+                --log-level)
+                    COMPREPLY=($(compgen -W "error warn warning info debug trace" -- "${cur}"))
+                    return 0
+                    ;;
+                --log-format)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 *)

@@ -72,10 +72,10 @@ async fn exchange(
     let mut link = RpciLink::new(LinkSettings {
         transport: config.transport,
         access: Some(access),
-        bandwidth: if config.high_bandwidth {
-            Bandwidth::High
-        } else {
+        bandwidth: if config.low_bandwidth {
             Bandwidth::Low
+        } else {
+            Bandwidth::High
         },
     });
     let reply = link.exchange(command).await?;

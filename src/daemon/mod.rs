@@ -109,10 +109,10 @@ async fn serve(
     let settings = LinkSettings {
         transport: config.host.transport,
         access: Some(access),
-        bandwidth: if config.host.high_bandwidth {
-            Bandwidth::High
-        } else {
+        bandwidth: if config.host.low_bandwidth {
             Bandwidth::Low
+        } else {
+            Bandwidth::High
         },
     };
     EventLoop::new(
