@@ -110,12 +110,26 @@ fn a_bad_file_is_named_with_the_line() {
 #[test]
 fn what_needs_no_configuration_works_without_a_good_one() {
     let bad = [("VMTOOLSD_LOG_LEVEL", "loud")];
-    let man = run(&["man"], &bad);
-    assert_eq!((man.code, man.stderr.as_str()), (Some(0), ""));
-    assert!(man.stdout.contains(".SH ENVIRONMENT"));
-    let bash = run(&["completion", "bash"], &bad);
-    assert_eq!((bash.code, bash.stderr.as_str()), (Some(0), ""));
-    assert!(bash.stdout.contains("complete -F"));
+    let version = run(&["--version"], &bad);
+    assert_eq!((version.code, version.stderr.as_str()), (Some(0), ""));
+    let help = run(&["vmtoolsd", "--help"], &bad);
+    assert_eq!((help.code, help.stderr.as_str()), (Some(0), ""));
+    assert!(help.stdout.contains("--talos-node"), "{}", help.stdout);
+    let usage = run(&["rpc"], &bad);
+    assert!(usage.stderr.starts_with("usage: "), "{}", usage.stderr);
+}
+
+#[test]
+fn the_manual_page_and_the_completion_scripts_are_not_in_the_program() {
+    for arguments in [&["man"][..], &["completion", "bash"]] {
+        let run = run(arguments, &[]);
+        assert_eq!((run.code, run.stdout.as_str()), (Some(2), ""));
+        assert!(
+            run.stderr.contains("unrecognized subcommand"),
+            "{}",
+            run.stderr
+        );
+    }
 }
 
 #[test]

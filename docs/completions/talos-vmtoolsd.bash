@@ -19,14 +19,8 @@ _talos__vmtoolsd() {
             talos__vmtoolsd,check)
                 cmd="talos__vmtoolsd__subcmd__check"
                 ;;
-            talos__vmtoolsd,completion)
-                cmd="talos__vmtoolsd__subcmd__completion"
-                ;;
             talos__vmtoolsd,help)
                 cmd="talos__vmtoolsd__subcmd__help"
-                ;;
-            talos__vmtoolsd,man)
-                cmd="talos__vmtoolsd__subcmd__man"
                 ;;
             talos__vmtoolsd,rpc)
                 cmd="talos__vmtoolsd__subcmd__rpc"
@@ -40,14 +34,8 @@ _talos__vmtoolsd() {
             talos__vmtoolsd__subcmd__help,check)
                 cmd="talos__vmtoolsd__subcmd__help__subcmd__check"
                 ;;
-            talos__vmtoolsd__subcmd__help,completion)
-                cmd="talos__vmtoolsd__subcmd__help__subcmd__completion"
-                ;;
             talos__vmtoolsd__subcmd__help,help)
                 cmd="talos__vmtoolsd__subcmd__help__subcmd__help"
-                ;;
-            talos__vmtoolsd__subcmd__help,man)
-                cmd="talos__vmtoolsd__subcmd__help__subcmd__man"
                 ;;
             talos__vmtoolsd__subcmd__help,rpc)
                 cmd="talos__vmtoolsd__subcmd__help__subcmd__rpc"
@@ -65,7 +53,7 @@ _talos__vmtoolsd() {
 
     case "${cmd}" in
         talos__vmtoolsd)
-            opts="-h -V --use-machined --talos-config --talos-node --log-level --log-format --skip-vmware-detection --idle-off-vmware --config --machined-socket --machined-role --transport --low-bandwidth --power-deadline --force-shutdown --reboot-mode --scrub-guestinfo --sandbox --help --version vmtoolsd talosquery rpc check completion man help"
+            opts="-h -V --use-machined --talos-config --talos-node --machined-socket --machined-role --transport --low-bandwidth --skip-vmware-detection --idle-off-vmware --power-deadline --force-shutdown --reboot-mode --scrub-guestinfo --sandbox --log-level --log-format --config --help --version vmtoolsd talosquery rpc check help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -83,26 +71,6 @@ _talos__vmtoolsd() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --log-level)
-                    COMPREPLY=($(compgen -W "error warn warning info debug trace" -- "${cur}"))
-                    return 0
-                    ;;
-                --log-format)
-                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
-                    return 0
-                    ;;
-                --skip-vmware-detection)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --idle-off-vmware)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --config)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
                 --machined-socket)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -116,6 +84,14 @@ _talos__vmtoolsd() {
                     return 0
                     ;;
                 --low-bandwidth)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --skip-vmware-detection)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --idle-off-vmware)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -137,6 +113,18 @@ _talos__vmtoolsd() {
                     ;;
                 --sandbox)
                     COMPREPLY=($(compgen -W "enforce warn off" -- "${cur}"))
+                    return 0
+                    ;;
+                --log-level)
+                    COMPREPLY=($(compgen -W "error warn warning info debug trace" -- "${cur}"))
+                    return 0
+                    ;;
+                --log-format)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 *)
@@ -147,7 +135,7 @@ _talos__vmtoolsd() {
             return 0
             ;;
         talos__subcmd__vmtoolsd__subcmd__check)
-            opts="-h --json --use-machined --talos-config --talos-node --log-level --log-format --skip-vmware-detection --idle-off-vmware --config --machined-socket --machined-role --transport --low-bandwidth --power-deadline --force-shutdown --reboot-mode --scrub-guestinfo --sandbox --help"
+            opts="-h --json --use-machined --talos-config --talos-node --machined-socket --machined-role --transport --low-bandwidth --skip-vmware-detection --idle-off-vmware --power-deadline --force-shutdown --reboot-mode --scrub-guestinfo --sandbox --log-level --log-format --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -165,26 +153,6 @@ _talos__vmtoolsd() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --log-level)
-                    COMPREPLY=($(compgen -W "error warn warning info debug trace" -- "${cur}"))
-                    return 0
-                    ;;
-                --log-format)
-                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
-                    return 0
-                    ;;
-                --skip-vmware-detection)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --idle-off-vmware)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --config)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
                 --machined-socket)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -198,6 +166,14 @@ _talos__vmtoolsd() {
                     return 0
                     ;;
                 --low-bandwidth)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --skip-vmware-detection)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --idle-off-vmware)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -221,32 +197,6 @@ _talos__vmtoolsd() {
                     COMPREPLY=($(compgen -W "enforce warn off" -- "${cur}"))
                     return 0
                     ;;
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        talos__subcmd__vmtoolsd__subcmd__completion)
-            opts="-h --use-machined --talos-config --talos-node --log-level --log-format --skip-vmware-detection --idle-off-vmware --config --machined-socket --machined-role --transport --low-bandwidth --power-deadline --force-shutdown --reboot-mode --scrub-guestinfo --sandbox --help bash elvish fish powershell zsh"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                --use-machined)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --talos-config)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --talos-node)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
                 --log-level)
                     COMPREPLY=($(compgen -W "error warn warning info debug trace" -- "${cur}"))
                     return 0
@@ -255,52 +205,8 @@ _talos__vmtoolsd() {
                     COMPREPLY=($(compgen -W "text json" -- "${cur}"))
                     return 0
                     ;;
-                --skip-vmware-detection)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --idle-off-vmware)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
                 --config)
                     COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --machined-socket)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --machined-role)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --transport)
-                    COMPREPLY=($(compgen -W "auto vsock backdoor" -- "${cur}"))
-                    return 0
-                    ;;
-                --low-bandwidth)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --power-deadline)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --force-shutdown)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --reboot-mode)
-                    COMPREPLY=($(compgen -W "default powercycle force" -- "${cur}"))
-                    return 0
-                    ;;
-                --scrub-guestinfo)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --sandbox)
-                    COMPREPLY=($(compgen -W "enforce warn off" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -311,7 +217,7 @@ _talos__vmtoolsd() {
             return 0
             ;;
         talos__subcmd__vmtoolsd__subcmd__help)
-            opts="vmtoolsd talosquery rpc check completion man help"
+            opts="vmtoolsd talosquery rpc check help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -338,35 +244,7 @@ _talos__vmtoolsd() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        talos__subcmd__vmtoolsd__subcmd__help__subcmd__completion)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
         talos__subcmd__vmtoolsd__subcmd__help__subcmd__help)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        talos__subcmd__vmtoolsd__subcmd__help__subcmd__man)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -422,90 +300,8 @@ _talos__vmtoolsd() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        talos__subcmd__vmtoolsd__subcmd__man)
-            opts="-h --use-machined --talos-config --talos-node --log-level --log-format --skip-vmware-detection --idle-off-vmware --config --machined-socket --machined-role --transport --low-bandwidth --power-deadline --force-shutdown --reboot-mode --scrub-guestinfo --sandbox --help"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                --use-machined)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --talos-config)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --talos-node)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --log-level)
-                    COMPREPLY=($(compgen -W "error warn warning info debug trace" -- "${cur}"))
-                    return 0
-                    ;;
-                --log-format)
-                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
-                    return 0
-                    ;;
-                --skip-vmware-detection)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --idle-off-vmware)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --config)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --machined-socket)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --machined-role)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --transport)
-                    COMPREPLY=($(compgen -W "auto vsock backdoor" -- "${cur}"))
-                    return 0
-                    ;;
-                --low-bandwidth)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --power-deadline)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --force-shutdown)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --reboot-mode)
-                    COMPREPLY=($(compgen -W "default powercycle force" -- "${cur}"))
-                    return 0
-                    ;;
-                --scrub-guestinfo)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --sandbox)
-                    COMPREPLY=($(compgen -W "enforce warn off" -- "${cur}"))
-                    return 0
-                    ;;
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
         talos__subcmd__vmtoolsd__subcmd__rpc)
-            opts="-h --use-machined --talos-config --talos-node --log-level --log-format --skip-vmware-detection --idle-off-vmware --config --machined-socket --machined-role --transport --low-bandwidth --power-deadline --force-shutdown --reboot-mode --scrub-guestinfo --sandbox --help"
+            opts="-h --use-machined --talos-config --talos-node --machined-socket --machined-role --transport --low-bandwidth --skip-vmware-detection --idle-off-vmware --power-deadline --force-shutdown --reboot-mode --scrub-guestinfo --sandbox --log-level --log-format --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -523,26 +319,6 @@ _talos__vmtoolsd() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --log-level)
-                    COMPREPLY=($(compgen -W "error warn warning info debug trace" -- "${cur}"))
-                    return 0
-                    ;;
-                --log-format)
-                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
-                    return 0
-                    ;;
-                --skip-vmware-detection)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --idle-off-vmware)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --config)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
                 --machined-socket)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -556,6 +332,14 @@ _talos__vmtoolsd() {
                     return 0
                     ;;
                 --low-bandwidth)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --skip-vmware-detection)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --idle-off-vmware)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -577,6 +361,18 @@ _talos__vmtoolsd() {
                     ;;
                 --sandbox)
                     COMPREPLY=($(compgen -W "enforce warn off" -- "${cur}"))
+                    return 0
+                    ;;
+                --log-level)
+                    COMPREPLY=($(compgen -W "error warn warning info debug trace" -- "${cur}"))
+                    return 0
+                    ;;
+                --log-format)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 *)
@@ -587,7 +383,7 @@ _talos__vmtoolsd() {
             return 0
             ;;
         talos__subcmd__vmtoolsd__subcmd__talosquery)
-            opts="-h --json --use-machined --talos-config --talos-node --log-level --log-format --skip-vmware-detection --idle-off-vmware --config --machined-socket --machined-role --transport --low-bandwidth --power-deadline --force-shutdown --reboot-mode --scrub-guestinfo --sandbox --help"
+            opts="-h --json --use-machined --talos-config --talos-node --machined-socket --machined-role --transport --low-bandwidth --skip-vmware-detection --idle-off-vmware --power-deadline --force-shutdown --reboot-mode --scrub-guestinfo --sandbox --log-level --log-format --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -605,26 +401,6 @@ _talos__vmtoolsd() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --log-level)
-                    COMPREPLY=($(compgen -W "error warn warning info debug trace" -- "${cur}"))
-                    return 0
-                    ;;
-                --log-format)
-                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
-                    return 0
-                    ;;
-                --skip-vmware-detection)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --idle-off-vmware)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --config)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
                 --machined-socket)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -638,6 +414,14 @@ _talos__vmtoolsd() {
                     return 0
                     ;;
                 --low-bandwidth)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --skip-vmware-detection)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --idle-off-vmware)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -659,6 +443,18 @@ _talos__vmtoolsd() {
                     ;;
                 --sandbox)
                     COMPREPLY=($(compgen -W "enforce warn off" -- "${cur}"))
+                    return 0
+                    ;;
+                --log-level)
+                    COMPREPLY=($(compgen -W "error warn warning info debug trace" -- "${cur}"))
+                    return 0
+                    ;;
+                --log-format)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 *)
@@ -669,7 +465,7 @@ _talos__vmtoolsd() {
             return 0
             ;;
         talos__subcmd__vmtoolsd__subcmd__vmtoolsd)
-            opts="-h --use-machined --talos-config --talos-node --log-level --log-format --skip-vmware-detection --idle-off-vmware --config --machined-socket --machined-role --transport --low-bandwidth --power-deadline --force-shutdown --reboot-mode --scrub-guestinfo --sandbox --help"
+            opts="-h --use-machined --talos-config --talos-node --machined-socket --machined-role --transport --low-bandwidth --skip-vmware-detection --idle-off-vmware --power-deadline --force-shutdown --reboot-mode --scrub-guestinfo --sandbox --log-level --log-format --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -687,26 +483,6 @@ _talos__vmtoolsd() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --log-level)
-                    COMPREPLY=($(compgen -W "error warn warning info debug trace" -- "${cur}"))
-                    return 0
-                    ;;
-                --log-format)
-                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
-                    return 0
-                    ;;
-                --skip-vmware-detection)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --idle-off-vmware)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --config)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
                 --machined-socket)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -720,6 +496,14 @@ _talos__vmtoolsd() {
                     return 0
                     ;;
                 --low-bandwidth)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --skip-vmware-detection)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --idle-off-vmware)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -741,6 +525,18 @@ _talos__vmtoolsd() {
                     ;;
                 --sandbox)
                     COMPREPLY=($(compgen -W "enforce warn off" -- "${cur}"))
+                    return 0
+                    ;;
+                --log-level)
+                    COMPREPLY=($(compgen -W "error warn warning info debug trace" -- "${cur}"))
+                    return 0
+                    ;;
+                --log-format)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 *)

@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_talos_vmtoolsd_global_optspecs
-    string join \n use-machined= talos-config= talos-node= log-level= log-format= skip-vmware-detection= idle-off-vmware= config= machined-socket= machined-role= transport= low-bandwidth= power-deadline= force-shutdown= reboot-mode= scrub-guestinfo= sandbox= h/help V/version
+    string join \n use-machined= talos-config= talos-node= machined-socket= machined-role= transport= low-bandwidth= skip-vmware-detection= idle-off-vmware= power-deadline= force-shutdown= reboot-mode= scrub-guestinfo= sandbox= log-level= log-format= config= h/help V/version
 end
 
 function __fish_talos_vmtoolsd_needs_command
@@ -24,9 +24,26 @@ function __fish_talos_vmtoolsd_using_subcommand
     contains -- $cmd[1] $argv
 end
 
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -l use-machined -d 'Reach Talos through machined\'s socket, as an extension service does' -r
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -l talos-config -d 'Reach Talos through apid with this talosconfig' -r -F
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -l talos-node -d 'Node to talk to with --talos-config, and its endpoint: HOST or HOST:PORT [default: the talosconfig\'s endpoints]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -l use-machined -d 'Reach Talos through machined\'s socket, as an extension service does; wins over --talos-config' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -l talos-config -d 'Reach Talos through apid with this talosconfig, which is read again when it changes [default: /var/run/secrets/talos.dev/config if it exists]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -l talos-node -d 'Node to talk to with --talos-config, and its endpoint: HOST or HOST:PORT (50000) [default: the talosconfig\'s endpoints]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -l machined-socket -d 'Path of machined\'s socket [default: /system/run/machined/machine.sock]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -l machined-role -d 'Role claimed on machined\'s socket [default: os:operator]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -l transport -d 'Way to the host; auto tries vsock, then the backdoor, in each direction [default: auto]' -r -f -a "auto\t''
+vsock\t''
+backdoor\t''"
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -l low-bandwidth -d 'Never use the high-bandwidth backdoor' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -l skip-vmware-detection -d 'Try the backdoor even if the processor does not report VMware' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -l idle-off-vmware -d 'Off VMware, stay running idle instead of exiting (for a DaemonSet, which restarts what exits)' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -l power-deadline -d 'How long a power call to Talos may take, retries included [default: 30s]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -l force-shutdown -d 'Shut down without cordon and drain' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -l reboot-mode -d 'How Talos reboots: its own way, through the firmware, or without the graceful phases (Talos 1.12) [default: default]' -r -f -a "default\t''
+powercycle\t''
+force\t''"
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -l scrub-guestinfo -d 'Blank machine configs that are exposed in guest variables, once the machine is ready' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -l sandbox -d 'Give up all rights that the agent does not need; warn denies nothing and logs what would be denied [default: enforce]' -r -f -a "enforce\t''
+warn\t''
+off\t''"
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -l log-level -d 'Most detailed log level [default: info]' -r -f -a "error\t''
 warn\t''
 warning\t''
@@ -35,36 +52,34 @@ debug\t''
 trace\t''"
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -l log-format -d 'Form of the log [default: text]' -r -f -a "text\t''
 json\t''"
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -l skip-vmware-detection -d 'Go on although the processor does not say VMware' -r
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -l idle-off-vmware -d 'Where there is no VMware, stay up idle instead of ending' -r
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -l config -d 'Configuration file (YAML)' -r -F
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -l machined-socket -d 'Path of machined\'s socket [default: /system/run/machined/machine.sock]' -r -F
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -l machined-role -d 'Role claimed on machined\'s socket [default: os:operator]' -r
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -l transport -d 'Way to the host; auto tries vsock, then the backdoor [default: auto]' -r -f -a "auto\t''
-vsock\t''
-backdoor\t''"
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -l low-bandwidth -d 'Leave the backdoor\'s high-bandwidth form alone' -r
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -l power-deadline -d 'How long a power call to Talos may take, retries included [default: 30s]' -r
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -l force-shutdown -d 'Shut down without cordon and drain' -r
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -l reboot-mode -d 'How Talos reboots [default: default]' -r -f -a "default\t''
-powercycle\t''
-force\t''"
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -l scrub-guestinfo -d 'Blank machine configs that lie open in guest variables, once the machine is ready' -r
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -l sandbox -d 'Give up all rights that the agent does not need; warn denies nothing and tells what would be [default: enforce]' -r -f -a "enforce\t''
-warn\t''
-off\t''"
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -l config -d 'Configuration file (YAML)' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -s V -l version -d 'Print version'
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -f -a "vmtoolsd" -d 'Run the guest agent'
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -f -a "talosquery" -d 'Show what the agent sees of Talos'
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -f -a "rpc" -d 'Send one RPCI command to the host and print its answer, as vmware-rpctool does'
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -f -a "check" -d 'Check hypervisor, transport, Talos API, role and SMBIOS UUID, and name a remedy for what does not work'
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -f -a "completion" -d 'Print a completion script for a shell'
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -f -a "man" -d 'Print the manual page, as roff'
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -l use-machined -d 'Reach Talos through machined\'s socket, as an extension service does' -r
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -l talos-config -d 'Reach Talos through apid with this talosconfig' -r -F
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -l talos-node -d 'Node to talk to with --talos-config, and its endpoint: HOST or HOST:PORT [default: the talosconfig\'s endpoints]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -l use-machined -d 'Reach Talos through machined\'s socket, as an extension service does; wins over --talos-config' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -l talos-config -d 'Reach Talos through apid with this talosconfig, which is read again when it changes [default: /var/run/secrets/talos.dev/config if it exists]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -l talos-node -d 'Node to talk to with --talos-config, and its endpoint: HOST or HOST:PORT (50000) [default: the talosconfig\'s endpoints]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -l machined-socket -d 'Path of machined\'s socket [default: /system/run/machined/machine.sock]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -l machined-role -d 'Role claimed on machined\'s socket [default: os:operator]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -l transport -d 'Way to the host; auto tries vsock, then the backdoor, in each direction [default: auto]' -r -f -a "auto\t''
+vsock\t''
+backdoor\t''"
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -l low-bandwidth -d 'Never use the high-bandwidth backdoor' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -l skip-vmware-detection -d 'Try the backdoor even if the processor does not report VMware' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -l idle-off-vmware -d 'Off VMware, stay running idle instead of exiting (for a DaemonSet, which restarts what exits)' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -l power-deadline -d 'How long a power call to Talos may take, retries included [default: 30s]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -l force-shutdown -d 'Shut down without cordon and drain' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -l reboot-mode -d 'How Talos reboots: its own way, through the firmware, or without the graceful phases (Talos 1.12) [default: default]' -r -f -a "default\t''
+powercycle\t''
+force\t''"
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -l scrub-guestinfo -d 'Blank machine configs that are exposed in guest variables, once the machine is ready' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -l sandbox -d 'Give up all rights that the agent does not need; warn denies nothing and logs what would be denied [default: enforce]' -r -f -a "enforce\t''
+warn\t''
+off\t''"
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -l log-level -d 'Most detailed log level [default: info]' -r -f -a "error\t''
 warn\t''
 warning\t''
@@ -73,28 +88,28 @@ debug\t''
 trace\t''"
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -l log-format -d 'Form of the log [default: text]' -r -f -a "text\t''
 json\t''"
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -l skip-vmware-detection -d 'Go on although the processor does not say VMware' -r
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -l idle-off-vmware -d 'Where there is no VMware, stay up idle instead of ending' -r
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -l config -d 'Configuration file (YAML)' -r -F
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -l machined-socket -d 'Path of machined\'s socket [default: /system/run/machined/machine.sock]' -r -F
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -l machined-role -d 'Role claimed on machined\'s socket [default: os:operator]' -r
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -l transport -d 'Way to the host; auto tries vsock, then the backdoor [default: auto]' -r -f -a "auto\t''
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -l config -d 'Configuration file (YAML)' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -s h -l help -d 'Print help'
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -l use-machined -d 'Reach Talos through machined\'s socket, as an extension service does; wins over --talos-config' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -l talos-config -d 'Reach Talos through apid with this talosconfig, which is read again when it changes [default: /var/run/secrets/talos.dev/config if it exists]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -l talos-node -d 'Node to talk to with --talos-config, and its endpoint: HOST or HOST:PORT (50000) [default: the talosconfig\'s endpoints]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -l machined-socket -d 'Path of machined\'s socket [default: /system/run/machined/machine.sock]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -l machined-role -d 'Role claimed on machined\'s socket [default: os:operator]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -l transport -d 'Way to the host; auto tries vsock, then the backdoor, in each direction [default: auto]' -r -f -a "auto\t''
 vsock\t''
 backdoor\t''"
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -l low-bandwidth -d 'Leave the backdoor\'s high-bandwidth form alone' -r
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -l power-deadline -d 'How long a power call to Talos may take, retries included [default: 30s]' -r
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -l force-shutdown -d 'Shut down without cordon and drain' -r
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -l reboot-mode -d 'How Talos reboots [default: default]' -r -f -a "default\t''
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -l low-bandwidth -d 'Never use the high-bandwidth backdoor' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -l skip-vmware-detection -d 'Try the backdoor even if the processor does not report VMware' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -l idle-off-vmware -d 'Off VMware, stay running idle instead of exiting (for a DaemonSet, which restarts what exits)' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -l power-deadline -d 'How long a power call to Talos may take, retries included [default: 30s]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -l force-shutdown -d 'Shut down without cordon and drain' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -l reboot-mode -d 'How Talos reboots: its own way, through the firmware, or without the graceful phases (Talos 1.12) [default: default]' -r -f -a "default\t''
 powercycle\t''
 force\t''"
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -l scrub-guestinfo -d 'Blank machine configs that lie open in guest variables, once the machine is ready' -r
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -l sandbox -d 'Give up all rights that the agent does not need; warn denies nothing and tells what would be [default: enforce]' -r -f -a "enforce\t''
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -l scrub-guestinfo -d 'Blank machine configs that are exposed in guest variables, once the machine is ready' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -l sandbox -d 'Give up all rights that the agent does not need; warn denies nothing and logs what would be denied [default: enforce]' -r -f -a "enforce\t''
 warn\t''
 off\t''"
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -s h -l help -d 'Print help'
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -l use-machined -d 'Reach Talos through machined\'s socket, as an extension service does' -r
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -l talos-config -d 'Reach Talos through apid with this talosconfig' -r -F
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -l talos-node -d 'Node to talk to with --talos-config, and its endpoint: HOST or HOST:PORT [default: the talosconfig\'s endpoints]' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -l log-level -d 'Most detailed log level [default: info]' -r -f -a "error\t''
 warn\t''
 warning\t''
@@ -103,29 +118,29 @@ debug\t''
 trace\t''"
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -l log-format -d 'Form of the log [default: text]' -r -f -a "text\t''
 json\t''"
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -l skip-vmware-detection -d 'Go on although the processor does not say VMware' -r
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -l idle-off-vmware -d 'Where there is no VMware, stay up idle instead of ending' -r
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -l config -d 'Configuration file (YAML)' -r -F
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -l machined-socket -d 'Path of machined\'s socket [default: /system/run/machined/machine.sock]' -r -F
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -l machined-role -d 'Role claimed on machined\'s socket [default: os:operator]' -r
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -l transport -d 'Way to the host; auto tries vsock, then the backdoor [default: auto]' -r -f -a "auto\t''
-vsock\t''
-backdoor\t''"
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -l low-bandwidth -d 'Leave the backdoor\'s high-bandwidth form alone' -r
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -l power-deadline -d 'How long a power call to Talos may take, retries included [default: 30s]' -r
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -l force-shutdown -d 'Shut down without cordon and drain' -r
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -l reboot-mode -d 'How Talos reboots [default: default]' -r -f -a "default\t''
-powercycle\t''
-force\t''"
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -l scrub-guestinfo -d 'Blank machine configs that lie open in guest variables, once the machine is ready' -r
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -l sandbox -d 'Give up all rights that the agent does not need; warn denies nothing and tells what would be [default: enforce]' -r -f -a "enforce\t''
-warn\t''
-off\t''"
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -l config -d 'Configuration file (YAML)' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -l json -d 'Print JSON instead of a table'
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -s h -l help -d 'Print help'
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l use-machined -d 'Reach Talos through machined\'s socket, as an extension service does' -r
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l talos-config -d 'Reach Talos through apid with this talosconfig' -r -F
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l talos-node -d 'Node to talk to with --talos-config, and its endpoint: HOST or HOST:PORT [default: the talosconfig\'s endpoints]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l use-machined -d 'Reach Talos through machined\'s socket, as an extension service does; wins over --talos-config' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l talos-config -d 'Reach Talos through apid with this talosconfig, which is read again when it changes [default: /var/run/secrets/talos.dev/config if it exists]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l talos-node -d 'Node to talk to with --talos-config, and its endpoint: HOST or HOST:PORT (50000) [default: the talosconfig\'s endpoints]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l machined-socket -d 'Path of machined\'s socket [default: /system/run/machined/machine.sock]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l machined-role -d 'Role claimed on machined\'s socket [default: os:operator]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l transport -d 'Way to the host; auto tries vsock, then the backdoor, in each direction [default: auto]' -r -f -a "auto\t''
+vsock\t''
+backdoor\t''"
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l low-bandwidth -d 'Never use the high-bandwidth backdoor' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l skip-vmware-detection -d 'Try the backdoor even if the processor does not report VMware' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l idle-off-vmware -d 'Off VMware, stay running idle instead of exiting (for a DaemonSet, which restarts what exits)' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l power-deadline -d 'How long a power call to Talos may take, retries included [default: 30s]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l force-shutdown -d 'Shut down without cordon and drain' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l reboot-mode -d 'How Talos reboots: its own way, through the firmware, or without the graceful phases (Talos 1.12) [default: default]' -r -f -a "default\t''
+powercycle\t''
+force\t''"
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l scrub-guestinfo -d 'Blank machine configs that are exposed in guest variables, once the machine is ready' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l sandbox -d 'Give up all rights that the agent does not need; warn denies nothing and logs what would be denied [default: enforce]' -r -f -a "enforce\t''
+warn\t''
+off\t''"
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l log-level -d 'Most detailed log level [default: info]' -r -f -a "error\t''
 warn\t''
 warning\t''
@@ -134,28 +149,28 @@ debug\t''
 trace\t''"
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l log-format -d 'Form of the log [default: text]' -r -f -a "text\t''
 json\t''"
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l skip-vmware-detection -d 'Go on although the processor does not say VMware' -r
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l idle-off-vmware -d 'Where there is no VMware, stay up idle instead of ending' -r
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l config -d 'Configuration file (YAML)' -r -F
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l machined-socket -d 'Path of machined\'s socket [default: /system/run/machined/machine.sock]' -r -F
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l machined-role -d 'Role claimed on machined\'s socket [default: os:operator]' -r
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l transport -d 'Way to the host; auto tries vsock, then the backdoor [default: auto]' -r -f -a "auto\t''
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l config -d 'Configuration file (YAML)' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -s h -l help -d 'Print help'
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l use-machined -d 'Reach Talos through machined\'s socket, as an extension service does; wins over --talos-config' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l talos-config -d 'Reach Talos through apid with this talosconfig, which is read again when it changes [default: /var/run/secrets/talos.dev/config if it exists]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l talos-node -d 'Node to talk to with --talos-config, and its endpoint: HOST or HOST:PORT (50000) [default: the talosconfig\'s endpoints]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l machined-socket -d 'Path of machined\'s socket [default: /system/run/machined/machine.sock]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l machined-role -d 'Role claimed on machined\'s socket [default: os:operator]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l transport -d 'Way to the host; auto tries vsock, then the backdoor, in each direction [default: auto]' -r -f -a "auto\t''
 vsock\t''
 backdoor\t''"
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l low-bandwidth -d 'Leave the backdoor\'s high-bandwidth form alone' -r
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l power-deadline -d 'How long a power call to Talos may take, retries included [default: 30s]' -r
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l force-shutdown -d 'Shut down without cordon and drain' -r
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l reboot-mode -d 'How Talos reboots [default: default]' -r -f -a "default\t''
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l low-bandwidth -d 'Never use the high-bandwidth backdoor' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l skip-vmware-detection -d 'Try the backdoor even if the processor does not report VMware' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l idle-off-vmware -d 'Off VMware, stay running idle instead of exiting (for a DaemonSet, which restarts what exits)' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l power-deadline -d 'How long a power call to Talos may take, retries included [default: 30s]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l force-shutdown -d 'Shut down without cordon and drain' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l reboot-mode -d 'How Talos reboots: its own way, through the firmware, or without the graceful phases (Talos 1.12) [default: default]' -r -f -a "default\t''
 powercycle\t''
 force\t''"
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l scrub-guestinfo -d 'Blank machine configs that lie open in guest variables, once the machine is ready' -r
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l sandbox -d 'Give up all rights that the agent does not need; warn denies nothing and tells what would be [default: enforce]' -r -f -a "enforce\t''
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l scrub-guestinfo -d 'Blank machine configs that are exposed in guest variables, once the machine is ready' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l sandbox -d 'Give up all rights that the agent does not need; warn denies nothing and logs what would be denied [default: enforce]' -r -f -a "enforce\t''
 warn\t''
 off\t''"
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -s h -l help -d 'Print help'
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l use-machined -d 'Reach Talos through machined\'s socket, as an extension service does' -r
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l talos-config -d 'Reach Talos through apid with this talosconfig' -r -F
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l talos-node -d 'Node to talk to with --talos-config, and its endpoint: HOST or HOST:PORT [default: the talosconfig\'s endpoints]' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l log-level -d 'Most detailed log level [default: info]' -r -f -a "error\t''
 warn\t''
 warning\t''
@@ -164,90 +179,11 @@ debug\t''
 trace\t''"
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l log-format -d 'Form of the log [default: text]' -r -f -a "text\t''
 json\t''"
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l skip-vmware-detection -d 'Go on although the processor does not say VMware' -r
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l idle-off-vmware -d 'Where there is no VMware, stay up idle instead of ending' -r
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l config -d 'Configuration file (YAML)' -r -F
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l machined-socket -d 'Path of machined\'s socket [default: /system/run/machined/machine.sock]' -r -F
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l machined-role -d 'Role claimed on machined\'s socket [default: os:operator]' -r
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l transport -d 'Way to the host; auto tries vsock, then the backdoor [default: auto]' -r -f -a "auto\t''
-vsock\t''
-backdoor\t''"
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l low-bandwidth -d 'Leave the backdoor\'s high-bandwidth form alone' -r
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l power-deadline -d 'How long a power call to Talos may take, retries included [default: 30s]' -r
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l force-shutdown -d 'Shut down without cordon and drain' -r
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l reboot-mode -d 'How Talos reboots [default: default]' -r -f -a "default\t''
-powercycle\t''
-force\t''"
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l scrub-guestinfo -d 'Blank machine configs that lie open in guest variables, once the machine is ready' -r
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l sandbox -d 'Give up all rights that the agent does not need; warn denies nothing and tells what would be [default: enforce]' -r -f -a "enforce\t''
-warn\t''
-off\t''"
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l config -d 'Configuration file (YAML)' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l json -d 'Print JSON instead of lines'
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -s h -l help -d 'Print help'
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand completion" -l use-machined -d 'Reach Talos through machined\'s socket, as an extension service does' -r
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand completion" -l talos-config -d 'Reach Talos through apid with this talosconfig' -r -F
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand completion" -l talos-node -d 'Node to talk to with --talos-config, and its endpoint: HOST or HOST:PORT [default: the talosconfig\'s endpoints]' -r
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand completion" -l log-level -d 'Most detailed log level [default: info]' -r -f -a "error\t''
-warn\t''
-warning\t''
-info\t''
-debug\t''
-trace\t''"
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand completion" -l log-format -d 'Form of the log [default: text]' -r -f -a "text\t''
-json\t''"
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand completion" -l skip-vmware-detection -d 'Go on although the processor does not say VMware' -r
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand completion" -l idle-off-vmware -d 'Where there is no VMware, stay up idle instead of ending' -r
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand completion" -l config -d 'Configuration file (YAML)' -r -F
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand completion" -l machined-socket -d 'Path of machined\'s socket [default: /system/run/machined/machine.sock]' -r -F
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand completion" -l machined-role -d 'Role claimed on machined\'s socket [default: os:operator]' -r
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand completion" -l transport -d 'Way to the host; auto tries vsock, then the backdoor [default: auto]' -r -f -a "auto\t''
-vsock\t''
-backdoor\t''"
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand completion" -l low-bandwidth -d 'Leave the backdoor\'s high-bandwidth form alone' -r
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand completion" -l power-deadline -d 'How long a power call to Talos may take, retries included [default: 30s]' -r
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand completion" -l force-shutdown -d 'Shut down without cordon and drain' -r
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand completion" -l reboot-mode -d 'How Talos reboots [default: default]' -r -f -a "default\t''
-powercycle\t''
-force\t''"
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand completion" -l scrub-guestinfo -d 'Blank machine configs that lie open in guest variables, once the machine is ready' -r
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand completion" -l sandbox -d 'Give up all rights that the agent does not need; warn denies nothing and tells what would be [default: enforce]' -r -f -a "enforce\t''
-warn\t''
-off\t''"
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand completion" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand man" -l use-machined -d 'Reach Talos through machined\'s socket, as an extension service does' -r
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand man" -l talos-config -d 'Reach Talos through apid with this talosconfig' -r -F
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand man" -l talos-node -d 'Node to talk to with --talos-config, and its endpoint: HOST or HOST:PORT [default: the talosconfig\'s endpoints]' -r
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand man" -l log-level -d 'Most detailed log level [default: info]' -r -f -a "error\t''
-warn\t''
-warning\t''
-info\t''
-debug\t''
-trace\t''"
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand man" -l log-format -d 'Form of the log [default: text]' -r -f -a "text\t''
-json\t''"
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand man" -l skip-vmware-detection -d 'Go on although the processor does not say VMware' -r
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand man" -l idle-off-vmware -d 'Where there is no VMware, stay up idle instead of ending' -r
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand man" -l config -d 'Configuration file (YAML)' -r -F
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand man" -l machined-socket -d 'Path of machined\'s socket [default: /system/run/machined/machine.sock]' -r -F
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand man" -l machined-role -d 'Role claimed on machined\'s socket [default: os:operator]' -r
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand man" -l transport -d 'Way to the host; auto tries vsock, then the backdoor [default: auto]' -r -f -a "auto\t''
-vsock\t''
-backdoor\t''"
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand man" -l low-bandwidth -d 'Leave the backdoor\'s high-bandwidth form alone' -r
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand man" -l power-deadline -d 'How long a power call to Talos may take, retries included [default: 30s]' -r
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand man" -l force-shutdown -d 'Shut down without cordon and drain' -r
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand man" -l reboot-mode -d 'How Talos reboots [default: default]' -r -f -a "default\t''
-powercycle\t''
-force\t''"
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand man" -l scrub-guestinfo -d 'Blank machine configs that lie open in guest variables, once the machine is ready' -r
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand man" -l sandbox -d 'Give up all rights that the agent does not need; warn denies nothing and tells what would be [default: enforce]' -r -f -a "enforce\t''
-warn\t''
-off\t''"
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand man" -s h -l help -d 'Print help'
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand help; and not __fish_seen_subcommand_from vmtoolsd talosquery rpc check completion man help" -f -a "vmtoolsd" -d 'Run the guest agent'
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand help; and not __fish_seen_subcommand_from vmtoolsd talosquery rpc check completion man help" -f -a "talosquery" -d 'Show what the agent sees of Talos'
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand help; and not __fish_seen_subcommand_from vmtoolsd talosquery rpc check completion man help" -f -a "rpc" -d 'Send one RPCI command to the host and print its answer, as vmware-rpctool does'
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand help; and not __fish_seen_subcommand_from vmtoolsd talosquery rpc check completion man help" -f -a "check" -d 'Check hypervisor, transport, Talos API, role and SMBIOS UUID, and name a remedy for what does not work'
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand help; and not __fish_seen_subcommand_from vmtoolsd talosquery rpc check completion man help" -f -a "completion" -d 'Print a completion script for a shell'
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand help; and not __fish_seen_subcommand_from vmtoolsd talosquery rpc check completion man help" -f -a "man" -d 'Print the manual page, as roff'
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand help; and not __fish_seen_subcommand_from vmtoolsd talosquery rpc check completion man help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand help; and not __fish_seen_subcommand_from vmtoolsd talosquery rpc check help" -f -a "vmtoolsd" -d 'Run the guest agent'
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand help; and not __fish_seen_subcommand_from vmtoolsd talosquery rpc check help" -f -a "talosquery" -d 'Show what the agent sees of Talos'
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand help; and not __fish_seen_subcommand_from vmtoolsd talosquery rpc check help" -f -a "rpc" -d 'Send one RPCI command to the host and print its answer, as vmware-rpctool does'
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand help; and not __fish_seen_subcommand_from vmtoolsd talosquery rpc check help" -f -a "check" -d 'Check hypervisor, transport, Talos API, role and SMBIOS UUID, and name a remedy for what does not work'
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand help; and not __fish_seen_subcommand_from vmtoolsd talosquery rpc check help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'

@@ -4,9 +4,7 @@
 //! of it. Only `vmtoolsd` keeps running; it is [`crate::daemon`].
 
 pub mod check;
-pub mod completion;
 mod host;
-pub mod man;
 mod node;
 pub mod rpc;
 mod sandbox;
@@ -120,8 +118,6 @@ fn help() -> Answer {
 /// Answers what concerns neither host nor Talos, and therefore works whatever the configuration is.
 fn offline(command: &Command) -> Option<Answer> {
     match command {
-        Command::Completion { shell } => Some(Answer::success(completion::script(*shell))),
-        Command::Man => Some(Answer::success(man::PAGE)),
         Command::Rpc { command: None } => Some(rpc::usage()),
         _ => None,
     }
@@ -158,9 +154,7 @@ async fn online(command: &Command, config: &Config) -> Answer {
                 })
             }
         }
-        Command::Vmtoolsd | Command::Completion { .. } | Command::Man | Command::Rpc { .. } => {
-            Answer::default()
-        }
+        Command::Vmtoolsd | Command::Rpc { .. } => Answer::default(),
     }
 }
 

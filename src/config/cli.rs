@@ -1,16 +1,16 @@
-//! The command line. Every flag may stand before or after the subcommand; the last one given counts.
+//! The command line: the subcommands, and a flag for every setting that has one.
+//!
+//! Every flag may stand before or after the subcommand; the last one given counts.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::builder::{OsStringValueParser, PossibleValuesParser, TypedValueParser as _};
-use clap::{Args, Parser, Subcommand, ValueEnum};
-use tracing::Level;
+use clap::{Arg, ArgMatches, Args, FromArgMatches, Parser, Subcommand};
 
-use super::network::NetworkSettings;
-use super::value::{self, LEVELS};
-use super::{LogFormat, RebootMode, SandboxMode, Settings, TransportChoice};
+use super::SettingError;
+use super::draft::Draft;
+use super::setting::{Form, Setting, Unset};
+use super::table::SETTINGS;
 
 /// The whole command line.
 #[derive(Clone, Debug, Parser)]
@@ -55,151 +55,98 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Print a completion script for a shell
-    Completion {
-        /// The shell
-        shell: Shell,
-    },
-    /// Print the manual page, as roff
-    Man,
 }
 
-/// A shell that completes arguments.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Shell {
-    /// GNU Bash
-    Bash,
-    /// Elvish
-    Elvish,
-    /// Fish
-    Fish,
-    /// PowerShell
-    Powershell,
-    /// Zsh
-    Zsh,
-}
+/// The flags that are given, the same for all subcommands.
+#[derive(Clone, Debug, Default)]
+pub struct Flags(Vec<(&'static Setting, OsString)>);
 
-/// The flags of all subcommands; `None` where one is not given.
-#[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
-pub struct Flags {
-    /// Reach Talos through machined's socket, as an extension service does
-    #[arg(long, global = true, value_name = "BOOL", num_args = 0..=1, require_equals = true,
-          default_missing_value = "true", value_parser = value::boolean)]
-    pub use_machined: Option<bool>,
-    /// Reach Talos through apid with this talosconfig
-    // Empty is allowed and means none, so that a flag can take back a variable.
-    #[arg(long, global = true, value_name = "FILE",
-          value_parser = OsStringValueParser::new().map(PathBuf::from))]
-    pub talos_config: Option<PathBuf>,
-    /// Node to talk to with --talos-config, and its endpoint: HOST or HOST:PORT [default: the talosconfig's endpoints]
-    #[arg(long, global = true, value_name = "NODE")]
-    pub talos_node: Option<String>,
-    /// Most detailed log level [default: info]
-    #[arg(long, global = true, value_name = "LEVEL", ignore_case = true,
-          value_parser = PossibleValuesParser::new(LEVELS).try_map(|text| value::level(&text)))]
-    pub log_level: Option<Level>,
-    /// Form of the log [default: text]
-    #[arg(long, global = true, value_name = "FORMAT",
-          value_parser = PossibleValuesParser::new(LogFormat::NAMES).try_map(|text| text.parse::<LogFormat>()))]
-    pub log_format: Option<LogFormat>,
-    /// Go on although the processor does not say VMware
-    #[arg(long, global = true, value_name = "BOOL", num_args = 0..=1, require_equals = true,
-          default_missing_value = "true", value_parser = value::boolean)]
-    pub skip_vmware_detection: Option<bool>,
-    /// Where there is no VMware, stay up idle instead of ending
-    #[arg(long, global = true, value_name = "BOOL", num_args = 0..=1, require_equals = true,
-          default_missing_value = "true", value_parser = value::boolean)]
-    pub idle_off_vmware: Option<bool>,
-    /// Configuration file (YAML)
-    #[arg(long, global = true, value_name = "FILE")]
-    pub config: Option<PathBuf>,
-    /// Path of machined's socket [default: /system/run/machined/machine.sock]
-    #[arg(long, global = true, value_name = "PATH")]
-    pub machined_socket: Option<PathBuf>,
-    /// Role claimed on machined's socket [default: os:operator]
-    #[arg(long, global = true, value_name = "ROLE")]
-    pub machined_role: Option<String>,
-    /// Way to the host; auto tries vsock, then the backdoor [default: auto]
-    #[arg(long, global = true, value_name = "TRANSPORT",
-          value_parser = PossibleValuesParser::new(TransportChoice::NAMES).try_map(|text| text.parse::<TransportChoice>()))]
-    pub transport: Option<TransportChoice>,
-    /// Leave the backdoor's high-bandwidth form alone
-    #[arg(long, global = true, value_name = "BOOL", num_args = 0..=1, require_equals = true,
-          default_missing_value = "true", value_parser = value::boolean)]
-    pub low_bandwidth: Option<bool>,
-    /// How long a power call to Talos may take, retries included [default: 30s]
-    #[arg(long, global = true, value_name = "DURATION", value_parser = value::duration)]
-    pub power_deadline: Option<Duration>,
-    /// Shut down without cordon and drain
-    #[arg(long, global = true, value_name = "BOOL", num_args = 0..=1, require_equals = true,
-          default_missing_value = "true", value_parser = value::boolean)]
-    pub force_shutdown: Option<bool>,
-    /// How Talos reboots [default: default]
-    #[arg(long, global = true, value_name = "MODE",
-          value_parser = PossibleValuesParser::new(RebootMode::NAMES).try_map(|text| text.parse::<RebootMode>()))]
-    pub reboot_mode: Option<RebootMode>,
-    /// Blank machine configs that lie open in guest variables, once the machine is ready
-    #[arg(long, global = true, value_name = "BOOL", num_args = 0..=1, require_equals = true,
-          default_missing_value = "true", value_parser = value::boolean)]
-    pub scrub_guestinfo: Option<bool>,
-    /// Give up all rights that the agent does not need; warn denies nothing and tells what would be [default: enforce]
-    #[arg(long, global = true, value_name = "MODE",
-          value_parser = PossibleValuesParser::new(SandboxMode::NAMES).try_map(|text| text.parse::<SandboxMode>()))]
-    pub sandbox: Option<SandboxMode>,
-}
-
-impl From<&Flags> for Settings {
-    fn from(flags: &Flags) -> Self {
-        // Destructured, so that a new flag cannot be forgotten; the file's path is no setting of its own.
-        let Flags {
-            use_machined,
-            talos_config,
-            talos_node,
-            log_level,
-            log_format,
-            skip_vmware_detection,
-            idle_off_vmware,
-            config: _,
-            machined_socket,
-            machined_role,
-            transport,
-            low_bandwidth,
-            power_deadline,
-            force_shutdown,
-            reboot_mode,
-            scrub_guestinfo,
-            sandbox,
-        } = flags.clone();
-        Self {
-            transport,
-            low_bandwidth,
-            skip_vmware_detection,
-            idle_off_vmware,
-            use_machined: use_machined.map(Ok),
-            machined_socket,
-            machined_role,
-            talos_config,
-            talos_node,
-            power_deadline,
-            force_shutdown,
-            reboot_mode,
-            scrub_guestinfo,
-            // In the file alone.
-            network: NetworkSettings::default(),
-            sandbox,
-            log_level,
-            log_format,
-            ..Self::default()
+impl Flags {
+    /// Puts what the flags say over what is there.
+    pub(super) fn read(&self, draft: &mut Draft) -> Result<(), SettingError> {
+        let Self(given) = self;
+        for (setting, value) in given {
+            draft.take(setting, value, || {
+                format!("the flag --{}", setting.flag.unwrap_or_default())
+            })?;
         }
+        Ok(())
+    }
+}
+
+impl Args for Flags {
+    fn augment_args(command: clap::Command) -> clap::Command {
+        command.args(SETTINGS.iter().filter_map(argument))
+    }
+
+    fn augment_args_for_update(command: clap::Command) -> clap::Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for Flags {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let value = |setting: &'static Setting| {
+            let value = matches.get_raw(setting.flag?)?.next_back()?;
+            Some((setting, value.to_owned()))
+        };
+        Ok(Self(SETTINGS.iter().filter_map(value).collect()))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+/// The definition of a setting's flag.
+fn argument(setting: &'static Setting) -> Option<Arg> {
+    let flag = setting.flag?;
+    let argument = Arg::new(flag)
+        .long(flag)
+        .global(true)
+        .value_name(setting.value)
+        .help(help(setting));
+    let argument = match setting.form() {
+        Form::Choice { names, any_case } => {
+            return Some(
+                argument
+                    .ignore_case(any_case)
+                    .value_parser(PossibleValuesParser::new(names)),
+            );
+        }
+        Form::Switch => argument
+            .num_args(0..=1)
+            .require_equals(true)
+            .default_missing_value("true"),
+        Form::Text | Form::List => argument,
+    };
+    // Read for the error's sake; the value goes where it belongs when all sources are there.
+    let parser = OsStringValueParser::new().try_map(move |value| {
+        let read = setting.read(&mut Draft::new(), &value);
+        read.map(|()| value)
+    });
+    Some(argument.value_parser(parser))
+}
+
+/// What the setting means, and its default. That of a switch is always not to.
+fn help(setting: &Setting) -> String {
+    let Setting { help, unset, .. } = setting;
+    match unset {
+        Unset::Value(default) if setting.form() != Form::Switch => {
+            format!("{help} [default: {default}]")
+        }
+        Unset::Otherwise(default) => format!("{help} [default: {default}]"),
+        Unset::Value(_) | Unset::Nothing => (*help).to_owned(),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::env;
     use clap::CommandFactory as _;
     use clap::error::ErrorKind;
+    use tracing::Level;
 
     fn parse(arguments: &[&str]) -> Cli {
         try_parse(arguments).unwrap()
@@ -207,6 +154,24 @@ mod tests {
 
     fn try_parse(arguments: &[&str]) -> Result<Cli, clap::Error> {
         Cli::try_parse_from(["talos-vmtoolsd"].iter().chain(arguments))
+    }
+
+    /// What a flag says in the end, if it is given.
+    fn given<'a>(cli: &'a Cli, flag: &str) -> Option<&'a str> {
+        let Flags(given) = &cli.flags;
+        let mut flags = given
+            .iter()
+            .filter(|(setting, _)| setting.flag == Some(flag));
+        let (_, value) = flags.next()?;
+        assert!(flags.next().is_none(), "{flag} counts once");
+        value.to_str()
+    }
+
+    /// What a flag has made of the default configuration.
+    fn configured(arguments: &[&str]) -> Draft {
+        let mut draft = Draft::new();
+        parse(arguments).flags.read(&mut draft).unwrap();
+        draft
     }
 
     #[test]
@@ -224,15 +189,15 @@ mod tests {
         ] {
             let cli = parse(&arguments);
             assert_eq!(cli.command, Some(Command::Vmtoolsd), "{arguments:?}");
-            assert_eq!(cli.flags.use_machined, Some(true), "{arguments:?}");
-            assert_eq!(cli.flags.talos_node.as_deref(), Some("n"), "{arguments:?}");
+            assert_eq!(given(&cli, "use-machined"), Some("true"), "{arguments:?}");
+            assert_eq!(given(&cli, "talos-node"), Some("n"), "{arguments:?}");
         }
     }
 
     #[test]
     fn a_bare_switch_does_not_swallow_the_subcommand() {
         let cli = parse(&["--low-bandwidth", "talosquery"]);
-        assert_eq!(cli.flags.low_bandwidth, Some(true));
+        assert_eq!(given(&cli, "low-bandwidth"), Some("true"));
         assert_eq!(cli.command, Some(Command::Talosquery { json: false }));
     }
 
@@ -245,8 +210,8 @@ mod tests {
             ("false", false),
             ("0", false),
         ] {
-            let cli = parse(&["vmtoolsd", &format!("--skip-vmware-detection={text}")]);
-            assert_eq!(cli.flags.skip_vmware_detection, Some(value), "{text}");
+            let draft = configured(&["vmtoolsd", &format!("--skip-vmware-detection={text}")]);
+            assert_eq!(draft.config.host.skip_vmware_detection, value, "{text}");
         }
         let error = try_parse(&["vmtoolsd", "--use-machined=maybe"]).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::ValueValidation);
@@ -259,20 +224,20 @@ mod tests {
     #[test]
     fn the_last_of_a_repeated_flag_counts() {
         let cli = parse(&["--log-level=info", "--log-level=debug", "vmtoolsd"]);
-        assert_eq!(cli.flags.log_level, Some(Level::DEBUG));
+        assert_eq!(given(&cli, "log-level"), Some("debug"));
         let cli = parse(&["--log-level=info", "vmtoolsd", "--log-level=error"]);
-        assert_eq!(cli.flags.log_level, Some(Level::ERROR));
+        assert_eq!(given(&cli, "log-level"), Some("error"));
     }
 
     #[test]
     fn log_levels_in_any_case() {
         assert_eq!(
-            parse(&["--log-level=WARNING"]).flags.log_level,
-            Some(Level::WARN)
+            configured(&["--log-level=WARNING"]).config.log.level,
+            Level::WARN
         );
         assert_eq!(
-            parse(&["--log-level", "Trace"]).flags.log_level,
-            Some(Level::TRACE)
+            configured(&["--log-level", "Trace"]).config.log.level,
+            Level::TRACE
         );
         let error = try_parse(&["--log-level=loud"]).unwrap_err();
         assert!(
@@ -319,42 +284,19 @@ mod tests {
     }
 
     #[test]
-    fn the_readme_lists_every_flag_with_its_variable() {
-        let readme = include_str!("../../README.md");
-        for argument in Cli::command().get_arguments() {
-            let Some(flag) = argument.get_long() else {
-                continue;
-            };
-            let row = readme
-                .lines()
-                .find(|line| {
-                    line.starts_with(&format!("| `--{flag} "))
-                        || line.starts_with(&format!("| `--{flag}["))
-                })
-                .unwrap_or_else(|| panic!("no row for --{flag}"));
-            assert!(row.contains(&env::variable_of(flag)), "{row}");
+    fn completion_and_man_are_files_beside_the_program() {
+        for arguments in [&["completion", "bash"][..], &["man"]] {
+            let error = try_parse(arguments).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidSubcommand, "{arguments:?}");
         }
     }
 
     #[test]
-    fn every_flag_has_a_variable() {
-        let known: Vec<String> = Cli::command()
-            .get_arguments()
-            .filter_map(|argument| argument.get_long())
-            .map(env::variable_of)
-            .collect();
-        // What env::read and env::config_file ask for, flag by flag.
-        let asked = std::cell::RefCell::new(Vec::new());
-        let spy = |name: &str| {
-            asked.borrow_mut().push(name.to_owned());
-            None
-        };
-        env::read(&spy).unwrap();
-        env::config_file(&spy);
-        let mut asked = asked.into_inner();
-        let mut expected = known;
-        asked.sort();
-        expected.sort();
-        assert_eq!(asked, expected);
+    fn a_path_that_is_needed_is_not_empty_and_one_that_may_be_none_is_taken_back() {
+        for arguments in [["--config="], ["--machined-socket="]] {
+            let error = try_parse(&arguments).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::ValueValidation, "{arguments:?}");
+        }
+        assert_eq!(configured(&["--talos-config="]).talos.config, None);
     }
 }

@@ -1,239 +1,216 @@
 //! The configuration file: YAML in groups, every key optional, unknown keys refused.
 //!
-//! ```yaml
-//! host:
-//!   transport: auto
-//!   low_bandwidth: false
-//!   skip_vmware_detection: false
-//!   idle_off_vmware: false
-//! talos:
-//!   use_machined: true
-//!   machined_socket: /system/run/machined/machine.sock
-//!   machined_role: os:operator
-//!   config: /etc/talos-vmtoolsd/talosconfig
-//!   node: 10.0.0.5
-//! power:
-//!   deadline: 30s
-//!   force_shutdown: false
-//!   reboot_mode: default
-//! guestinfo:
-//!   scrub: false
-//!   disk_interval: 5m
-//!   stats_interval: 20s
-//! network:
-//!   exclude_nics: ["eth9", "!docker0"]
-//!   primary_nics: ["eth0"]
-//!   low_priority_nics: ["eth1*"]
-//!   exclude_subnets: [192.168.100.0/24]
-//!   prefer: ipv4
-//!   report_vips: true
-//! sandbox:
-//!   mode: enforce
-//! log:
-//!   level: info
-//!   format: text
-//! ```
+//! docs/configuration.md shows one with every key.
 
+use std::ffi::OsStr;
 use std::fmt;
-use std::marker::PhantomData;
-use std::path::PathBuf;
-use std::time::Duration;
 
-use serde::de::{Deserialize, Deserializer, Visitor};
-use tracing::Level;
+use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 
-use super::network::NetworkSettings;
-use super::value::{self, BadValue};
+use super::draft::Draft;
+use super::setting::{Form, Setting};
+use super::table::SETTINGS;
 use super::yaml::{self, YamlError};
-use super::{LogFormat, RebootMode, SandboxMode, Settings, TransportChoice};
 
 /// Reads the text of a configuration file. A file without keys says nothing.
-pub(super) fn parse(text: &str) -> Result<Settings, YamlError> {
-    let Document {
-        host,
-        talos,
-        power,
-        guestinfo,
-        network,
-        sandbox,
-        log,
-    } = yaml::from_str::<Option<Document>>(text)?.unwrap_or_default();
-    let host = host.unwrap_or_default();
-    let talos = talos.unwrap_or_default();
-    let power = power.unwrap_or_default();
-    let guestinfo = guestinfo.unwrap_or_default();
-    let log = log.unwrap_or_default();
-    Ok(Settings {
-        transport: host.transport,
-        low_bandwidth: host.low_bandwidth,
-        skip_vmware_detection: host.skip_vmware_detection,
-        idle_off_vmware: host.idle_off_vmware,
-        use_machined: talos.use_machined.map(Ok),
-        machined_socket: talos.machined_socket,
-        machined_role: talos.machined_role,
-        talos_config: talos.config,
-        talos_node: talos.node,
-        power_deadline: power.deadline,
-        force_shutdown: power.force_shutdown,
-        reboot_mode: power.reboot_mode,
-        scrub_guestinfo: guestinfo.scrub,
-        disk_interval: guestinfo.disk_interval,
-        stats_interval: guestinfo.stats_interval,
-        network: network.unwrap_or_default(),
-        sandbox: sandbox.unwrap_or_default().mode,
-        log_level: log.level,
-        log_format: log.format,
-    })
+pub(super) fn read(text: &str, draft: &mut Draft) -> Result<(), YamlError> {
+    yaml::read(text, Names { draft, group: None })
 }
 
-#[derive(Default, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Document {
-    host: Option<Host>,
-    talos: Option<Talos>,
-    power: Option<Power>,
-    guestinfo: Option<GuestInfo>,
-    network: Option<NetworkSettings>,
-    sandbox: Option<Sandbox>,
-    log: Option<Log>,
+/// The groups of a document, or the keys of one group, with what they stand for.
+struct Names<'a> {
+    draft: &'a mut Draft,
+    group: Option<&'static str>,
 }
 
-#[derive(Default, serde::Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct Host {
-    #[serde(deserialize_with = "text")]
-    transport: Option<TransportChoice>,
-    low_bandwidth: Option<bool>,
-    skip_vmware_detection: Option<bool>,
-    idle_off_vmware: Option<bool>,
-}
-
-#[derive(Default, serde::Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct Talos {
-    use_machined: Option<bool>,
-    machined_socket: Option<PathBuf>,
-    machined_role: Option<String>,
-    config: Option<PathBuf>,
-    node: Option<String>,
-}
-
-#[derive(Default, serde::Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct Power {
-    #[serde(deserialize_with = "text")]
-    deadline: Option<Duration>,
-    force_shutdown: Option<bool>,
-    #[serde(deserialize_with = "text")]
-    reboot_mode: Option<RebootMode>,
-}
-
-#[derive(Default, serde::Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct GuestInfo {
-    scrub: Option<bool>,
-    #[serde(deserialize_with = "text")]
-    disk_interval: Option<Duration>,
-    #[serde(deserialize_with = "text")]
-    stats_interval: Option<Duration>,
-}
-
-#[derive(Default, serde::Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct Sandbox {
-    #[serde(deserialize_with = "text")]
-    mode: Option<SandboxMode>,
-}
-
-#[derive(Default, serde::Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct Log {
-    #[serde(deserialize_with = "text")]
-    level: Option<Level>,
-    #[serde(deserialize_with = "text")]
-    format: Option<LogFormat>,
-}
-
-/// What is written in the file as on the command line.
-trait Written: Sized {
-    fn read(text: &str) -> Result<Self, BadValue>;
-}
-
-impl Written for TransportChoice {
-    fn read(text: &str) -> Result<Self, BadValue> {
-        text.parse()
-    }
-}
-
-impl Written for RebootMode {
-    fn read(text: &str) -> Result<Self, BadValue> {
-        text.parse()
-    }
-}
-
-impl Written for SandboxMode {
-    fn read(text: &str) -> Result<Self, BadValue> {
-        text.parse()
-    }
-}
-
-impl Written for LogFormat {
-    fn read(text: &str) -> Result<Self, BadValue> {
-        text.parse()
-    }
-}
-
-impl Written for Level {
-    fn read(text: &str) -> Result<Self, BadValue> {
-        value::level(text)
-    }
-}
-
-impl Written for Duration {
-    fn read(text: &str) -> Result<Self, BadValue> {
-        value::duration(text)
-    }
-}
-
-/// Reads a [`Written`] value; numbers count as their digits, so that `deadline: 30` works.
-fn text<'de, D: Deserializer<'de>, T: Written>(deserializer: D) -> Result<Option<T>, D::Error> {
-    struct Text<T>(PhantomData<T>);
-
-    impl<T: Written> Visitor<'_> for Text<T> {
-        type Value = T;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a text")
+/// The names that may stand here: all groups, or the keys of one.
+fn names(group: Option<&str>) -> Vec<&'static str> {
+    let mut names = Vec::new();
+    for (own_group, key) in SETTINGS.iter().filter_map(Setting::place) {
+        match group {
+            None => names.push(own_group),
+            Some(group) if group == own_group => names.push(key),
+            Some(_) => {}
         }
+    }
+    names.dedup();
+    names
+}
 
-        fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<T, E> {
-            T::read(text).map_err(E::custom)
+impl<'de> DeserializeSeed<'de> for Names<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_option(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Names<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.group {
+            None => "groups of settings",
+            Some(_) => "settings",
+        })
+    }
+
+    fn visit_none<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_map(self)
+    }
+
+    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<(), M::Error> {
+        let known = names(self.group);
+        let mut seen = Vec::new();
+        while let Some(name) = map.next_key_seed(Name(&known))? {
+            if seen.contains(&name) {
+                return Err(M::Error::duplicate_field(name));
+            }
+            seen.push(name);
+            let draft = &mut *self.draft;
+            let place = self.group.map(|group| (group, name));
+            let setting = SETTINGS
+                .iter()
+                .find(|setting| place.is_some() && setting.place() == place);
+            match setting {
+                Some(setting) => map.next_value_seed(Entry { draft, setting })?,
+                None => map.next_value_seed(Names {
+                    draft,
+                    group: Some(name),
+                })?,
+            }
         }
+        Ok(())
+    }
+}
 
-        fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<T, E> {
-            self.visit_str(&number.to_string())
+/// One of the names that may stand here.
+struct Name<'a>(&'a [&'static str]);
+
+impl<'de> DeserializeSeed<'de> for Name<'_> {
+    type Value = &'static str;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for Name<'_> {
+    type Value = &'static str;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a name")
+    }
+
+    // Here and not in the map, so that the error has the line of the name.
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Self::Value, E> {
+        let Self(known) = self;
+        let name = known.iter().find(|name| **name == text);
+        name.copied().ok_or_else(|| {
+            let known = known.join("`, `");
+            E::custom(format_args!(
+                "unknown field `{text}`, expected one of `{known}`"
+            ))
+        })
+    }
+}
+
+/// The value of a setting.
+struct Entry<'a> {
+    draft: &'a mut Draft,
+    setting: &'static Setting,
+}
+
+impl<'de> DeserializeSeed<'de> for Entry<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_option(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Entry<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.setting.form() {
+            Form::Switch => "a boolean",
+            Form::Text | Form::Choice { .. } => "a text",
+            Form::List => "a list of texts",
+        })
+    }
+
+    fn visit_none<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        match self.setting.form() {
+            Form::Switch => deserializer.deserialize_bool(self),
+            // Numbers are their digits, so that `deadline: 30` works.
+            Form::Text | Form::Choice { .. } => deserializer.deserialize_str(self),
+            Form::List => deserializer.deserialize_seq(self),
         }
     }
 
-    struct Wrapped<T>(T);
-
-    impl<'de, T: Written> Deserialize<'de> for Wrapped<T> {
-        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-            deserializer.deserialize_any(Text(PhantomData)).map(Wrapped)
-        }
+    fn visit_bool<E: serde::de::Error>(self, value: bool) -> Result<(), E> {
+        self.visit_str(if value { "true" } else { "false" })
     }
 
-    Option::<Wrapped<T>>::deserialize(deserializer).map(|value| value.map(|Wrapped(value)| value))
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<(), E> {
+        let Self { draft, setting } = self;
+        setting.read(draft, OsStr::new(text)).map_err(E::custom)
+    }
+
+    fn visit_seq<S: SeqAccess<'de>>(self, mut list: S) -> Result<(), S::Error> {
+        let Self { draft, setting } = self;
+        while list
+            .next_element_seed(Item(Entry { draft, setting }))?
+            .is_some()
+        {}
+        Ok(())
+    }
+}
+
+/// An item of a list.
+struct Item<'a>(Entry<'a>);
+
+impl<'de> DeserializeSeed<'de> for Item<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_str(self.0)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::{Family, Pattern};
+    use crate::config::{Config, LogFormat, RebootMode, SandboxMode, TransportChoice};
+    use crate::report::{Family, NetworkPolicy, Pattern, Patterns};
     use proptest::prelude::*;
+    use std::time::Duration;
+    use tracing::Level;
 
     fn patterns(list: &[&str]) -> Vec<Pattern> {
         list.iter().map(|text| text.parse().unwrap()).collect()
+    }
+
+    fn parse(text: &str) -> Result<Draft, YamlError> {
+        let mut draft = Draft::new();
+        read(text, &mut draft).map(|()| draft)
     }
 
     const COMPLETE: &str = "\
@@ -272,40 +249,43 @@ log:
 
     #[test]
     fn every_key_is_read() {
+        let draft = parse(COMPLETE).unwrap();
+        let Config {
+            host,
+            power,
+            guest_info,
+            network,
+            sandbox,
+            log,
+            ..
+        } = draft.config;
+        assert_eq!(host.transport, TransportChoice::Backdoor);
+        assert!(host.low_bandwidth && host.skip_vmware_detection && host.idle_off_vmware);
+        assert!(draft.talos.use_machined);
+        assert_eq!(draft.talos.machined_socket.to_str(), Some("/s"));
+        assert_eq!(draft.talos.machined_role, "os:reader");
+        assert_eq!(draft.talos.config, Some("/c".into()));
+        assert_eq!(draft.talos.node, "10.0.0.5");
+        assert_eq!(power.deadline, Duration::from_secs(60));
+        assert!(power.force_shutdown);
+        assert_eq!(power.reboot_mode, RebootMode::Powercycle);
+        assert!(guest_info.scrub);
+        assert_eq!(guest_info.disk_interval, Duration::from_secs(30));
+        assert_eq!(guest_info.stats_interval, Duration::from_secs(10));
         assert_eq!(
-            parse(COMPLETE),
-            Ok(Settings {
-                transport: Some(TransportChoice::Backdoor),
-                low_bandwidth: Some(true),
-                skip_vmware_detection: Some(true),
-                idle_off_vmware: Some(true),
-                use_machined: Some(Ok(true)),
-                machined_socket: Some("/s".into()),
-                machined_role: Some("os:reader".into()),
-                talos_config: Some("/c".into()),
-                talos_node: Some("10.0.0.5".into()),
-                power_deadline: Some(Duration::from_secs(60)),
-                force_shutdown: Some(true),
-                reboot_mode: Some(RebootMode::Powercycle),
-                scrub_guestinfo: Some(true),
-                disk_interval: Some(Duration::from_secs(30)),
-                stats_interval: Some(Duration::from_secs(10)),
-                network: NetworkSettings {
-                    exclude_nics: Some(patterns(&["eth9", "!docker0"])),
-                    primary_nics: Some(patterns(&["bond0"])),
-                    low_priority_nics: Some(patterns(&["eth1*"])),
-                    exclude_subnets: Some(vec![
-                        "10.9.0.0/16".parse().unwrap(),
-                        "fd00::1".parse().unwrap()
-                    ]),
-                    prefer: Some(Family::Ipv6),
-                    report_vips: Some(false),
-                },
-                sandbox: Some(SandboxMode::Warn),
-                log_level: Some(Level::WARN),
-                log_format: Some(LogFormat::Json),
-            })
+            network,
+            NetworkPolicy {
+                exclude_nics: Patterns::built_in_excludes().and(patterns(&["eth9", "!docker0"])),
+                primary_nics: patterns(&["bond0"]).into_iter().collect(),
+                low_priority_nics: patterns(&["eth1*"]).into_iter().collect(),
+                exclude_subnets: vec!["10.9.0.0/16".parse().unwrap(), "fd00::1".parse().unwrap()],
+                prefer: Family::Ipv6,
+                report_vips: false,
+            }
         );
+        assert_eq!(sandbox, SandboxMode::Warn);
+        assert_eq!(log.level, Level::WARN);
+        assert_eq!(log.format, LogFormat::Json);
     }
 
     #[test]
@@ -319,7 +299,7 @@ log:
             "log: {}\n",
             "log: {level: }",
         ] {
-            assert_eq!(parse(text), Ok(Settings::default()), "{text:?}");
+            assert_eq!(parse(text), Ok(Draft::new()), "{text:?}");
         }
     }
 
@@ -381,9 +361,27 @@ log:
     #[test]
     fn a_number_is_a_deadline_in_seconds() {
         assert_eq!(
-            parse("power: {deadline: 45}").unwrap().power_deadline,
-            Some(Duration::from_secs(45))
+            parse("power: {deadline: 45}")
+                .unwrap()
+                .config
+                .power
+                .deadline,
+            Duration::from_secs(45)
         );
+    }
+
+    #[test]
+    fn own_excludes_come_after_the_built_in_ones() {
+        let draft = parse("network: {exclude_nics: [eth1, '!docker0']}").unwrap();
+        for (name, excluded) in [
+            ("eth1", true),
+            ("docker1", true),
+            ("docker0", false),
+            ("eth0", false),
+        ] {
+            let pattern = draft.config.network.exclude_nics.find(name);
+            assert_eq!(pattern.is_some(), excluded, "{name}");
+        }
     }
 
     proptest! {

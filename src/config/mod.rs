@@ -1,7 +1,8 @@
 //! The merged, validated configuration: flag > environment > file > default.
 //!
-//! Each source fills one [`Settings`] layer ([`cli`], `env`, `file`); [`load`] lays them over each other
-//! and puts defaults below. The environment comes in as a function, so nothing here touches the process.
+//! [`table::SETTINGS`] has a row for every setting. [`load`] begins with the rows' defaults and lays the sources over
+//! them, the weakest first (`file`, `env`, [`cli`]). The environment comes in as a function, so nothing here touches
+//! the process. [`plan`] says what of a configuration that is read again counts at once.
 //!
 //! Trouble with the Talos settings is kept in [`Config::talos`] instead of ending the process: off VMware
 //! they do not matter, and on VMware the host is served even without Talos.
@@ -12,45 +13,32 @@ use std::time::Duration;
 
 use tracing::Level;
 
+use self::draft::Draft;
 use crate::report::NetworkPolicy;
 
 pub mod cli;
-pub mod env;
+mod draft;
+mod env;
 mod file;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzz;
-mod network;
-mod settings;
+mod plan;
+mod setting;
+pub mod table;
 pub mod talosconfig;
 mod value;
 pub mod yaml;
 
 pub use cli::{Cli, Flags};
-pub use network::NetworkSettings;
-pub use settings::Settings;
+pub use plan::{Plan, plan};
+pub use setting::{Applied, Form, Setting, Unset};
 pub use value::BadValue;
 pub use yaml::YamlError;
-
-/// machined's socket on every Talos release since 1.2.
-pub const DEFAULT_MACHINED_SOCKET: &str = "/system/run/machined/machine.sock";
 
 /// Where Kubernetes mounts the talosconfig of a Talos ServiceAccount; used when it is there and nothing else is
 /// configured.
 pub const SERVICE_ACCOUNT_TALOSCONFIG: &str = "/var/run/secrets/talos.dev/config";
-
-/// The least role that may shut down, reboot and read what is reported.
-pub const DEFAULT_MACHINED_ROLE: &str = "os:operator";
-
-/// How long a power call to Talos may take unless configured.
-pub const DEFAULT_POWER_DEADLINE: Duration = Duration::from_secs(30);
-
-/// How often the space on the file systems is measured unless configured. Talos looks at every mount of the node
-/// for it, so this is longer than open-vm-tools' 30 s.
-pub const DEFAULT_DISK_INTERVAL: Duration = Duration::from_secs(300);
-
-/// How often memory and processor statistics go unless configured; stats-interval of open-vm-tools.
-pub const DEFAULT_STATS_INTERVAL: Duration = Duration::from_secs(20);
 
 /// The configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -79,11 +67,11 @@ pub enum Error {
 /// A setting cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SettingError {
-    /// A variable has a value that means nothing.
-    #[error("the variable {name} has a bad value; correct or unset it")]
-    Variable {
-        /// The variable.
-        name: &'static str,
+    /// A variable or a flag has a value that means nothing.
+    #[error("{name} has a bad value; correct or unset it")]
+    Value {
+        /// What has it, such as `the variable VMTOOLSD_LOG_LEVEL`.
+        name: String,
         /// What it is and what would do.
         source: BadValue,
     },
@@ -110,7 +98,7 @@ pub struct Config {
     pub talos: Result<TalosConfig, SettingError>,
     /// How power operations are carried out.
     pub power: PowerConfig,
-    /// What the host is told, and how often.
+    /// What is sent to the host, and how often.
     pub guest_info: GuestInfoConfig,
     /// What of the network is reported.
     pub network: NetworkPolicy,
@@ -123,15 +111,17 @@ pub struct Config {
 }
 
 /// How to reach the host.
-#[derive(Clone, Debug, PartialEq, Eq)]
+///
+/// `default()` is blank; the defaults are in [`table::SETTINGS`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HostConfig {
     /// Which transports may be used.
     pub transport: TransportChoice,
-    /// Whether the high-bandwidth backdoor may be used when the host offers it.
-    pub high_bandwidth: bool,
-    /// Go on although CPUID does not say VMware.
+    /// Never use the high-bandwidth backdoor, although the host offers it.
+    pub low_bandwidth: bool,
+    /// Try the backdoor even if CPUID does not report VMware.
     pub skip_vmware_detection: bool,
-    /// Where there is no VMware, wait idle for the stop instead of ending: a DaemonSet restarts what ends.
+    /// Off VMware, stay running idle instead of exiting: a DaemonSet restarts what exits.
     pub idle_off_vmware: bool,
 }
 
@@ -167,7 +157,9 @@ pub enum TalosConfig {
 }
 
 /// How power operations are carried out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+///
+/// `default()` is blank; the defaults are in [`table::SETTINGS`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PowerConfig {
     /// How long a call to Talos may take, retries included.
     pub deadline: Duration,
@@ -177,14 +169,16 @@ pub struct PowerConfig {
     pub reboot_mode: RebootMode,
 }
 
-/// What the host is told, and how often.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What is sent to the host, and how often.
+///
+/// `default()` is blank; the defaults are in [`table::SETTINGS`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct GuestInfoConfig {
-    /// Blank machine configs that lie open in guest variables, once the machine is ready.
+    /// Blank machine configs that are exposed in guest variables, once the machine is ready.
     pub scrub: bool,
     /// How often the space on the file systems is measured although nothing was mounted or unmounted.
     pub disk_interval: Duration,
-    /// How often memory and processor statistics go.
+    /// How often memory and processor statistics are sent.
     pub stats_interval: Duration,
 }
 
@@ -235,91 +229,31 @@ pub enum LogFormat {
 ///
 /// Can be called again at any time, such as on SIGHUP.
 pub fn load(flags: &Flags, env: impl Fn(&str) -> Option<OsString>) -> Result<Config, Error> {
-    let from_env = env::read(&env)?;
-    let file = flags.config.clone().or_else(|| env::config_file(&env));
-    let from_file = match &file {
-        Some(path) => read_file(path)?,
-        None => Settings::default(),
+    let stronger = |draft: &mut Draft| {
+        env::read(&env, draft)?;
+        flags.read(draft)
     };
+    let mut draft = Draft::new();
+    stronger(&mut draft)?;
+    if !draft.file.as_os_str().is_empty() {
+        // Only now is it known which file lies below variables and flags.
+        let mut below = Draft::new();
+        read_file(&draft.file, &mut below)?;
+        stronger(&mut below)?;
+        draft = below;
+    }
     let service_account = Path::new(SERVICE_ACCOUNT_TALOSCONFIG);
-    let config = resolve(
-        Settings::from(flags).or(from_env).or(from_file),
-        service_account.exists().then_some(service_account),
-    );
-    Ok(Config { file, ..config })
+    Ok(draft.finish(service_account.exists().then_some(service_account)))
 }
 
-fn read_file(path: &Path) -> Result<Settings, Error> {
+fn read_file(path: &Path, draft: &mut Draft) -> Result<(), Error> {
     let text = std::fs::read_to_string(path).map_err(|source| Error::FileUnreadable {
         path: path.to_owned(),
         source,
     })?;
-    file::parse(&text).map_err(|source| Error::FileMalformed {
+    file::read(&text, draft).map_err(|source| Error::FileMalformed {
         path: path.to_owned(),
         source,
-    })
-}
-
-/// Puts the defaults where no source said anything.
-fn resolve(settings: Settings, service_account: Option<&Path>) -> Config {
-    Config {
-        host: HostConfig {
-            transport: settings.transport.unwrap_or_default(),
-            high_bandwidth: !settings.low_bandwidth.unwrap_or(false),
-            skip_vmware_detection: settings.skip_vmware_detection.unwrap_or(false),
-            idle_off_vmware: settings.idle_off_vmware.unwrap_or(false),
-        },
-        power: PowerConfig {
-            deadline: settings.power_deadline.unwrap_or(DEFAULT_POWER_DEADLINE),
-            force_shutdown: settings.force_shutdown.unwrap_or(false),
-            reboot_mode: settings.reboot_mode.unwrap_or_default(),
-        },
-        guest_info: GuestInfoConfig {
-            scrub: settings.scrub_guestinfo.unwrap_or(false),
-            disk_interval: settings.disk_interval.unwrap_or(DEFAULT_DISK_INTERVAL),
-            stats_interval: settings.stats_interval.unwrap_or(DEFAULT_STATS_INTERVAL),
-        },
-        network: settings.network.clone().resolve(),
-        sandbox: settings.sandbox.unwrap_or_default(),
-        file: None,
-        log: LogConfig {
-            level: settings.log_level.unwrap_or(Level::INFO),
-            format: settings.log_format.unwrap_or_default(),
-        },
-        talos: resolve_talos(settings, service_account),
-    }
-}
-
-/// machined wins when both ways are configured, as in the Go daemon.
-fn resolve_talos(
-    settings: Settings,
-    service_account: Option<&Path>,
-) -> Result<TalosConfig, SettingError> {
-    if settings.use_machined.unwrap_or(Ok(false))? {
-        let role = settings
-            .machined_role
-            .unwrap_or_else(|| DEFAULT_MACHINED_ROLE.to_owned());
-        // Several roles are separated by commas.
-        let is_role =
-            |name: &str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic());
-        if !role.split(',').map(str::trim).all(is_role) {
-            return Err(SettingError::Role { role });
-        }
-        return Ok(TalosConfig::Machined {
-            socket: settings
-                .machined_socket
-                .unwrap_or_else(|| DEFAULT_MACHINED_SOCKET.into()),
-            role,
-        });
-    }
-    let talosconfig = settings
-        .talos_config
-        .filter(|path| !path.as_os_str().is_empty())
-        .or_else(|| service_account.map(Path::to_owned))
-        .ok_or(SettingError::NoTalosAccess)?;
-    Ok(TalosConfig::Apid {
-        talosconfig,
-        node: settings.talos_node.filter(|node| !node.is_empty()),
     })
 }
 
@@ -376,35 +310,30 @@ mod tests {
     #[test]
     fn defaults() {
         let config = load_simple(&["vmtoolsd"], &[]);
-        assert_eq!(
-            config,
-            Config {
-                host: HostConfig {
-                    transport: TransportChoice::Auto,
-                    high_bandwidth: true,
-                    skip_vmware_detection: false,
-                    idle_off_vmware: false,
-                },
-                talos: Err(SettingError::NoTalosAccess),
-                power: PowerConfig {
-                    deadline: Duration::from_secs(30),
-                    force_shutdown: false,
-                    reboot_mode: RebootMode::Default,
-                },
-                guest_info: GuestInfoConfig {
-                    scrub: false,
-                    disk_interval: Duration::from_secs(300),
-                    stats_interval: Duration::from_secs(20),
-                },
-                network: NetworkPolicy::default(),
-                sandbox: SandboxMode::Enforce,
-                file: None,
-                log: LogConfig {
-                    level: Level::INFO,
-                    format: LogFormat::Text,
-                },
-            }
-        );
+        let Config {
+            host,
+            talos,
+            power,
+            guest_info,
+            network,
+            sandbox,
+            file,
+            log,
+        } = config;
+        assert_eq!(host.transport, TransportChoice::Auto);
+        assert!(!host.low_bandwidth);
+        assert!(!host.skip_vmware_detection && !host.idle_off_vmware);
+        assert_eq!(talos, Err(SettingError::NoTalosAccess));
+        assert_eq!(power.deadline, Duration::from_secs(30));
+        assert!(!power.force_shutdown);
+        assert_eq!(power.reboot_mode, RebootMode::Default);
+        assert!(!guest_info.scrub);
+        assert_eq!(guest_info.disk_interval, Duration::from_secs(300));
+        assert_eq!(guest_info.stats_interval, Duration::from_secs(20));
+        assert_eq!(network, NetworkPolicy::default());
+        assert_eq!(sandbox, SandboxMode::Enforce);
+        assert_eq!(file, None);
+        assert_eq!((log.level, log.format), (Level::INFO, LogFormat::Text));
     }
 
     #[test]
@@ -442,28 +371,23 @@ mod tests {
     #[test]
     fn the_talosconfig_of_a_service_account_is_found_by_itself() {
         let place = Path::new(SERVICE_ACCOUNT_TALOSCONFIG);
-        let mounted = |settings: Settings| resolve(settings, Some(place)).talos;
+        let mounted = |arguments: &[&str]| {
+            let mut draft = Draft::new();
+            flags(arguments).read(&mut draft).unwrap();
+            draft.finish(Some(place)).talos
+        };
         assert_eq!(
-            mounted(Settings {
-                talos_node: Some("10.5.0.2".into()),
-                ..Settings::default()
-            }),
+            mounted(&["--talos-node=10.5.0.2"]),
             Ok(TalosConfig::Apid {
                 talosconfig: place.to_owned(),
                 node: Some("10.5.0.2".into()),
             })
         );
-        let told = mounted(Settings {
-            talos_config: Some("/c".into()),
-            ..Settings::default()
-        });
+        let named = mounted(&["--talos-config=/c"]);
         assert!(
-            matches!(told, Ok(TalosConfig::Apid { talosconfig, .. }) if talosconfig == Path::new("/c"))
+            matches!(named, Ok(TalosConfig::Apid { talosconfig, .. }) if talosconfig == Path::new("/c"))
         );
-        let machined = mounted(Settings {
-            use_machined: Some(Ok(true)),
-            ..Settings::default()
-        });
+        let machined = mounted(&["--use-machined"]);
         assert!(matches!(machined, Ok(TalosConfig::Machined { .. })));
     }
 
@@ -512,14 +436,14 @@ mod tests {
             config.talos,
             Ok(TalosConfig::Apid { node: None, .. })
         ));
-        assert!(config.host.high_bandwidth);
+        assert!(!config.host.low_bandwidth);
     }
 
     #[test]
     fn talos_trouble_does_not_stop_loading() {
         let variables = [("VMTOOLSD_USE_MACHINED", "maybe")];
         let config = load_simple(&[], &variables);
-        assert!(matches!(config.talos, Err(SettingError::Variable { .. })));
+        assert!(matches!(config.talos, Err(SettingError::Value { .. })));
         // A flag makes the bad variable irrelevant.
         assert!(load_simple(&["--use-machined"], &variables).talos.is_ok());
 
@@ -574,6 +498,24 @@ mod tests {
         assert!(text.contains("malformed.yaml"), "{text}");
         assert!(text.contains("line 2"), "{text}");
         assert!(text.contains("unknown field `lvl`"), "{text}");
+    }
+
+    #[test]
+    fn a_bad_variable_is_reported_before_a_bad_file() {
+        let variables = environment(&[("VMTOOLSD_LOG_LEVEL", "loud")]);
+        let error = load(&flags(&["--config=/does/not/exist"]), variables).unwrap_err();
+        assert!(matches!(error, Error::Setting(_)), "{error}");
+    }
+
+    #[test]
+    fn the_flag_names_the_file_where_a_variable_does_too() {
+        let file = TemporaryFile::new("flag.yaml", "log: {level: debug}\n");
+        let config = load_simple(
+            &["--config", file.path()],
+            &[("VMTOOLSD_CONFIG", "/does/not/exist")],
+        );
+        assert_eq!(config.log.level, Level::DEBUG);
+        assert_eq!(config.file, Some(file.0.clone()));
     }
 
     #[test]

@@ -1,37 +1,195 @@
 //! Values as they are written on the command line, in variables and in the file.
 
-use std::str::FromStr;
+use std::ffi::OsStr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use tracing::Level;
 
+use super::setting::Form;
 use super::{LogFormat, RebootMode, SandboxMode, TransportChoice};
+use crate::report::{Family, Patterns, Subnet, Unreadable};
 
 /// Power calls may take at most this long: a host's administrator has long looked elsewhere.
 const LONGEST_DURATION: Duration = Duration::from_secs(3600);
 
-/// Names of the log levels, for help texts and completions.
-pub(super) const LEVELS: [&str; 6] = ["error", "warn", "warning", "info", "debug", "trace"];
-
 /// A value that does not have the form it should have.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{value:?} is not {expected}")]
-pub struct BadValue {
-    /// What was found.
-    pub value: String,
-    /// What can stand there.
-    pub expected: &'static str,
+pub enum BadValue {
+    /// It is not one of those that can stand there.
+    #[error("{value:?} is not {expected}")]
+    Unexpected {
+        /// What was found.
+        value: String,
+        /// What can stand there.
+        expected: &'static str,
+    },
+    /// It says nothing about the network.
+    #[error(transparent)]
+    Network(#[from] Unreadable),
 }
 
 fn bad(value: &str, expected: &'static str) -> BadValue {
-    BadValue {
+    BadValue::Unexpected {
         value: value.to_owned(),
         expected,
     }
 }
 
+/// A type that a setting can have.
+pub(super) trait Value: Clone + PartialEq {
+    /// How it is written.
+    const FORM: Form;
+
+    /// Becomes what is written; a list grows by it. Nothing changes if that cannot be read.
+    fn read(&mut self, written: &OsStr) -> Result<(), BadValue>;
+}
+
+impl Value for bool {
+    const FORM: Form = Form::Switch;
+
+    fn read(&mut self, written: &OsStr) -> Result<(), BadValue> {
+        *self = boolean(&written.to_string_lossy())?;
+        Ok(())
+    }
+}
+
+impl Value for Duration {
+    const FORM: Form = Form::Text;
+
+    fn read(&mut self, written: &OsStr) -> Result<(), BadValue> {
+        *self = duration(&written.to_string_lossy())?;
+        Ok(())
+    }
+}
+
+/// A text whose bytes matter only later: what is not UTF-8 will not be a node's name or a role.
+impl Value for String {
+    const FORM: Form = Form::Text;
+
+    fn read(&mut self, written: &OsStr) -> Result<(), BadValue> {
+        *self = written.to_string_lossy().into_owned();
+        Ok(())
+    }
+}
+
+impl Value for PathBuf {
+    const FORM: Form = Form::Text;
+
+    fn read(&mut self, written: &OsStr) -> Result<(), BadValue> {
+        if written.is_empty() {
+            return Err(bad("", "a path"));
+        }
+        *self = written.into();
+        Ok(())
+    }
+}
+
+/// A path that may be none. Empty means none, so that a flag can take back a variable.
+impl Value for Option<PathBuf> {
+    const FORM: Form = Form::Text;
+
+    fn read(&mut self, written: &OsStr) -> Result<(), BadValue> {
+        *self = Some(PathBuf::from(written)).filter(|_| !written.is_empty());
+        Ok(())
+    }
+}
+
+impl Value for Patterns {
+    const FORM: Form = Form::List;
+
+    fn read(&mut self, written: &OsStr) -> Result<(), BadValue> {
+        let pattern = written.to_string_lossy().parse()?;
+        *self = std::mem::take(self).and([pattern]);
+        Ok(())
+    }
+}
+
+impl Value for Vec<Subnet> {
+    const FORM: Form = Form::List;
+
+    fn read(&mut self, written: &OsStr) -> Result<(), BadValue> {
+        self.push(written.to_string_lossy().parse()?);
+        Ok(())
+    }
+}
+
+impl Value for Family {
+    const FORM: Form = Form::Choice {
+        names: &["ipv4", "ipv6"],
+        any_case: true,
+    };
+
+    fn read(&mut self, written: &OsStr) -> Result<(), BadValue> {
+        *self = written.to_string_lossy().parse()?;
+        Ok(())
+    }
+}
+
+/// A type whose values have names.
+macro_rules! choice {
+    ($type:ty, any_case: $any_case:literal, $expected:literal, $($name:literal => $value:expr,)+) => {
+        impl Value for $type {
+            const FORM: Form = Form::Choice {
+                names: &[$($name),+],
+                any_case: $any_case,
+            };
+
+            fn read(&mut self, written: &OsStr) -> Result<(), BadValue> {
+                let text = written.to_string_lossy();
+                const NAMES: &[(&str, $type)] = &[$(($name, $value)),+];
+                *self = named(&text, NAMES, $any_case).ok_or_else(|| bad(&text, $expected))?;
+                Ok(())
+            }
+        }
+    };
+}
+
+fn named<T: Copy>(text: &str, names: &[(&str, T)], any_case: bool) -> Option<T> {
+    let is_it = |name: &str| name == text || any_case && name.eq_ignore_ascii_case(text);
+    let (_, value) = names.iter().find(|(name, _)| is_it(name))?;
+    Some(*value)
+}
+
+choice! {
+    TransportChoice, any_case: false, "a transport (auto, vsock or backdoor)",
+    "auto" => TransportChoice::Auto,
+    "vsock" => TransportChoice::Vsock,
+    "backdoor" => TransportChoice::Backdoor,
+}
+
+choice! {
+    RebootMode, any_case: false, "a reboot mode (default, powercycle or force)",
+    "default" => RebootMode::Default,
+    "powercycle" => RebootMode::Powercycle,
+    "force" => RebootMode::Force,
+}
+
+choice! {
+    SandboxMode, any_case: false, "a sandbox mode (enforce, warn or off)",
+    "enforce" => SandboxMode::Enforce,
+    "warn" => SandboxMode::Warn,
+    "off" => SandboxMode::Off,
+}
+
+choice! {
+    LogFormat, any_case: false, "a log format (text or json)",
+    "text" => LogFormat::Text,
+    "json" => LogFormat::Json,
+}
+
+choice! {
+    Level, any_case: true, "a log level (error, warning, info, debug or trace)",
+    "error" => Level::ERROR,
+    "warn" => Level::WARN,
+    "warning" => Level::WARN,
+    "info" => Level::INFO,
+    "debug" => Level::DEBUG,
+    "trace" => Level::TRACE,
+}
+
 /// The spellings of Go's strconv.ParseBool, which manifests written for the Go daemon use.
-pub(super) fn boolean(text: &str) -> Result<bool, BadValue> {
+fn boolean(text: &str) -> Result<bool, BadValue> {
     match text {
         "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
         "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
@@ -39,23 +197,8 @@ pub(super) fn boolean(text: &str) -> Result<bool, BadValue> {
     }
 }
 
-/// A log level in any case; `warn` and `warning` are the same.
-pub(super) fn level(text: &str) -> Result<Level, BadValue> {
-    match text.to_ascii_lowercase().as_str() {
-        "error" => Ok(Level::ERROR),
-        "warn" | "warning" => Ok(Level::WARN),
-        "info" => Ok(Level::INFO),
-        "debug" => Ok(Level::DEBUG),
-        "trace" => Ok(Level::TRACE),
-        _ => Err(bad(
-            text,
-            "a log level (error, warning, info, debug or trace)",
-        )),
-    }
-}
-
 /// Whole numbers with the units h, m, s and ms, largest first, such as `1m30s`; a number alone is seconds.
-pub(super) fn duration(text: &str) -> Result<Duration, BadValue> {
+fn duration(text: &str) -> Result<Duration, BadValue> {
     const EXPECTED: &str = "a duration above 0 and up to 1h, such as 30s or 1m30s";
     let error = || bad(text, EXPECTED);
     let mut rest = text;
@@ -94,81 +237,15 @@ pub(super) fn duration(text: &str) -> Result<Duration, BadValue> {
     Ok(total)
 }
 
-impl TransportChoice {
-    /// All names, for help texts and completions.
-    pub const NAMES: [&str; 3] = ["auto", "vsock", "backdoor"];
-}
-
-impl FromStr for TransportChoice {
-    type Err = BadValue;
-
-    fn from_str(text: &str) -> Result<Self, BadValue> {
-        match text {
-            "auto" => Ok(Self::Auto),
-            "vsock" => Ok(Self::Vsock),
-            "backdoor" => Ok(Self::Backdoor),
-            _ => Err(bad(text, "a transport (auto, vsock or backdoor)")),
-        }
-    }
-}
-
-impl RebootMode {
-    /// All names, for help texts and completions.
-    pub const NAMES: [&str; 3] = ["default", "powercycle", "force"];
-}
-
-impl FromStr for RebootMode {
-    type Err = BadValue;
-
-    fn from_str(text: &str) -> Result<Self, BadValue> {
-        match text {
-            "default" => Ok(Self::Default),
-            "powercycle" => Ok(Self::Powercycle),
-            "force" => Ok(Self::Force),
-            _ => Err(bad(text, "a reboot mode (default, powercycle or force)")),
-        }
-    }
-}
-
-impl SandboxMode {
-    /// All names, for help texts and completions.
-    pub const NAMES: [&str; 3] = ["enforce", "warn", "off"];
-}
-
-impl FromStr for SandboxMode {
-    type Err = BadValue;
-
-    fn from_str(text: &str) -> Result<Self, BadValue> {
-        match text {
-            "enforce" => Ok(Self::Enforce),
-            "warn" => Ok(Self::Warn),
-            "off" => Ok(Self::Off),
-            _ => Err(bad(text, "a sandbox mode (enforce, warn or off)")),
-        }
-    }
-}
-
-impl LogFormat {
-    /// All names, for help texts and completions.
-    pub const NAMES: [&str; 2] = ["text", "json"];
-}
-
-impl FromStr for LogFormat {
-    type Err = BadValue;
-
-    fn from_str(text: &str) -> Result<Self, BadValue> {
-        match text {
-            "text" => Ok(Self::Text),
-            "json" => Ok(Self::Json),
-            _ => Err(bad(text, "a log format (text or json)")),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    fn level(text: &str) -> Result<Level, BadValue> {
+        let mut level = Level::INFO;
+        level.read(OsStr::new(text)).map(|()| level)
+    }
 
     #[test]
     fn booleans_are_those_of_go() {
@@ -226,24 +303,36 @@ mod tests {
         }
     }
 
+    fn understands_its_names<T: Value>(mut value: T) {
+        let Form::Choice { names, any_case } = T::FORM else {
+            panic!("{:?}", T::FORM);
+        };
+        for name in names {
+            assert_eq!(value.read(OsStr::new(name)), Ok(()), "{name}");
+            let loud = value.read(OsStr::new(&name.to_uppercase()));
+            assert_eq!(loud.is_ok(), any_case, "{name}");
+        }
+        assert!(value.read(OsStr::new("none of them")).is_err());
+    }
+
     #[test]
     fn every_listed_name_is_understood() {
-        for name in TransportChoice::NAMES {
-            assert!(name.parse::<TransportChoice>().is_ok(), "{name}");
-        }
-        for name in RebootMode::NAMES {
-            assert!(name.parse::<RebootMode>().is_ok(), "{name}");
-        }
-        for name in LogFormat::NAMES {
-            assert!(name.parse::<LogFormat>().is_ok(), "{name}");
-        }
-        for name in SandboxMode::NAMES {
-            assert!(name.parse::<SandboxMode>().is_ok(), "{name}");
-        }
-        for name in LEVELS {
-            assert!(level(name).is_ok(), "{name}");
-        }
-        assert!("Auto".parse::<TransportChoice>().is_err());
+        understands_its_names(TransportChoice::Auto);
+        understands_its_names(RebootMode::Default);
+        understands_its_names(LogFormat::Text);
+        understands_its_names(SandboxMode::Off);
+        understands_its_names(Level::INFO);
+        understands_its_names(Family::Ipv4);
+    }
+
+    #[test]
+    fn an_empty_path_is_none_only_where_there_may_be_none() {
+        let mut path = PathBuf::from("/a");
+        assert!(path.read(OsStr::new("")).is_err());
+        assert_eq!(path, PathBuf::from("/a"));
+        let mut path = Some(path);
+        assert_eq!(path.read(OsStr::new("")), Ok(()));
+        assert_eq!(path, None);
     }
 
     proptest! {

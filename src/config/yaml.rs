@@ -3,8 +3,9 @@
 //! Errors say where they happened and never repeat a long string of the input: a talosconfig holds keys.
 
 use std::fmt;
+use std::marker::PhantomData;
 
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, DeserializeSeed};
 
 /// Strings of the input that are longer than this many characters are left out of error texts.
 const LONGEST_QUOTE: usize = 32;
@@ -31,7 +32,13 @@ impl std::error::Error for YamlError {}
 
 /// Reads one YAML document. An empty text is the same as `null`.
 pub fn from_str<T: DeserializeOwned>(text: &str) -> Result<T, YamlError> {
-    serde_yaml::from_str(text).map_err(|error| {
+    read(text, PhantomData)
+}
+
+/// Reads one YAML document into what `seed` makes of it.
+pub fn read<'de, S: DeserializeSeed<'de>>(text: &'de str, seed: S) -> Result<S::Value, YamlError> {
+    let document = serde_yaml::Deserializer::from_str(text);
+    seed.deserialize(document).map_err(|error| {
         let location = error
             .location()
             .map(|place| (place.line(), place.column()))

@@ -9,7 +9,7 @@ use super::bridge::Bridge;
 use super::clock::SinceBoot;
 use super::core::{Core, Left};
 use super::signals::{Signals, Wish};
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::front_end::FrontEnd;
 use crate::log::{self, Chain};
 use crate::sandbox::{Denied, DeniedCall, Sandbox};
@@ -113,17 +113,12 @@ impl<F: FrontEnd> EventLoop<F> {
             node.reconnect(talos)
                 .map_err(|error| Chain(&error).to_string())?;
         }
-        if config.sandbox != self.config.sandbox {
-            tracing::warn!("the sandbox setting has changed; restart to apply it");
+        let config::Plan { config, restart } = config::plan(&self.config, config);
+        if !restart.is_empty() {
+            let settings = restart.join(", ");
+            tracing::warn!(settings, "settings have changed; restart to apply them");
         }
-        if config.host != self.config.host {
-            tracing::warn!("host settings have changed; restart to apply them");
-        }
-        self.config = Config {
-            host: self.config.host.clone(),
-            sandbox: self.config.sandbox,
-            ..config
-        };
+        self.config = config;
         self.log.set(self.config.log);
         self.core.node().set_power(self.config.power);
         self.core.configure(&self.config);

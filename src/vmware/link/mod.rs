@@ -46,10 +46,10 @@ impl<A> LinkSettings<A> {
         Self {
             transport: config.transport,
             access,
-            bandwidth: if config.high_bandwidth {
-                Bandwidth::High
-            } else {
+            bandwidth: if config.low_bandwidth {
                 Bandwidth::Low
+            } else {
+                Bandwidth::High
             },
         }
     }

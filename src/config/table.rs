@@ -1,0 +1,375 @@
+//! The table of settings: each is one row here and one field of [`Config`](super::Config).
+//!
+//! From the rows come the command line, the variables, the keys of the file, the defaults and what a reload
+//! applies; and of the documents docs/configuration.md, the manual page and the completion scripts, which the
+//! test `generated` writes. `--help` shows the flags in the order of the rows; the rows of a group stand
+//! together.
+
+use super::setting::Applied::{OnReload, OnRestart};
+use super::setting::Unset::{Nothing, Otherwise, Value};
+use super::setting::{Setting, field};
+
+/// All settings.
+pub static SETTINGS: &[Setting] = &[
+    Setting {
+        key: Some("talos.use_machined"),
+        flag: Some("use-machined"),
+        value: "BOOL",
+        unset: Value("false"),
+        applied: OnReload,
+        help: "Reach Talos through machined's socket, as an extension service does; wins over --talos-config",
+        field: field!(talos.use_machined),
+    },
+    Setting {
+        key: Some("talos.config"),
+        flag: Some("talos-config"),
+        value: "FILE",
+        unset: Otherwise("/var/run/secrets/talos.dev/config if it exists"),
+        applied: OnReload,
+        help: "Reach Talos through apid with this talosconfig, which is read again when it changes",
+        field: field!(talos.config),
+    },
+    Setting {
+        key: Some("talos.node"),
+        flag: Some("talos-node"),
+        value: "NODE",
+        unset: Otherwise("the talosconfig's endpoints"),
+        applied: OnReload,
+        help: "Node to talk to with --talos-config, and its endpoint: HOST or HOST:PORT (50000)",
+        field: field!(talos.node),
+    },
+    Setting {
+        key: Some("talos.machined_socket"),
+        flag: Some("machined-socket"),
+        value: "PATH",
+        unset: Value("/system/run/machined/machine.sock"),
+        applied: OnReload,
+        help: "Path of machined's socket",
+        field: field!(talos.machined_socket),
+    },
+    Setting {
+        key: Some("talos.machined_role"),
+        flag: Some("machined-role"),
+        value: "ROLE",
+        // The least role that may shut down, reboot and read what is reported.
+        unset: Value("os:operator"),
+        applied: OnReload,
+        help: "Role claimed on machined's socket",
+        field: field!(talos.machined_role),
+    },
+    Setting {
+        key: Some("host.transport"),
+        flag: Some("transport"),
+        value: "TRANSPORT",
+        unset: Value("auto"),
+        applied: OnRestart,
+        help: "Way to the host; auto tries vsock, then the backdoor, in each direction",
+        field: field!(config.host.transport),
+    },
+    Setting {
+        key: Some("host.low_bandwidth"),
+        flag: Some("low-bandwidth"),
+        value: "BOOL",
+        unset: Value("false"),
+        applied: OnRestart,
+        help: "Never use the high-bandwidth backdoor",
+        field: field!(config.host.low_bandwidth),
+    },
+    Setting {
+        key: Some("host.skip_vmware_detection"),
+        flag: Some("skip-vmware-detection"),
+        value: "BOOL",
+        unset: Value("false"),
+        applied: OnRestart,
+        help: "Try the backdoor even if the processor does not report VMware",
+        field: field!(config.host.skip_vmware_detection),
+    },
+    Setting {
+        key: Some("host.idle_off_vmware"),
+        flag: Some("idle-off-vmware"),
+        value: "BOOL",
+        unset: Value("false"),
+        applied: OnRestart,
+        help: "Off VMware, stay running idle instead of exiting (for a DaemonSet, which restarts what exits)",
+        field: field!(config.host.idle_off_vmware),
+    },
+    Setting {
+        key: Some("power.deadline"),
+        flag: Some("power-deadline"),
+        value: "DURATION",
+        unset: Value("30s"),
+        applied: OnReload,
+        help: "How long a power call to Talos may take, retries included",
+        field: field!(config.power.deadline),
+    },
+    Setting {
+        key: Some("power.force_shutdown"),
+        flag: Some("force-shutdown"),
+        value: "BOOL",
+        unset: Value("false"),
+        applied: OnReload,
+        help: "Shut down without cordon and drain",
+        field: field!(config.power.force_shutdown),
+    },
+    Setting {
+        key: Some("power.reboot_mode"),
+        flag: Some("reboot-mode"),
+        value: "MODE",
+        unset: Value("default"),
+        applied: OnReload,
+        help: "How Talos reboots: its own way, through the firmware, or without the graceful phases (Talos 1.12)",
+        field: field!(config.power.reboot_mode),
+    },
+    Setting {
+        key: Some("guestinfo.scrub"),
+        flag: Some("scrub-guestinfo"),
+        value: "BOOL",
+        unset: Value("false"),
+        applied: OnReload,
+        help: "Blank machine configs that are exposed in guest variables, once the machine is ready",
+        field: field!(config.guest_info.scrub),
+    },
+    Setting {
+        key: Some("guestinfo.disk_interval"),
+        flag: None,
+        value: "DURATION",
+        // Talos looks at every mount of the node for it, so this is longer than open-vm-tools' 30 s.
+        unset: Value("5m"),
+        applied: OnReload,
+        help: "How often free space is measured although nothing was mounted or unmounted; \
+               the only call to Talos while nothing changes",
+        field: field!(config.guest_info.disk_interval),
+    },
+    Setting {
+        key: Some("guestinfo.stats_interval"),
+        flag: None,
+        value: "DURATION",
+        // stats-interval of open-vm-tools.
+        unset: Value("20s"),
+        applied: OnReload,
+        help: "How often memory and processor statistics are sent",
+        field: field!(config.guest_info.stats_interval),
+    },
+    Setting {
+        key: Some("network.exclude_nics"),
+        flag: None,
+        value: "PATTERNS",
+        unset: Nothing,
+        applied: OnReload,
+        help: "Interfaces to leave out besides the built-in ones; the last pattern that matches decides, \
+               and ! in front takes a name out again",
+        field: field!(config.network.exclude_nics),
+    },
+    Setting {
+        key: Some("network.primary_nics"),
+        flag: None,
+        value: "PATTERNS",
+        unset: Nothing,
+        applied: OnReload,
+        help: "Interfaces whose addresses come first; the best of them is the primary address",
+        field: field!(config.network.primary_nics),
+    },
+    Setting {
+        key: Some("network.low_priority_nics"),
+        flag: None,
+        value: "PATTERNS",
+        unset: Nothing,
+        applied: OnReload,
+        help: "Interfaces whose addresses come after those of all others",
+        field: field!(config.network.low_priority_nics),
+    },
+    Setting {
+        key: Some("network.exclude_subnets"),
+        flag: None,
+        value: "SUBNETS",
+        unset: Nothing,
+        applied: OnReload,
+        help: "Networks whose addresses and routes are left out, such as 192.168.100.0/24",
+        field: field!(config.network.exclude_subnets),
+    },
+    Setting {
+        key: Some("network.prefer"),
+        flag: None,
+        value: "FAMILY",
+        unset: Value("ipv4"),
+        applied: OnReload,
+        help: "Family of the primary address if the node has both",
+        field: field!(config.network.prefer),
+    },
+    Setting {
+        key: Some("network.report_vips"),
+        flag: None,
+        value: "BOOL",
+        unset: Value("true"),
+        applied: OnReload,
+        help: "Report virtual IPs that this node holds, last and never as the primary address",
+        field: field!(config.network.report_vips),
+    },
+    Setting {
+        key: Some("sandbox.mode"),
+        flag: Some("sandbox"),
+        value: "MODE",
+        unset: Value("enforce"),
+        applied: OnRestart,
+        help: "Give up all rights that the agent does not need; warn denies nothing and logs what would be denied",
+        field: field!(config.sandbox),
+    },
+    Setting {
+        key: Some("log.level"),
+        flag: Some("log-level"),
+        value: "LEVEL",
+        unset: Value("info"),
+        applied: OnReload,
+        help: "Most detailed log level",
+        field: field!(config.log.level),
+    },
+    Setting {
+        key: Some("log.format"),
+        flag: Some("log-format"),
+        value: "FORMAT",
+        unset: Value("text"),
+        applied: OnReload,
+        help: "Form of the log",
+        field: field!(config.log.format),
+    },
+    Setting {
+        key: None,
+        flag: Some("config"),
+        value: "FILE",
+        unset: Nothing,
+        applied: OnRestart,
+        help: "Configuration file (YAML)",
+        field: field!(file),
+    },
+];
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::config::draft::Draft;
+    use crate::config::setting::Form;
+    use crate::config::{Cli, env, file};
+    use clap::Parser as _;
+    use std::collections::BTreeSet;
+    use std::ffi::{OsStr, OsString};
+
+    /// A value that is not the default.
+    pub(in crate::config) fn sample(setting: &Setting) -> &'static str {
+        match (setting.form(), setting.value) {
+            (Form::Switch, _) if setting.unset == Value("true") => "false",
+            (Form::Switch, _) => "true",
+            (Form::Choice { names, .. }, _) => names.last().unwrap(),
+            (Form::Text, "DURATION") => "7s",
+            (Form::Text, _) => "os:x",
+            // A pattern as well.
+            (Form::List, _) => "10.0.0.0/8",
+        }
+    }
+
+    /// A file in which one setting has a value.
+    fn document(setting: &Setting, value: &str) -> Option<String> {
+        let (group, key) = setting.place()?;
+        Some(match setting.form() {
+            Form::List => format!("{group}:\n  {key}: [\"{value}\"]\n"),
+            _ => format!("{group}:\n  {key}: {value}\n"),
+        })
+    }
+
+    /// The defaults but for one setting, which has its sample in the file.
+    pub(in crate::config) fn changed(setting: &Setting) -> Draft {
+        let mut draft = Draft::new();
+        if let Some(text) = document(setting, sample(setting)) {
+            file::read(&text, &mut draft).unwrap();
+        }
+        draft
+    }
+
+    #[test]
+    fn the_rows_are_sound() {
+        let (mut keys, mut flags, mut groups) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
+        for setting in SETTINGS {
+            assert!(
+                setting.key.is_some() || setting.flag.is_some(),
+                "{setting:?}"
+            );
+            if let Some(key) = setting.key {
+                let (group, name) = setting.place().unwrap();
+                assert!(!group.is_empty() && !name.is_empty(), "{key}");
+                assert!(keys.insert(key), "{key} is there twice");
+                groups.push(group);
+            }
+            if let Some(flag) = setting.flag {
+                assert!(flags.insert(flag), "--{flag} is there twice");
+                assert_ne!(
+                    setting.form(),
+                    Form::List,
+                    "--{flag}: a list is for the file"
+                );
+            }
+            let help = setting.help;
+            assert!(!help.is_empty() && !help.ends_with('.'), "{help}");
+            assert!(help.starts_with(char::is_uppercase), "{help}");
+        }
+        groups.dedup();
+        let distinct: BTreeSet<_> = groups.iter().collect();
+        assert_eq!(
+            distinct.len(),
+            groups.len(),
+            "a group is in one place: {groups:?}"
+        );
+    }
+
+    #[test]
+    fn every_default_can_be_read() {
+        for setting in SETTINGS {
+            if let Value(default) = setting.unset {
+                let read = setting.read(&mut Draft::new(), OsStr::new(default));
+                assert_eq!(read, Ok(()), "{:?}", setting.key);
+                // Nobody says it again, and nothing changes.
+                let mut draft = Draft::new();
+                file::read(&document(setting, default).unwrap(), &mut draft).unwrap();
+                assert_eq!(draft, Draft::new(), "{:?}", setting.key);
+            }
+        }
+    }
+
+    #[test]
+    fn file_variable_and_flag_fill_the_same_field() {
+        for setting in SETTINGS {
+            let (Some(flag), Some(variable)) = (setting.flag, setting.variable()) else {
+                continue;
+            };
+            let value = sample(setting);
+            let mut by_variable = Draft::new();
+            let env = |name: &str| (name == variable).then(|| OsString::from(value));
+            env::read(&env, &mut by_variable).unwrap();
+            let mut by_flag = Draft::new();
+            let cli = Cli::try_parse_from(["talos-vmtoolsd", &format!("--{flag}={value}")]);
+            cli.unwrap().flags.read(&mut by_flag).unwrap();
+            assert_eq!(by_variable, by_flag, "{flag}");
+            if setting.key.is_some() {
+                assert_eq!(changed(setting), by_flag, "{flag}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_setting_has_a_field_of_its_own() {
+        let mut drafts = vec![Draft::new()];
+        for setting in SETTINGS.iter().filter(|setting| setting.key.is_some()) {
+            let draft = changed(setting);
+            assert!(!drafts.contains(&draft), "{:?}", setting.key);
+            drafts.push(draft);
+        }
+    }
+
+    // The way to Talos is made of several settings, which a plan does not see one by one.
+    #[test]
+    fn a_reload_applies_all_settings_of_talos() {
+        for setting in SETTINGS {
+            if setting.place().is_some_and(|(group, _)| group == "talos") {
+                assert_eq!(setting.applied, OnReload, "{:?}", setting.key);
+            }
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! The page of settings, docs/configuration.md, and the file with every key that it and the manual page show.
+
+use std::fmt::Write as _;
+
+use talos_vmtoolsd::config::table::SETTINGS;
+use talos_vmtoolsd::config::{Applied, Form, Setting, Unset};
+
+/// The group that has a table of its own: its settings are for the file alone.
+const NETWORK: &str = "network";
+
+const INTRODUCTION: &str = "\
+# Configuration
+
+Every setting has a default. A setting can be given as a flag, in an environment variable and in a file; a flag beats a
+variable, a variable beats the file, and the file beats the default. Flags may stand before or after the subcommand, and
+the last one given counts. An empty variable counts as unset.
+
+The table shows all settings but those of the group `network`, which follow. The last column says when a change in the
+file counts: on a reload (SIGHUP) or after a restart of the agent.
+
+";
+
+const NETWORK_INTRODUCTION: &str = "
+## What is reported of the network
+
+These settings are for the file alone, in its group `network`:
+
+";
+
+const PATTERNS: &str = "
+Patterns are those of open-vm-tools: `*` for any text, `?` for one character, over the whole name. `!` in front takes a
+name out again: `[\"eth9\", \"!docker0\"]`. A VLAN, bond or bridge goes by its own name; if no pattern of `primary_nics` or
+`low_priority_nics` matches that, it goes with its NIC.
+
+The built-in excludes are the interfaces of Antrea, Azure CNI, Calico, Cilium, Flannel, kube-proxy and kube-router, OVN,
+Weave, Docker and other container engines, KubeSpan, SideroLink and WireGuard (`wg*`); `\"!*\"` switches them off.
+`talos-vmtoolsd talosquery` shows for each address where it is reported and why, or why not.
+";
+
+const FILE_INTRODUCTION: &str = "
+## The file
+
+The file is YAML. All keys are optional, unknown ones are errors. With every key at its default it is:
+
+";
+
+const RELOAD: &str = "
+## Reload and stop
+
+On SIGHUP the agent reads the file again and applies what can change while it runs. A log line names the settings that
+wait for a restart. If the file has an error, or needs more than the [sandbox](sandbox.md) allowed at the start, nothing
+changes, and a log line says why. A talosconfig that changes is read again without a signal. SIGTERM and SIGINT stop the
+agent.
+
+---
+
+This page comes from the table of settings in `src/config/table.rs`; `GENERATE=1 cargo test --test generated` writes it.
+";
+
+/// The page.
+pub(crate) fn page() -> String {
+    let mut page = INTRODUCTION.to_owned();
+    page += "| flag | variable | file | default | meaning | a change counts |\n|---|---|---|---|---|---|\n";
+    for setting in SETTINGS.iter().filter(|setting| !is_network(setting)) {
+        let code = |text: &str| format!("`{text}`");
+        let flag = usage(setting).map(|usage| code(&usage));
+        let variable = setting.variable().map(|name| code(&name));
+        let key = setting.key.map(code);
+        row(
+            &mut page,
+            [
+                &flag.unwrap_or_default(),
+                &variable.unwrap_or_default(),
+                &key.unwrap_or_default(),
+                &default(setting),
+                &meaning(setting),
+                applied(setting),
+            ],
+        );
+    }
+    page += NETWORK_INTRODUCTION;
+    page += "| key | default | meaning | a change counts |\n|---|---|---|---|\n";
+    for setting in SETTINGS.iter().filter(|setting| is_network(setting)) {
+        let (_, key) = setting.place().unwrap();
+        let key = format!("`{key}`");
+        row(
+            &mut page,
+            [&key, &default(setting), &meaning(setting), applied(setting)],
+        );
+    }
+    page += PATTERNS;
+    page += FILE_INTRODUCTION;
+    write!(page, "```yaml\n{}```\n", file()).unwrap();
+    page += RELOAD;
+    page
+}
+
+/// The configuration file with every key at its default; a comment where none can be written.
+pub(crate) fn file() -> String {
+    let mut text = String::new();
+    let mut last = "";
+    for setting in SETTINGS {
+        let Some((group, key)) = setting.place() else {
+            continue;
+        };
+        if group != last {
+            writeln!(text, "{group}:").unwrap();
+            last = group;
+        }
+        match (setting.unset, setting.form()) {
+            (Unset::Value(default), _) => writeln!(text, "  {key}: {default}"),
+            (Unset::Otherwise(default), _) => writeln!(text, "  # {key}: {default}"),
+            (Unset::Nothing, Form::List) => writeln!(text, "  {key}: []"),
+            (Unset::Nothing, _) => writeln!(text, "  # {key}:"),
+        }
+        .unwrap();
+    }
+    text
+}
+
+fn is_network(setting: &Setting) -> bool {
+    setting.place().is_some_and(|(group, _)| group == NETWORK)
+}
+
+fn row<const N: usize>(page: &mut String, cells: [&str; N]) {
+    for cell in cells {
+        write!(page, "| {}", cell.replace('|', "\\|")).unwrap();
+        page.push_str(if cell.is_empty() { "" } else { " " });
+    }
+    page.push_str("|\n");
+}
+
+/// The flag with its value, as in a usage text.
+fn usage(setting: &Setting) -> Option<String> {
+    let (flag, value) = (setting.flag?, setting.value);
+    Some(match setting.form() {
+        Form::Switch => format!("--{flag}[={value}]"),
+        _ => format!("--{flag} {value}"),
+    })
+}
+
+fn default(setting: &Setting) -> String {
+    match setting.unset {
+        Unset::Value(default) => format!("`{default}`"),
+        Unset::Otherwise(default) => default.to_owned(),
+        Unset::Nothing => String::new(),
+    }
+}
+
+/// The meaning, with the names that can be chosen from; flags stand out.
+fn meaning(setting: &Setting) -> String {
+    let mut help = setting.help.to_owned();
+    for other in SETTINGS.iter().filter_map(|setting| setting.flag) {
+        help = help.replace(&format!("--{other}"), &format!("`--{other}`"));
+    }
+    match setting.form() {
+        Form::Choice { names, .. } => format!("{help} (`{}`)", names.join("`, `")),
+        _ => help,
+    }
+}
+
+/// Flags and variables change only with a restart, and so does the name of the file.
+fn applied(setting: &Setting) -> &'static str {
+    match setting.applied {
+        Applied::OnReload => "on reload",
+        Applied::OnRestart => "after a restart",
+    }
+}
