@@ -44,7 +44,7 @@
 //! vmware::rpc       → backoff vmware::wire
 //! vmware::transport → traps vmware::wire
 //! vmware::wire      → –
-//! talos             → backoff config facts log
+//! talos             → backoff config facts log power
 //! front_end         → config facts power
 //! log               → config
 //! config            → report

@@ -15,7 +15,7 @@ use crate::log::{self, Chain};
 use crate::sandbox::{Denied, DeniedCall, Sandbox};
 
 /// Reads the configuration again.
-pub type Reload<'a> = &'a dyn Fn() -> Result<Config, crate::config::Error>;
+pub type Reload<'a> = &'a dyn Fn() -> Result<Config, config::Error>;
 
 /// Everything that lives as long as the daemon.
 pub struct EventLoop<F: FrontEnd> {
