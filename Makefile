@@ -129,7 +129,7 @@ bench: build with-open-vm-tools ## Measure memory, start, idle cost and latencie
 SOAK_SECONDS ?= 600
 
 .PHONY: soak
-soak: build ## Run the daemon through everything for SOAK_SECONDS=600: it must not grow, end or tell anything wrong
+soak: build ## Run the daemon through everything for SOAK_SECONDS=600: it must not grow, end or report anything wrong
 	@TALOS_VMTOOLSD='$(binary)' SOAK_SECONDS='$(SOAK_SECONDS)' $(CARGO) run --locked --quiet --example soak
 
 # The inner loop: no release binary, nothing black box, nothing to install.
