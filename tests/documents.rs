@@ -1,5 +1,5 @@
-//! What docs/ claims: every row of a table of tests names some, every test that is named exists, and the tables are
-//! complete.
+//! What the documents claim: every row of a table of tests names some, every test that is named exists, the tables are
+//! complete; links lead to files, and what the README shows of the demo is in its log.
 
 #![cfg(test)]
 
@@ -233,5 +233,53 @@ fn every_fault_of_the_predecessor_has_a_test() {
 fn every_schedule_has_a_test() {
     for row in rows("reliability.md") {
         assert!(row.tests().next().is_some(), "{}", row.first());
+    }
+}
+
+/// The files that the project's documents link to, each with the document that does.
+fn links(folder: &Path, links: &mut Vec<(PathBuf, PathBuf)>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        if path.is_dir() {
+            // What is built, fetched or git's own.
+            if !matches!(name, "target" | "_out" | "vendor") && !name.starts_with('.') {
+                self::links(&path, links);
+            }
+        } else if name.ends_with(".md") {
+            let text = fs::read_to_string(&path).unwrap();
+            let targets = text.split("](").skip(1).filter_map(|link| {
+                let target = link.split([')', '#']).next()?;
+                (!target.is_empty() && !target.contains("://")).then(|| folder.join(target))
+            });
+            links.extend(targets.map(|target| (path.clone(), target)));
+        }
+    }
+}
+
+#[test]
+fn links_between_documents_lead_to_files() {
+    let mut all = Vec::new();
+    links(&root(), &mut all);
+    assert!(all.len() >= 50, "{} links", all.len());
+    for (document, target) in all {
+        assert!(target.exists(), "{document:?}: there is no {target:?}");
+    }
+}
+
+#[test]
+fn what_the_readme_shows_of_the_demo_is_in_its_log() {
+    let read = |name: &str| fs::read_to_string(root().join(name)).unwrap();
+    let (readme, log) = (read("README.md"), read("docs/demo.md"));
+    let shown = readme.split("```console").nth(1).unwrap();
+    let shown = shown.split("```").next().unwrap();
+    let lines: Vec<_> = shown.lines().filter(|line| !line.is_empty()).collect();
+    assert!(lines.len() >= 20, "{} lines", lines.len());
+    let mut rest = log.lines();
+    for line in lines {
+        assert!(
+            rest.any(|logged| logged == line),
+            "not in this order: {line}"
+        );
     }
 }
