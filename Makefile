@@ -116,11 +116,11 @@ fuzz: with-cargo-fuzz ## Fuzz each target for FUZZ_SECONDS=10 and print the exec
 	done; \
 	printf '%-20s %12d executions\n' 'in all' $$total
 
-# Not in CI: it takes an hour or two. PARTS="rpc text" tries only these (tests/mutants/run).
+# Not in CI: it takes an hour or two. PARTS="rpc text" tries only these (tests/mutants/run), and not the daemon.
 .PHONY: mutants
 mutants: with-cargo-mutants ## Try small mistakes in codecs, channel and power operations on their tests (docs/mutants.md)
 	@tests/mutants/run '$(CURDIR)/_out/mutants' $(PARTS)
-	@test ! -x tests/mutants/daemon || tests/mutants/daemon
+	@test -n '$(PARTS)' -o ! -x tests/mutants/daemon || tests/mutants/daemon '$(CURDIR)/_out/mutants'
 
 .PHONY: bench
 bench: build with-open-vm-tools ## Measure memory, start, idle cost and latencies beside Debian's vmtoolsd
