@@ -10,7 +10,6 @@
 //! of [`crate::facts::Facts`] up to date, and [`carry_out`] sees one power operation through. An [`Error`] says who
 //! is at fault.
 
-mod backoff;
 mod client;
 pub mod codec;
 mod connect;

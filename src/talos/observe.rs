@@ -17,12 +17,12 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tonic::{Code, Streaming};
 
-use super::backoff::Backoff;
 use super::client::{CALL_TIMEOUT, Client};
 use super::cosi::{Collection, Effect, Fault};
 use super::error::Error;
 use super::facts::{self, ALL, Watched};
 use super::proto::cosi::resource::WatchResponse;
+use crate::backoff::Backoff;
 use crate::facts::{Facts, TalosVersion};
 
 /// First and longest delay between attempts to reach Talos. The longest keeps "addresses within 6 s of
@@ -44,7 +44,7 @@ const MAX_REASONS: usize = 8;
 /// Writes what Talos reports into `facts`, and never ends. Equal facts wake nobody.
 pub async fn observe(client: Client, facts: watch::Sender<Facts>) {
     let mut standing = Standing::default();
-    let mut backoff = Backoff::new(AWAY.0, AWAY.1);
+    let mut backoff = Backoff::jittered(AWAY.0, AWAY.1);
     loop {
         let outcome = match client.version().await {
             Ok(version) => {
@@ -118,7 +118,7 @@ async fn follow(
     facts: &watch::Sender<Facts>,
 ) -> Result<(), Error> {
     let resource = source.kind().kind;
-    let mut backoff = Backoff::new(REOPEN.0, REOPEN.1);
+    let mut backoff = Backoff::jittered(REOPEN.0, REOPEN.1);
     let mut warned = false;
     loop {
         let since = Instant::now();

@@ -16,11 +16,11 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tonic::{Code, Streaming};
 
-use super::backoff::Backoff;
 use super::client::{CALL_TIMEOUT, Client};
 use super::error::Error;
 use super::proto::machine::Event;
 use super::sequence::{Outlook, Sighting, Verdict};
+use crate::backoff::Backoff;
 use crate::config::PowerConfig;
 use crate::facts::Stage;
 use crate::power::{PowerOperation, PowerOutcome};
@@ -139,7 +139,7 @@ impl<'a> Attempt<'a> {
 
     /// Calls until Talos accepts, or refuses for good.
     async fn until_accepted(&mut self) -> Result<(), Error> {
-        let mut backoff = Backoff::new(RETRY.0, RETRY.1);
+        let mut backoff = Backoff::jittered(RETRY.0, RETRY.1);
         loop {
             let Err(error) = self.once().await else {
                 return Ok(());
@@ -247,7 +247,7 @@ impl<'a> Attempt<'a> {
     /// Follows the accepted sequence; why it did not happen, if it did not.
     async fn watch_sequence(&mut self) -> Option<String> {
         let accepted = Instant::now();
-        let mut backoff = Backoff::new(RETRY.0, RETRY.1 * 5);
+        let mut backoff = Backoff::jittered(RETRY.0, RETRY.1 * 5);
         loop {
             match std::mem::replace(&mut self.verdict, Verdict::Open) {
                 Verdict::DidNotHappen(why) => return Some(why),

@@ -13,6 +13,7 @@
 
 use std::time::Duration;
 
+use crate::backoff::doubled;
 use crate::facts::{Facts, Mount, Volume};
 use crate::report;
 use crate::report::FileSystem;
@@ -87,9 +88,6 @@ impl Disks {
     /// A measurement has come to its end.
     pub(super) fn measured(&mut self, measured: Measured, now: Duration) {
         self.measuring = false;
-        let doubled = |first: Duration, failures: u32| {
-            first.saturating_mul(1_u32.checked_shl(failures.min(16)).unwrap_or(u32::MAX))
-        };
         let delay = match measured {
             Measured::Done => {
                 self.failures = 0;
@@ -100,10 +98,11 @@ impl Disks {
                     self.interval
                 }
             }
-            Measured::Failed => doubled(FIRST_RETRY, self.failures).min(self.interval),
-            Measured::TimedOut => doubled(self.interval, self.failures)
-                .min(LONGEST_RETRY)
-                .max(self.interval),
+            Measured::Failed => doubled(FIRST_RETRY, self.failures, self.interval),
+            Measured::TimedOut => {
+                let longest = LONGEST_RETRY.max(self.interval);
+                doubled(self.interval, self.failures, longest)
+            }
         };
         if measured != Measured::Done {
             self.failures = self.failures.saturating_add(1);

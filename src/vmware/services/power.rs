@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use tracing::{error, info, warn};
 
+use crate::backoff::Backoff;
 use crate::vmware::wire::text::{self, ok, printable, terminated};
 
 use super::outbox::ReplyTo;
@@ -61,15 +62,14 @@ enum Progress {
 }
 
 /// See the module.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Power {
     shutdown: Progress,
     reboot: Progress,
     /// Status messages in order; the first may be in flight.
     statuses: VecDeque<Vec<u8>>,
     in_flight: Option<RpciId>,
-    held_until: Option<Duration>,
-    losses: u32,
+    backoff: Backoff,
 }
 
 /// OS_Halt.
@@ -130,7 +130,13 @@ pub(super) fn handle_suspend(
 impl Power {
     /// Nothing has been asked for.
     pub(super) fn new() -> Self {
-        Self::default()
+        Self {
+            shutdown: Progress::Idle,
+            reboot: Progress::Idle,
+            statuses: VecDeque::new(),
+            in_flight: None,
+            backoff: Backoff::new(FIRST_DELAY, MAX_DELAY),
+        }
     }
 
     fn progress(&mut self, operation: PowerOperation) -> &mut Progress {
@@ -245,8 +251,7 @@ fn refuse(cx: &mut Context<'_>, reply_to: ReplyTo) {
 
 impl Service for Power {
     fn connected(&mut self, _cx: &mut Context<'_>) {
-        self.held_until = None;
-        self.losses = 0;
+        self.backoff.reset();
     }
 
     fn settle(&mut self, id: RpciId, outcome: &RpciOutcome, cx: &mut Context<'_>) {
@@ -255,9 +260,7 @@ impl Service for Power {
         }
         match outcome {
             RpciOutcome::Failed => {
-                let delay = FIRST_DELAY.saturating_mul(1 << self.losses.min(8));
-                self.losses = self.losses.saturating_add(1);
-                self.held_until = Some(cx.now.saturating_add(delay.min(MAX_DELAY)));
+                self.backoff.hold(cx.now);
                 return;
             }
             RpciOutcome::Accepted(_) => {}
@@ -268,21 +271,20 @@ impl Service for Power {
                 "the host refused a message"
             ),
         }
-        self.losses = 0;
+        self.backoff.reset();
         self.statuses.pop_front();
     }
 
     fn drive(&mut self, cx: &mut Context<'_>) {
-        if self.in_flight.is_some() || self.held_until.is_some_and(|until| until > cx.now) {
+        if self.in_flight.is_some() || self.backoff.is_held(cx.now) {
             return;
         }
-        self.held_until = None;
         if let Some(message) = self.statuses.front() {
             self.in_flight = Some(cx.outbox.rpci(message.clone()));
         }
     }
 
     fn deadline(&self) -> Option<Duration> {
-        self.held_until
+        self.backoff.deadline()
     }
 }

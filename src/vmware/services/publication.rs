@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use tracing::{debug, warn};
 
+use crate::backoff::Backoff;
 use crate::vmware::wire::message::MAX_TO_HOST;
 use crate::vmware::wire::text::printable;
 
@@ -57,10 +58,8 @@ pub(super) struct Publication {
     /// What the host acknowledged last; `None` when nothing, or not known.
     acknowledged: Option<Vec<u8>>,
     in_flight: Option<(RpciId, Vec<u8>)>,
-    /// Nothing is sent before.
-    held_until: Option<Duration>,
-    /// Messages lost in a row.
-    losses: u32,
+    /// After messages that were lost or refused.
+    backoff: Backoff,
     /// The latest message was too long for the host.
     oversize: bool,
     /// Commands whose refusal has been logged and that have not been acknowledged since.
@@ -81,8 +80,7 @@ impl Publication {
             wanted: None,
             acknowledged: None,
             in_flight: None,
-            held_until: None,
-            losses: 0,
+            backoff: Backoff::new(FIRST_DELAY, MAX_DELAY),
             oversize: false,
             refused: BTreeSet::new(),
         }
@@ -116,8 +114,8 @@ impl Publication {
         }
         self.oversize = false;
         // A new message deserves a new hearing; a broken channel is no better for it.
-        if self.losses == 0 {
-            self.held_until = None;
+        if !self.backoff.has_failed() {
+            self.backoff.release();
         }
         self.wanted = message;
     }
@@ -127,8 +125,7 @@ impl Publication {
     pub(super) fn forget(&mut self) {
         self.acknowledged = None;
         self.in_flight = None;
-        self.held_until = None;
-        self.losses = 0;
+        self.backoff.reset();
     }
 
     /// Nothing is wanted any more.
@@ -142,7 +139,7 @@ impl Publication {
         self.in_flight.is_none()
             && self.wanted.is_some()
             && self.wanted != self.acknowledged
-            && self.held_until.is_none_or(|until| until <= now)
+            && self.backoff.deadline().is_none_or(|until| until <= now)
     }
 
     /// Sends what is wanted if it is due; the id of what was sent.
@@ -151,7 +148,7 @@ impl Publication {
             return None;
         }
         let message = self.wanted.clone()?;
-        self.held_until = None;
+        self.backoff.release();
         let id = outbox.rpci(message.clone());
         self.in_flight = Some((id, message));
         Some(id)
@@ -164,7 +161,8 @@ impl Publication {
 
     /// When [`Publication::publish`] has something to do, if nothing else happens.
     pub(super) fn deadline(&self) -> Option<Duration> {
-        self.held_until
+        self.backoff
+            .deadline()
             .filter(|_| self.in_flight.is_none() && self.wanted != self.acknowledged)
     }
 
@@ -177,7 +175,7 @@ impl Publication {
             RpciOutcome::Accepted(text) if self.is_success(text) => {
                 debug!(command = self.command, "the host has it");
                 self.acknowledged = Some(message);
-                self.losses = 0;
+                self.backoff.reset();
                 self.refused.remove(self.command);
                 return Settled::Stored;
             }
@@ -185,20 +183,14 @@ impl Publication {
             RpciOutcome::Failed => {
                 // It may have arrived all the same.
                 self.acknowledged = None;
-                let delay = FIRST_DELAY.saturating_mul(1 << self.losses.min(8));
-                self.held_until = Some(now.saturating_add(delay.min(MAX_DELAY)));
-                self.losses = self.losses.saturating_add(1);
-                debug!(
-                    command = self.command,
-                    losses = self.losses,
-                    "message lost, it will be repeated"
-                );
+                self.backoff.hold(now);
+                debug!(command = self.command, "message lost, it will be repeated");
                 return Settled::Lost;
             }
         };
-        self.losses = 0;
+        self.backoff.reset();
         if self.wanted.as_ref() == Some(&message) {
-            self.held_until = Some(now.saturating_add(REFUSED_DELAY));
+            self.backoff.hold_for(REFUSED_DELAY, now);
         }
         if self.refused.insert(self.command) {
             warn!(

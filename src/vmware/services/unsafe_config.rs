@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use tracing::{debug, info, warn};
 
+use crate::backoff::Backoff;
 use crate::facts::{Facts, Stage};
 use crate::vmware::wire::ovf_env;
 use crate::vmware::wire::text::info_set;
@@ -70,10 +71,8 @@ struct Key {
     name: &'static str,
     is_secret: fn(&[u8]) -> bool,
     state: State,
-    /// Nothing is sent before.
-    held_until: Option<Duration>,
-    /// Messages lost or refused in a row.
-    failures: u32,
+    /// After messages that were lost or refused.
+    backoff: Backoff,
     /// The host has said that it took the blank, and is looked at again.
     blanked: bool,
     /// What has been said: once in the life of the process.
@@ -90,8 +89,7 @@ impl UnsafeConfig {
                 name,
                 is_secret,
                 state: State::Unlooked,
-                held_until: None,
-                failures: 0,
+                backoff: Backoff::new(FIRST_DELAY, REFUSED_DELAY),
                 blanked: false,
                 exposure_is_told: false,
                 refusal_is_told: false,
@@ -107,8 +105,7 @@ impl UnsafeConfig {
     fn look_again(&mut self) {
         for key in &mut self.keys {
             key.state = State::Unlooked;
-            key.held_until = None;
-            key.failures = 0;
+            key.backoff.reset();
             key.blanked = false;
         }
     }
@@ -116,9 +113,8 @@ impl UnsafeConfig {
 
 impl Key {
     fn hold(&mut self, now: Duration, longest: Duration) {
-        let delay = FIRST_DELAY.saturating_mul(1 << self.failures.min(8));
-        self.held_until = Some(now.saturating_add(delay.min(longest)));
-        self.failures = self.failures.saturating_add(1);
+        let delay = self.backoff.next_delay().min(longest);
+        self.backoff.hold_for(delay, now);
     }
 
     /// What is to be sent as things are, if time allows.
@@ -136,7 +132,7 @@ impl Key {
         let blanked = std::mem::take(&mut self.blanked);
         if !value.is_some_and(self.is_secret) {
             self.state = State::Safe;
-            self.failures = 0;
+            self.backoff.reset();
             if blanked {
                 info!(variable = %Name(name), "blanked: the machine config is no longer readable there");
             }
@@ -230,14 +226,12 @@ impl Service for UnsafeConfig {
 
     fn drive(&mut self, cx: &mut Context<'_>) {
         for key in &mut self.keys {
-            // Who holds for nothing holds no longer: the deadline has passed.
-            key.held_until.take_if(|until| *until <= cx.now);
+            if key.backoff.is_held(cx.now) {
+                continue;
+            }
             let Some(step) = key.next(cx.facts, self.scrub) else {
                 continue;
             };
-            if key.held_until.is_some() {
-                continue;
-            }
             key.state = match step {
                 Step::Look => {
                     let message = format!("info-get guestinfo.{}", key.name);
@@ -249,6 +243,7 @@ impl Service for UnsafeConfig {
     }
 
     fn deadline(&self) -> Option<Duration> {
-        self.keys.iter().filter_map(|key| key.held_until).min()
+        let deadlines = self.keys.iter().filter_map(|key| key.backoff.deadline());
+        deadlines.min()
     }
 }
