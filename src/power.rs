@@ -1,9 +1,14 @@
-//! Power operations in the words that front ends, daemon and Talos share.
+//! Power operations in the words that front ends, daemon and Talos share, each asked of Talos once per intent.
 //!
 //! ```text
 //! host: Restart Guest ─► front end ─► PowerOperation ─► Talos
 //! host ◄─ status ◄────── front end ◄─ PowerOutcome ◄──┘
 //! ```
+//!
+//! An accepted operation is never asked of Talos again, since a second call would start its sequence again, until
+//! Talos shows that it did not happen; see [`Once`].
+
+use tracing::{error, info, warn};
 
 /// A power operation that reaches Talos.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -23,4 +28,234 @@ pub enum PowerOutcome {
     Rejected(String),
     /// Talos had accepted but then showed that nothing will happen; why, in one phrase.
     DidNotHappen(String),
+}
+
+/// What to do about a request of the host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// Ask Talos; the outcome is the answer.
+    Ask,
+    /// Talos has been asked; the outcome of that call is the answer to this request, too.
+    Wait,
+    /// Talos has accepted it already: the answer is yes.
+    Accepted,
+    /// Another operation is under way: the answer is no.
+    Busy,
+}
+
+/// How far an operation has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Progress {
+    /// Not asked for, or refused, or did not happen.
+    #[default]
+    Idle,
+    /// Talos has been asked; so many requests of the host wait for the outcome.
+    UnderWay { requests: usize },
+    /// Talos has accepted.
+    Accepted,
+}
+
+/// Turns the requests of a host, which may repeat, into one call of Talos per intent.
+#[derive(Debug, Default)]
+pub struct Once {
+    shutdown: Progress,
+    reboot: Progress,
+}
+
+impl Once {
+    /// The host asks for an operation.
+    pub fn request(&mut self, operation: PowerOperation) -> Decision {
+        let other = match operation {
+            PowerOperation::Shutdown => self.reboot,
+            PowerOperation::Reboot => self.shutdown,
+        };
+        if matches!(other, Progress::UnderWay { .. }) {
+            return refuse();
+        }
+        match self.progress(operation) {
+            Progress::UnderWay { requests } => {
+                *requests = requests.saturating_add(1);
+                info!(
+                    ?operation,
+                    requests, "power operation requested again, Talos has been asked"
+                );
+                Decision::Wait
+            }
+            Progress::Accepted => {
+                info!(
+                    ?operation,
+                    "power operation requested again, Talos has accepted it"
+                );
+                Decision::Accepted
+            }
+            progress @ Progress::Idle => {
+                *progress = Progress::UnderWay { requests: 1 };
+                info!(?operation, "power operation requested");
+                Decision::Ask
+            }
+        }
+    }
+
+    /// The host announces a change of the machine that needs nothing of Talos, such as a suspend: `Accepted` or
+    /// `Busy`.
+    pub fn announce(&self) -> Decision {
+        let is_under_way = |progress| matches!(progress, Progress::UnderWay { .. });
+        if is_under_way(self.shutdown) || is_under_way(self.reboot) {
+            return refuse();
+        }
+        Decision::Accepted
+    }
+
+    /// What became of an operation; how many requests wait for this answer.
+    pub fn finished(&mut self, operation: PowerOperation, outcome: PowerOutcome) -> usize {
+        let next = match outcome {
+            PowerOutcome::Accepted => {
+                info!(?operation, "Talos has accepted the power operation");
+                Progress::Accepted
+            }
+            PowerOutcome::Rejected(reason) => {
+                error!(
+                    ?operation,
+                    reason, "Talos did not accept the power operation"
+                );
+                Progress::Idle
+            }
+            PowerOutcome::DidNotHappen(reason) => {
+                error!(
+                    ?operation,
+                    reason,
+                    "the accepted power operation did not happen; the next request is sent again"
+                );
+                Progress::Idle
+            }
+        };
+        match std::mem::replace(self.progress(operation), next) {
+            Progress::UnderWay { requests } => requests,
+            Progress::Idle | Progress::Accepted => 0,
+        }
+    }
+
+    fn progress(&mut self, operation: PowerOperation) -> &mut Progress {
+        match operation {
+            PowerOperation::Shutdown => &mut self.shutdown,
+            PowerOperation::Reboot => &mut self.reboot,
+        }
+    }
+}
+
+fn refuse() -> Decision {
+    warn!("power operation refused, another one is under way");
+    Decision::Busy
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::PowerOperation::{Reboot, Shutdown};
+    use super::*;
+
+    fn rejected() -> PowerOutcome {
+        PowerOutcome::Rejected("why".into())
+    }
+
+    fn did_not_happen() -> PowerOutcome {
+        PowerOutcome::DidNotHappen("why".into())
+    }
+
+    #[test]
+    fn repeated_requests_share_one_call_and_its_outcome() {
+        for outcome in [PowerOutcome::Accepted, rejected()] {
+            let mut once = Once::default();
+            assert_eq!(once.request(Reboot), Decision::Ask);
+            assert_eq!(once.request(Reboot), Decision::Wait);
+            assert_eq!(once.finished(Reboot, outcome), 2);
+        }
+    }
+
+    #[test]
+    fn an_accepted_operation_is_not_asked_for_again_until_it_did_not_happen() {
+        let mut once = Once::default();
+        once.request(Shutdown);
+        assert_eq!(once.finished(Shutdown, PowerOutcome::Accepted), 1);
+        assert_eq!(once.request(Shutdown), Decision::Accepted);
+        assert_eq!(once.finished(Shutdown, did_not_happen()), 0);
+        assert_eq!(once.request(Shutdown), Decision::Ask);
+        assert_eq!(once.finished(Shutdown, rejected()), 1);
+        assert_eq!(once.request(Shutdown), Decision::Ask, "rejected");
+    }
+
+    #[test]
+    fn while_one_is_under_way_all_else_is_refused() {
+        let mut once = Once::default();
+        assert_eq!(once.announce(), Decision::Accepted);
+        once.request(Reboot);
+        assert_eq!(once.request(Shutdown), Decision::Busy);
+        assert_eq!(once.announce(), Decision::Busy);
+        once.finished(Reboot, PowerOutcome::Accepted);
+        assert_eq!(once.announce(), Decision::Accepted);
+        assert_eq!(
+            once.request(Shutdown),
+            Decision::Ask,
+            "each has its own story"
+        );
+    }
+
+    /// What may happen, by number: two requests, two announcements, three outcomes.
+    fn play(steps: Vec<u8>) {
+        let mut once = Once::default();
+        let mut under_way = None;
+        let mut accepted = Vec::new();
+        let (mut requests, mut answers) = (0, 0);
+        for step in steps {
+            match step {
+                0..4 => {
+                    let operation = if step < 2 { Shutdown } else { Reboot };
+                    requests += 1;
+                    match once.request(operation) {
+                        Decision::Ask => {
+                            assert_eq!(under_way.replace(operation), None, "two calls");
+                            assert!(!accepted.contains(&operation), "asked for twice");
+                        }
+                        Decision::Wait => assert_eq!(under_way, Some(operation)),
+                        Decision::Accepted => {
+                            assert!(accepted.contains(&operation));
+                            answers += 1;
+                        }
+                        Decision::Busy => {
+                            assert!(under_way.is_some_and(|other| other != operation));
+                            answers += 1;
+                        }
+                    }
+                }
+                4 => assert_eq!(once.announce() == Decision::Busy, under_way.is_some()),
+                5 | 6 => {
+                    if let Some(operation) = under_way.take() {
+                        let outcome = if step == 5 {
+                            accepted.push(operation);
+                            PowerOutcome::Accepted
+                        } else {
+                            rejected()
+                        };
+                        answers += once.finished(operation, outcome);
+                    }
+                }
+                _ => {
+                    if let Some(operation) = accepted.pop() {
+                        assert_eq!(once.finished(operation, did_not_happen()), 0);
+                    }
+                }
+            }
+            if under_way.is_none() {
+                assert_eq!(answers, requests, "one answer for each request");
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn there_is_one_call_at_a_time_and_an_answer_for_each_request(steps in prop::collection::vec(0..8_u8, 0..60)) {
+            play(steps);
+        }
+    }
 }
