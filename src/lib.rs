@@ -39,7 +39,7 @@
 //! daemon            → config facts front_end log power proc sandbox talos vmware vmware::link vmware::transport
 //! sandbox           → config log traps
 //! vmware            → config facts front_end power vmware::link vmware::rpc vmware::services vmware::transport
-//! vmware::services  → facts front_end power report vmware::wire
+//! vmware::services  → backoff facts front_end power report vmware::wire
 //! vmware::link      → config log vmware::rpc vmware::transport vmware::wire
 //! vmware::rpc       → backoff vmware::wire
 //! vmware::transport → traps vmware::wire

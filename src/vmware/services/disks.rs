@@ -14,13 +14,13 @@
 use std::time::Duration;
 
 use crate::backoff::doubled;
-use crate::facts::{Facts, Mount, Volume};
+use crate::facts::{Mount, Volume};
 use crate::report;
 use crate::report::FileSystem;
 use crate::vmware::wire::disk_info::{DiskEntry, disk_info, disk_info_v0};
 
-use super::publication::{Acceptance, Publication, Settled};
-use super::{Context, RpciId, RpciOutcome, Service};
+use super::publications::Topic;
+use super::{Context, Service};
 use crate::front_end::Measured;
 
 /// How often the space is measured unless set.
@@ -32,23 +32,12 @@ const FIRST_RETRY: Duration = Duration::from_secs(2);
 /// Longest delay after measurements that hang.
 const LONGEST_RETRY: Duration = Duration::from_secs(3600);
 
-/// How the host takes the list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Form {
-    /// SetGuestDiskInfo.
-    Json,
-    /// Type 3, without types and devices.
-    Binary,
-}
-
 /// What a measurement was made for.
 type Layout = (Option<Vec<Volume>>, Vec<Mount>);
 
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Disks {
-    form: Form,
-    message: Publication,
     interval: Duration,
     /// When the space is to be measured next.
     measure_at: Option<Duration>,
@@ -68,8 +57,6 @@ impl Disks {
     /// Nothing known, nothing told.
     pub(super) fn new() -> Self {
         Self {
-            form: Form::Json,
-            message: Publication::new("SetGuestDiskInfo", "SetGuestInfo 3", Acceptance::EmptyText),
             interval: INTERVAL,
             measure_at: None,
             measuring: false,
@@ -113,11 +100,8 @@ impl Disks {
     /// The host knows nothing any more: what is known goes at once, and the space is measured unless it has
     /// just been.
     fn send_everything_again(&mut self, cx: &mut Context<'_>) {
-        self.form = Form::Json;
-        self.message.forget();
-        self.message.rename("SetGuestDiskInfo", "SetGuestInfo 3");
+        cx.publications.forget([Topic::Disks, Topic::DisksV0]);
         self.look(cx);
-        self.message.publish(cx.outbox, cx.now);
         let is_young = |at: Duration| cx.now.saturating_sub(at) < YOUNG;
         if self.layout.is_some() && !self.measured_at.is_some_and(is_young) && self.failures == 0 {
             self.measure_at = Some(cx.now);
@@ -126,7 +110,7 @@ impl Disks {
 
     /// Compares what the host shall have with what there is; measures when another thing is mounted.
     fn look(&mut self, cx: &mut Context<'_>) {
-        self.want(cx.facts);
+        want(cx);
         // Before Talos has ever answered there is nobody to ask.
         if cx.facts.talos.is_none() {
             return;
@@ -143,16 +127,15 @@ impl Disks {
             }
         }
     }
+}
 
-    fn want(&mut self, facts: &Facts) {
-        let systems = report::file_systems(&facts.storage);
-        self.message.want(systems.map(|systems| {
-            let entries: Vec<DiskEntry> = systems.into_iter().map(entry).collect();
-            match self.form {
-                Form::Json => disk_info(&entries),
-                Form::Binary => disk_info_v0(&entries),
-            }
-        }));
+fn want(cx: &mut Context<'_>) {
+    if let Some(systems) = report::file_systems(&cx.facts.storage) {
+        let entries: Vec<DiskEntry> = systems.into_iter().map(entry).collect();
+        cx.publications
+            .want(Topic::Disks, Some(disk_info(&entries)));
+        cx.publications
+            .want(Topic::DisksV0, Some(disk_info_v0(&entries)));
     }
 }
 
@@ -175,21 +158,7 @@ impl Service for Disks {
         self.look(cx);
     }
 
-    fn settle(&mut self, id: RpciId, outcome: &RpciOutcome, cx: &mut Context<'_>) {
-        if self.message.settle(id, outcome, cx.now) == Settled::Refused {
-            match self.form {
-                Form::Json => {
-                    self.form = Form::Binary;
-                    self.message.rename("SetGuestInfo 3", "none");
-                    self.want(cx.facts);
-                }
-                Form::Binary => {}
-            }
-        }
-    }
-
-    fn drive(&mut self, cx: &mut Context<'_>) {
-        self.message.publish(cx.outbox, cx.now);
+    fn due(&mut self, cx: &mut Context<'_>) {
         if self.measure_at.is_some_and(|at| at <= cx.now) {
             self.measure_at = None;
             if self.measuring {
@@ -202,9 +171,6 @@ impl Service for Disks {
     }
 
     fn deadline(&self) -> Option<Duration> {
-        [self.measure_at, self.message.deadline()]
-            .into_iter()
-            .flatten()
-            .min()
+        self.measure_at
     }
 }

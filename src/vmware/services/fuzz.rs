@@ -253,7 +253,7 @@ impl Judge {
                 Output::ReadLoad => {
                     self.services.handle_load(&Load::default(), self.now);
                 }
-                Output::Rpci { id, message } => {
+                Output::Rpci { id, message, .. } => {
                     assert!(!message.is_empty());
                     let status = message.starts_with(b"tools.os.statechange.status ");
                     self.sent.push_back((id, status));

@@ -1,15 +1,17 @@
-//! What the host may ask and what it is told: one file per service, joined in [`Services`].
+//! What the host may ask and what it is sent: one file per service, joined in [`Services`].
 //!
 //! Sans-IO. Requests, replies, facts and the passing of time go in; [`Output`]s come out. `now` is always
 //! the time since boot (CLOCK_BOOTTIME), which serves both as clock and as the uptime that is reported.
 //!
 //! A request finds its handler by name in `HANDLERS`. What lives longer than a request is a `Service` and
-//! hears of everything that may concern it: connections, resets, facts, outcomes and time. A service to add is
-//! a file, a field in `Members` and, if the host can call it, a line in `HANDLERS`.
+//! hears of connections, resets, facts and time. What it wants on the host it hands to `Publications`, which keeps
+//! the host up to date; what must go once and in order, to `EventLine`. A service to add is a file, a field in
+//! `Members` and, if the host can call it, a line in `HANDLERS`.
 
 mod capabilities;
 mod coalescing;
 mod disks;
+mod events;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzz;
@@ -19,7 +21,7 @@ mod outbox;
 mod ping;
 mod power;
 mod presence;
-mod publication;
+mod publications;
 mod reset;
 mod set_option;
 mod statistics;
@@ -41,20 +43,33 @@ use crate::report::NetworkPolicy;
 use crate::vmware::wire::text::{TcloRequest, error, printable};
 
 use coalescing::Changes;
+use events::EventLine;
 use outbox::{Outbox, ReplyTo};
 use presence::Presence;
+use publications::Publications;
 
 /// Ties an RPCI command to its outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RpciId(pub u64);
 
-/// What the daemon shall do.
+/// Which messages go first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lane {
+    /// The host waits for it: it goes ahead of all that is not urgent.
+    Urgent,
+    /// It goes after all earlier ones.
+    Normal,
+}
+
+/// What the daemon should do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
-    /// Send this RPCI command (exact bytes) after all earlier ones and hand its outcome back.
+    /// Send this RPCI command (exact bytes) after all earlier ones of its lane and hand its outcome back.
     Rpci {
         /// To be given to [`Services::handle_rpci`].
         id: RpciId,
+        /// Which messages it may overtake.
+        lane: Lane,
         /// The bytes of the message, NUL or not as the command wants it.
         message: Vec<u8>,
     },
@@ -113,6 +128,8 @@ const HANDLERS: [(&[u8], Handler); 11] = [
 #[derive(Debug)]
 struct Context<'a> {
     outbox: &'a mut Outbox,
+    publications: &'a mut Publications,
+    events: &'a mut EventLine,
     facts: &'a Facts,
     machine: &'a Machine,
     now: Duration,
@@ -136,11 +153,13 @@ trait Service {
     fn forgotten(&mut self, _cx: &mut Context<'_>) {}
     /// The facts have changed, and are quiet.
     fn facts_changed(&mut self, _cx: &mut Context<'_>) {}
-    /// An RPCI command has come to its end, maybe one of this service.
-    fn settle(&mut self, _id: RpciId, _outcome: &RpciOutcome, _cx: &mut Context<'_>) {}
     /// Does what is due at this moment. Called after everything else.
-    fn drive(&mut self, _cx: &mut Context<'_>) {}
-    /// When there is something to drive, if nothing else happens; later than the last drive.
+    fn due(&mut self, _cx: &mut Context<'_>) {}
+    /// Sends what is neither a publication nor an event, after these.
+    fn ask(&mut self, _cx: &mut Context<'_>) {}
+    /// A message that is neither a publication nor an event has come to its end, maybe one of this service.
+    fn answered(&mut self, _id: RpciId, _outcome: &RpciOutcome, _cx: &mut Context<'_>) {}
+    /// When something will be due, if nothing else happens; later than the last time it was asked.
     fn deadline(&self) -> Option<Duration> {
         None
     }
@@ -153,7 +172,6 @@ struct Members {
     reset: reset::Reset,
     capabilities: capabilities::Capabilities,
     guest_info: guest_info::GuestInfo,
-    set_option: set_option::SetOption,
     power: power::Power,
     variables: variables::Variables,
     identity: identity::Identity,
@@ -164,14 +182,12 @@ struct Members {
 
 impl Members {
     /// All of them, in the order in which they write.
-    fn each(&mut self) -> [&mut dyn Service; 11] {
+    fn each(&mut self) -> [&mut dyn Service; 9] {
         [
             &mut self.version,
             &mut self.reset,
             &mut self.capabilities,
             &mut self.guest_info,
-            &mut self.set_option,
-            &mut self.power,
             &mut self.variables,
             &mut self.identity,
             &mut self.unsafe_config,
@@ -190,6 +206,8 @@ impl Members {
 pub struct Services {
     members: Members,
     outbox: Outbox,
+    publications: Publications,
+    events: EventLine,
     facts: Facts,
     machine: Machine,
     presence: Presence,
@@ -204,19 +222,20 @@ impl Services {
     pub fn new(machine: Machine) -> Self {
         Self {
             members: Members {
-                version: version::Version::new(),
-                reset: reset::Reset::new(),
-                capabilities: capabilities::Capabilities::new(),
+                version: version::Version,
+                reset: reset::Reset,
+                capabilities: capabilities::Capabilities,
                 guest_info: guest_info::GuestInfo::new(),
-                set_option: set_option::SetOption::new(),
                 power: power::Power::new(),
-                variables: variables::Variables::new(),
+                variables: variables::Variables,
                 identity: identity::Identity::default(),
                 unsafe_config: unsafe_config::UnsafeConfig::new(),
                 disks: disks::Disks::new(),
                 statistics: statistics::Statistics::new(),
             },
             outbox: Outbox::default(),
+            publications: Publications::default(),
+            events: EventLine::new(),
             facts: Facts::default(),
             machine,
             presence: Presence::Away,
@@ -240,6 +259,7 @@ impl Services {
         self.presence.connected();
         self.changes = None;
         self.outbox.forget_reply();
+        self.events.connected();
         self.each(now, |service, cx| service.connected(cx));
         self.drive(now);
     }
@@ -280,6 +300,8 @@ impl Services {
         let reply_to = self.outbox.owe_reply();
         let cx = &mut Context {
             outbox: &mut self.outbox,
+            publications: &mut self.publications,
+            events: &mut self.events,
             facts: &self.facts,
             machine: &self.machine,
             now,
@@ -301,7 +323,11 @@ impl Services {
 
     /// The outcome of an [`Output::Rpci`].
     pub fn handle_rpci(&mut self, id: RpciId, outcome: RpciOutcome, now: Duration) {
-        self.each(now, |service, cx| service.settle(id, &outcome, cx));
+        let settled =
+            self.events.settle(id, &outcome, now) || self.publications.settle(id, &outcome, now);
+        if !settled {
+            self.each(now, |service, cx| service.answered(id, &outcome, cx));
+        }
         self.presence.settled(outcome == RpciOutcome::Failed);
         self.rest_while_away();
         self.drive(now);
@@ -327,7 +353,9 @@ impl Services {
         outcome: PowerOutcome,
         now: Duration,
     ) {
-        self.members.power.finished(operation, outcome);
+        self.members
+            .power
+            .finished(operation, outcome, &mut self.events);
         self.drive(now);
     }
 
@@ -339,7 +367,9 @@ impl Services {
 
     /// The counters after an [`Output::ReadLoad`], as they are `now`.
     pub fn handle_load(&mut self, load: &Load, now: Duration) {
-        self.members.statistics.read(load, now);
+        self.members
+            .statistics
+            .read(load, &mut self.publications, now);
         self.drive(now);
     }
 
@@ -371,6 +401,8 @@ impl Services {
     fn each(&mut self, now: Duration, mut call: impl FnMut(&mut dyn Service, &mut Context<'_>)) {
         let cx = &mut Context {
             outbox: &mut self.outbox,
+            publications: &mut self.publications,
+            events: &mut self.events,
             facts: &self.facts,
             machine: &self.machine,
             now,
@@ -388,12 +420,23 @@ impl Services {
         if self.changes.take_if(due).is_some() {
             self.each(now, |service, cx| service.facts_changed(cx));
         }
-        let mut deadline = self.changes.map(Changes::deadline);
+        self.each(now, |service, cx| service.due(cx));
+        self.events.send(&mut self.outbox, now);
+        self.publications.send(&mut self.outbox, now);
+        let mut deadline = [
+            self.changes.map(Changes::deadline),
+            self.events.deadline(),
+            self.publications.deadline(),
+        ]
+        .into_iter()
+        .flatten()
+        .min();
         self.each(now, |service, cx| {
-            service.drive(cx);
+            service.ask(cx);
             deadline = deadline.into_iter().chain(service.deadline()).min();
         });
-        self.deadline = deadline;
+        self.outbox.reply_if_settled(&self.publications, now);
+        self.deadline = deadline.into_iter().chain(self.outbox.deadline()).min();
     }
 }
 

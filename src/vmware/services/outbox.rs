@@ -1,13 +1,33 @@
 //! What the services want done, in order, and the reply that is owed.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
-use super::{Output, RpciId};
+use tracing::error;
+
 use crate::power::PowerOperation;
+use crate::vmware::wire::message::MAX_TO_HOST;
+use crate::vmware::wire::text;
+
+use super::publications::{Publications, Topic};
+use super::{Lane, Output, RpciId};
 
 /// Names a request, so that a late answer cannot reach the request after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ReplyTo(u64);
+
+/// A reply that waits for outcomes, so that the host knows all when it goes on.
+#[derive(Debug)]
+pub(super) struct Later {
+    /// None of these may be in flight.
+    pub(super) after: &'static [Topic],
+    /// The reply when the outcomes are there, whatever they are.
+    pub(super) reply: Vec<u8>,
+    /// No longer than until then: a host must not wait for ever.
+    pub(super) until: Duration,
+    /// The reply when they have not come by then.
+    pub(super) otherwise: Vec<u8>,
+}
 
 /// The queue behind [`super::Services::poll_output`].
 #[derive(Debug, Default)]
@@ -16,6 +36,7 @@ pub(super) struct Outbox {
     last_id: u64,
     last_request: u64,
     owed: Option<ReplyTo>,
+    later: Option<Later>,
 }
 
 impl Outbox {
@@ -24,6 +45,7 @@ impl Outbox {
     pub(super) fn owe_reply(&mut self) -> ReplyTo {
         self.last_request += 1;
         let request = ReplyTo(self.last_request);
+        self.later = None;
         self.owed = Some(request);
         request
     }
@@ -31,20 +53,72 @@ impl Outbox {
     /// Nobody waits for a reply any more.
     pub(super) fn forget_reply(&mut self) {
         self.owed = None;
+        self.later = None;
     }
 
-    /// Answers a request, unless it has its answer or nobody waits for it.
+    /// Answers a request, unless it has its answer or nobody waits for it. A reply that no channel carries would
+    /// break the one it came over: an error goes in its place.
     pub(super) fn reply(&mut self, request: ReplyTo, bytes: Vec<u8>) {
-        if self.owed.take_if(|owed| *owed == request).is_some() {
-            self.outputs.push_back(Output::Reply(bytes));
+        if self.owed.take_if(|owed| *owed == request).is_none() {
+            return;
         }
+        self.later = None;
+        let bytes = if bytes.len() > MAX_TO_HOST {
+            error!(
+                bytes = bytes.len(),
+                max = MAX_TO_HOST,
+                "a reply is too long for the host, it gets an error"
+            );
+            text::error("Reply too long")
+        } else {
+            bytes
+        };
+        self.outputs.push_back(Output::Reply(bytes));
+    }
+
+    /// Answers a request later, unless nobody waits for it.
+    pub(super) fn reply_when(&mut self, request: ReplyTo, later: Later) {
+        if self.owed == Some(request) {
+            self.later = Some(later);
+        }
+    }
+
+    /// Gives the reply that has waited, if it is time.
+    pub(super) fn reply_if_settled(&mut self, publications: &Publications, now: Duration) {
+        let in_flight = |topic: &Topic| publications.is_in_flight(*topic);
+        let settled = |later: &mut Later| !later.after.iter().any(in_flight);
+        if let Some(later) = self.later.take_if(settled) {
+            self.answer(later.reply);
+        } else if let Some(later) = self.later.take_if(|later| later.until <= now) {
+            self.answer(later.otherwise);
+        }
+    }
+
+    fn answer(&mut self, bytes: Vec<u8>) {
+        if let Some(request) = self.owed {
+            self.reply(request, bytes);
+        }
+    }
+
+    /// When [`Outbox::reply_if_settled`] has something to do, if nothing else happens.
+    pub(super) fn deadline(&self) -> Option<Duration> {
+        self.later.as_ref().map(|later| later.until)
     }
 
     /// Sends an RPCI message behind all earlier ones.
     pub(super) fn rpci(&mut self, message: Vec<u8>) -> RpciId {
+        self.send(Lane::Normal, message)
+    }
+
+    /// Sends an RPCI message ahead of those that are not urgent.
+    pub(super) fn urgent_rpci(&mut self, message: Vec<u8>) -> RpciId {
+        self.send(Lane::Urgent, message)
+    }
+
+    fn send(&mut self, lane: Lane, message: Vec<u8>) -> RpciId {
         self.last_id += 1;
         let id = RpciId(self.last_id);
-        self.outputs.push_back(Output::Rpci { id, message });
+        self.outputs.push_back(Output::Rpci { id, lane, message });
         id
     }
 
@@ -66,5 +140,104 @@ impl Outbox {
     /// The next thing to do.
     pub(super) fn pop(&mut self) -> Option<Output> {
         self.outputs.pop_front()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Duration = Duration::from_secs(1);
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn replies(outbox: &mut Outbox) -> Vec<Vec<u8>> {
+        let outputs = std::iter::from_fn(|| outbox.pop());
+        let replies = outputs.filter_map(|output| match output {
+            Output::Reply(bytes) => Some(bytes),
+            _ => None,
+        });
+        replies.collect()
+    }
+
+    #[test]
+    fn a_reply_that_no_channel_carries_becomes_an_error() {
+        let logged = crate::log::logged::Logged::new();
+        let mut outbox = Outbox::default();
+        let request = outbox.owe_reply();
+        let longest = vec![b'x'; 65_536];
+        outbox.reply(request, longest.clone());
+        assert_eq!(replies(&mut outbox), [longest]);
+        assert!(logged.take().is_empty());
+        let request = outbox.owe_reply();
+        outbox.reply(request, vec![b'x'; 65_537]);
+        assert_eq!(replies(&mut outbox), [b"ERROR Reply too long"]);
+        assert_eq!(logged.take().len(), 1);
+    }
+
+    /// A request whose reply waits for the host name, which is in flight.
+    fn waiting() -> (Outbox, Publications, ReplyTo, RpciId) {
+        let mut outbox = Outbox::default();
+        let mut publications = Publications::default();
+        let request = outbox.owe_reply();
+        publications.want(Topic::HostName, Some(b"a".to_vec()));
+        publications.send(&mut outbox, NOW);
+        let Some(Output::Rpci { id, .. }) = outbox.pop() else {
+            panic!("nothing sent")
+        };
+        let later = Later {
+            after: &[Topic::HostName, Topic::Nics],
+            reply: b"there".to_vec(),
+            until: NOW + SECOND,
+            otherwise: b"late".to_vec(),
+        };
+        outbox.reply_when(request, later);
+        outbox.reply_if_settled(&publications, NOW);
+        assert_eq!(outbox.pop(), None);
+        assert_eq!(outbox.deadline(), Some(NOW + SECOND));
+        (outbox, publications, request, id)
+    }
+
+    #[test]
+    fn a_reply_waits_for_outcomes_whatever_they_are() {
+        use crate::vmware::services::RpciOutcome;
+        for outcome in [RpciOutcome::Accepted(Vec::new()), RpciOutcome::Failed] {
+            let (mut outbox, mut publications, _, id) = waiting();
+            publications.settle(id, &outcome, NOW);
+            outbox.reply_if_settled(&publications, NOW);
+            assert_eq!(replies(&mut outbox), [b"there"]);
+            outbox.reply_if_settled(&publications, NOW + SECOND);
+            assert_eq!((outbox.pop(), outbox.deadline()), (None, None));
+        }
+    }
+
+    #[test]
+    fn a_reply_waits_no_longer_than_it_may() {
+        let (mut outbox, publications, _, _) = waiting();
+        outbox.reply_if_settled(&publications, NOW + SECOND / 2);
+        assert_eq!(outbox.pop(), None);
+        outbox.reply_if_settled(&publications, NOW + SECOND);
+        assert_eq!(replies(&mut outbox), [b"late"]);
+    }
+
+    #[test]
+    fn a_reply_that_waits_is_void_with_its_request() {
+        let (mut outbox, publications, old, _) = waiting();
+        let new = outbox.owe_reply();
+        assert_eq!(outbox.deadline(), None);
+        let later = Later {
+            after: &[],
+            reply: b"old".to_vec(),
+            until: NOW,
+            otherwise: Vec::new(),
+        };
+        outbox.reply_when(old, later);
+        outbox.reply_if_settled(&publications, NOW + SECOND);
+        assert_eq!(outbox.pop(), None);
+        outbox.reply(new, b"new".to_vec());
+        assert_eq!(replies(&mut outbox), [b"new"]);
+        let (mut outbox, publications, _, _) = waiting();
+        outbox.forget_reply();
+        outbox.reply_if_settled(&publications, NOW + SECOND);
+        assert_eq!((outbox.pop(), outbox.deadline()), (None, None));
     }
 }

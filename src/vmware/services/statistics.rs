@@ -12,8 +12,8 @@ use std::time::Duration;
 use crate::facts::{DiskLoad, Load};
 use crate::vmware::wire::guest_stats::{GuestStats, Stat, Value, id, statistics, unit};
 
-use super::publication::{Acceptance, Publication, Settled};
-use super::{Context, RpciId, RpciOutcome, Service};
+use super::publications::{Publications, Topic};
+use super::{Context, Service};
 
 /// guestinfo.stats-interval of open-vm-tools, unless set. The first time comes after it, too.
 const INTERVAL: Duration = Duration::from_secs(20);
@@ -23,7 +23,6 @@ const RESERVED: u64 = 20;
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Statistics {
-    message: Publication,
     interval: Duration,
     next: Option<Duration>,
     /// The counters of the time before, and when that was.
@@ -34,7 +33,6 @@ impl Statistics {
     /// Nothing read yet.
     pub(super) fn new() -> Self {
         Self {
-            message: Publication::new("SetGuestInfo 8", "none", Acceptance::Status),
             interval: INTERVAL,
             next: None,
             previous: None,
@@ -47,38 +45,28 @@ impl Statistics {
     }
 
     /// The counters have been read.
-    pub(super) fn read(&mut self, load: &Load, now: Duration) {
+    pub(super) fn read(&mut self, load: &Load, publications: &mut Publications, now: Duration) {
         let stats = evaluate(load, self.previous.as_ref(), now);
         self.previous = Some((now, load.clone()));
         // The host takes the same numbers for other ones: those of this moment.
-        self.message.forget();
-        self.message.want(Some(statistics(&stats)));
+        publications.renew(Topic::Statistics, statistics(&stats));
     }
 }
 
 impl Service for Statistics {
     fn connected(&mut self, cx: &mut Context<'_>) {
-        self.message.retire();
+        cx.publications.retire([Topic::Statistics]);
         self.next
             .get_or_insert(cx.now.saturating_add(self.interval));
     }
 
-    fn settle(&mut self, id: RpciId, outcome: &RpciOutcome, cx: &mut Context<'_>) {
-        match self.message.settle(id, outcome, cx.now) {
-            // What could be repeated would be old by then.
-            Settled::Lost | Settled::Refused => self.message.retire(),
-            Settled::Stored | Settled::NotOurs => {}
-        }
-    }
-
-    fn drive(&mut self, cx: &mut Context<'_>) {
+    fn due(&mut self, cx: &mut Context<'_>) {
         if self.next.is_some_and(|next| next <= cx.now) {
             self.next = Some(cx.now.saturating_add(self.interval));
-            if !self.message.is_in_flight() {
+            if !cx.publications.is_in_flight(Topic::Statistics) {
                 cx.outbox.read_load();
             }
         }
-        self.message.publish(cx.outbox, cx.now);
     }
 
     fn deadline(&self) -> Option<Duration> {

@@ -193,7 +193,7 @@ impl Service for UnsafeConfig {
         self.look_again();
     }
 
-    fn settle(&mut self, id: RpciId, outcome: &RpciOutcome, cx: &mut Context<'_>) {
+    fn answered(&mut self, id: RpciId, outcome: &RpciOutcome, cx: &mut Context<'_>) {
         for key in &mut self.keys {
             match (key.state, outcome) {
                 (State::Looking(sent), outcome) if sent == id => match outcome {
@@ -224,7 +224,7 @@ impl Service for UnsafeConfig {
         }
     }
 
-    fn drive(&mut self, cx: &mut Context<'_>) {
+    fn ask(&mut self, cx: &mut Context<'_>) {
         for key in &mut self.keys {
             if key.backoff.is_held(cx.now) {
                 continue;

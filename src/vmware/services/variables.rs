@@ -9,13 +9,11 @@
 //! and what a release to come looks for there nobody knows). `guestinfo.vmtools.*` is where tools tell the host
 //! [mainLoop.c]: nothing in there can be taken for a setting of Talos.
 
-use std::time::Duration;
-
 use crate::facts::{Facts, MachineType, Stage};
 use crate::vmware::wire::text::info_set;
 
-use super::publication::{Acceptance, Publication, Settled};
-use super::{Context, RpciId, RpciOutcome, Service};
+use super::publications::Topic;
+use super::{Context, Service};
 
 /// Longest value in bytes. Hosts take more, but all variables of a machine share 1 MiB
 /// (tools.setInfo.sizeLimit).
@@ -103,70 +101,20 @@ fn list<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
 
 /// See the module.
 #[derive(Debug)]
-pub(super) struct Variables {
-    publications: [Publication; VARIABLES.len()],
-}
-
-impl Variables {
-    /// Nothing known, nothing told.
-    pub(super) fn new() -> Self {
-        Self {
-            publications: VARIABLES.map(|_| {
-                Publication::new(
-                    "info-set guestinfo.vmtools.talos",
-                    "none",
-                    Acceptance::Status,
-                )
-            }),
-        }
-    }
-
-    fn publish(&mut self, cx: &mut Context<'_>) {
-        for (publication, (key, value)) in self.publications.iter_mut().zip(VARIABLES) {
-            publication.want(value(cx.facts).map(|value| info_set(key, &value)));
-            publication.publish(cx.outbox, cx.now);
-        }
-    }
-
-    fn send_everything_again(&mut self, cx: &mut Context<'_>) {
-        for publication in &mut self.publications {
-            publication.forget();
-        }
-        self.publish(cx);
-    }
-}
+pub(super) struct Variables;
 
 impl Service for Variables {
     fn forgotten(&mut self, cx: &mut Context<'_>) {
-        self.send_everything_again(cx);
+        cx.publications
+            .forget((0..VARIABLES.len()).map(Topic::Variable));
+        self.facts_changed(cx);
     }
 
     fn facts_changed(&mut self, cx: &mut Context<'_>) {
-        self.publish(cx);
-    }
-
-    fn settle(&mut self, id: RpciId, outcome: &RpciOutcome, cx: &mut Context<'_>) {
-        let refused = self
-            .publications
-            .iter_mut()
-            .any(|publication| publication.settle(id, outcome, cx.now) == Settled::Refused);
-        if refused {
-            // A host that takes no variables refuses them all; one line says so.
-            for publication in &mut self.publications {
-                publication.refusal_is_told();
-            }
+        for (variable, (key, value)) in VARIABLES.into_iter().enumerate() {
+            let message = value(cx.facts).map(|value| info_set(key, &value));
+            cx.publications.want(Topic::Variable(variable), message);
         }
-    }
-
-    fn drive(&mut self, cx: &mut Context<'_>) {
-        for publication in &mut self.publications {
-            publication.publish(cx.outbox, cx.now);
-        }
-    }
-
-    fn deadline(&self) -> Option<Duration> {
-        let deadlines = self.publications.iter().filter_map(Publication::deadline);
-        deadlines.min()
     }
 }
 

@@ -1,32 +1,17 @@
 //! Which agent this is, as guest variables that third parties read:
 //! `guestinfo.vmtools.{description,versionString,versionNumber,buildNumber}` [mainLoop.c].
 
-use std::time::Duration;
-
 use crate::vmware::wire::text::info_set;
 
-use super::publication::{Acceptance, Publication};
-use super::{Context, RpciId, RpciOutcome, Service};
+use super::publications::Topic;
+use super::{Context, Service};
 
 /// Our version: three numbers.
 pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// The four variables.
+/// The four variables, sent once a connection: the host keeps them over a reset.
 #[derive(Debug)]
-pub(super) struct Version {
-    variables: [Publication; 4],
-}
-
-impl Version {
-    /// Not told yet.
-    pub(super) fn new() -> Self {
-        Self {
-            variables: values().map(|_| {
-                Publication::new("info-set guestinfo.vmtools", "none", Acceptance::Status)
-            }),
-        }
-    }
-}
+pub(super) struct Version;
 
 /// Key and value of each variable, in open-vm-tools' order. There are no builds to number.
 fn values() -> [(&'static str, String); 4] {
@@ -49,30 +34,10 @@ fn number(version: &str) -> u32 {
 
 impl Service for Version {
     fn connected(&mut self, cx: &mut Context<'_>) {
-        for (variable, (key, value)) in self.variables.iter_mut().zip(values()) {
-            variable.forget();
-            variable.want(Some(info_set(key, &value)));
-            variable.publish(cx.outbox, cx.now);
+        for (variable, (key, value)) in values().into_iter().enumerate() {
+            let message = info_set(key, &value);
+            cx.publications.renew(Topic::Version(variable), message);
         }
-    }
-
-    fn settle(&mut self, id: RpciId, outcome: &RpciOutcome, cx: &mut Context<'_>) {
-        for variable in &mut self.variables {
-            variable.settle(id, outcome, cx.now);
-        }
-    }
-
-    fn drive(&mut self, cx: &mut Context<'_>) {
-        for variable in &mut self.variables {
-            variable.publish(cx.outbox, cx.now);
-        }
-    }
-
-    fn deadline(&self) -> Option<Duration> {
-        self.variables
-            .iter()
-            .filter_map(Publication::deadline)
-            .min()
     }
 }
 

@@ -1,4 +1,4 @@
-//! Guest information: host name, OS, uptime, NICs and the primary address, as the host shall show them.
+//! Guest information: host name, OS, uptime, NICs and the primary address, as the host should show them.
 //!
 //! ```text
 //! facts ──quiet for a moment──► messages wanted ──what the host lacks──► SetGuestInfo …
@@ -9,7 +9,7 @@
 //! forget: then everything goes out at once. Uptime goes at those moments too and every 30 s, for a smaller
 //! value tells the host of a reboot [guestInfoServer.c].
 //!
-//! Fallbacks, kept until the host forgets: detailed OS data → full and short name; NICs as type 10 → type 9.
+//! Older forms stand in for what a host refuses: full and short name for detailed OS data, type 9 for NICs as type 10.
 
 mod nics;
 pub(super) mod os;
@@ -18,76 +18,46 @@ use std::time::Duration;
 
 use tracing::info;
 
-use crate::facts::Facts;
 use crate::report;
 use crate::report::{Decision, NetworkPolicy};
 use crate::vmware::wire::guest_info;
 use crate::vmware::wire::text::info_set;
 
-use super::publication::{Acceptance, Publication, Settled};
-use super::{Context, RpciId, RpciOutcome, Service};
+use super::publications::Topic;
+use super::{Context, Service};
 
 /// guestinfo.poll-interval of open-vm-tools.
 const UPTIME_INTERVAL: Duration = Duration::from_secs(30);
 
-/// How the host takes the OS.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum OsForm {
-    /// Type 11.
-    Detailed,
-    /// Types 5 and 6.
-    Names,
-}
-
-/// How the host takes the NICs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum NicForm {
-    /// Type 10.
-    V3,
-    /// Type 9, with fewer addresses.
-    V2,
-}
+/// What the host forgets at a reset. Uptime has its own way.
+const TOPICS: [Topic; 7] = [
+    Topic::OsDetailed,
+    Topic::OsFullName,
+    Topic::OsShortName,
+    Topic::HostName,
+    Topic::Nics,
+    Topic::NicsV2,
+    Topic::Address,
+];
 
 /// See the module.
 #[derive(Debug)]
 pub(super) struct GuestInfo {
-    host_name: Publication,
-    os_form: OsForm,
-    os_detailed: Publication,
-    os_full_name: Publication,
-    os_short_name: Publication,
     network_policy: NetworkPolicy,
-    /// NICs that are too many, as the log has been told.
+    /// NICs that are too many, as logged last.
     cut: Vec<String>,
-    nic_form: NicForm,
-    nics: Publication,
-    uptime: Publication,
     next_uptime: Option<Duration>,
-    address: Publication,
     /// Whether the host has asked for the primary address.
     broadcasting: bool,
 }
 
 impl GuestInfo {
-    /// Nothing known, nothing told.
+    /// Nothing known, nothing sent.
     pub(super) fn new() -> Self {
         Self {
-            host_name: Publication::new("SetGuestInfo 1", "none", Acceptance::EmptyText),
-            os_form: OsForm::Detailed,
-            os_detailed: Publication::new(
-                "SetGuestInfo 11",
-                "SetGuestInfo 5 and 6",
-                Acceptance::Status,
-            ),
-            os_full_name: Publication::new("SetGuestInfo 5", "none", Acceptance::EmptyText),
-            os_short_name: Publication::new("SetGuestInfo 6", "none", Acceptance::EmptyText),
             network_policy: NetworkPolicy::default(),
             cut: Vec::new(),
-            nic_form: NicForm::V3,
-            nics: Publication::new("SetGuestInfo 10", "SetGuestInfo 9", Acceptance::Status),
-            uptime: Publication::new("SetGuestInfo 7", "none", Acceptance::EmptyText),
             next_uptime: None,
-            address: Publication::new("info-set guestinfo.ip", "none", Acceptance::Status),
             broadcasting: false,
         }
     }
@@ -97,94 +67,32 @@ impl GuestInfo {
         self.network_policy = policy;
     }
 
-    /// The host knows nothing any more: everything is sent again, in the forms tried first.
-    fn send_everything_again(&mut self, cx: &mut Context<'_>) {
-        self.os_form = OsForm::Detailed;
-        self.os_full_name.retire();
-        self.os_short_name.retire();
-        self.nic_form = NicForm::V3;
-        for publication in self.publications() {
-            publication.forget();
-        }
-        self.send_uptime(cx);
-        self.want_facts(cx);
-        self.publish(cx);
-    }
-
-    /// Sends the uptime at once, and again after the interval. The message's id, for who waits for its outcome.
-    pub(super) fn send_uptime(&mut self, cx: &mut Context<'_>) -> Option<RpciId> {
+    /// Sends the uptime at once, and again after the interval.
+    pub(super) fn send_uptime(&mut self, cx: &mut Context<'_>) {
         self.next_uptime = Some(cx.now.saturating_add(UPTIME_INTERVAL));
-        self.uptime.forget();
-        self.uptime.want(Some(guest_info::uptime(cx.now)));
-        self.uptime.publish(cx.outbox, cx.now)
+        cx.publications
+            .renew(Topic::Uptime, guest_info::uptime(cx.now));
     }
 
     /// The host asks for the primary address: it is sent at once, whatever the host has, and whenever it
-    /// changes. The message's id; `None` while there is no address to send.
-    pub(super) fn broadcast_address(&mut self, cx: &mut Context<'_>) -> Option<RpciId> {
+    /// changes.
+    pub(super) fn broadcast_address(&mut self, cx: &mut Context<'_>) {
         self.broadcasting = true;
-        self.address.forget();
-        self.want_address(cx.facts);
-        self.address.publish(cx.outbox, cx.now)
+        cx.publications.forget([Topic::Address]);
+        self.want_address(cx);
     }
 
     /// The host no longer asks for the primary address.
-    pub(super) fn stop_broadcasting(&mut self) {
+    pub(super) fn stop_broadcasting(&mut self, cx: &mut Context<'_>) {
         self.broadcasting = false;
-        self.address.retire();
+        cx.publications.retire([Topic::Address]);
     }
 
-    fn publications(&mut self) -> [&mut Publication; 6] {
-        // In open-vm-tools' order; uptime has its own way.
-        [
-            &mut self.os_detailed,
-            &mut self.os_full_name,
-            &mut self.os_short_name,
-            &mut self.host_name,
-            &mut self.nics,
-            &mut self.address,
-        ]
-    }
-
-    /// Looks at the facts: what shall the host have?
-    fn want_facts(&mut self, cx: &Context<'_>) {
-        let name = cx.facts.host_name.as_ref();
-        self.host_name.want(
-            name.filter(|name| !name.host.is_empty())
-                .map(|name| guest_info::host_name(&name.fqdn())),
-        );
-        self.want_os(cx);
-        self.want_nics(cx.facts);
-        self.want_address(cx.facts);
-    }
-
-    fn want_os(&mut self, cx: &Context<'_>) {
-        let Some(details) = cx
-            .facts
-            .talos
-            .as_ref()
-            .and_then(|talos| os::detailed(cx.machine, talos))
-        else {
+    fn want_nics(&mut self, cx: &mut Context<'_>) {
+        let Some(decision) = report::decide(cx.facts, &self.network_policy) else {
             return;
         };
-        match self.os_form {
-            OsForm::Detailed => self
-                .os_detailed
-                .want(Some(guest_info::os_detailed(&details))),
-            OsForm::Names => {
-                self.os_full_name
-                    .want(Some(guest_info::os_full_name(&details.full_name)));
-                self.os_short_name
-                    .want(Some(guest_info::os_short_name(&details.short_name)));
-            }
-        }
-    }
-
-    fn want_nics(&mut self, facts: &Facts) {
-        let Some(decision) = report::decide(facts, &self.network_policy) else {
-            return;
-        };
-        self.tell_cut(&decision);
+        self.log_cut(&decision);
         // A list without an address that means anything beyond its link is a moment of a boot or of a cable
         // pulled. The host would show a node without address, or with a link-local one.
         let complete = decision
@@ -192,21 +100,17 @@ impl GuestInfo {
             .iter()
             .flat_map(|nic| &nic.addresses)
             .any(|address| !address.is_link_local());
-        match self.nic_form {
-            NicForm::V3 => self.nics.rename("SetGuestInfo 10", "SetGuestInfo 9"),
-            NicForm::V2 => self.nics.rename("SetGuestInfo 9", "none"),
+        if complete {
+            let info = nics::nic_info(&decision, cx.facts);
+            cx.publications
+                .want(Topic::Nics, Some(guest_info::nics(&info)));
+            cx.publications
+                .want(Topic::NicsV2, Some(guest_info::nics_v2(&info)));
         }
-        self.nics.want(complete.then(|| {
-            let info = nics::nic_info(&decision, facts);
-            match self.nic_form {
-                NicForm::V3 => guest_info::nics(&info),
-                NicForm::V2 => guest_info::nics_v2(&info),
-            }
-        }));
     }
 
-    /// Logs which NICs the host is not told of, once per change.
-    fn tell_cut(&mut self, decision: &Decision) {
+    /// Logs which NICs are left out, once per change.
+    fn log_cut(&mut self, decision: &Decision) {
         if self.cut == decision.cut {
             return;
         }
@@ -220,80 +124,69 @@ impl GuestInfo {
         }
     }
 
-    fn want_address(&mut self, facts: &Facts) {
+    fn want_address(&mut self, cx: &mut Context<'_>) {
         if self.broadcasting {
-            let address = report::decide(facts, &self.network_policy)
+            let address = report::decide(cx.facts, &self.network_policy)
                 .and_then(|decision| decision.primary_address);
-            self.address
-                .want(address.map(|ip| info_set("ip", &ip.to_string())));
+            let message = address.map(|ip| info_set("ip", &ip.to_string()));
+            cx.publications.want(Topic::Address, message);
         }
     }
+}
 
-    fn publish(&mut self, cx: &mut Context<'_>) {
-        let now = cx.now;
-        for publication in self.publications() {
-            publication.publish(cx.outbox, now);
-        }
+fn want_host_name(cx: &mut Context<'_>) {
+    let name = cx.facts.host_name.as_ref();
+    let message = name
+        .filter(|name| !name.host.is_empty())
+        .map(|name| guest_info::host_name(&name.fqdn()));
+    cx.publications.want(Topic::HostName, message);
+}
+
+fn want_os(cx: &mut Context<'_>) {
+    let talos = cx.facts.talos.as_ref();
+    let Some(details) = talos.and_then(|talos| os::detailed(cx.machine, talos)) else {
+        return;
+    };
+    for (topic, message) in [
+        (Topic::OsDetailed, guest_info::os_detailed(&details)),
+        (
+            Topic::OsFullName,
+            guest_info::os_full_name(&details.full_name),
+        ),
+        (
+            Topic::OsShortName,
+            guest_info::os_short_name(&details.short_name),
+        ),
+    ] {
+        cx.publications.want(topic, Some(message));
     }
 }
 
 impl Service for GuestInfo {
     fn forgotten(&mut self, cx: &mut Context<'_>) {
-        self.send_everything_again(cx);
+        cx.publications.forget(TOPICS);
+        self.send_uptime(cx);
+        self.facts_changed(cx);
     }
 
     fn facts_changed(&mut self, cx: &mut Context<'_>) {
-        self.want_facts(cx);
+        want_host_name(cx);
+        want_os(cx);
+        self.want_nics(cx);
+        self.want_address(cx);
     }
 
-    fn settle(&mut self, id: RpciId, outcome: &RpciOutcome, cx: &mut Context<'_>) {
-        for publication in [
-            &mut self.host_name,
-            &mut self.os_full_name,
-            &mut self.os_short_name,
-            &mut self.address,
-            &mut self.uptime,
-        ] {
-            publication.settle(id, outcome, cx.now);
-        }
-        if self.os_detailed.settle(id, outcome, cx.now) == Settled::Refused {
-            self.os_form = OsForm::Names;
-            self.os_detailed.retire();
-            self.want_os(cx);
-        }
-        if self.nics.settle(id, outcome, cx.now) == Settled::Refused {
-            match self.nic_form {
-                NicForm::V3 => {
-                    self.nic_form = NicForm::V2;
-                    self.want_nics(cx.facts);
-                }
-                // Neither form is taken. The newest has the best chance next time, when something changes.
-                NicForm::V2 => self.nic_form = NicForm::V3,
-            }
-        }
-    }
-
-    fn drive(&mut self, cx: &mut Context<'_>) {
-        self.publish(cx);
-        // A lost uptime is not repeated as it was but taken anew.
-        if self.next_uptime.is_some_and(|next| next <= cx.now) || self.uptime.is_due(cx.now) {
+    fn due(&mut self, cx: &mut Context<'_>) {
+        if self.next_uptime.is_some_and(|next| next <= cx.now) {
             self.send_uptime(cx);
+        } else if cx.publications.is_due(Topic::Uptime, cx.now) {
+            // A lost uptime is not repeated as it was but taken again.
+            let uptime = guest_info::uptime(cx.now);
+            cx.publications.want(Topic::Uptime, Some(uptime));
         }
     }
 
     fn deadline(&self) -> Option<Duration> {
-        [
-            &self.host_name,
-            &self.os_detailed,
-            &self.os_full_name,
-            &self.os_short_name,
-            &self.nics,
-            &self.address,
-            &self.uptime,
-        ]
-        .into_iter()
-        .filter_map(Publication::deadline)
-        .chain(self.next_uptime)
-        .min()
+        self.next_uptime
     }
 }

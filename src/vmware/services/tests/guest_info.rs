@@ -1,7 +1,7 @@
 //! What the host knows of the node, and when.
 
 use super::host::{Host, ms, node};
-use crate::facts::Facts;
+use crate::facts::{Facts, Stage};
 
 const NICS: &str = "> SetGuestInfo  10 00:50:56:01:02:03=";
 
@@ -218,6 +218,41 @@ fn a_host_without_the_newest_nic_type_gets_the_one_before() {
     );
     host.refuses.clear();
     assert!(host.ask(b"reset").contains(&format!("{NICS}10.0.0.5")));
+}
+
+#[test]
+fn a_host_that_was_too_busy_for_either_nic_type_stays_with_the_older_one() {
+    let mut host = Host::new();
+    host.refuses = vec!["SetGuestInfo  10 ", "SetGuestInfo  9 "];
+    host.connect();
+    host.facts(&node("cp1", &["10.0.0.5"]));
+    host.pass(ms(100));
+    host.refuses.truncate(1);
+    host.pass(ms(31_000));
+    let nics = |told: Vec<String>| -> Vec<String> {
+        let of_nics = |line: &String| line.contains("00:50:56:01:02:03");
+        told.into_iter().filter(of_nics).collect()
+    };
+    assert_eq!(
+        nics(host.take()).last().unwrap(),
+        "> SetGuestInfo  9 00:50:56:01:02:03=10.0.0.5"
+    );
+    let mut staged = node("cp1", &["10.0.0.5"]);
+    staged.stage = Some(Stage::Running);
+    host.facts(&staged);
+    host.pass(ms(60_000));
+    assert!(nics(host.take()).is_empty(), "the NICs have not changed");
+}
+
+#[test]
+fn a_lost_uptime_is_repeated_ever_more_slowly() {
+    let mut host = Host::with_node(&node("cp1", &["10.0.0.5"]));
+    host.deaf = true;
+    host.pass(ms(58_000));
+    let told = host.take();
+    // Between 29 s and 59 s: 0, 250, 750, 1750, 3750, 7750 ms, and then every 4 s.
+    assert!((8..=14).contains(&told.len()), "{}", told.len());
+    assert_ne!(told[0], told[1], "taken again each time");
 }
 
 #[test]

@@ -269,7 +269,7 @@ impl Host {
         loop {
             while let Some(output) = self.services.poll_output() {
                 match output {
-                    Output::Rpci { id, message } => {
+                    Output::Rpci { id, message, .. } => {
                         self.heard.push(format!("> {}", readable(&message)));
                         self.unanswered.push_back((id, message));
                     }

@@ -260,7 +260,7 @@ impl Judge {
                 Output::ReadLoad => {
                     self.services.handle_load(&Load::default(), self.now);
                 }
-                Output::Rpci { id, message } => {
+                Output::Rpci { id, message, .. } => {
                     assert!(!self.lost, "sent to nobody");
                     if self.stale_before == RpciId(u64::MAX) {
                         self.stale_before = RpciId(id.0 - 1);

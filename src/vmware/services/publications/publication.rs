@@ -1,21 +1,20 @@
-//! One thing the host shall know, and what it is known to know of it.
+//! One message the host should hold, and the copy it last acknowledged.
 //!
-//! A publication remembers the message that is wanted on the host and the one that the host acknowledged last.
-//! Whenever they differ, and nothing is in flight, the wanted one is sent; so of many changes the host sees the
+//! Whenever the two differ, and nothing is in flight, the wanted one is sent; so of many changes the host sees the
 //! last, and nothing twice. A lost message is repeated with a growing delay, a refused one at the pace of
 //! open-vm-tools' gather loop, since the host may have been busy.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tracing::{debug, warn};
 
 use crate::backoff::Backoff;
+use crate::vmware::services::outbox::Outbox;
+use crate::vmware::services::{RpciId, RpciOutcome};
 use crate::vmware::wire::message::MAX_TO_HOST;
 use crate::vmware::wire::text::printable;
 
-use super::outbox::Outbox;
-use super::{RpciId, RpciOutcome};
+use super::topic::{Acceptance, Spec};
 
 /// First delay after a lost message; doubled with each further loss.
 const FIRST_DELAY: Duration = Duration::from_millis(250);
@@ -24,20 +23,9 @@ const MAX_DELAY: Duration = Duration::from_secs(4);
 /// Delay after a refused message (guestinfo.poll-interval).
 const REFUSED_DELAY: Duration = Duration::from_secs(30);
 
-/// Which answers mean that the host has stored the message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Acceptance {
-    /// `1 ` with whatever text.
-    Status,
-    /// `1 ` without text: key and value messages, where a text means "not updated" [guestInfoServer.c].
-    EmptyText,
-}
-
 /// What an RPCI outcome meant to a publication.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Settled {
-    /// It was another's.
-    NotOurs,
     /// The host has the message.
     Stored,
     /// The host does not want it.
@@ -49,60 +37,46 @@ pub(super) enum Settled {
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Publication {
-    /// The command, for the log.
-    command: &'static str,
-    /// What happens instead when the host refuses, for the log.
-    fallback: &'static str,
-    acceptance: Acceptance,
+    spec: Spec,
     wanted: Option<Vec<u8>>,
     /// What the host acknowledged last; `None` when nothing, or not known.
     acknowledged: Option<Vec<u8>>,
     in_flight: Option<(RpciId, Vec<u8>)>,
     /// After messages that were lost or refused.
     backoff: Backoff,
+    /// The host has refused it, and something stands in for it until the host forgets.
+    resting: bool,
     /// The latest message was too long for the host.
     oversize: bool,
-    /// Commands whose refusal has been logged and that have not been acknowledged since.
-    refused: BTreeSet<&'static str>,
+    /// A refusal has been logged, and the host has acknowledged nothing since.
+    refusal_is_logged: bool,
 }
 
 impl Publication {
     /// Nothing wanted, nothing known.
-    pub(super) fn new(
-        command: &'static str,
-        fallback: &'static str,
-        acceptance: Acceptance,
-    ) -> Self {
+    pub(super) const fn new(spec: Spec) -> Self {
         Self {
-            command,
-            fallback,
-            acceptance,
+            spec,
             wanted: None,
             acknowledged: None,
             in_flight: None,
             backoff: Backoff::new(FIRST_DELAY, MAX_DELAY),
+            resting: false,
             oversize: false,
-            refused: BTreeSet::new(),
+            refusal_is_logged: false,
         }
     }
 
-    /// What is wanted from here on goes under another command, with another fallback.
-    pub(super) fn rename(&mut self, command: &'static str, fallback: &'static str) {
-        self.command = command;
-        self.fallback = fallback;
-    }
-
-    /// The host shall have `message`. `None` means not known: what was wanted before stays wanted, as it does
-    /// when the message is longer than the host takes (64 KiB).
-    pub(super) fn want(&mut self, message: Option<Vec<u8>>) {
-        if message.is_none() || message == self.wanted {
+    /// The host should hold `message`. One longer than the host takes (64 KiB) changes nothing.
+    pub(super) fn want(&mut self, message: Vec<u8>) {
+        if self.wanted.as_ref() == Some(&message) {
             return;
         }
-        let bytes = message.as_ref().map_or(0, Vec::len);
+        let bytes = message.len();
         if bytes > MAX_TO_HOST {
             // No channel carries it, however often it is tried.
             if !std::mem::replace(&mut self.oversize, true) {
-                let command = self.command;
+                let command = self.spec.command;
                 warn!(
                     command,
                     bytes,
@@ -117,7 +91,7 @@ impl Publication {
         if !self.backoff.has_failed() {
             self.backoff.release();
         }
-        self.wanted = message;
+        self.wanted = Some(message);
     }
 
     /// The host has forgotten everything: what is wanted is to be sent again at once. The outcome of what is in
@@ -125,6 +99,7 @@ impl Publication {
     pub(super) fn forget(&mut self) {
         self.acknowledged = None;
         self.in_flight = None;
+        self.resting = false;
         self.backoff.reset();
     }
 
@@ -134,24 +109,35 @@ impl Publication {
         self.wanted = None;
     }
 
-    /// Whether [`Publication::publish`] would send.
-    pub(super) fn is_due(&self, now: Duration) -> bool {
-        self.in_flight.is_none()
-            && self.wanted.is_some()
-            && self.wanted != self.acknowledged
-            && self.backoff.deadline().is_none_or(|until| until <= now)
+    /// Something else stands in for it until the host forgets.
+    pub(super) fn rest(&mut self) {
+        self.resting = true;
     }
 
-    /// Sends what is wanted if it is due; the id of what was sent.
-    pub(super) fn publish(&mut self, outbox: &mut Outbox, now: Duration) -> Option<RpciId> {
+    /// Whether something else stands in for it.
+    pub(super) fn is_resting(&self) -> bool {
+        self.resting
+    }
+
+    /// Whether there is a message that the host should hold.
+    pub(super) fn is_wanted(&self) -> bool {
+        self.wanted.is_some()
+    }
+
+    /// Whether [`Publication::send`] would send.
+    pub(super) fn is_due(&self, now: Duration) -> bool {
+        self.is_outstanding() && self.backoff.deadline().is_none_or(|until| until <= now)
+    }
+
+    /// Sends what is wanted if it is due.
+    pub(super) fn send(&mut self, outbox: &mut Outbox, now: Duration) {
         if !self.is_due(now) {
-            return None;
+            return;
         }
-        let message = self.wanted.clone()?;
-        self.backoff.release();
-        let id = outbox.rpci(message.clone());
-        self.in_flight = Some((id, message));
-        Some(id)
+        if let Some(message) = self.wanted.clone() {
+            self.backoff.release();
+            self.in_flight = Some((outbox.rpci(message.clone()), message));
+        }
     }
 
     /// Whether an outcome is awaited.
@@ -159,24 +145,33 @@ impl Publication {
         self.in_flight.is_some()
     }
 
-    /// When [`Publication::publish`] has something to do, if nothing else happens.
-    pub(super) fn deadline(&self) -> Option<Duration> {
-        self.backoff
-            .deadline()
-            .filter(|_| self.in_flight.is_none() && self.wanted != self.acknowledged)
+    /// Whether the outcome of this message is awaited.
+    pub(super) fn is_sent_as(&self, id: RpciId) -> bool {
+        matches!(self.in_flight, Some((sent, _)) if sent == id)
     }
 
-    /// Takes note of an outcome.
-    pub(super) fn settle(&mut self, id: RpciId, outcome: &RpciOutcome, now: Duration) -> Settled {
-        let Some((_, message)) = self.in_flight.take_if(|(sent, _)| *sent == id) else {
-            return Settled::NotOurs;
-        };
+    /// When [`Publication::send`] has something to do, if nothing else happens.
+    pub(super) fn deadline(&self) -> Option<Duration> {
+        self.backoff.deadline().filter(|_| self.is_outstanding())
+    }
+
+    fn is_outstanding(&self) -> bool {
+        !self.resting
+            && self.in_flight.is_none()
+            && self.wanted.is_some()
+            && self.wanted != self.acknowledged
+    }
+
+    /// Takes note of the outcome of the message in flight.
+    pub(super) fn settle(&mut self, outcome: &RpciOutcome, now: Duration) -> Settled {
+        let sent = self.in_flight.take().map(|(_, message)| message);
+        let command = self.spec.command;
         let refusal = match outcome {
             RpciOutcome::Accepted(text) if self.is_success(text) => {
-                debug!(command = self.command, "the host has it");
-                self.acknowledged = Some(message);
+                debug!(command, "the host has it");
+                self.acknowledged = sent;
                 self.backoff.reset();
-                self.refused.remove(self.command);
+                self.refusal_is_logged = false;
                 return Settled::Stored;
             }
             RpciOutcome::Accepted(text) | RpciOutcome::Refused(text) => text,
@@ -184,34 +179,34 @@ impl Publication {
                 // It may have arrived all the same.
                 self.acknowledged = None;
                 self.backoff.hold(now);
-                debug!(command = self.command, "message lost, it will be repeated");
+                debug!(command, "message lost");
                 return Settled::Lost;
             }
         };
         self.backoff.reset();
-        if self.wanted.as_ref() == Some(&message) {
+        if self.wanted == sent {
             self.backoff.hold_for(REFUSED_DELAY, now);
         }
-        if self.refused.insert(self.command) {
+        if self.refusal_is_logged {
+            debug!(command, "refused again");
+        } else {
             warn!(
-                command = self.command,
+                command,
                 reply = printable(refusal),
-                fallback = self.fallback,
+                fallback = self.spec.fallback,
                 "the host refused a message"
             );
-        } else {
-            debug!(command = self.command, "refused again");
         }
         Settled::Refused
     }
 
-    /// Another publication's refusal under the same command has been logged, which is enough.
-    pub(super) fn refusal_is_told(&mut self) {
-        self.refused.insert(self.command);
+    /// A refusal under its command has been logged, which is enough.
+    pub(super) fn refusal_is_logged(&mut self) {
+        self.refusal_is_logged = true;
     }
 
     fn is_success(&self, text: &[u8]) -> bool {
-        match self.acceptance {
+        match self.spec.acceptance {
             Acceptance::Status => true,
             Acceptance::EmptyText => text.iter().all(|&byte| byte == 0),
         }
@@ -222,6 +217,7 @@ impl Publication {
 mod tests {
     use super::*;
     use crate::vmware::services::Output;
+    use crate::vmware::services::publications::Topic;
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -234,19 +230,19 @@ mod tests {
     impl Bench {
         fn new() -> Self {
             Self {
-                publication: Publication::new("test", "none", Acceptance::EmptyText),
+                publication: Publication::new(Topic::HostName.spec()),
                 outbox: Outbox::default(),
                 now: SECOND,
             }
         }
 
         fn want(&mut self, message: &[u8]) {
-            self.publication.want(Some(message.to_vec()));
+            self.publication.want(message.to_vec());
         }
 
         /// What is sent at this moment.
         fn sent(&mut self) -> Option<Vec<u8>> {
-            self.publication.publish(&mut self.outbox, self.now);
+            self.publication.send(&mut self.outbox, self.now);
             match self.outbox.pop() {
                 Some(Output::Rpci { message, .. }) => Some(message),
                 _ => None,
@@ -254,8 +250,7 @@ mod tests {
         }
 
         fn settle(&mut self, outcome: &RpciOutcome) -> Settled {
-            let id = self.publication.in_flight.as_ref().unwrap().0;
-            self.publication.settle(id, outcome, self.now)
+            self.publication.settle(outcome, self.now)
         }
 
         fn accept(&mut self) -> Settled {
@@ -288,7 +283,6 @@ mod tests {
         assert_eq!(bench.sent(), None, "one at a time");
         assert_eq!(bench.accept(), Settled::Stored);
         bench.want(b"a");
-        bench.publication.want(None);
         assert_eq!(bench.sent(), None);
         assert_eq!(bench.publication.deadline(), None);
         bench.publication.forget();
@@ -373,12 +367,7 @@ mod tests {
         let old = bench.publication.in_flight.as_ref().unwrap().0;
         bench.publication.forget();
         assert_eq!(bench.sent(), Some(b"a".to_vec()));
-        assert_eq!(
-            bench
-                .publication
-                .settle(old, &RpciOutcome::Failed, bench.now),
-            Settled::NotOurs
-        );
+        assert!(!bench.publication.is_sent_as(old));
         bench.accept();
         assert_eq!(bench.sent(), None);
     }

@@ -1,0 +1,133 @@
+//! Every publication: what it is called, what the host answers when it has it, and what stands in for it.
+
+/// A publication. Their order is that on the wire when several are due at a time: within a group it is that of
+/// open-vm-tools.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::vmware::services) enum Topic {
+    /// One of the guest variables that say which agent this is.
+    Version(usize),
+    /// One loop serves all commands.
+    UnifiedLoop,
+    /// Soft power operations are carried out.
+    StateChange,
+    /// Soft power operations may be asked for again.
+    SoftPowerOpRetry,
+    /// Time since boot.
+    Uptime,
+    /// Who looks after the tools, with the kind of tools.
+    VersionType,
+    /// The same without the kind.
+    VersionNumber,
+    /// Everything known of the OS.
+    OsDetailed,
+    /// The OS in words.
+    OsFullName,
+    /// VMware's id of the OS.
+    OsShortName,
+    /// The name of the node.
+    HostName,
+    /// NICs with all their addresses.
+    Nics,
+    /// NICs with fewer addresses.
+    NicsV2,
+    /// The primary address, as a guest variable.
+    Address,
+    /// One of the guest variables with what only Talos knows.
+    Variable(usize),
+    /// File systems with types and devices.
+    Disks,
+    /// File systems without.
+    DisksV0,
+    /// Memory and processor statistics.
+    Statistics,
+}
+
+/// Which answers mean that the host has stored a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Acceptance {
+    /// `1 ` with whatever text.
+    Status,
+    /// `1 ` without text: key and value messages, where a text means "not updated" [guestInfoServer.c].
+    EmptyText,
+}
+
+/// What is known of a publication beforehand.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Spec {
+    /// The command, for the log. One refusal is logged for all topics that share it.
+    pub(super) command: &'static str,
+    /// Which answers mean that the host has it.
+    pub(super) acceptance: Acceptance,
+    /// What happens instead when the host refuses, for the log.
+    pub(super) fallback: &'static str,
+    /// The older form of another topic: it is sent once the host has refused that one, which then rests until the
+    /// host forgets.
+    pub(super) stands_in_for: Option<Topic>,
+    /// Whether a message that was lost or refused is sent again.
+    pub(super) repeated: bool,
+}
+
+impl Topic {
+    /// Its row of the table.
+    pub(super) const fn spec(self) -> Spec {
+        match self {
+            Self::Version(_) => status("info-set guestinfo.vmtools"),
+            Self::UnifiedLoop => status("vmx.capability.unified_loop"),
+            Self::StateChange => {
+                status("tools.capability.statechange").or("none: no soft power operations")
+            }
+            Self::SoftPowerOpRetry => status("tools.capability.softpowerop_retry"),
+            Self::Uptime => empty_text("SetGuestInfo 7"),
+            Self::VersionType => status("tools.set.versiontype").or("tools.set.version"),
+            Self::VersionNumber => status("tools.set.version").instead_of(Self::VersionType),
+            Self::OsDetailed => status("SetGuestInfo 11").or("SetGuestInfo 5 and 6"),
+            Self::OsFullName => empty_text("SetGuestInfo 5").instead_of(Self::OsDetailed),
+            Self::OsShortName => empty_text("SetGuestInfo 6").instead_of(Self::OsDetailed),
+            Self::HostName => empty_text("SetGuestInfo 1"),
+            Self::Nics => status("SetGuestInfo 10").or("SetGuestInfo 9"),
+            Self::NicsV2 => status("SetGuestInfo 9").instead_of(Self::Nics),
+            Self::Address => status("info-set guestinfo.ip"),
+            Self::Variable(_) => status("info-set guestinfo.vmtools.talos"),
+            Self::Disks => empty_text("SetGuestDiskInfo").or("SetGuestInfo 3"),
+            Self::DisksV0 => empty_text("SetGuestInfo 3").instead_of(Self::Disks),
+            Self::Statistics => status("SetGuestInfo 8").once(),
+        }
+    }
+}
+
+const fn status(command: &'static str) -> Spec {
+    Spec {
+        command,
+        acceptance: Acceptance::Status,
+        fallback: "none",
+        stands_in_for: None,
+        repeated: true,
+    }
+}
+
+const fn empty_text(command: &'static str) -> Spec {
+    Spec {
+        acceptance: Acceptance::EmptyText,
+        ..status(command)
+    }
+}
+
+impl Spec {
+    const fn or(self, fallback: &'static str) -> Self {
+        Self { fallback, ..self }
+    }
+
+    const fn instead_of(self, topic: Topic) -> Self {
+        Self {
+            stands_in_for: Some(topic),
+            ..self
+        }
+    }
+
+    const fn once(self) -> Self {
+        Self {
+            repeated: false,
+            ..self
+        }
+    }
+}
