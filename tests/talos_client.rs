@@ -156,7 +156,7 @@ mod facts {
         let mut node = Observed::new(client);
         let facts = node.complete().await;
         let calls = api.call_count();
-        let decided = |facts: &Facts| decide(facts, &NetworkPolicy::default()).unwrap();
+        let decided = |facts: &Facts| decide(facts, &NetworkPolicy::default(), 16).unwrap();
         let decision = decided(&facts);
         let [eth0, eth1] = &decision.nics[..] else {
             panic!("{decision:?}")

@@ -5,7 +5,8 @@ use std::fmt::{Display, Write as _};
 use serde_json::{Value, json};
 
 use crate::facts::{Address, AddressScope, AddressStatus, Facts, Link, NodeAddresses, Stage};
-use crate::report::{Decision, FileSystem, NetworkPolicy, decide, file_systems};
+use crate::report::{NetworkPolicy, Report};
+use crate::vmware::wire::nic_info_v3::MAX_NICS;
 
 mod network;
 mod storage;
@@ -18,18 +19,15 @@ const UNKNOWN: &str = "not known";
 pub struct View {
     /// Everything that Talos said.
     pub facts: Facts,
-    /// What the host would get of the network, and why.
-    pub decision: Option<Decision>,
-    /// What the host would get of the file systems.
-    pub file_systems: Option<Vec<FileSystem>>,
+    /// What the host would get of them, and why.
+    pub report: Report,
 }
 
 impl View {
     /// What a daemon with this policy would report.
     pub fn new(facts: Facts, policy: &NetworkPolicy) -> Self {
         Self {
-            decision: decide(&facts, policy),
-            file_systems: file_systems(&facts.storage),
+            report: Report::new(&facts, policy, MAX_NICS),
             facts,
         }
     }
@@ -53,7 +51,8 @@ pub fn table(view: &View) -> String {
         ("stage", facts.stage.map(|stage| stage.name().to_owned())),
         (
             "primary address",
-            view.decision
+            view.report
+                .network
                 .as_ref()
                 .and_then(|decision| decision.primary_address)
                 .map(|ip| ip.to_string()),
@@ -74,14 +73,14 @@ pub fn table(view: &View) -> String {
         .collect();
     let mut text = columns(&rows);
     text.push('\n');
-    match &view.decision {
+    match &view.report.network {
         None => {
             let _ = writeln!(text, "NICs {UNKNOWN}");
         }
         Some(decision) => text.push_str(&network::tables(decision)),
     }
     text.push('\n');
-    match &view.file_systems {
+    match &view.report.file_systems {
         None => {
             let _ = writeln!(text, "file systems {UNKNOWN}");
         }
@@ -93,7 +92,7 @@ pub fn table(view: &View) -> String {
 /// The view as JSON, for programs; `null` is what Talos has not said.
 pub fn json(view: &View) -> Value {
     let facts = &view.facts;
-    let decision = view.decision.as_ref();
+    let decision = view.report.network.as_ref();
     json!({
         "host_name": facts.host_name.as_ref().map(|name| json!({
             "host": name.host,
@@ -122,8 +121,7 @@ pub fn json(view: &View) -> Value {
             let addresses = decision.addresses.iter();
             addresses.map(|address| network::decided(decision, address)).collect::<Vec<_>>()
         }),
-        "file_systems": view
-            .file_systems
+        "file_systems": view.report.file_systems
             .as_ref()
             .map(|systems| systems.iter().map(storage::json).collect::<Vec<_>>()),
         "links": facts.links.as_ref().map(|links| links.iter().map(link).collect::<Vec<_>>()),
@@ -242,7 +240,8 @@ mod tests {
     use super::*;
     use crate::facts::{HostName, Mac, NetworkState, Resolver, TalosVersion};
     use crate::report::{
-        AddressDecision, AddressOrigin, Nic, NicAddress, NicRoute, Reason, Standing, Verdict,
+        AddressDecision, AddressOrigin, Decision, FileSystem, Nic, NicAddress, NicRoute, Reason,
+        Standing, Verdict,
     };
     use std::net::IpAddr;
 
@@ -291,69 +290,71 @@ mod tests {
                 stage: Some(Stage::Running),
                 ..Facts::default()
             },
-            decision: Some(Decision {
-                nics: vec![
-                    Nic {
-                        name: "eth0".into(),
-                        mac: Mac([0, 0x50, 0x56, 1, 2, 3]),
-                        addresses: vec![
-                            NicAddress {
-                                ip: ip("10.5.0.2"),
-                                prefix_length: 24,
-                                status: AddressStatus::Preferred,
-                                origin: Some(AddressOrigin::Dhcp),
-                            },
-                            NicAddress {
-                                ip: ip("2001:db8::2"),
-                                prefix_length: 64,
-                                status: AddressStatus::Tentative,
-                                origin: None,
-                            },
-                        ],
-                        dhcp_v4: Some(true),
-                        ..Nic::default()
-                    },
-                    Nic {
-                        name: "eth10".into(),
-                        mac: Mac([0, 0x50, 0x56, 1, 2, 4]),
-                        ..Nic::default()
-                    },
-                ],
-                primary_address: Some(ip("10.5.0.2")),
-                routes: vec![NicRoute {
-                    destination: ip("0.0.0.0"),
-                    prefix_length: 0,
-                    gateway: Some(ip("10.5.0.1")),
-                    nic: 0,
-                    metric: 1024,
-                }],
-                addresses: vec![
-                    AddressDecision {
-                        ip: ip("10.5.0.2"),
-                        prefix_length: 24,
-                        link_name: "eth0".into(),
-                        verdict: Verdict::Reported {
-                            nic: 0,
-                            place: 0,
-                            standing: Standing::Primary,
+            report: Report {
+                network: Some(Decision {
+                    nics: vec![
+                        Nic {
+                            name: "eth0".into(),
+                            mac: Mac([0, 0x50, 0x56, 1, 2, 3]),
+                            addresses: vec![
+                                NicAddress {
+                                    ip: ip("10.5.0.2"),
+                                    prefix_length: 24,
+                                    status: AddressStatus::Preferred,
+                                    origin: Some(AddressOrigin::Dhcp),
+                                },
+                                NicAddress {
+                                    ip: ip("2001:db8::2"),
+                                    prefix_length: 64,
+                                    status: AddressStatus::Tentative,
+                                    origin: None,
+                                },
+                            ],
+                            dhcp_v4: Some(true),
+                            ..Nic::default()
                         },
-                    },
-                    AddressDecision {
-                        ip: ip("10.244.0.1"),
-                        prefix_length: 24,
-                        link_name: "cni0".into(),
-                        verdict: Verdict::LeftOut(Reason::Kubernetes),
-                    },
-                ],
-                cut: Vec::new(),
-            }),
-            file_systems: Some(vec![FileSystem {
-                mount_point: "/var".into(),
-                total: 8 << 30,
-                free: 5 << 30,
-                file_system: "xfs",
-                devices: vec!["scsi0:0".into()],
-            }]),
+                        Nic {
+                            name: "eth10".into(),
+                            mac: Mac([0, 0x50, 0x56, 1, 2, 4]),
+                            ..Nic::default()
+                        },
+                    ],
+                    primary_address: Some(ip("10.5.0.2")),
+                    routes: vec![NicRoute {
+                        destination: ip("0.0.0.0"),
+                        prefix_length: 0,
+                        gateway: Some(ip("10.5.0.1")),
+                        nic: 0,
+                        metric: 1024,
+                    }],
+                    addresses: vec![
+                        AddressDecision {
+                            ip: ip("10.5.0.2"),
+                            prefix_length: 24,
+                            link_name: "eth0".into(),
+                            verdict: Verdict::Reported {
+                                nic: 0,
+                                place: 0,
+                                standing: Standing::Primary,
+                            },
+                        },
+                        AddressDecision {
+                            ip: ip("10.244.0.1"),
+                            prefix_length: 24,
+                            link_name: "cni0".into(),
+                            verdict: Verdict::LeftOut(Reason::Kubernetes),
+                        },
+                    ],
+                    cut: Vec::new(),
+                }),
+                file_systems: Some(vec![FileSystem {
+                    mount_point: "/var".into(),
+                    total: 8 << 30,
+                    free: 5 << 30,
+                    file_system: "xfs",
+                    devices: vec!["scsi0:0".into()],
+                }]),
+            },
         }
     }
 

@@ -7,11 +7,13 @@ mod file_systems;
 mod glob;
 mod network;
 mod policy;
+mod whole;
 
 pub use file_systems::{FileSystem, file_systems};
 pub use glob::Glob;
 pub use network::{
-    AddressDecision, AddressOrigin, Decision, MOST_NICS, Nic, NicAddress, NicRoute, Reason,
-    Standing, Verdict, decide,
+    AddressDecision, AddressOrigin, Decision, Nic, NicAddress, NicRoute, Reason, Standing, Verdict,
+    decide,
 };
 pub use policy::{Family, NetworkPolicy, Pattern, Patterns, Subnet, Unreadable};
+pub use whole::Report;

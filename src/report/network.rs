@@ -31,9 +31,6 @@ pub use decision::{AddressDecision, Decision, Reason, Standing, Verdict};
 use groups::Group;
 use ranking::{Class, Rank, Ranking};
 
-/// The NICs that a host takes.
-pub const MOST_NICS: usize = 16;
-
 /// One NIC as the host shall see it, with the addresses of everything stacked on it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Nic {
@@ -85,7 +82,8 @@ impl NicAddress {
 }
 
 /// What the host shall be told of the network, and why; `None` while links or addresses are not known yet.
-pub fn decide(facts: &Facts, policy: &NetworkPolicy) -> Option<Decision> {
+/// The host takes `most_nics`.
+pub fn decide(facts: &Facts, policy: &NetworkPolicy, most_nics: usize) -> Option<Decision> {
     let links = facts.links.as_deref()?;
     let addresses = facts.addresses.as_deref()?;
     let groups = Group::all(links);
@@ -124,7 +122,7 @@ pub fn decide(facts: &Facts, policy: &NetworkPolicy) -> Option<Decision> {
     for nic in &mut nics {
         nic.sort_addresses(&mut verdicts);
     }
-    let cut = cut(&mut nics, &mut verdicts);
+    let cut = cut(&mut nics, most_nics, &mut verdicts);
     // A NIC without addresses comes behind all others; the kernel's order decides between equals.
     nics.sort_by_key(|nic| (nic.best().is_none(), nic.best(), nic.index));
 
@@ -276,17 +274,17 @@ impl Nics {
 
 /// Leaves the NICs that a host takes, the most useful ones and always the one with the best address; the names
 /// of the others.
-fn cut(nics: &mut Vec<RankedNic>, verdicts: &mut [Verdict]) -> Vec<String> {
-    if nics.len() <= MOST_NICS {
+fn cut(nics: &mut Vec<RankedNic>, most: usize, verdicts: &mut [Verdict]) -> Vec<String> {
+    if nics.len() <= most {
         return Vec::new();
     }
     let best = nics.iter().filter_map(RankedNic::best).min();
     nics.sort_by_key(|nic| (nic.best() != best, nic.worth()));
     let mut cut = Vec::new();
-    for nic in nics.split_off(MOST_NICS) {
+    for nic in nics.split_off(most) {
         for candidate in &nic.addresses {
             if let Some(verdict) = verdicts.get_mut(candidate.rank.order) {
-                *verdict = Verdict::LeftOut(Reason::TooManyNics);
+                *verdict = Verdict::LeftOut(Reason::TooManyNics { most });
             }
         }
         cut.push(nic.name);

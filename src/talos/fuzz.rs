@@ -87,7 +87,7 @@ pub fn fuzz_sequence_events(bytes: &[u8]) {
 
 /// What the host would see.
 fn check(facts: &Facts) {
-    let Some(decision) = decide(facts, &NetworkPolicy::default()) else {
+    let Some(decision) = decide(facts, &NetworkPolicy::default(), 16) else {
         return;
     };
     let macs: BTreeSet<_> = decision.nics.iter().map(|nic| nic.mac).collect();

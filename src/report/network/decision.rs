@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use super::{MOST_NICS, Nic, NicRoute};
+use super::{Nic, NicRoute};
 use crate::report::{Glob, Subnet};
 
 /// What the host shall be told of the network, and why.
@@ -98,7 +98,10 @@ pub enum Reason {
     /// The NIC has it already.
     Twice,
     /// Its NIC is one too many.
-    TooManyNics,
+    TooManyNics {
+        /// The host takes so many.
+        most: usize,
+    },
 }
 
 impl fmt::Display for Standing {
@@ -132,7 +135,7 @@ impl fmt::Display for Reason {
                 "no NIC of the machine below the interface, and not in Talos' list of node addresses",
             ),
             Self::Twice => f.write_str("the NIC has it already"),
-            Self::TooManyNics => write!(f, "the host takes {MOST_NICS} NICs, this one is too many"),
+            Self::TooManyNics { most } => write!(f, "the host takes {most} NICs, this one is too many"),
         }
     }
 }

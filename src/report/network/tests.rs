@@ -6,11 +6,11 @@ use super::*;
 use crate::facts::{AddressScope, NodeAddresses};
 
 fn nics(facts: &Facts) -> Option<Vec<Nic>> {
-    decide(facts, &NetworkPolicy::default()).map(|decision| decision.nics)
+    decide(facts, &NetworkPolicy::default(), 16).map(|decision| decision.nics)
 }
 
 fn primary_address(facts: &Facts) -> Option<IpAddr> {
-    decide(facts, &NetworkPolicy::default())?.primary_address
+    decide(facts, &NetworkPolicy::default(), 16)?.primary_address
 }
 
 fn mac(last: u8) -> Mac {

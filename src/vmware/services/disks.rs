@@ -15,7 +15,6 @@ use std::time::Duration;
 
 use crate::backoff::doubled;
 use crate::facts::{Mount, Volume};
-use crate::report;
 use crate::report::FileSystem;
 use crate::vmware::wire::disk_info::{DiskEntry, disk_info, disk_info_v0};
 
@@ -130,8 +129,8 @@ impl Disks {
 }
 
 fn want(cx: &mut Context<'_>) {
-    if let Some(systems) = report::file_systems(&cx.facts.storage) {
-        let entries: Vec<DiskEntry> = systems.into_iter().map(entry).collect();
+    if let Some(systems) = &cx.report.file_systems {
+        let entries: Vec<DiskEntry> = systems.iter().map(entry).collect();
         cx.publications
             .want(Topic::Disks, Some(disk_info(&entries)));
         cx.publications
@@ -139,13 +138,13 @@ fn want(cx: &mut Context<'_>) {
     }
 }
 
-fn entry(system: FileSystem) -> DiskEntry {
+fn entry(system: &FileSystem) -> DiskEntry {
     DiskEntry {
-        name: system.mount_point,
+        name: system.mount_point.clone(),
         free: system.free,
         total: system.total,
         fs_type: system.file_system.to_owned(),
-        devices: system.devices,
+        devices: system.devices.clone(),
     }
 }
 

@@ -39,7 +39,8 @@ use tracing::debug;
 use crate::facts::{Facts, Load, Machine};
 use crate::front_end::Measured;
 use crate::power::{PowerOperation, PowerOutcome};
-use crate::report::NetworkPolicy;
+use crate::report::{NetworkPolicy, Report};
+use crate::vmware::wire::nic_info_v3::MAX_NICS;
 use crate::vmware::wire::text::{TcloRequest, error, printable};
 
 use coalescing::Changes;
@@ -131,6 +132,8 @@ struct Context<'a> {
     publications: &'a mut Publications,
     events: &'a mut EventLine,
     facts: &'a Facts,
+    /// What is worth showing of the facts.
+    report: &'a Report,
     machine: &'a Machine,
     now: Duration,
 }
@@ -209,6 +212,10 @@ pub struct Services {
     publications: Publications,
     events: EventLine,
     facts: Facts,
+    policy: NetworkPolicy,
+    report: Report,
+    /// The report is not of these facts, or not by this policy.
+    report_is_stale: bool,
     machine: Machine,
     presence: Presence,
     /// Changes of the facts that no member has heard of.
@@ -237,6 +244,9 @@ impl Services {
             publications: Publications::default(),
             events: EventLine::new(),
             facts: Facts::default(),
+            policy: NetworkPolicy::default(),
+            report: Report::default(),
+            report_is_stale: true,
             machine,
             presence: Presence::Away,
             changes: None,
@@ -246,8 +256,10 @@ impl Services {
 
     /// What of the network is reported from here on; the default policy until this is called.
     pub fn set_network_policy(&mut self, policy: NetworkPolicy, now: Duration) {
-        self.members.guest_info.set_network_policy(policy);
+        self.policy = policy;
+        self.report_is_stale = true;
         if !self.presence.is_away() {
+            self.refresh_report();
             self.each(now, |service, cx| service.facts_changed(cx));
             self.drive(now);
         }
@@ -260,6 +272,7 @@ impl Services {
         self.changes = None;
         self.outbox.forget_reply();
         self.events.connected();
+        self.refresh_report();
         self.each(now, |service, cx| service.connected(cx));
         self.drive(now);
     }
@@ -297,12 +310,14 @@ impl Services {
         if !self.presence.is_connected() {
             self.handle_connected(now);
         }
+        self.refresh_report();
         let reply_to = self.outbox.owe_reply();
         let cx = &mut Context {
             outbox: &mut self.outbox,
             publications: &mut self.publications,
             events: &mut self.events,
             facts: &self.facts,
+            report: &self.report,
             machine: &self.machine,
             now,
         };
@@ -339,6 +354,7 @@ impl Services {
             return;
         }
         self.facts = facts.clone();
+        self.report_is_stale = true;
         if !self.presence.is_away() {
             let changes = Changes::after(self.changes, now);
             self.changes = Some(changes);
@@ -398,12 +414,20 @@ impl Services {
         self.deadline
     }
 
+    /// Makes the report once a change, before anyone looks at it.
+    fn refresh_report(&mut self) {
+        if std::mem::take(&mut self.report_is_stale) {
+            self.report = Report::new(&self.facts, &self.policy, MAX_NICS);
+        }
+    }
+
     fn each(&mut self, now: Duration, mut call: impl FnMut(&mut dyn Service, &mut Context<'_>)) {
         let cx = &mut Context {
             outbox: &mut self.outbox,
             publications: &mut self.publications,
             events: &mut self.events,
             facts: &self.facts,
+            report: &self.report,
             machine: &self.machine,
             now,
         };
@@ -418,6 +442,7 @@ impl Services {
         }
         let due = |changes: &mut Changes| changes.deadline() <= now;
         if self.changes.take_if(due).is_some() {
+            self.refresh_report();
             self.each(now, |service, cx| service.facts_changed(cx));
         }
         self.each(now, |service, cx| service.due(cx));

@@ -18,9 +18,9 @@ use std::time::Duration;
 
 use tracing::info;
 
-use crate::report;
-use crate::report::{Decision, NetworkPolicy};
+use crate::report::Decision;
 use crate::vmware::wire::guest_info;
+use crate::vmware::wire::nic_info_v3::MAX_NICS;
 use crate::vmware::wire::text::info_set;
 
 use super::publications::Topic;
@@ -43,7 +43,6 @@ const TOPICS: [Topic; 7] = [
 /// See the module.
 #[derive(Debug)]
 pub(super) struct GuestInfo {
-    network_policy: NetworkPolicy,
     /// NICs that are too many, as logged last.
     cut: Vec<String>,
     next_uptime: Option<Duration>,
@@ -55,16 +54,10 @@ impl GuestInfo {
     /// Nothing known, nothing sent.
     pub(super) fn new() -> Self {
         Self {
-            network_policy: NetworkPolicy::default(),
             cut: Vec::new(),
             next_uptime: None,
             broadcasting: false,
         }
-    }
-
-    /// What of the network is reported from here on.
-    pub(super) fn set_network_policy(&mut self, policy: NetworkPolicy) {
-        self.network_policy = policy;
     }
 
     /// Sends the uptime at once, and again after the interval.
@@ -89,10 +82,10 @@ impl GuestInfo {
     }
 
     fn want_nics(&mut self, cx: &mut Context<'_>) {
-        let Some(decision) = report::decide(cx.facts, &self.network_policy) else {
+        let Some(decision) = &cx.report.network else {
             return;
         };
-        self.log_cut(&decision);
+        self.log_cut(decision);
         // A list without an address that means anything beyond its link is a moment of a boot or of a cable
         // pulled. The host would show a node without address, or with a link-local one.
         let complete = decision
@@ -101,7 +94,7 @@ impl GuestInfo {
             .flat_map(|nic| &nic.addresses)
             .any(|address| !address.is_link_local());
         if complete {
-            let info = nics::nic_info(&decision, cx.facts);
+            let info = nics::nic_info(decision, cx.facts);
             cx.publications
                 .want(Topic::Nics, Some(guest_info::nics(&info)));
             cx.publications
@@ -117,17 +110,17 @@ impl GuestInfo {
         self.cut.clone_from(&decision.cut);
         if !self.cut.is_empty() {
             info!(
-                limit = report::MOST_NICS,
+                limit = MAX_NICS,
                 left_out = self.cut.join(" "),
                 "more NICs than a host takes; network.exclude_nics and primary_nics choose"
             );
         }
     }
 
-    fn want_address(&mut self, cx: &mut Context<'_>) {
+    fn want_address(&self, cx: &mut Context<'_>) {
         if self.broadcasting {
-            let address = report::decide(cx.facts, &self.network_policy)
-                .and_then(|decision| decision.primary_address);
+            let decision = cx.report.network.as_ref();
+            let address = decision.and_then(|decision| decision.primary_address);
             let message = address.map(|ip| info_set("ip", &ip.to_string()));
             cx.publications.want(Topic::Address, message);
         }

@@ -110,7 +110,7 @@ mod tests {
         Mac, NetworkState, NodeAddresses, Route as KernelRoute,
     };
     use crate::report::{NetworkPolicy, decide};
-    use crate::vmware::wire::nic_info_v3::MAX_ADDRESSES;
+    use crate::vmware::wire::nic_info_v3::{MAX_ADDRESSES, MAX_NICS};
 
     /// See tests/vectors/README.md: made by rpcgen's routines, not by ours.
     const VECTOR: &[u8] = include_bytes!(concat!(
@@ -230,7 +230,7 @@ mod tests {
     #[test]
     fn a_node_is_told_as_an_independent_encoder_tells_it() {
         let facts = node();
-        let decision = decide(&facts, &NetworkPolicy::default()).unwrap();
+        let decision = decide(&facts, &NetworkPolicy::default(), MAX_NICS).unwrap();
         let info = nic_info(&decision, &facts);
         assert_eq!(NicInfoV3::decode(VECTOR).unwrap(), info);
         assert_eq!(info.encode(MAX_ADDRESSES), VECTOR);
@@ -257,7 +257,7 @@ mod tests {
             network: NetworkState::default(),
             ..node()
         };
-        let decision = decide(&facts, &NetworkPolicy::default()).unwrap();
+        let decision = decide(&facts, &NetworkPolicy::default(), MAX_NICS).unwrap();
         let info = nic_info(&decision, &facts);
         assert_eq!((info.dns, info.routes), (None, vec![]));
         let nic = &info.nics[0];
