@@ -311,3 +311,49 @@ fn other_operations_get_their_vix_error() {
     assert_eq!(host.ask(&vix(84, 0x85)), [r"< OK 20005 0 #"]);
     assert!(host.ask(&vix(62, 0x85))[0].starts_with("< OK 0 0 #l"));
 }
+
+#[test]
+fn what_is_announced_is_served_and_what_is_served_is_announced() {
+    use crate::vmware::services::HANDLERS;
+    let mut host = Host::with_node(&node("cp1", &["10.0.0.5"]));
+    let mut promised: Vec<&str> = Vec::new();
+    for line in host.ask(b"Capabilities_Register") {
+        match line.strip_prefix("> tools.capability.") {
+            Some("statechange ") => promised.extend([
+                "OS_Halt",
+                "OS_Reboot",
+                "OS_PowerOn",
+                "OS_Resume",
+                "OS_Suspend",
+            ]),
+            // May be asked for again, see the power operations.
+            Some("softpowerop_retry ") | None => {}
+            Some(other) => panic!("{other}: which commands does the host send because of it?"),
+        }
+    }
+    // Those that every host sends.
+    promised.extend(["reset", "ping", "Capabilities_Register", "Set_Option"]);
+    promised.extend(["Time_Synchronize", "Vix_1_Relayed_Command"]);
+    promised.sort_unstable();
+    let mut served: Vec<&str> = HANDLERS
+        .iter()
+        .map(|(name, _)| std::str::from_utf8(name).unwrap())
+        .collect();
+    served.sort_unstable();
+    assert_eq!(promised, served);
+}
+
+#[test]
+fn guest_operations_are_said_to_be_on_when_one_is_carried_out() {
+    let mut host = connected();
+    let said = properties(&host.ask(&vix(62, 5))[0])
+        .into_iter()
+        .filter(|(id, kind, data)| (4540..=4568).contains(id) && *kind == 3 && data[0] != 0)
+        .count();
+    // The state of the tools, waiting for them and the picture of the screen are no guest operations.
+    let carried_out = (0..300)
+        .filter(|opcode| ![38, 58, 62].contains(opcode))
+        .filter(|&opcode| host.ask(&vix(opcode, 5))[0].starts_with("< OK 0 "))
+        .count();
+    assert_eq!(said > 0, carried_out > 0);
+}
