@@ -17,6 +17,8 @@ mod events;
 pub mod fuzz;
 mod guest_info;
 pub mod identity;
+#[cfg(any(test, fuzzing))]
+mod judge;
 mod outbox;
 mod ping;
 mod power;

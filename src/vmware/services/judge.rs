@@ -1,0 +1,329 @@
+//! Plays the daemon and the host for the property tests and the fuzzer, and checks all along what must always hold:
+//! each request has one reply, Talos is asked for one operation at a time, every request for one is answered by its
+//! status, the host is sent nothing twice and nothing while it is away, and no time-out stands still.
+#![allow(clippy::expect_used, clippy::panic)]
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use super::{Output, RpciId, RpciOutcome, Services};
+use crate::facts::{Facts, Load, Machine};
+use crate::front_end::Measured;
+use crate::power::{PowerOperation, PowerOutcome};
+use crate::vmware::wire::nic_info_v3::NicInfoV3;
+use crate::vmware::wire::text::TcloRequest;
+
+/// What may happen to the services.
+#[derive(Clone, Debug)]
+pub(super) enum Event {
+    /// TCLO opens its channel.
+    Connect,
+    /// TCLO loses its channel.
+    Lost,
+    /// The host asks; first it waits for the reply to what it asked before.
+    Request(Vec<u8>),
+    /// The node changes.
+    Facts(Box<Facts>),
+    /// The oldest message comes to its end: taken (0 to 4), refused (5) or lost.
+    Outcome(u8),
+    /// Talos accepts the operation (0), rejects it (1), or accepts it and does not carry it out.
+    Power(u8),
+    /// The measurement is done (0), fails (1) or takes too long.
+    Measured(u8),
+    /// Time passes.
+    Pass(Duration),
+}
+
+/// See the module.
+pub(super) struct Judge {
+    services: Services,
+    now: Duration,
+    reply_owed: bool,
+    sent: VecDeque<(RpciId, Vec<u8>)>,
+    under_way: Option<PowerOperation>,
+    measuring: bool,
+    /// Last acknowledged message by command; cleared when the host forgets or asks.
+    acknowledged: BTreeMap<String, Vec<u8>>,
+    /// Messages of which an outcome no longer counts, because the host has forgotten since.
+    stale_before: RpciId,
+    statuses_due: usize,
+    statuses_taken: usize,
+    /// TCLO is open.
+    connected: bool,
+    /// The last message was lost.
+    failed: bool,
+    /// Neither direction reaches the host.
+    away: bool,
+}
+
+impl Judge {
+    /// A process that has just started and has no host yet.
+    pub(super) fn new() -> Self {
+        Self {
+            services: Services::new(Machine {
+                kernel_release: "6.18.1-talos".to_owned(),
+                machine: "x86_64".to_owned(),
+            }),
+            now: Duration::from_secs(5),
+            reply_owed: false,
+            sent: VecDeque::new(),
+            under_way: None,
+            measuring: false,
+            acknowledged: BTreeMap::new(),
+            stale_before: RpciId(0),
+            statuses_due: 0,
+            statuses_taken: 0,
+            connected: false,
+            failed: false,
+            away: true,
+        }
+    }
+
+    /// The operation that Talos has been asked for.
+    pub(super) const fn under_way(&self) -> Option<PowerOperation> {
+        self.under_way
+    }
+
+    /// One event, and everything that comes out.
+    pub(super) fn play(&mut self, event: Event) {
+        match event {
+            Event::Connect => {
+                self.host_forgets();
+                self.reply_owed = false;
+                (self.connected, self.failed, self.away) = (true, false, false);
+                self.services.handle_connected(self.now);
+            }
+            Event::Lost => {
+                self.reply_owed = false;
+                self.away |= self.connected && self.failed;
+                self.connected = false;
+                self.services.handle_lost();
+            }
+            Event::Request(request) => self.request(&request),
+            Event::Facts(facts) => self.services.handle_facts(&facts, self.now),
+            Event::Outcome(kind) => self.outcome(kind),
+            Event::Power(kind) => self.power(kind),
+            Event::Measured(kind) => self.measured(kind),
+            Event::Pass(time) => self.pass(time),
+        }
+        self.look();
+        if self.away {
+            assert_eq!(self.services.poll_timeout(), None, "woken for nobody");
+        }
+    }
+
+    fn host_forgets(&mut self) {
+        self.acknowledged.clear();
+        self.stale_before = RpciId(u64::MAX);
+    }
+
+    fn request(&mut self, request: &[u8]) {
+        if !self.connected {
+            self.play(Event::Connect);
+        }
+        self.finish_reply();
+        self.reply_owed = true;
+        if let Some(TcloRequest { name, args }) = TcloRequest::parse(request) {
+            match name {
+                b"reset" | b"Capabilities_Register" => self.host_forgets(),
+                b"Set_Option" if args.starts_with(b"broadcastIP") => self.host_forgets(),
+                b"OS_Resume" => {
+                    self.host_forgets();
+                    self.statuses_due += 1;
+                }
+                b"OS_Halt" | b"OS_Reboot" | b"OS_PowerOn" | b"OS_Suspend" => self.statuses_due += 1,
+                _ => {}
+            }
+        }
+        self.services.handle_request(request, self.now);
+    }
+
+    /// The host takes every message until it has its reply; it asks nothing new before.
+    pub(super) fn finish_reply(&mut self) {
+        // Every message that is under way may be lost and sent again.
+        for _ in 0..1000 + 4 * self.sent.len() {
+            if !self.reply_owed {
+                return;
+            }
+            self.play(if self.sent.is_empty() {
+                Event::Pass(Duration::from_secs(3))
+            } else {
+                Event::Outcome(0)
+            });
+        }
+        panic!("a reply does not come");
+    }
+
+    fn outcome(&mut self, kind: u8) {
+        let Some((id, message)) = self.sent.pop_front() else {
+            return;
+        };
+        let outcome = match kind {
+            0..5 => RpciOutcome::Accepted(Vec::new()),
+            5 => RpciOutcome::Refused(b"no".to_vec()),
+            _ => RpciOutcome::Failed,
+        };
+        self.note(id, message, &outcome);
+        self.failed = outcome == RpciOutcome::Failed;
+        self.away |= !self.connected && self.failed;
+        self.services.handle_rpci(id, outcome, self.now);
+    }
+
+    fn power(&mut self, kind: u8) {
+        let Some(operation) = self.under_way.take() else {
+            return;
+        };
+        let why = || "why".to_owned();
+        let outcome = match kind {
+            0 => PowerOutcome::Accepted,
+            1 => PowerOutcome::Rejected(why()),
+            _ => {
+                let accepted = PowerOutcome::Accepted;
+                self.services.handle_power(operation, accepted, self.now);
+                self.look();
+                PowerOutcome::DidNotHappen(why())
+            }
+        };
+        self.services.handle_power(operation, outcome, self.now);
+    }
+
+    fn measured(&mut self, kind: u8) {
+        if !std::mem::take(&mut self.measuring) {
+            return;
+        }
+        let measured = match kind {
+            0 => Measured::Done,
+            1 => Measured::Failed,
+            _ => Measured::TimedOut,
+        };
+        self.services.handle_measured(measured, self.now);
+    }
+
+    fn pass(&mut self, time: Duration) {
+        let end = self.now + time;
+        while let Some(at) = self.services.poll_timeout().filter(|at| *at <= end) {
+            self.now = at.max(self.now);
+            self.services.handle_timeout(self.now);
+            self.look();
+            let next = self.services.poll_timeout();
+            assert!(
+                next.is_none_or(|next| next > self.now),
+                "a time-out stands still"
+            );
+        }
+        self.now = end;
+    }
+
+    /// The host has taken, or not taken, a message.
+    fn note(&mut self, id: RpciId, message: Vec<u8>, outcome: &RpciOutcome) {
+        let stale = id <= self.stale_before;
+        if message.starts_with(b"tools.os.statechange.status") && *outcome != RpciOutcome::Failed {
+            self.statuses_taken += 1;
+        }
+        // The command with its key, or with the type of guest information.
+        let text = String::from_utf8_lossy(&message).into_owned();
+        let words = if text.starts_with("SetGuestInfo") {
+            3
+        } else {
+            2
+        };
+        let command: String = text.split(' ').take(words).collect::<Vec<_>>().join(" ");
+        // Statistics are those of the moment, even when they are the same.
+        if command.starts_with("tools.os") || command == "SetGuestInfo  8" || stale {
+            return;
+        }
+        match outcome {
+            RpciOutcome::Accepted(_) => {
+                let before = self.acknowledged.insert(command, message.clone());
+                assert_ne!(before, Some(message), "sent twice: {text}");
+            }
+            RpciOutcome::Refused(_) => {}
+            RpciOutcome::Failed => {
+                self.acknowledged.remove(&command);
+            }
+        }
+    }
+
+    /// Looks at everything that comes out.
+    fn look(&mut self) {
+        while let Some(output) = self.services.poll_output() {
+            match output {
+                Output::Reply(reply) => {
+                    assert!(self.reply_owed, "a reply that nobody asked for");
+                    assert!(reply.starts_with(b"OK ") || reply.starts_with(b"ERROR "));
+                    self.reply_owed = false;
+                    if reply == b"ERROR State change already in progress" {
+                        self.statuses_due -= 1;
+                    }
+                }
+                Output::Power(operation) => {
+                    assert_eq!(self.under_way, None, "two operations at a time");
+                    self.under_way = Some(operation);
+                }
+                Output::MeasureSpace => {
+                    assert!(!self.measuring, "two measurements at a time");
+                    self.measuring = true;
+                }
+                Output::ReadLoad => {
+                    self.services.handle_load(&Load::default(), self.now);
+                }
+                Output::Rpci { id, message, .. } => {
+                    assert!(!self.away, "sent to nobody");
+                    if self.stale_before == RpciId(u64::MAX) {
+                        self.stale_before = RpciId(id.0 - 1);
+                    }
+                    judge(&message);
+                    self.sent.push_back((id, message));
+                }
+            }
+        }
+    }
+
+    /// Everything that is still open comes to its end, and the books are closed.
+    pub(super) fn close(mut self) {
+        if !self.connected {
+            self.play(Event::Connect);
+        }
+        self.play(Event::Measured(0));
+        for _ in 0..10_000 + 4 * self.sent.len() {
+            self.play(if self.under_way.is_some() {
+                Event::Power(0)
+            } else if !self.sent.is_empty() {
+                Event::Outcome(0)
+            } else if self.reply_owed || self.statuses_taken < self.statuses_due {
+                Event::Pass(Duration::from_secs(3))
+            } else {
+                break;
+            });
+        }
+        assert!(!self.reply_owed, "a request without a reply");
+        assert_eq!(
+            self.statuses_taken, self.statuses_due,
+            "a status for each request"
+        );
+    }
+}
+
+/// What holds for every message.
+fn judge(message: &[u8]) {
+    assert!(!message.is_empty());
+    for start in [&b"SetGuestInfo  10 "[..], b"SetGuestInfo  9 "] {
+        if let Some(payload) = message.strip_prefix(start) {
+            let nics = NicInfoV3::decode(payload).expect("NICs").nics;
+            assert!(
+                nics.iter().any(|nic| !nic.addresses.is_empty()),
+                "no addresses"
+            );
+        }
+    }
+    let text = String::from_utf8_lossy(message);
+    if let Some(address) = text.strip_prefix("info-set guestinfo.ip ") {
+        let address = address.strip_suffix('\0').expect("a NUL");
+        assert!(address.parse::<std::net::IpAddr>().is_ok(), "{text:?}");
+    }
+    assert!(
+        !text.contains("unknown") && !text.contains("UNKNOWN"),
+        "{text}"
+    );
+    assert_ne!(text, "SetGuestInfo  7 0\0");
+}
