@@ -5,11 +5,11 @@
 //! every interval ────────────►
 //! ```
 //!
-//! What is mounted, and on which disk, Talos tells by itself. How much is free it only tells when asked: that is
-//! one call when something was mounted or unmounted, when the host has forgotten, and at an interval. A call that
-//! fails is repeated ever more slowly, one that hangs much more so.
+//! Talos reports by itself what is mounted, and on which disk. How much is free it says only when asked: we ask once
+//! when something was mounted or unmounted, when the host has forgotten, and at an interval. A call that fails is
+//! repeated ever more slowly, one that hangs much more so.
 //!
-//! Fallback, kept until the host forgets: JSON → type 3.
+//! Type 3 stands in for the JSON form when a host refuses that.
 
 use std::time::Duration;
 
@@ -53,7 +53,7 @@ pub(super) struct Disks {
 }
 
 impl Disks {
-    /// Nothing known, nothing told.
+    /// Nothing known, nothing sent.
     pub(super) fn new() -> Self {
         Self {
             interval: INTERVAL,
@@ -107,7 +107,7 @@ impl Disks {
         }
     }
 
-    /// Compares what the host shall have with what there is; measures when another thing is mounted.
+    /// Says what the host should hold; measures when what is mounted has changed.
     fn look(&mut self, cx: &mut Context<'_>) {
         want(cx);
         // Before Talos has ever answered there is nobody to ask.

@@ -1,7 +1,7 @@
 //! Whether the machine has a UUID of its own, said once.
 //!
 //! Talos derives disk encryption keys (`nodeID`) from the SMBIOS UUID and registers machines by it (SideroLink,
-//! discovery). A virtual machine that was made without one, or with that of a template, should hear of it.
+//! discovery). A virtual machine that was made without one, or with that of a template, should be reported.
 
 use tracing::warn;
 
@@ -14,7 +14,7 @@ pub const REMEDY: &str = "set uuid.bios in the .vmx file (govc vm.change -uuid U
 /// Remembers what has been said.
 #[derive(Debug, Default)]
 pub(super) struct Identity {
-    told: bool,
+    warned: bool,
 }
 
 impl Identity {
@@ -22,7 +22,7 @@ impl Identity {
         let Some(uuid) = cx.facts.node.invalid_uuid() else {
             return;
         };
-        if !std::mem::replace(&mut self.told, true) {
+        if !std::mem::replace(&mut self.warned, true) {
             warn!(
                 uuid,
                 remedy = REMEDY,

@@ -20,6 +20,7 @@ pub mod identity;
 #[cfg(any(test, fuzzing))]
 mod judge;
 mod outbox;
+mod output;
 mod ping;
 mod power;
 mod presence;
@@ -33,7 +34,6 @@ mod variables;
 mod version;
 mod vix;
 
-use std::fmt;
 use std::time::Duration;
 
 use tracing::debug;
@@ -48,66 +48,9 @@ use crate::vmware::wire::text::{TcloRequest, error, printable};
 use coalescing::Changes;
 use events::EventLine;
 use outbox::{Outbox, ReplyTo};
+pub use output::{Lane, Output, RpciId, RpciOutcome};
 use presence::Presence;
 use publications::Publications;
-
-/// Ties an RPCI command to its outcome.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RpciId(pub u64);
-
-/// Which messages go first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Lane {
-    /// The host waits for it: it goes ahead of all that is not urgent.
-    Urgent,
-    /// It goes after all earlier ones.
-    Normal,
-}
-
-/// What the daemon should do.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Output {
-    /// Send this RPCI command (exact bytes) after all earlier ones of its lane and hand its outcome back.
-    Rpci {
-        /// To be given to [`Services::handle_rpci`].
-        id: RpciId,
-        /// Which messages it may overtake.
-        lane: Lane,
-        /// The bytes of the message, NUL or not as the command wants it.
-        message: Vec<u8>,
-    },
-    /// Answer the TCLO request that was handed in last (exact bytes, no NUL added).
-    Reply(Vec<u8>),
-    /// Ask Talos for a power operation and hand the outcome to [`Services::handle_power`].
-    Power(PowerOperation),
-    /// Ask Talos for the space on the file systems (MachineService.Mounts), which becomes a fact, and hand the
-    /// outcome to [`Services::handle_measured`].
-    MeasureSpace,
-    /// Read the kernel's counters and hand them to [`Services::handle_load`].
-    ReadLoad,
-}
-
-/// What became of an RPCI command. What the host answered may be a secret (a machine config in a guest
-/// variable), so its debugging form tells lengths only.
-#[derive(Clone, PartialEq, Eq)]
-pub enum RpciOutcome {
-    /// The host answered `1 …`; the text after the status.
-    Accepted(Vec<u8>),
-    /// The host answered `0 …`; the text after the status.
-    Refused(Vec<u8>),
-    /// No answer: the channel is broken and could not be mended at once.
-    Failed,
-}
-
-impl fmt::Debug for RpciOutcome {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Accepted(text) => write!(f, "Accepted({} bytes)", text.len()),
-            Self::Refused(text) => write!(f, "Refused({} bytes)", text.len()),
-            Self::Failed => f.write_str("Failed"),
-        }
-    }
-}
 
 /// What a handler does with a request: its arguments, and how to answer. The reply may come later.
 type Handler = fn(&mut Members, &[u8], &mut Context<'_>, ReplyTo);
@@ -154,7 +97,7 @@ trait Service {
     fn resumed(&mut self, cx: &mut Context<'_>) {
         self.forgotten(cx);
     }
-    /// After any of these three: the host may have forgotten what it was told.
+    /// After any of these three: the host may have forgotten everything.
     fn forgotten(&mut self, _cx: &mut Context<'_>) {}
     /// The facts have changed, and are quiet.
     fn facts_changed(&mut self, _cx: &mut Context<'_>) {}
@@ -205,7 +148,7 @@ impl Members {
 /// All services behind one TCLO channel.
 ///
 /// Whoever drives it keeps three promises: a request is handed in only when the one before has been answered or
-/// its channel is gone; after the channel has been opened anew, [`Services::handle_connected`] comes before
+/// its channel is gone; after the channel has been opened again, [`Services::handle_connected`] comes before
 /// the first request; every [`Output::Rpci`] is followed by one outcome, [`RpciOutcome::Failed`] if need be.
 #[derive(Debug)]
 pub struct Services {
@@ -268,7 +211,7 @@ impl Services {
     }
 
     /// The channels to the host are (again) open. A request that came over the old TCLO channel is no longer
-    /// answered, and everything is told again, for the host at the other end may know nothing.
+    /// answered, and everything is sent again, for the host at the other end may know nothing.
     pub fn handle_connected(&mut self, now: Duration) {
         self.presence.connected();
         self.changes = None;
@@ -281,7 +224,7 @@ impl Services {
 
     /// The TCLO channel is gone, and with it a request without reply. RPCI may still reach the host, so things go
     /// on until the first message is lost. From then on nothing is sent and nothing is waited for: after
-    /// [`Services::handle_connected`] everything is told anyway.
+    /// [`Services::handle_connected`] everything is sent anyway.
     pub fn handle_lost(&mut self) {
         self.outbox.forget_reply();
         self.presence.lost();

@@ -39,7 +39,7 @@ impl Statistics {
         }
     }
 
-    /// Tells at this interval from the next time on.
+    /// Sends at this interval from the next time on.
     pub(super) fn set_interval(&mut self, interval: Duration) {
         self.interval = interval;
     }
@@ -110,7 +110,7 @@ fn evaluate(load: &Load, previous: Option<&(Duration, Load)>, now: Duration) -> 
             .iter()
             .fold(0_u64, |sum, disk| sum.saturating_add(disk.in_flight))
     });
-    // Of milliseconds in a second 1000 would be a queue of one, and a hundred times that is told.
+    // 1000 ms of waiting in a second are a queue of one; the host wants a hundred times that.
     let average = queue.zip(seconds).map(|((disks, before), seconds)| {
         let spent: f64 = disks
             .iter()
@@ -170,7 +170,7 @@ fn whole(id: u32, unit: u32, value: Option<u64>) -> Stat {
     }
 }
 
-/// How far a counter has gone. Some of the kernel's counters have 32 bits and begin anew.
+/// How far a counter has gone. Some of the kernel's counters have 32 bits and wrap.
 fn difference(new: u64, old: u64) -> f64 {
     let difference = match new.checked_sub(old) {
         Some(difference) => difference,
@@ -320,7 +320,7 @@ mod tests {
         assert_eq!(value(&stats, 2), Value::Double(Some(1250.0)));
         assert_eq!(value(&stats, 61), Value::Unsigned(Some(3)));
         assert_eq!(value(&stats, 62), Value::Unsigned(Some(2)));
-        // 40 s and 10 s of waiting within 20 s, the second counter having begun anew: 2.5, times 100.
+        // 40 s and 10 s of waiting within 20 s, the second counter having wrapped: 2.5, times 100.
         assert_eq!(value(&stats, 63), Value::Double(Some(250.0)));
         let same_moment = evaluate(&later(), Some(&before), 10 * SECOND);
         assert_eq!(value(&same_moment, 7), Value::Double(None));

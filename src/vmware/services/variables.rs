@@ -5,9 +5,9 @@
 //! info-set guestinfo.vmtools.talos.ready true NUL
 //! ```
 //!
-//! `guestinfo.talos.*` is where the host tells the machine (Talos takes its config from `guestinfo.talos.config`,
-//! and what a release to come looks for there nobody knows). `guestinfo.vmtools.*` is where tools tell the host
-//! [mainLoop.c]: nothing in there can be taken for a setting of Talos.
+//! `guestinfo.talos.*` goes from the host to the machine: Talos takes its config from `guestinfo.talos.config`, and
+//! later releases may look for more there. `guestinfo.vmtools.*` goes from the tools to the host [mainLoop.c]: nothing
+//! in there can be taken for a setting of Talos.
 
 use crate::facts::{Facts, MachineType, Stage};
 use crate::vmware::wire::text::info_set;
@@ -19,7 +19,7 @@ use super::{Context, Service};
 /// (tools.setInfo.sizeLimit).
 const MAX_VALUE: usize = 1024;
 
-/// How a variable gets its value; `None` while Talos has not told it.
+/// How a variable gets its value; `None` while Talos has not reported it.
 type Value = fn(&Facts) -> Option<String>;
 
 /// Every variable: its key below `guestinfo.`, and its value.
@@ -55,8 +55,8 @@ const VARIABLES: [(&str, Value); 9] = [
     }),
 ];
 
-/// Whether the machine runs and is ready. Talos calls a machine that waits for its config ready, too, at its
-/// stage; who waits for `ready` does not mean that.
+/// Whether the machine runs and is ready. Talos also calls a machine ready that waits for its config, which is not
+/// what readers of `ready` expect.
 pub(super) fn is_ready(facts: &Facts) -> Option<bool> {
     let readiness = facts.node.readiness.as_ref()?;
     Some(facts.stage == Some(Stage::Running) && readiness.ready)

@@ -7,7 +7,7 @@
 //! A change is sent as soon as the facts have been quiet for a moment, so that a burst becomes one message.
 //! What is not known is not sent, and never replaces what was known. A reset or a new connection makes the host
 //! forget: then everything goes out at once. Uptime goes at those moments too and every 30 s, for a smaller
-//! value tells the host of a reboot [guestInfoServer.c].
+//! value shows the host that there was a reboot [guestInfoServer.c].
 //!
 //! Older forms stand in for what a host refuses: full and short name for detailed OS data, type 9 for NICs as type 10.
 

@@ -61,7 +61,7 @@ fn route(route: &NicRoute) -> Route {
     }
 }
 
-/// Options of a lease are not told by Talos.
+/// Talos does not report the options of a lease.
 fn dhcp(enabled: bool) -> DhcpConfig {
     DhcpConfig {
         enabled,
