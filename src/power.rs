@@ -253,6 +253,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
         #[test]
         fn there_is_one_call_at_a_time_and_an_answer_for_each_request(steps in prop::collection::vec(0..8_u8, 0..60)) {
             play(steps);

@@ -56,7 +56,7 @@ use publications::Publications;
 type Handler = fn(&mut Members, &[u8], &mut Context<'_>, ReplyTo);
 
 /// TCLO name to handler.
-const HANDLERS: [(&[u8], Handler); 11] = [
+const HANDLERS: &[(&[u8], Handler)] = &[
     (b"reset", reset::handle),
     (b"ping", ping::handle),
     (b"Capabilities_Register", capabilities::handle),

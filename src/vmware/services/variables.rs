@@ -23,7 +23,7 @@ const MAX_VALUE: usize = 1024;
 type Value = fn(&Facts) -> Option<String>;
 
 /// Every variable: its key below `guestinfo.`, and its value.
-const VARIABLES: [(&str, Value); 9] = [
+const VARIABLES: &[(&str, Value)] = &[
     ("vmtools.talos.version", |facts| {
         facts.talos.as_ref().map(|talos| clean(&talos.tag))
     }),
@@ -111,7 +111,7 @@ impl Service for Variables {
     }
 
     fn facts_changed(&mut self, cx: &mut Context<'_>) {
-        for (variable, (key, value)) in VARIABLES.into_iter().enumerate() {
+        for (variable, (key, value)) in VARIABLES.iter().enumerate() {
             let message = value(cx.facts).map(|value| info_set(key, &value));
             cx.publications.want(Topic::Variable(variable), message);
         }
@@ -136,7 +136,7 @@ mod tests {
             "ovfenv",
         ];
         for (key, _) in VARIABLES {
-            assert!(key.starts_with("vmtools.talos.") && !settings.contains(&key));
+            assert!(key.starts_with("vmtools.talos.") && !settings.contains(key));
         }
     }
 
@@ -154,8 +154,8 @@ mod tests {
             "ip",
         ];
         let keys: Vec<_> = VARIABLES
-            .map(|(key, _)| key)
-            .into_iter()
+            .iter()
+            .map(|(key, _)| *key)
             .chain(others)
             .collect();
         for key in &keys {
