@@ -37,7 +37,7 @@ complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -l skip-vmwa
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -l idle-off-vmware -d 'Off VMware, stay running idle instead of exiting (for a DaemonSet, which restarts what exits)' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -l power-deadline -d 'How long a power call to Talos may take, retries included [default: 30s]' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -l force-shutdown -d 'Shut down without cordon and drain' -r
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -l reboot-mode -d 'How Talos reboots: its own way, through the firmware, or without the graceful phases (Talos 1.12) [default: default]' -r -f -a "default\t''
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -l reboot-mode -d 'How Talos reboots: its own way, through the firmware, or without the graceful phases (from Talos 1.12) [default: default]' -r -f -a "default\t''
 powercycle\t''
 force\t''"
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -l scrub-guestinfo -d 'Blank machine configs that are exposed in guest variables, once the machine is ready' -r
@@ -73,7 +73,7 @@ complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" 
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -l idle-off-vmware -d 'Off VMware, stay running idle instead of exiting (for a DaemonSet, which restarts what exits)' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -l power-deadline -d 'How long a power call to Talos may take, retries included [default: 30s]' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -l force-shutdown -d 'Shut down without cordon and drain' -r
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -l reboot-mode -d 'How Talos reboots: its own way, through the firmware, or without the graceful phases (Talos 1.12) [default: default]' -r -f -a "default\t''
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -l reboot-mode -d 'How Talos reboots: its own way, through the firmware, or without the graceful phases (from Talos 1.12) [default: default]' -r -f -a "default\t''
 powercycle\t''
 force\t''"
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -l scrub-guestinfo -d 'Blank machine configs that are exposed in guest variables, once the machine is ready' -r
@@ -103,7 +103,7 @@ complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -l idle-off-vmware -d 'Off VMware, stay running idle instead of exiting (for a DaemonSet, which restarts what exits)' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -l power-deadline -d 'How long a power call to Talos may take, retries included [default: 30s]' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -l force-shutdown -d 'Shut down without cordon and drain' -r
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -l reboot-mode -d 'How Talos reboots: its own way, through the firmware, or without the graceful phases (Talos 1.12) [default: default]' -r -f -a "default\t''
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -l reboot-mode -d 'How Talos reboots: its own way, through the firmware, or without the graceful phases (from Talos 1.12) [default: default]' -r -f -a "default\t''
 powercycle\t''
 force\t''"
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -l scrub-guestinfo -d 'Blank machine configs that are exposed in guest variables, once the machine is ready' -r
@@ -134,7 +134,7 @@ complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l sk
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l idle-off-vmware -d 'Off VMware, stay running idle instead of exiting (for a DaemonSet, which restarts what exits)' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l power-deadline -d 'How long a power call to Talos may take, retries included [default: 30s]' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l force-shutdown -d 'Shut down without cordon and drain' -r
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l reboot-mode -d 'How Talos reboots: its own way, through the firmware, or without the graceful phases (Talos 1.12) [default: default]' -r -f -a "default\t''
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l reboot-mode -d 'How Talos reboots: its own way, through the firmware, or without the graceful phases (from Talos 1.12) [default: default]' -r -f -a "default\t''
 powercycle\t''
 force\t''"
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l scrub-guestinfo -d 'Blank machine configs that are exposed in guest variables, once the machine is ready' -r
@@ -164,7 +164,7 @@ complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l 
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l idle-off-vmware -d 'Off VMware, stay running idle instead of exiting (for a DaemonSet, which restarts what exits)' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l power-deadline -d 'How long a power call to Talos may take, retries included [default: 30s]' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l force-shutdown -d 'Shut down without cordon and drain' -r
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l reboot-mode -d 'How Talos reboots: its own way, through the firmware, or without the graceful phases (Talos 1.12) [default: default]' -r -f -a "default\t''
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l reboot-mode -d 'How Talos reboots: its own way, through the firmware, or without the graceful phases (from Talos 1.12) [default: default]' -r -f -a "default\t''
 powercycle\t''
 force\t''"
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l scrub-guestinfo -d 'Blank machine configs that are exposed in guest variables, once the machine is ready' -r

@@ -117,7 +117,7 @@ pub static SETTINGS: &[Setting] = &[
         value: "MODE",
         unset: Value("default"),
         applied: OnReload,
-        help: "How Talos reboots: its own way, through the firmware, or without the graceful phases (Talos 1.12)",
+        help: "How Talos reboots: its own way, through the firmware, or without the graceful phases (from Talos 1.12)",
         field: field!(config.power.reboot_mode),
     },
     Setting {

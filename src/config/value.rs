@@ -10,7 +10,7 @@ use super::setting::Form;
 use super::{LogFormat, RebootMode, SandboxMode, TransportChoice};
 use crate::report::{Family, Patterns, Subnet, Unreadable};
 
-/// Power calls may take at most this long: a host's administrator has long looked elsewhere.
+/// No duration is longer: nobody at the host waits an hour for a power call, and a typing error shows.
 const LONGEST_DURATION: Duration = Duration::from_secs(3600);
 
 /// A value that does not have the form it should have.
