@@ -67,8 +67,9 @@ impl Apid {
             self.set_resolver(&refs(&texts(&resolver.servers)), &refs(&resolver.search));
         }
         for (namespace, kind) in WHOLE {
-            for id in self.shared().store.ids(namespace, kind) {
-                if !laid.has(namespace, kind, &id) {
+            for resource in self.shared().store.list(namespace, kind) {
+                let id = resource.metadata.map(|metadata| metadata.id);
+                if let Some(id) = id.filter(|id| !laid.has(namespace, kind, id)) {
                     self.destroy(kind, namespace, &id);
                 }
             }

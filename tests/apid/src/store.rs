@@ -154,15 +154,6 @@ impl Store {
         self.lock().of_kind(namespace, kind)
     }
 
-    /// The ids of a type's resources.
-    pub(crate) fn ids(&self, namespace: &str, kind: &str) -> Vec<String> {
-        let state = self.lock();
-        let ids = state.resources.keys();
-        ids.filter(|(of, it, _)| (of.as_str(), it.as_str()) == (namespace, kind))
-            .map(|(_, _, id)| id.clone())
-            .collect()
-    }
-
     /// Starts a watch: the empty message first, then what the request asks for, then the changes.
     pub(crate) fn watch(&self, request: &WatchRequest) -> Result<WatchStream, Status> {
         let options = request.options.clone().unwrap_or_default();
