@@ -171,12 +171,20 @@ func (n *Node) Compare(ctx context.Context, seen *Seen) error {
 	same("NICs", nicTexts(seen.nics()), nicTexts(shown.Net))
 	same("routes", seen.routes(), append([]string{}, shown.Routes...))
 
+	found := 0
+
 	for _, decision := range seen.Decisions {
 		ip, _, _ := strings.Cut(decision.Address, "/")
 		if why, listed := shown.LeftOut[ip]; listed {
 			same(ip+" reported", decision.Reported, false)
 			same(ip, decision.Why, why)
+
+			found++
 		}
+	}
+
+	if found < len(shown.LeftOut) {
+		errs = append(errs, fmt.Errorf("of the addresses left out, %v, only %d are there", shown.LeftOut, found))
 	}
 
 	return errors.Join(errs...)
