@@ -176,6 +176,9 @@ fn every_test_that_is_named_exists() {
     for folder in ["src", "tests"] {
         tests_below(&root().join(folder), &mut present);
     }
+    // Each layout is a test of its name.
+    let layouts = layouts::Layout::all();
+    present.extend(layouts.iter().map(|layout| layout.name.replace('-', "_")));
     for (document, least) in DOCUMENTS {
         let rows = rows(document);
         assert!(rows.len() >= least, "{document}: {} rows", rows.len());

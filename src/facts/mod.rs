@@ -10,6 +10,8 @@ mod load;
 mod machine;
 mod network_state;
 mod node;
+#[cfg(test)]
+pub(crate) mod of_layout;
 mod storage;
 
 pub use link::{Address, AddressScope, AddressStatus, Link, Mac};

@@ -1,4 +1,4 @@
-//! File systems of the node, and on which disks they lie.
+//! The node's file systems, and the disks below each.
 //!
 //! ```text
 //! VolumeStatus  EPHEMERAL /dev/sda6, xfs ──┐
@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Only Talos' own volumes count (STATE, EPHEMERAL, user and existing volumes), each once and at its own mount
-//! point: overlays, bind mounts and what pods mount lie on these and would be counted twice. A Talos that has
+//! point: overlays, bind mounts and what pods mount are on top of these and would count twice. A Talos that has
 //! no volumes yet (before 1.8) mounts at known places.
 
 use std::collections::BTreeSet;

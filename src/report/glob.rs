@@ -85,7 +85,7 @@ mod tests {
         }
     }
 
-    /// The definition, without any thought of time.
+    /// The definition, however slow.
     fn defined(pattern: &[char], text: &[char]) -> bool {
         match (pattern.split_first(), text.split_first()) {
             (None, None) => true,

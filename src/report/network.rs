@@ -31,7 +31,7 @@ pub use decision::{AddressDecision, Decision, Reason, Standing, Verdict};
 use groups::Group;
 use ranking::{Class, Rank, Ranking};
 
-/// One NIC as the host shall see it, with the addresses of everything stacked on it.
+/// One NIC to show to the host, with the addresses of everything stacked on it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Nic {
     /// Name of the link, for the log.
@@ -44,7 +44,7 @@ pub struct Nic {
     pub dhcp_v4: Option<bool>,
     /// Whether DHCP gave it IPv6 addresses; `None` when that is not known, or it has none.
     pub dhcp_v6: Option<bool>,
-    /// The name servers that DHCP on this NIC told of.
+    /// The name servers in this NIC's DHCP leases.
     pub resolver: Option<Resolver>,
 }
 
@@ -70,19 +70,19 @@ pub enum AddressOrigin {
     Dhcp,
     /// Made from the hardware address (EUI-64).
     LinkLayer,
-    /// Made by chance: a privacy address.
+    /// Random (RFC 8981 privacy address).
     Random,
 }
 
 impl NicAddress {
-    /// Whether the address means nothing beyond its link.
+    /// Whether the address is valid on its link alone.
     pub fn is_link_local(&self) -> bool {
         is_link_local(self.ip)
     }
 }
 
-/// What the host shall be told of the network, and why; `None` while links or addresses are not known yet.
-/// The host takes `most_nics`.
+/// Decides what to show of the network, and why; `None` while links or addresses are not known yet. The host
+/// accepts `most_nics`.
 pub fn decide(facts: &Facts, policy: &NetworkPolicy, most_nics: usize) -> Option<Decision> {
     let links = facts.links.as_deref()?;
     let addresses = facts.addresses.as_deref()?;
@@ -173,7 +173,7 @@ struct Candidate {
     address: NicAddress,
 }
 
-/// A [`Nic`] whose addresses still know why they stand where they stand.
+/// A [`Nic`] whose addresses still carry the rank that ordered them.
 #[derive(Debug)]
 struct RankedNic {
     name: String,
@@ -202,8 +202,8 @@ impl RankedNic {
         });
     }
 
-    /// What it is worth to the host when there are too many. Places in Talos' list and states of addresses do
-    /// not count: they change, and the choice shall not.
+    /// Sort key for which NICs to keep beyond the limit. Ignores address state and list position, so the
+    /// choice is stable.
     fn worth(&self) -> (u8, ranking::Place, u32) {
         let usable = self
             .addresses
@@ -234,7 +234,7 @@ impl Nics {
         let Some((device, mac)) = group.device(listed) else {
             return;
         };
-        // An excluded device is reported for what an interface upon it carries.
+        // An excluded device is still reported if an interface on top of it carries an address.
         if excluded(device) && carried.is_empty() {
             return;
         }
@@ -272,8 +272,8 @@ impl Nics {
     }
 }
 
-/// Leaves the NICs that a host takes, the most useful ones and always the one with the best address; the names
-/// of the others.
+/// Keeps the most useful NICs up to the host's limit, always the one with the best address; returns the names of
+/// the others.
 fn cut(nics: &mut Vec<RankedNic>, most: usize, verdicts: &mut [Verdict]) -> Vec<String> {
     if nics.len() <= most {
         return Vec::new();

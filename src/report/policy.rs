@@ -1,4 +1,4 @@
-//! What of the network is to be reported, and what comes first: the operator's wishes.
+//! The operator's wishes: what of the network to report, and what comes first.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -89,7 +89,7 @@ impl Default for NetworkPolicy {
 pub(super) enum Priority {
     /// One of [`NetworkPolicy::primary_nics`].
     Primary,
-    /// No pattern speaks of it.
+    /// No pattern matches it.
     #[default]
     Normal,
     /// One of [`NetworkPolicy::low_priority_nics`].
@@ -97,7 +97,7 @@ pub(super) enum Priority {
 }
 
 impl NetworkPolicy {
-    /// The place that the patterns give a name; `None` when they do not know it.
+    /// The place that the patterns give a name; `None` when none matches.
     pub(super) fn priority(&self, name: &str) -> Option<Priority> {
         if self.primary_nics.find(name).is_some() {
             Some(Priority::Primary)
@@ -125,8 +125,8 @@ pub enum Family {
     Ipv6,
 }
 
-/// Patterns of interface names, of which the last that matches decides; one with `!` in front takes names out
-/// that an earlier one let in.
+/// Patterns of interface names. The last one that matches decides; a pattern with `!` in front takes out names that
+/// an earlier one let in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Patterns(Vec<Pattern>);
 
@@ -170,7 +170,7 @@ impl FromIterator<Pattern> for Patterns {
     }
 }
 
-/// The text is not what it should be.
+/// A setting cannot be understood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unreadable {
     /// A pattern has no text.

@@ -93,7 +93,7 @@ impl Talos {
     }
 
     /// A node of this kind, served on machined's socket.
-    pub(crate) fn with(scene: fn(&Apid)) -> Self {
+    pub(crate) fn with(scene: impl FnOnce(&Apid)) -> Self {
         let folder = Folder::new();
         let api = Apid::machined(folder.path("machine.sock")).unwrap();
         scene(&api);

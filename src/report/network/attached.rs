@@ -7,7 +7,7 @@ use super::{AddressOrigin, Nic, NicAddress, RankedNic};
 use crate::facts::{AddressSource, DhcpClient, Facts, NetworkState, Resolver, Route};
 use crate::report::NetworkPolicy;
 
-/// The routes that a host takes.
+/// How many routes a host accepts.
 const MOST_ROUTES: usize = 100;
 
 /// A route through one of the reported NICs.
@@ -61,7 +61,7 @@ pub(super) fn routes(facts: &Facts, policy: &NetworkPolicy, nics: &[RankedNic]) 
         routes.truncate(MOST_ROUTES);
     }
     routes.sort_by_key(order);
-    // One NIC may stand for several links that have the same route.
+    // Several links of one NIC may have the same route.
     routes.dedup();
     routes
 }
@@ -97,7 +97,7 @@ pub(super) fn nic(nic: RankedNic, facts: &Facts) -> Nic {
     }
 }
 
-/// What the DHCP clients that hold the NIC's addresses were told, all together. The clients are found by their
+/// Merges the name servers that the NIC's DHCP clients were given. The clients are found by their
 /// leases: their own name of the link may be an alias.
 fn leased_resolver(addresses: &[NicAddress], network: &NetworkState) -> Option<Resolver> {
     let sources = network.address_sources.as_ref()?;
@@ -109,21 +109,21 @@ fn leased_resolver(addresses: &[NicAddress], network: &NetworkState) -> Option<R
             _ => None,
         })
         .collect();
-    let mut told = Resolver::default();
+    let mut merged = Resolver::default();
     for resolver in clients
         .into_iter()
         .filter_map(|client| resolvers.get(client))
     {
         for &server in &resolver.servers {
-            if !told.servers.contains(&server) {
-                told.servers.push(server);
+            if !merged.servers.contains(&server) {
+                merged.servers.push(server);
             }
         }
         for domain in &resolver.search_domains {
-            if !told.search_domains.contains(domain) {
-                told.search_domains.push(domain.clone());
+            if !merged.search_domains.contains(domain) {
+                merged.search_domains.push(domain.clone());
             }
         }
     }
-    (told != Resolver::default()).then_some(told)
+    (merged != Resolver::default()).then_some(merged)
 }

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use super::{Nic, NicRoute};
 use crate::report::{Glob, Subnet};
 
-/// What the host shall be told of the network, and why.
+/// What to show of the network, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision {
     /// The NICs to report, the one with the primary address first, no hardware address twice.

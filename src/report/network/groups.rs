@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use crate::facts::{Link, Mac};
 
-/// Kinds of link that exist upon another one and share its device.
+/// Kinds of link that sit on top of another one and share its device.
 const STACKED_KINDS: [&str; 5] = ["vlan", "macvlan", "macvtap", "ipvlan", "ipvtap"];
 /// Kinds of link that join the devices of their slaves. A VRF only groups routes and is not one of them.
 const JOINING_KINDS: [&str; 3] = ["bond", "team", "bridge"];
@@ -61,7 +61,7 @@ impl<'a> Group<'a> {
         self.links().any(|member| member.index == link.index)
     }
 
-    /// The link that stands for the group, and the hardware address by which the host knows it: a bond, under
+    /// The link that represents the group, and the hardware address by which the host knows it: a bond, under
     /// the address of one of its NICs; else the physical NIC whose address the bridge has taken, or the first
     /// one; else, when Talos lists an address on it, the lowest link. `None` when the group is not to be
     /// reported.
@@ -82,7 +82,7 @@ impl<'a> Group<'a> {
         device.up.then_some((device, mac?))
     }
 
-    /// Name of the link that would stand for the group.
+    /// Name of the link that would represent the group.
     pub(super) fn device_name(&self) -> Option<&'a str> {
         self.representative().map(|link| link.name.as_str())
     }

@@ -120,7 +120,7 @@ impl<'a> Ranking<'a> {
         if let Some(subnet) = self.policy.excluding_subnet(ip) {
             return Err(Reason::ExcludedSubnet(subnet));
         }
-        // The kernel does not use it, and most who read addresses in vCenter do not look at their states.
+        // The kernel does not use it, and most readers of vCenter's addresses ignore their states.
         if address.status == AddressStatus::Duplicate {
             return Err(Reason::Duplicate);
         }
@@ -136,7 +136,7 @@ impl<'a> Ranking<'a> {
         }
     }
 
-    /// Where an address stands.
+    /// The sort key of an address.
     pub(super) fn rank(
         &self,
         class: Class,
@@ -160,7 +160,7 @@ impl<'a> Ranking<'a> {
         }
     }
 
-    /// The address as it is told.
+    /// The address as it is reported.
     pub(super) fn report(&self, address: &Address, link: &Link) -> NicAddress {
         NicAddress {
             ip: address.ip,
@@ -170,7 +170,8 @@ impl<'a> Ranking<'a> {
         }
     }
 
-    /// What Talos wanted comes from there; the rest the kernel made by itself, and how is seen on the address.
+    /// An address in Talos' specs has the origin that they name. The kernel made the others, and the address itself
+    /// shows how.
     fn origin(&self, address: &Address, mac: Option<Mac>) -> Option<AddressOrigin> {
         match self.sources.and_then(|sources| sources.get(&address.ip)) {
             Some(AddressSource::Dhcp(_)) => return Some(AddressOrigin::Dhcp),

@@ -2,15 +2,34 @@
 //! network.
 //!
 //! ```text
-//!   what is configured ─ node.rs ─► LinkStatus, AddressStatus, RouteStatus, NodeAddress … ─► the agent
-//!                                                                                              │
-//!   text written by hand ◄─ shown.rs ─ guest.ipAddress, guest.net, guest.ipStack ◄─ vCenter ◄─┘
+//!   tests/layouts/*.yaml ─ Apid::lay ─► LinkStatus, AddressStatus, RouteStatus, NodeAddress … ─► the agent
+//!            │                                                                                   │
+//!            └─ answer ◄─ shown.rs ─ guest.ipAddress, guest.net, guest.ipStack ◄─ vCenter ◄──────┘
 //! ```
-//! The text is the whole of it, so that nothing more is told than what stands there. It is looked at twice: as the
-//! changes have led to it, and as it is told anew to a host that has forgotten everything.
+//! The answer is the whole of it, so that nothing more is shown than what is there. It is looked at twice: as the
+//! changes have led to it, and as it is shown again to a host that has forgotten everything.
 
-mod addresses;
-mod clusters;
-mod nics;
-mod node;
+mod crowds;
 mod shown;
+
+use layouts::{Layout, Moment};
+
+use shown::Showing;
+
+layouts::test_each!(shows);
+
+fn shows(name: &str) {
+    let layout = Layout::named(name);
+    let showing = Showing::of(layout.first());
+    for Moment { node, shown, .. } in &layout.moments {
+        showing.talos.lay(node);
+        if let Some(answer) = shown {
+            showing.is(answer);
+        }
+    }
+    for moment in &layout.moments {
+        for (network, answer) in &moment.under {
+            Showing::under(&moment.node, network, answer).is(answer);
+        }
+    }
+}

@@ -51,7 +51,13 @@ fn route(on: &str, destination: &str, gateway: Option<&str>, metric: u32) -> Rou
 }
 
 /// The id that Talos gives a route: the table in front, but for the main one.
-fn route_id(table: i32, on: &str, destination: &str, gateway: Option<&str>, metric: u32) -> String {
+pub(crate) fn route_id(
+    table: i32,
+    on: &str,
+    destination: &str,
+    gateway: Option<&str>,
+    metric: u32,
+) -> String {
     let table = match NethelpersRoutingTable::try_from(table) {
         Ok(NethelpersRoutingTable::TableMain) => String::new(),
         Ok(NethelpersRoutingTable::TableLocal) => "local/".to_owned(),
@@ -132,8 +138,7 @@ impl Apid {
     /// # Panics
     /// When the text is no address with a prefix length.
     pub fn set_static_address(&self, link: &str, address: &str) {
-        let layer = NetworkConfigLayer::ConfigMachineConfiguration;
-        self.want_address("configuration", layer, link, address);
+        self.want_address("configuration", link, address);
         self.set_address(link, address);
     }
 
@@ -143,11 +148,16 @@ impl Apid {
     /// When a text is no address.
     pub fn set_lease(&self, link: &str, address: &str, servers: &[&str]) {
         let client = dhcp_client(link, address);
-        let layer = NetworkConfigLayer::ConfigOperator;
-        self.want_address(&client, layer, link, address);
+        self.want_address(&client, link, address);
+        self.set_lease_servers(&client, servers);
+        self.set_address(link, address);
+    }
+
+    /// Sets the name servers that a DHCP client was given.
+    pub(crate) fn set_lease_servers(&self, client: &str, servers: &[&str]) {
         let message = ResolverSpecSpec {
             dns_servers: net_ips(servers),
-            config_layer: layer.into(),
+            config_layer: NetworkConfigLayer::ConfigOperator.into(),
             ..ResolverSpecSpec::default()
         };
         let spec = spec(
@@ -158,7 +168,6 @@ impl Apid {
         self.shared()
             .store
             .put(NETWORK_CONFIG, RESOLVER_SPEC, &id, spec);
-        self.set_address(link, address);
     }
 
     /// Ends a lease: its address and its servers are gone.
@@ -177,7 +186,12 @@ impl Apid {
         self.remove_address(link, address);
     }
 
-    fn want_address(&self, who: &str, layer: NetworkConfigLayer, link: &str, address: &str) {
+    /// Writes the AddressSpec of who wants an address: `configuration`, or a DHCP client.
+    pub(crate) fn want_address(&self, who: &str, link: &str, address: &str) {
+        let layer = match who.split_once('/') {
+            Some(_client) => NetworkConfigLayer::ConfigOperator,
+            None => NetworkConfigLayer::ConfigMachineConfiguration,
+        };
         let parsed = prefix(address);
         let message = AddressSpecSpec {
             address: Some(net_ip_prefix(parsed)),

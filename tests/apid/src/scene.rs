@@ -128,6 +128,12 @@ pub fn in_container(apid: &Apid) {
     node_addresses(apid, &["10.5.0.2/24"], &["10.5.0.2/24"]);
 }
 
+/// A healthy machine with the network of a node of tests/layouts.
+pub fn layout(apid: &Apid, node: &layouts::Node) {
+    crate::machine::healthy(apid, &node.hostname.hostname);
+    apid.lay(node);
+}
+
 /// A physical NIC as vmxnet3 shows it: up, with carrier.
 pub fn nic(index: u32, mac: [u8; 6]) -> LinkStatusSpec {
     LinkStatusSpec {

@@ -49,7 +49,8 @@ type Node struct {
 	// Shutdowns and Reboots count the calls that got through.
 	Shutdowns, Reboots atomic.Int32
 
-	rules map[string]role.Set
+	rules  map[string]role.Set
+	layout *Layout
 }
 
 // New makes a node whose methods are open to roles as the rules say.

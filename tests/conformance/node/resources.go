@@ -4,11 +4,11 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"strings"
 
 	"github.com/cosi-project/runtime/pkg/resource"
 	"github.com/cosi-project/runtime/pkg/resource/meta"
 	"github.com/siderolabs/talos/pkg/machinery/nethelpers"
-	"github.com/siderolabs/talos/pkg/machinery/resources/k8s"
 	"github.com/siderolabs/talos/pkg/machinery/resources/network"
 	"github.com/siderolabs/talos/pkg/machinery/resources/runtime"
 )
@@ -23,141 +23,268 @@ func Kinds() []meta.ResourceWithRD {
 		&network.NodeAddress{},
 		&network.RouteStatus{},
 		&network.ResolverStatus{},
+		&network.ResolverSpec{},
 		&network.Status{},
 		&network.OperatorSpec{}, // sensitive
 		&runtime.MachineStatus{},
 	}
 }
 
-// Populate gives the node what a control plane node with a NIC, a bond of two, a VLAN, a NIC without cable, a
-// pod bridge and a virtual IP has.
-func (n *Node) Populate(ctx context.Context) error {
-	var resources []resource.Resource
+// Populate gives the node what Talos has on the node of a layout.
+func (n *Node) Populate(ctx context.Context, layout *Layout) error {
+	n.layout = layout
 
-	hostname := network.NewHostnameStatus(network.NamespaceName, network.HostnameID)
-	*hostname.TypedSpec() = network.HostnameStatusSpec{Hostname: "cp1", Domainname: "example.org"}
+	resources := []resource.Resource{ready()}
+	resources = append(resources, machineOf(layout)...)
+	resources = append(resources, linksOf(layout)...)
 
-	status := runtime.NewMachineStatus()
-	status.TypedSpec().Stage = runtime.MachineStageRunning
-	status.TypedSpec().Status.Ready = true
-
-	ready := network.NewStatus(network.NamespaceName, network.StatusID)
-	*ready.TypedSpec() = network.StatusSpec{AddressReady: true, ConnectivityReady: true, HostnameReady: true, EtcFilesReady: true}
-
-	resources = append(resources, hostname, status, ready)
-
-	for _, link := range []struct {
-		name string
-		spec network.LinkStatusSpec
-	}{
-		{"lo", network.LinkStatusSpec{Index: 1, Type: nethelpers.LinkLoopbck, OperationalState: nethelpers.OperStateUnknown, SpeedMegabits: -1}},
-		{"eth0", nic(2, "00:50:56:01:02:03", nethelpers.OperStateUp)},
-		{"eth1", slave(3, "00:50:56:01:02:04")},
-		{"eth2", slave(4, "00:50:56:01:02:05")},
-		{"bond0", network.LinkStatusSpec{
-			Index: 5, Type: nethelpers.LinkEther, Kind: network.LinkKindBond, HardwareAddr: mac("00:50:56:01:02:04"),
-			OperationalState: nethelpers.OperStateUp, LinkState: true, SpeedMegabits: 20000, MTU: 9000,
-			BondMaster: network.BondMasterSpec{Mode: nethelpers.BondMode8023AD, MIIMon: 100},
-		}},
-		{"eth0.100", network.LinkStatusSpec{
-			Index: 6, Type: nethelpers.LinkEther, Kind: network.LinkKindVLAN, LinkIndex: 2, HardwareAddr: mac("00:50:56:01:02:03"),
-			OperationalState: nethelpers.OperStateUp, LinkState: true, SpeedMegabits: 10000, MTU: 1500,
-			VLAN: network.VLANSpec{VID: 100, Protocol: nethelpers.VLANProtocol8021Q},
-		}},
-		{"eth3", nic(7, "00:50:56:01:02:06", nethelpers.OperStateDown)},
-		{"cni0", network.LinkStatusSpec{
-			Index: 8, Type: nethelpers.LinkEther, Kind: network.LinkKindBridge, HardwareAddr: mac("0a:58:0a:f4:00:01"),
-			OperationalState: nethelpers.OperStateUp, LinkState: true, SpeedMegabits: -1,
-		}},
-	} {
-		status := network.NewLinkStatus(network.NamespaceName, link.name)
-		*status.TypedSpec() = link.spec
-		resources = append(resources, status)
+	addresses, err := addressesOf(layout)
+	if err != nil {
+		return err
 	}
 
-	for _, address := range []struct {
-		link   string
-		index  uint32
-		prefix string
-		scope  nethelpers.Scope
-		flags  nethelpers.AddressFlags
-	}{
-		{"lo", 1, "127.0.0.1/8", nethelpers.ScopeHost, nethelpers.AddressFlags(nethelpers.AddressPermanent)},
-		{"eth0", 2, "10.5.0.11/24", nethelpers.ScopeGlobal, nethelpers.AddressFlags(nethelpers.AddressPermanent)},
-		{"eth0", 2, "10.5.0.100/32", nethelpers.ScopeGlobal, nethelpers.AddressFlags(nethelpers.AddressPermanent)},
-		{"eth0", 2, "fd00:5::11/64", nethelpers.ScopeGlobal, 0},
-		{"eth0", 2, "fe80::250:56ff:fe01:203/64", nethelpers.ScopeLink, nethelpers.AddressFlags(nethelpers.AddressPermanent)},
-		{"bond0", 5, "10.6.0.11/16", nethelpers.ScopeGlobal, nethelpers.AddressFlags(nethelpers.AddressPermanent)},
-		{"eth0.100", 6, "192.168.100.11/24", nethelpers.ScopeGlobal, nethelpers.AddressFlags(nethelpers.AddressDeprecated)},
-		{"cni0", 8, "10.244.0.1/24", nethelpers.ScopeGlobal, nethelpers.AddressFlags(nethelpers.AddressPermanent)},
-	} {
-		prefix := netip.MustParsePrefix(address.prefix)
-		status := network.NewAddressStatus(network.NamespaceName, network.AddressID(address.link, prefix))
-		*status.TypedSpec() = network.AddressStatusSpec{
-			Address: prefix, LinkIndex: address.index, LinkName: address.link, Family: family(prefix), Scope: address.scope, Flags: address.flags,
-		}
-
-		if prefix.Addr().Is4() {
-			status.TypedSpec().Local = prefix.Addr()
-		}
-
-		resources = append(resources, status)
+	routes, err := routesOf(layout)
+	if err != nil {
+		return err
 	}
 
-	all := []string{"10.5.0.11/24", "10.5.0.100/32", "10.6.0.11/16", "10.244.0.1/24", "192.168.100.11/24", "fd00:5::11/64"}
-	own := []string{"10.5.0.11/24", "10.5.0.100/32", "10.6.0.11/16", "192.168.100.11/24", "fd00:5::11/64"}
-
-	for id, prefixes := range map[string][]string{
-		network.NodeAddressDefaultID: {"10.5.0.11/24"},
-		network.NodeAddressCurrentID: all,
-		network.NodeAddressRoutedID:  all,
-		network.FilteredNodeAddressID(network.NodeAddressCurrentID, k8s.NodeAddressFilterNoK8s): own,
-		network.FilteredNodeAddressID(network.NodeAddressRoutedID, k8s.NodeAddressFilterNoK8s):  own,
-	} {
-		address := network.NewNodeAddress(network.NamespaceName, id)
-		for _, prefix := range prefixes {
-			address.TypedSpec().Addresses = append(address.TypedSpec().Addresses, netip.MustParsePrefix(prefix))
-		}
-
-		resources = append(resources, address)
-	}
-
-	virtual := netip.MustParsePrefix("10.5.0.100/32")
-	wanted := network.NewAddressSpec(network.ConfigNamespaceName, fmt.Sprintf("vip/eth0/%s", network.AddressID("eth0", virtual)))
-	*wanted.TypedSpec() = network.AddressSpecSpec{Address: virtual, LinkName: "eth0", Family: nethelpers.FamilyInet4, ConfigLayer: network.ConfigOperator}
-
-	static := netip.MustParsePrefix("10.6.0.11/16")
-	configured := network.NewAddressSpec(network.ConfigNamespaceName, network.LayeredID(network.ConfigMachineConfiguration, network.AddressID("bond0", static)))
-	*configured.TypedSpec() = network.AddressSpecSpec{Address: static, LinkName: "bond0", Family: nethelpers.FamilyInet4, ConfigLayer: network.ConfigMachineConfiguration}
-
-	for _, resource := range append(resources, wanted, configured) {
+	for _, resource := range append(append(resources, addresses...), routes...) {
 		if err := n.State.Create(ctx, resource); err != nil {
-			return err
+			return fmt.Errorf("%s: %w", resource.Metadata().ID(), err)
 		}
 	}
 
 	return nil
 }
 
-func nic(index uint32, address string, state nethelpers.OperationalState) network.LinkStatusSpec {
-	return network.LinkStatusSpec{
-		Index: index, Type: nethelpers.LinkEther, Flags: nethelpers.LinkFlags(nethelpers.LinkUp),
-		HardwareAddr: mac(address), PermanentAddr: mac(address), BroadcastAddr: mac("ff:ff:ff:ff:ff:ff"), MTU: 1500, QueueDisc: "mq",
-		OperationalState: state, LinkState: state == nethelpers.OperStateUp, SpeedMegabits: 10000, Driver: "vmxnet3", BusPath: "0000:0b:00.0",
-		AltNames: []string{"enp11s0"},
+func ready() resource.Resource {
+	status := network.NewStatus(network.NamespaceName, network.StatusID)
+	*status.TypedSpec() = network.StatusSpec{AddressReady: true, ConnectivityReady: true, HostnameReady: true, EtcFilesReady: true}
+
+	return status
+}
+
+func machineOf(layout *Layout) []resource.Resource {
+	hostname := network.NewHostnameStatus(network.NamespaceName, network.HostnameID)
+	*hostname.TypedSpec() = network.HostnameStatusSpec{Hostname: layout.HostName.Host, Domainname: layout.HostName.Domain}
+
+	status := runtime.NewMachineStatus()
+	status.TypedSpec().Stage = runtime.MachineStageRunning
+	status.TypedSpec().Status.Ready = true
+
+	if layout.Stage == "maintenance" {
+		status.TypedSpec().Stage = runtime.MachineStageMaintenance
 	}
+
+	resources := []resource.Resource{hostname, status}
+
+	if layout.Resolver != nil {
+		resolver := network.NewResolverStatus(network.NamespaceName, network.ResolverID)
+		*resolver.TypedSpec() = network.ResolverStatusSpec{DNSServers: layout.Resolver.Servers, SearchDomains: layout.Resolver.Search}
+		resources = append(resources, resolver)
+	}
+
+	for _, lease := range layout.Leases {
+		resolver := network.NewResolverSpec(network.ConfigNamespaceName, lease.Client+"/"+network.ResolverID)
+		*resolver.TypedSpec() = network.ResolverSpecSpec{DNSServers: lease.Servers, ConfigLayer: network.ConfigOperator}
+		resources = append(resources, resolver)
+	}
+
+	return resources
 }
 
-func slave(index uint32, permanent string) network.LinkStatusSpec {
-	spec := nic(index, permanent, nethelpers.OperStateUp)
-	spec.HardwareAddr = mac("00:50:56:01:02:04")
-	spec.MasterIndex = 5
-	spec.SlaveKind = network.LinkKindBond
+// linksOf has each link with what such a link has besides: more than the agent needs, as in life.
+func linksOf(layout *Layout) []resource.Resource {
+	var resources []resource.Resource
 
-	return spec
+	for _, link := range layout.Links {
+		spec := network.LinkStatusSpec{
+			Index: link.Index, Type: nethelpers.LinkEther, Flags: nethelpers.LinkFlags(nethelpers.LinkUp), Kind: link.Kind,
+			HardwareAddr: mac(link.MAC), PermanentAddr: mac(link.PermanentMAC), MTU: 1500, OperationalState: nethelpers.OperStateUp, LinkState: true,
+			SpeedMegabits: -1, MasterIndex: layout.link(link.Master).Index, SlaveKind: layout.link(link.Master).Kind,
+		}
+
+		switch parent := link.Parent.(type) {
+		case int:
+			spec.LinkIndex = uint32(parent)
+		case string:
+			spec.LinkIndex = layout.link(parent).Index
+		}
+
+		switch {
+		case link.Type == "loopback":
+			spec.Type, spec.OperationalState = nethelpers.LinkLoopbck, nethelpers.OperStateUnknown
+		case link.Type == "none":
+			spec.Type, spec.OperationalState = nethelpers.LinkNone, nethelpers.OperStateUnknown
+		case link.physical():
+			spec.BroadcastAddr, spec.QueueDisc, spec.SpeedMegabits = mac("ff:ff:ff:ff:ff:ff"), "mq", 10000
+			spec.Driver, spec.BusPath, spec.AltNames = link.Driver, "0000:0b:00.0", []string{"enp11s0"}
+
+			if link.PermanentMAC == "" {
+				spec.PermanentAddr = spec.HardwareAddr
+			}
+		case link.Kind == network.LinkKindBond:
+			spec.SpeedMegabits, spec.MTU = 20000, 9000
+			spec.BondMaster = network.BondMasterSpec{Mode: nethelpers.BondMode8023AD, MIIMon: 100}
+		case link.Kind == network.LinkKindVLAN:
+			spec.SpeedMegabits = 10000
+			spec.VLAN = network.VLANSpec{VID: 100, Protocol: nethelpers.VLANProtocol8021Q}
+		}
+
+		if !link.up() {
+			spec.Flags, spec.OperationalState, spec.LinkState = 0, nethelpers.OperStateDown, false
+		}
+
+		status := network.NewLinkStatus(network.NamespaceName, link.Name)
+		*status.TypedSpec() = spec
+		resources = append(resources, status)
+	}
+
+	return resources
 }
 
+// flags of addresses, by the kernel's names and numbers.
+var flags = map[string]nethelpers.AddressFlag{
+	"temporary":  nethelpers.AddressTemporary,
+	"dadfailed":  nethelpers.AddressDADFailed,
+	"deprecated": nethelpers.AddressDeprecated,
+	"tentative":  nethelpers.AddressTentative,
+	"permanent":  nethelpers.AddressPermanent,
+	"managed":    nethelpers.AddressManagementTemp,
+}
+
+// addressesOf has the addresses, who wanted them, and Talos' lists of them.
+func addressesOf(layout *Layout) ([]resource.Resource, error) {
+	var resources []resource.Resource
+
+	for _, address := range layout.Addresses {
+		status := network.NewAddressStatus(network.NamespaceName, network.AddressID(address.Link, address.Address))
+		*status.TypedSpec() = network.AddressStatusSpec{
+			Address: address.Address, LinkIndex: layout.link(address.Link).Index, LinkName: address.Link, Family: family(address.Address.Addr()),
+		}
+
+		scope, err := nethelpers.ScopeString(address.scope())
+		if err != nil {
+			return nil, err
+		}
+
+		names := []string{"permanent"}
+		if address.Flags != nil {
+			names = *address.Flags
+		}
+
+		for _, name := range names {
+			flag, known := flags[name]
+			if !known {
+				return nil, fmt.Errorf("%s: unknown flag %s", address.Address, name)
+			}
+
+			status.TypedSpec().Flags |= nethelpers.AddressFlags(flag)
+		}
+
+		status.TypedSpec().Scope = scope
+		if address.Address.Addr().Is4() {
+			status.TypedSpec().Local = address.Address.Addr()
+		}
+
+		resources = append(resources, status)
+
+		if address.Spec != "" {
+			wanted := network.NewAddressSpec(network.ConfigNamespaceName, address.Spec+"/"+network.AddressID(address.Link, address.Address))
+			*wanted.TypedSpec() = network.AddressSpecSpec{
+				Address: address.Address, LinkName: address.Link, Family: family(address.Address.Addr()), ConfigLayer: network.ConfigMachineConfiguration,
+			}
+
+			if strings.Contains(address.Spec, "/") {
+				wanted.TypedSpec().ConfigLayer = network.ConfigOperator
+			}
+
+			resources = append(resources, wanted)
+		}
+	}
+
+	for id, prefixes := range layout.nodeAddresses() {
+		list := network.NewNodeAddress(network.NamespaceName, id)
+		list.TypedSpec().Addresses = prefixes
+		resources = append(resources, list)
+	}
+
+	return resources, nil
+}
+
+// routesOf has the routes that are set, and those that the kernel makes with the addresses.
+func routesOf(layout *Layout) ([]resource.Resource, error) {
+	var resources []resource.Resource
+
+	seen := map[string]bool{}
+	add := func(spec network.RouteStatusSpec) {
+		id := fmt.Sprintf("%s/%s/%s/%s/%s/%d", spec.Table, spec.OutLinkName, spec.Family, spec.Gateway, spec.Destination, spec.Priority)
+		if seen[id] {
+			return
+		}
+
+		seen[id] = true
+
+		route := network.NewRouteStatus(network.NamespaceName, id)
+		*route.TypedSpec() = spec
+		resources = append(resources, route)
+	}
+
+	for _, route := range layout.Routes {
+		spec := network.RouteStatusSpec{
+			Family: nethelpers.FamilyInet4, Destination: route.Destination, Gateway: route.Gateway, OutLinkName: route.Link,
+			Table: nethelpers.TableMain, Priority: route.Priority, Type: nethelpers.TypeUnicast, Protocol: nethelpers.ProtocolStatic,
+		}
+
+		if route.Family == "inet6" || route.Destination.Addr().Is6() {
+			spec.Family = nethelpers.FamilyInet6
+		}
+
+		if route.Table != 0 {
+			spec.Table = nethelpers.RoutingTable(route.Table)
+		}
+
+		if route.Type != "" {
+			kind, err := nethelpers.RouteTypeString(route.Type)
+			if err != nil {
+				return nil, err
+			}
+
+			spec.Type = kind
+		}
+
+		for _, hop := range route.NextHops {
+			spec.NextHops = append(spec.NextHops, network.RouteNextHop{Gateway: hop.Gateway, OutLinkName: hop.Link, Weight: 1})
+		}
+
+		add(spec)
+	}
+
+	for _, address := range layout.Addresses {
+		if address.Address.IsSingleIP() {
+			continue
+		}
+
+		spec := network.RouteStatusSpec{
+			Family: family(address.Address.Addr()), Destination: address.Address.Masked(), OutLinkName: address.Link,
+			Table: nethelpers.TableMain, Type: nethelpers.TypeUnicast, Protocol: nethelpers.ProtocolKernel,
+		}
+		if address.Address.Addr().Is6() {
+			spec.Priority = 256
+		}
+
+		add(spec)
+	}
+
+	return resources, nil
+}
+
+// mac is the hardware address of a text, and none of an empty one.
 func mac(text string) nethelpers.HardwareAddr {
+	if text == "" {
+		return nil
+	}
+
 	var address nethelpers.HardwareAddr
 	if err := address.UnmarshalText([]byte(text)); err != nil {
 		panic(err)
@@ -166,8 +293,8 @@ func mac(text string) nethelpers.HardwareAddr {
 	return address
 }
 
-func family(prefix netip.Prefix) nethelpers.Family {
-	if prefix.Addr().Is4() {
+func family(ip netip.Addr) nethelpers.Family {
+	if ip.Is4() {
 		return nethelpers.FamilyInet4
 	}
 

@@ -8,8 +8,8 @@ import (
 	"net/netip"
 	"reflect"
 	"slices"
+	"strings"
 
-	"github.com/cosi-project/runtime/pkg/resource"
 	"github.com/cosi-project/runtime/pkg/safe"
 	"github.com/siderolabs/talos/pkg/machinery/nethelpers"
 	"github.com/siderolabs/talos/pkg/machinery/resources/network"
@@ -28,15 +28,43 @@ type Seen struct {
 	PrimaryAddress netip.Addr          `json:"primary_address"`
 	NodeAddresses  map[string][]string `json:"node_addresses"`
 	VirtualIPs     []string            `json:"virtual_ips"`
-	NICs           []struct {
-		Name      string `json:"name"`
-		MAC       string `json:"mac"`
-		Addresses []struct {
-			IP string `json:"ip"`
-		} `json:"addresses"`
-	} `json:"nics"`
-	Links     []Link    `json:"links"`
-	Addresses []Address `json:"addresses"`
+	NICs           []NIC               `json:"nics"`
+	Routes         []Route             `json:"routes"`
+	Decisions      []Decision          `json:"decisions"`
+	Links          []Link              `json:"links"`
+	Addresses      []Address           `json:"addresses"`
+}
+
+// NIC is one element of `nics`.
+type NIC struct {
+	Name      string `json:"name"`
+	MAC       string `json:"mac"`
+	Addresses []struct {
+		IP           string  `json:"ip"`
+		PrefixLength int     `json:"prefix_length"`
+		Status       string  `json:"status"`
+		Origin       *string `json:"origin"`
+	} `json:"addresses"`
+	DHCP4    *bool `json:"dhcp4"`
+	DHCP6    *bool `json:"dhcp6"`
+	Resolver *struct {
+		Servers []string `json:"servers"`
+	} `json:"resolver"`
+}
+
+// Route is one element of `routes`.
+type Route struct {
+	Destination string  `json:"destination"`
+	Gateway     *string `json:"gateway"`
+	Metric      uint32  `json:"metric"`
+	NIC         string  `json:"nic"`
+}
+
+// Decision is one element of `decisions`.
+type Decision struct {
+	Address  string `json:"address"`
+	Reported bool   `json:"reported"`
+	Why      string `json:"why"`
 }
 
 // Link is one element of `links`.
@@ -110,6 +138,10 @@ func (n *Node) Compare(ctx context.Context, seen *Seen) error {
 	}
 
 	for address := range nodeAddresses.All() {
+		if strings.HasSuffix(address.Metadata().ID(), "-only-k8s") {
+			continue // not looked at
+		}
+
 		want := []string{}
 		for _, prefix := range address.TypedSpec().Addresses {
 			want = append(want, prefix.Addr().String())
@@ -118,32 +150,104 @@ func (n *Node) Compare(ctx context.Context, seen *Seen) error {
 		same("node addresses "+address.Metadata().ID(), seen.NodeAddresses[key(address.Metadata().ID())], want)
 	}
 
-	virtual, err := safe.StateGet[*network.AddressSpec](ctx, n.State,
-		resource.NewMetadata(network.ConfigNamespaceName, network.AddressSpecType, "vip/eth0/eth0/10.5.0.100/32", resource.VersionUndefined))
-	if err != nil {
-		return err
-	}
+	virtual := []string{}
 
-	same("virtual IPs", seen.VirtualIPs, []string{virtual.TypedSpec().Address.Addr().String()})
-
-	// What is told to the host follows from these: Talos' own view first, a virtual IP last.
-	same("primary address", seen.PrimaryAddress.String(), "10.5.0.11")
-
-	nics := map[string][]string{}
-	for _, nic := range seen.NICs {
-		for _, address := range nic.Addresses {
-			nics[nic.MAC] = append(nics[nic.MAC], address.IP)
+	for _, address := range n.layout.Addresses {
+		if strings.HasPrefix(address.Spec, "vip/") {
+			virtual = append(virtual, address.Address.Addr().String())
 		}
-
-		slices.Sort(nics[nic.MAC])
 	}
 
-	same("NICs", nics, map[string][]string{
-		"00:50:56:01:02:03": {"10.5.0.100", "10.5.0.11", "192.168.100.11", "fd00:5::11", "fe80::250:56ff:fe01:203"},
-		"00:50:56:01:02:04": {"10.6.0.11"},
-	})
+	same("virtual IPs", seen.VirtualIPs, virtual)
+
+	// What the host must be shown follows from these.
+	shown := n.layout.Shown
+	same("primary address", seen.PrimaryAddress.IsValid(), shown.IPAddress != "")
+
+	if shown.IPAddress != "" {
+		same("primary address", seen.PrimaryAddress.String(), shown.IPAddress)
+	}
+
+	same("NICs", nicTexts(seen.nics()), nicTexts(shown.Net))
+	same("routes", seen.routes(), append([]string{}, shown.Routes...))
+
+	found := 0
+
+	for _, decision := range seen.Decisions {
+		ip, _, _ := strings.Cut(decision.Address, "/")
+		if why, listed := shown.LeftOut[ip]; listed {
+			same(ip+" reported", decision.Reported, false)
+			same(ip, decision.Why, why)
+
+			found++
+		}
+	}
+
+	if found < len(shown.LeftOut) {
+		errs = append(errs, fmt.Errorf("of the addresses left out, %v, only %d are there", shown.LeftOut, found))
+	}
 
 	return errors.Join(errs...)
+}
+
+// nics are the NICs in the layouts' words.
+func (s *Seen) nics() []LayoutNIC {
+	var nics []LayoutNIC
+
+	for _, nic := range s.NICs {
+		in := LayoutNIC{Name: nic.Name, MAC: nic.MAC, DHCP4: nic.DHCP4, DHCP6: nic.DHCP6}
+		if nic.Resolver != nil {
+			in.Servers = nic.Resolver.Servers
+		}
+
+		for _, address := range nic.Addresses {
+			origin := "-"
+			if address.Origin != nil {
+				origin = *address.Origin
+			}
+
+			in.Addresses = append(in.Addresses, fmt.Sprintf("%s/%d %s %s", address.IP, address.PrefixLength, address.Status, origin))
+		}
+
+		nics = append(nics, in)
+	}
+
+	return nics
+}
+
+// nicTexts shows what pointers point to.
+func nicTexts(nics []LayoutNIC) []string {
+	texts := []string{}
+	dhcp := func(enabled *bool) string {
+		if enabled == nil {
+			return "-"
+		}
+
+		return fmt.Sprint(*enabled)
+	}
+
+	for _, nic := range nics {
+		texts = append(texts, fmt.Sprintf("%s %s dhcp4=%s dhcp6=%s servers=%v %v", nic.Name, nic.MAC, dhcp(nic.DHCP4), dhcp(nic.DHCP6), nic.Servers, nic.Addresses))
+	}
+
+	return texts
+}
+
+// routes are the routes in the layouts' words.
+func (s *Seen) routes() []string {
+	routes := []string{}
+
+	for _, route := range s.Routes {
+		text := route.Destination
+		if route.Gateway != nil {
+			text += " via " + *route.Gateway
+		}
+
+		nic := slices.IndexFunc(s.NICs, func(nic NIC) bool { return nic.Name == route.NIC })
+		routes = append(routes, fmt.Sprintf("%s NIC %d metric %d", text, nic, route.Metric))
+	}
+
+	return routes
 }
 
 // key is a node address's id as talosquery spells it.
@@ -201,9 +305,18 @@ func (n *Node) addresses(ctx context.Context) ([]Address, error) {
 			IP: spec.Address.Addr(), PrefixLength: spec.Address.Bits(), Link: spec.LinkName, Scope: spec.Scope.String(), Status: "preferred",
 		}
 
-		if spec.Flags&nethelpers.AddressFlags(nethelpers.AddressDeprecated) != 0 {
+		has := func(flag nethelpers.AddressFlag) bool { return spec.Flags&nethelpers.AddressFlags(flag) != 0 }
+
+		switch {
+		case has(nethelpers.AddressDADFailed):
+			address.Status = "duplicate"
+		case has(nethelpers.AddressTentative):
+			address.Status = "tentative"
+		case has(nethelpers.AddressDeprecated):
 			address.Status = "deprecated"
 		}
+
+		address.Temporary = has(nethelpers.AddressTemporary)
 
 		addresses = append(addresses, address)
 	}
@@ -213,7 +326,9 @@ func (n *Node) addresses(ctx context.Context) ([]Address, error) {
 	return addresses, nil
 }
 
-func byAddress(a, b Address) int { return a.IP.Compare(b.IP) }
+func byAddress(a, b Address) int {
+	return cmp.Or(a.IP.Compare(b.IP), cmp.Compare(a.Link, b.Link))
+}
 
 // texts shows what pointers point to.
 func texts(links []Link) []string {
