@@ -9,7 +9,7 @@ use vmx::{Link, Stream, VmxBuilder, VsockPolicy};
 
 use crate::support::{NAME, Run, SOON, Talos, agent, pass};
 
-const READ_AGAIN: &str = "configuration read again";
+const RELOADED: &str = "configuration reloaded";
 const FILE: &str = "config.yaml";
 
 /// A node's agent with a configuration file of this text.
@@ -20,12 +20,12 @@ fn configured(talos: &Talos, text: &str) -> VmxBuilder {
 
 /// Gives the file this text, and waits until the daemon has it.
 fn reload(run: &Run, talos: &Talos, text: &str) {
-    let before = run.log_lines(&[READ_AGAIN]).len();
+    let before = run.log_lines(&[RELOADED]).len();
     talos.folder.write(FILE, text);
     run.signal(Signal::SIGHUP);
-    run.until(READ_AGAIN, SOON, |host, _| {
+    run.until(RELOADED, SOON, |host, _| {
         let lines = host.output(Stream::Stderr);
-        let count = lines.iter().filter(|line| line.contains(READ_AGAIN));
+        let count = lines.iter().filter(|line| line.contains(RELOADED));
         (count.count() > before).then_some(())
     });
 }
@@ -116,24 +116,25 @@ fn the_power_settings_count_for_the_next_operation() {
 }
 
 #[test]
-fn host_settings_stay_as_they_were_and_are_warned_of_until_they_are_back() {
-    const CHANGED: &str = "host:\n  transport: backdoor\n";
+fn settings_for_the_start_stay_as_they_were_and_are_warned_of_until_they_are_back() {
+    const START: &str = "host:\n  transport: auto\nsandbox:\n  mode: enforce\n";
+    const CHANGED: &str = "host:\n  transport: backdoor\nsandbox:\n  mode: warn\n";
     let talos = Talos::new();
-    let agent = configured(&talos, "host:\n  transport: auto\n");
-    let run = Run::start(agent.vsock(VsockPolicy::served()));
+    let run = Run::start(configured(&talos, START).vsock(VsockPolicy::served()));
     run.informed();
-    let warnings = || run.log_lines(&["WARN", "settings for the host"]).len();
+    let warnings =
+        || ["host settings", "sandbox setting"].map(|words| run.log_lines(&["WARN", words]).len());
     reload(&run, &talos, CHANGED);
-    assert_eq!(warnings(), 1);
+    assert_eq!(warnings(), [1, 1]);
     // A connection made after it still goes the way that was configured at the start.
     run.host(|host, now| host.resume_elsewhere(now));
     run.informed();
     assert!(run.host(|host, _| matches!(host.tclo_link(), Some(Link::Vsock(_)))));
     // The file still differs from what counts.
     reload(&run, &talos, CHANGED);
-    assert_eq!(warnings(), 2);
-    reload(&run, &talos, "host:\n  transport: auto\n");
-    assert_eq!(warnings(), 2, "{:#?}", run.log());
+    assert_eq!(warnings(), [2, 2]);
+    reload(&run, &talos, START);
+    assert_eq!(warnings(), [2, 2], "{:#?}", run.log());
     run.stop();
 }
 
