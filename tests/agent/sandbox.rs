@@ -317,11 +317,11 @@ fn a_configuration_read_again_cannot_have_more_than_the_first() {
     for (text, words) in [
         (
             format!("talos:\n  config: {}\n", moved.display()),
-            "is outside of what the sandbox of this process lets it read",
+            "was not readable when the sandbox was set up",
         ),
         (
             format!("talos:\n  config: {inside}\n  node: 127.0.0.1:1\n"),
-            "and not to 1",
+            "port 1 was not allowed",
         ),
     ] {
         talos.folder.write("config.yaml", &text);
@@ -352,7 +352,7 @@ fn a_configuration_read_again_cannot_have_more_than_the_first() {
     run.informed();
     talos.folder.write("config.yaml", &through(false));
     run.signal(Signal::SIGHUP);
-    run.logs(&["ERROR", "has no network"], SOON);
+    run.logs(&["ERROR", "no network was allowed"], SOON);
     assert_eq!(run.vcenter().host_name.as_deref(), Some(NAME));
     run.stop();
 }
@@ -366,7 +366,7 @@ fn refusing(talos: &Talos, calls: &[libc::c_long], errno: i32) -> VmxBuilder {
 }
 
 #[test]
-fn what_the_kernel_does_not_have_is_told_and_the_rest_holds() {
+fn what_the_kernel_does_not_have_is_reported_and_the_rest_holds() {
     let talos = Talos::new();
     let landlock = [
         libc::SYS_landlock_create_ruleset,
@@ -396,7 +396,7 @@ fn what_the_kernel_does_not_have_is_told_and_the_rest_holds() {
 }
 
 #[test]
-fn check_enters_the_sandbox_and_tells_what_has_come_of_it() {
+fn check_enters_the_sandbox_and_reports_what_holds() {
     let talos = Talos::new();
     let sandbox_of = |arguments: &[&str], refused: &[libc::c_long]| -> (Value, Option<i32>) {
         let run = Run::start(
