@@ -173,6 +173,35 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_file_behind_a_symlink_is_watched_where_it_lies_and_where_it_is_moved_to() {
+        let folder = Folder::new("symlink");
+        let place = |name: &str| {
+            let place = folder.0.join(name);
+            fs::create_dir(&place).unwrap();
+            fs::write(place.join("talosconfig"), name).unwrap();
+            place
+        };
+        let (links, one, other) = (place("links"), place("one"), place("other"));
+        let link_to = |place: &Path| {
+            symlink(place.join("talosconfig"), links.join("new")).unwrap();
+            fs::rename(links.join("new"), links.join("config")).unwrap();
+        };
+        link_to(&one);
+        let mut watch = FileWatch::new(&links.join("config"));
+        // Nothing happens in the symlink's own folder.
+        fs::write(one.join("talosconfig"), "edited").unwrap();
+        timeout(DEADLINE, watch.changed()).await.unwrap();
+        fs::write(one.join("new"), "replaced").unwrap();
+        fs::rename(one.join("new"), one.join("talosconfig")).unwrap();
+        timeout(DEADLINE, watch.changed()).await.unwrap();
+        // And from here on nothing in the first folder.
+        link_to(&other);
+        timeout(DEADLINE, watch.changed()).await.unwrap();
+        fs::write(other.join("talosconfig"), "edited there").unwrap();
+        timeout(DEADLINE, watch.changed()).await.unwrap();
+    }
+
+    #[tokio::test]
     async fn a_file_that_is_edited_replaced_removed_and_made() {
         let folder = Folder::new("plain");
         let path = folder.0.join("talosconfig");

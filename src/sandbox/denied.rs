@@ -1,4 +1,4 @@
-//! The system calls that the filter has denied: noted where they happen, told where there is a log.
+//! The system calls that the filter has denied: noted where they happen, reported where there is a log.
 //!
 //! ```text
 //! call ──► SIGSYS ──► handler (traps): note(), EPERM ──► tokio's handler wakes the event loop
@@ -15,7 +15,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::calls;
 
-/// Numbers up to here are told apart; there are some 470 calls.
+/// Numbers up to here have a bit each; there are some 470 calls.
 const NUMBERS: usize = 512;
 
 /// A bit for each number that was denied.
@@ -52,13 +52,13 @@ impl fmt::Display for DeniedCall {
     }
 }
 
-/// Tells each denied call once.
+/// Reports each denied call once.
 #[derive(Debug)]
 pub struct Denied {
     /// `None` where nothing is denied.
     happened: Option<Signal>,
-    told: [u64; NUMBERS / 64],
-    beyond_told: bool,
+    reported: [u64; NUMBERS / 64],
+    beyond_reported: bool,
 }
 
 impl Denied {
@@ -78,15 +78,15 @@ impl Denied {
     pub fn nothing() -> Self {
         Self {
             happened: None,
-            told: [0; NUMBERS / 64],
-            beyond_told: false,
+            reported: [0; NUMBERS / 64],
+            beyond_reported: false,
         }
     }
 
-    /// The next call that was not told yet; cancel-safe.
+    /// The next call that was not reported yet; cancel-safe.
     pub async fn next(&mut self) -> DeniedCall {
         loop {
-            if let Some(number) = self.untold() {
+            if let Some(number) = self.unreported() {
                 return DeniedCall { number };
             }
             match &mut self.happened {
@@ -98,18 +98,19 @@ impl Denied {
         }
     }
 
-    fn untold(&mut self) -> Option<u32> {
-        for ((word, told), first) in NOTED.iter().zip(&mut self.told).zip((0..).step_by(64)) {
-            let fresh = word.load(Ordering::Relaxed) & !*told;
+    fn unreported(&mut self) -> Option<u32> {
+        for ((word, reported), first) in NOTED.iter().zip(&mut self.reported).zip((0..).step_by(64))
+        {
+            let fresh = word.load(Ordering::Relaxed) & !*reported;
             if fresh != 0 {
                 let bit = fresh.trailing_zeros();
-                *told |= 1 << bit;
+                *reported |= 1 << bit;
                 return Some(first + bit);
             }
         }
         let beyond = BEYOND.load(Ordering::Relaxed);
-        if beyond != 0 && !self.beyond_told {
-            self.beyond_told = true;
+        if beyond != 0 && !self.beyond_reported {
+            self.beyond_reported = true;
             return Some(beyond);
         }
         None
@@ -121,19 +122,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_call_is_told_once_by_its_name() {
+    fn each_call_is_reported_once_by_its_name() {
         let mut denied = Denied::nothing();
         let number = syscalls::Sysno::swapon.id().unsigned_abs();
         note(number);
         note(number);
         note(0x4000_0000 | 59);
         note(0x4000_0000 | 60);
-        let mut told = Vec::new();
-        while let Some(number) = denied.untold() {
-            told.push(DeniedCall { number }.to_string());
+        let mut reported = Vec::new();
+        while let Some(number) = denied.unreported() {
+            reported.push(DeniedCall { number }.to_string());
         }
-        assert_eq!(told, ["swapon", "number 1073741883"]);
+        assert_eq!(reported, ["swapon", "number 1073741883"]);
         note(number);
-        assert_eq!(denied.untold(), None);
+        assert_eq!(denied.unreported(), None);
     }
 }

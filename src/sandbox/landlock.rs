@@ -84,7 +84,7 @@ fn left(needs: &Needs, restricts_tcp: bool) -> String {
 }
 
 fn rules(needs: &Needs) -> Result<RulesetCreated, RulesetError> {
-    // Best effort is what the crate does unless told otherwise.
+    // Best effort is what the crate does unless asked otherwise.
     let mut ruleset = Ruleset::default()
         .handle_access(AccessFs::from_all(KNOWN))?
         .handle_access(match needs.network {

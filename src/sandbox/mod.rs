@@ -3,8 +3,8 @@
 //! ```text
 //! Config ──► Needs ──► no_new_privs ──► capabilities ──► landlock ──► seccomp ──► Part (log, `check`)
 //! ```
-//! Each part is taken where the kernel and the container have it; what is missing is told, and the rest holds.
-//! What is in force can never be taken back: a configuration that is read again and needs more is told so
+//! Each part is taken where the kernel and the container have it; what is missing is reported, and the rest holds.
+//! What is in force can never be taken back: a reloaded configuration that needs more is refused
 //! ([`Sandbox::objection`]). What each part leaves, and why, is in `docs/sandbox.md`.
 
 mod calls;
@@ -48,17 +48,17 @@ impl Part {
     }
 }
 
-/// A configuration that is read again needs what this process has given up.
+/// A reloaded configuration needs what this process has given up.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Objection {
     /// It was started with machined's socket.
     #[error(
-        "the sandbox of this process has no network, which the talosconfig needs; restart the agent, then it counts"
+        "no network was allowed when the sandbox was set up, and the talosconfig needs it; restart the agent to apply it"
     )]
     Network,
     /// The endpoint has another port than those at the start.
     #[error(
-        "the sandbox of this process lets it connect to no other TCP port than before, and not to {port}; restart the agent, then it counts"
+        "port {port} was not allowed when the sandbox was set up; restart the agent to apply it"
     )]
     Port {
         /// The port.
@@ -66,7 +66,7 @@ pub enum Objection {
     },
     /// The file lies elsewhere than those at the start.
     #[error(
-        "{} is outside of what the sandbox of this process lets it read; restart the agent, then it counts", .path.display()
+        "{} was not readable when the sandbox was set up; restart the agent to apply it", .path.display()
     )]
     File {
         /// The file.
@@ -164,7 +164,7 @@ impl Sandbox {
         }
     }
 
-    /// What `config`, read again, needs and this process has given up.
+    /// What a reloaded `config` needs and this process has given up.
     pub fn objection(&self, config: &Config) -> Option<Objection> {
         if self.mode != SandboxMode::Enforce {
             return None;
@@ -242,7 +242,7 @@ fn enforce(needs: &Needs, vsock: VsockProbe, guard: DeniedCallGuard) -> Vec<Part
     ]
 }
 
-/// Denies nothing, but lets the kernel log what would be denied, and tells what would be left.
+/// Denies nothing, but lets the kernel log what would be denied, and shows what would be left.
 fn watch(needs: &Needs, vsock: VsockProbe) -> Vec<Part> {
     vec![
         Part {

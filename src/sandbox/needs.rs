@@ -33,7 +33,7 @@ pub(super) struct Needs {
     /// What is connected to.
     pub(super) network: Network,
     /// Files that are read again while the daemon runs. Where one lies in a folder of its own, the folder: what
-    /// is swapped in there later shall be read, too.
+    /// is swapped in there later must be readable, too.
     pub(super) files: Vec<PathBuf>,
     /// machined's socket.
     pub(super) socket: Option<PathBuf>,

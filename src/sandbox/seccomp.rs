@@ -1,7 +1,7 @@
 //! The filter of system calls: seccomp, compiled by seccompiler.
 //!
 //! ```text
-//! call ──► on the list, arguments as they shall be ──► the kernel
+//! call ──► on the list, arguments as they must be ───► the kernel
 //!      ├─► clone3, socket(AF_NETLINK) ───────────────► ENOSYS: there is another way, and it is taken
 //!      └─► everything else ──► enforce: SIGSYS ──► EPERM, and the number is noted (`denied`)
 //!                          └─► warn: the kernel, and a line in its audit log

@@ -1,8 +1,12 @@
 //! The sandbox on the kernel that runs the tests: in a process of its own each, since it is for good.
 
 use std::collections::BTreeSet;
+use std::io::{BufRead as _, BufReader};
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::os::unix::process::ExitStatusExt as _;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
 use clap::Parser as _;
 use nix::errno::Errno;
@@ -13,13 +17,18 @@ use super::*;
 use crate::config::Cli;
 use crate::vmware::transport::vsock;
 
-/// Runs an ignored test of this file in a process of its own.
-fn child(name: &str) -> Output {
-    Command::new(std::env::current_exe().unwrap())
+/// An ignored test of this file, to be run in a process of its own.
+fn command(name: &str) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command
         .args(["--ignored", "--exact", "--test-threads=1", "--nocapture"])
-        .arg(format!("sandbox::tests::{name}"))
-        .output()
-        .unwrap()
+        .arg(format!("sandbox::tests::{name}"));
+    command
+}
+
+/// Runs it.
+fn child(name: &str) -> Output {
+    command(name).output().unwrap()
 }
 
 fn config(arguments: &[&str]) -> Config {
@@ -45,8 +54,8 @@ fn lives_with_denied_calls() {
     )
     .unwrap();
     assert_eq!(sandbox.missing(), "");
-    let told = runtime.block_on(async {
-        let mut told = Vec::new();
+    let reported = runtime.block_on(async {
+        let mut reported = Vec::new();
         // At first without tokio's handler, then with it in front of ours.
         let mut denied = None;
         for _ in 0..2 {
@@ -54,19 +63,19 @@ fn lives_with_denied_calls() {
             denied.get_or_insert_with(|| Denied::listen().unwrap());
         }
         let mut denied = denied.unwrap();
-        told.push(denied.next().await.to_string());
+        reported.push(denied.next().await.to_string());
         assert_eq!(nix::unistd::setsid(), Err(Errno::EPERM));
         let kill = nix::sys::signal::kill(nix::unistd::Pid::this(), None);
         assert_eq!(kill, Err(Errno::EPERM));
-        told.push(denied.next().await.to_string());
-        told.push(denied.next().await.to_string());
+        reported.push(denied.next().await.to_string());
+        reported.push(denied.next().await.to_string());
         // In other threads as well, which inherit everything.
         let thread = tokio::task::spawn_blocking(|| nix::unistd::chroot("/"));
         assert_eq!(thread.await.unwrap(), Err(Errno::EPERM));
-        told.push(denied.next().await.to_string());
-        told
+        reported.push(denied.next().await.to_string());
+        reported
     });
-    println!("told: {told:?}");
+    println!("reported: {reported:?}");
     let status = std::fs::read_to_string("/proc/thread-self/status").unwrap();
     for field in [
         "CapInh",
@@ -95,12 +104,12 @@ fn lives_with_denied_calls() {
 }
 
 #[test]
-fn a_denied_call_fails_is_told_once_and_the_process_lives() {
+fn a_denied_call_fails_is_reported_once_and_the_process_lives() {
     let output = child("lives_with_denied_calls");
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{text}{output:?}");
     assert!(
-        text.contains(r#"told: ["chdir", "kill", "setsid", "chroot"]"#),
+        text.contains(r#"reported: ["chdir", "kill", "setsid", "chroot"]"#),
         "{text}"
     );
     for line in [
@@ -179,6 +188,168 @@ fn warn_denies_nothing() {
     for part in ["capabilities: ", "system calls", "reads /proc /sys"] {
         assert!(text.contains(part), "{part}: {text}");
     }
+}
+
+/// Not a test of its own: the child of the next one. Landlock alone, since the list of system calls forbids most
+/// of this as well.
+#[test]
+#[ignore = "enters the sandbox"]
+fn is_restricted_by_landlock() {
+    let [unix, allowed, forbidden] =
+        ["UNIX", "ALLOWED", "FORBIDDEN"].map(|name| std::env::var(name).unwrap());
+    let ports = [&allowed, &forbidden].map(|port| port.parse::<u16>().unwrap());
+    let network = match std::env::var("NETWORK").unwrap().as_str() {
+        "none" => Network::None,
+        "ports" => Network::Ports([ports[0]].into()),
+        _ => Network::Any,
+    };
+    let needs = Needs {
+        network,
+        ..Needs::default()
+    };
+    let holds = landlock::restrict(&needs).unwrap();
+    println!("{holds}");
+    let outcome = |what: &str, result: io::Result<()>| {
+        let error = result.err().and_then(|error| error.raw_os_error());
+        println!("{what}: {:?}", error.map(Errno::from_raw));
+    };
+    let connect = |port| std::net::TcpStream::connect(("127.0.0.1", port)).map(drop);
+    outcome("to the port", connect(ports[0]));
+    outcome("to another", connect(ports[1]));
+    for port in [0, ports[0]] {
+        let listened = std::net::TcpListener::bind(("127.0.0.1", port));
+        outcome("listen", listened.map(drop));
+    }
+    let abstract_name = SocketAddr::from_abstract_name(unix).unwrap();
+    outcome(
+        "to an abstract socket",
+        UnixStream::connect_addr(&abstract_name).map(drop),
+    );
+    let signalled = nix::sys::signal::kill(nix::unistd::Pid::parent(), None);
+    outcome("a signal", signalled.map_err(io::Error::from));
+}
+
+/// What is left of the network and of other processes, by the kernel that runs the tests; those before ABI 6 have
+/// less.
+#[test]
+fn landlock_leaves_no_listening_no_signals_and_no_abstract_sockets_of_others() {
+    let name = format!("talos-vmtoolsd-sandbox-{}", std::process::id());
+    let address = SocketAddr::from_abstract_name(&name).unwrap();
+    let _unix = UnixListener::bind_addr(&address).unwrap();
+    let tcp = [0; 2].map(|port| std::net::TcpListener::bind(("127.0.0.1", port)).unwrap());
+    let [allowed, forbidden] = tcp
+        .each_ref()
+        .map(|listener| listener.local_addr().unwrap().port().to_string());
+    let reached = |network: &str| match network {
+        "none" => ["EACCES", "EACCES"],
+        "ports" => ["", "EACCES"],
+        _ => ["", ""],
+    };
+    for network in ["none", "ports", "any"] {
+        let output = command("is_restricted_by_landlock")
+            .envs([
+                ("UNIX", &name),
+                ("ALLOWED", &allowed),
+                ("FORBIDDEN", &forbidden),
+            ])
+            .env("NETWORK", network)
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{text}{output:?}");
+        let abi = text
+            .split("ABI ")
+            .nth(1)
+            .and_then(|rest| rest.split(',').next())
+            .unwrap();
+        if abi.parse::<u32>().unwrap() < 6 {
+            eprintln!("*** SKIPPED: this kernel has landlock ABI {abi} ***");
+            continue;
+        }
+        let [to_the_port, to_another] = reached(network);
+        for (what, errno) in [
+            ("to the port", to_the_port),
+            ("to another", to_another),
+            ("listen", "EACCES"),
+            ("to an abstract socket", "EPERM"),
+            ("a signal", "EPERM"),
+        ] {
+            let expected = match errno {
+                "" => "None".to_owned(),
+                errno => format!("Some({errno})"),
+            };
+            let mut outcomes = text
+                .lines()
+                .filter_map(|line| line.split_once(&format!("{what}: ")));
+            assert!(
+                outcomes.all(|(_, outcome)| outcome == expected)
+                    && text.contains(&format!("{what}: ")),
+                "{network}, {what}, not {expected}: {text}"
+            );
+        }
+    }
+}
+
+/// Not a test of its own: the child of the next one.
+#[test]
+#[ignore = "enters the sandbox"]
+fn makes_the_rare_calls() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let sandbox = Sandbox::enter(&config(&["--use-machined"]), vsock::is_there).unwrap();
+    assert_eq!(sandbox.missing(), "");
+    // getdents64: the disks of the kernel.
+    assert!(std::fs::read_dir("/sys").unwrap().count() > 0);
+    // sched_yield: what channels do when two threads meet in one.
+    std::thread::yield_now();
+    // restart_syscall: what the kernel makes of a wait with an end that a stop has interrupted.
+    println!("waiting");
+    std::thread::park_timeout(Duration::from_secs(2));
+    let denied = runtime.block_on(async {
+        let mut denied = sandbox.denied().unwrap();
+        tokio::time::timeout(Duration::from_millis(1), denied.next()).await
+    });
+    println!("denied: {:?}", denied.ok().map(|call| call.to_string()));
+}
+
+#[test]
+fn calls_that_only_disks_races_and_a_stopped_process_need_go_through() {
+    let mut child = command("makes_the_rare_calls")
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap());
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut text = String::new();
+    let mut until = |words: &str| loop {
+        let line = lines
+            .next()
+            .unwrap_or_else(|| panic!("no {words:?}: {text}"))
+            .unwrap();
+        text.push_str(&line);
+        if line.contains(words) {
+            return line;
+        }
+    };
+    until("waiting");
+    let state = || {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/stat")).unwrap();
+        stat.rsplit(") ")
+            .next()
+            .and_then(|rest| rest.chars().next())
+            .unwrap()
+    };
+    for signal in [Signal::SIGSTOP, Signal::SIGCONT] {
+        nix::sys::signal::kill(pid, signal).unwrap();
+        while (state() == 'T') != (signal == Signal::SIGSTOP) {
+            std::thread::yield_now();
+        }
+    }
+    let line = until("denied: ");
+    assert!(line.contains("denied: None"), "{line}");
+    assert!(child.wait().unwrap().success());
 }
 
 fn entered(arguments: &[&str]) -> Sandbox {

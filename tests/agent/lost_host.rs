@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use vmx::{EventKind, Protocol, Times};
+use apid::{MachineType, Stage};
+use vmx::{EventKind, Link, PortPolicy, Protocol, Times, VsockPolicy};
 
 use crate::support::{ADDRESS, NAME, Run, SOON, Talos, pass};
 
@@ -53,7 +54,7 @@ fn a_lost_rpci_channel_is_opened_again_for_the_next_message() {
 }
 
 #[test]
-fn after_a_migration_the_other_host_is_told_everything() {
+fn after_a_migration_the_other_host_gets_everything() {
     let talos = Talos::new();
     let run = talos.run();
     let before = [
@@ -164,4 +165,106 @@ fn a_host_that_falls_silent_is_polled_on_without_a_line() {
     assert!(run.vcenter().is_green());
     run.host(|host, _| host.silent(false));
     assert_eq!(run.reply("ping"), "OK ");
+}
+
+#[test]
+fn of_the_commands_to_a_host_that_is_gone_one_alone_is_tried() {
+    /// The times that one command opens a channel: with the cookie flag and without it.
+    const OPENS: usize = 2;
+    let talos = Talos::new();
+    let run = talos.run();
+    run.until_sent("info-set guestinfo.vmtools.talos.nodeName", 1, SOON);
+    // Nothing may be on its way when the host goes.
+    let mut sent = 0;
+    while run.rpci_log().len() > sent {
+        sent = run.rpci_log().len();
+        pass(&run, Duration::from_millis(500));
+    }
+    let refused = |run: &Run, protocol: Protocol| {
+        let events = run.events();
+        let refusals = events
+            .iter()
+            .filter(|event| matches!(event.kind, EventKind::OpenRefused(of) if of == protocol));
+        refusals.count()
+    };
+    run.host(|host, now| {
+        for protocol in [Protocol::Tclo, Protocol::Rpci] {
+            host.refuse_open(protocol, Times::Forever);
+        }
+        host.close_channels(None, now);
+    });
+    run.logs(&["lost the host", "channel=tclo"], SOON);
+    // So much at once that several commands wait.
+    talos.set_hostname("meanwhile", "");
+    talos.set_node_name("meanwhile");
+    talos.set_machine_type(MachineType::Worker);
+    talos.set_address("eth0", "10.5.0.51/24");
+    talos.set_extension(3, "meanwhile", "v1");
+    talos.set_conditions(Stage::MachineStageBooting, &["meanwhile"]);
+    run.until("a command that fails", SOON, |host, _| {
+        let mut events = host.events().iter();
+        events
+            .any(|event| matches!(event.kind, EventKind::OpenRefused(Protocol::Rpci)))
+            .then_some(())
+    });
+    pass(&run, Duration::from_secs(1));
+    let tried = refused(&run, Protocol::Rpci);
+    assert!((1..=OPENS).contains(&tried), "{tried} channels");
+    // And nothing of it is lost.
+    run.host(|host, _| {
+        for protocol in [Protocol::Tclo, Protocol::Rpci] {
+            host.refuse_open(protocol, Times::Count(0));
+        }
+    });
+    run.sees("the name", SOON, |view| {
+        view.host_name.as_deref() == Some("meanwhile")
+    });
+    run.until_sent(
+        "info-set guestinfo.vmtools.talos.machineType worker",
+        1,
+        SOON,
+    );
+    run.stop();
+}
+
+#[test]
+fn a_host_that_starts_afresh_is_tried_over_vsock_again_however_often_that_had_failed() {
+    /// OPENs over the backdoor, of which a command makes two between its attempts over vsock. What is remembered of
+    /// so many failures would hold for a minute.
+    const REFUSED: usize = 12;
+    let talos = Talos::new();
+    let agent = talos
+        .agent()
+        .vsock(VsockPolicy::both(PortPolicy::Refuse(nix::libc::ECONNRESET)));
+    let run = Run::start(agent.host(|host| host.refuse_open(Protocol::Rpci, Times::Forever)));
+    run.until("failures of both", SOON, |host, _| {
+        let events = host.events().iter();
+        let refused =
+            events.filter(|event| matches!(event.kind, EventKind::OpenRefused(Protocol::Rpci)));
+        (refused.count() >= REFUSED).then_some(())
+    });
+    run.host(|host, _| host.refuse_open(Protocol::Rpci, Times::Count(0)));
+    run.informed();
+    run.host(|host, now| {
+        host.config.vsock = VsockPolicy::served();
+        host.resume_elsewhere(now);
+    });
+    run.informed();
+    // A failure of the last few seconds stands; each channel that is opened after them is a new choice.
+    let began = Instant::now();
+    while !run
+        .rpci_log()
+        .iter()
+        .any(|entry| matches!(entry.link, Link::Vsock(_)))
+    {
+        assert!(began.elapsed() < SOON / 2, "{:#?}", run.log());
+        run.host(|host, now| host.close_channels(Some(Protocol::Rpci), now));
+        let sent = run.rpci_log().len();
+        talos.set_hostname(&format!("try-{sent}"), "");
+        run.until("the name", SOON, |host, _| {
+            (host.rpci_log().len() > sent).then_some(())
+        });
+        pass(&run, Duration::from_millis(250));
+    }
+    run.stop();
 }

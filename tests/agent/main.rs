@@ -26,6 +26,7 @@ mod open_vm_tools;
 mod power;
 mod predecessor;
 mod registration;
+mod reload;
 #[path = "../sweep/report.rs"]
 mod report;
 mod rpc_command;

@@ -11,7 +11,7 @@ use apid::{Method, TlsOptions};
 use nix::libc;
 use nix::sys::signal::Signal;
 use serde_json::Value;
-use vmx::{EventKind, Link, Sandbox, Stream, VmxBuilder, VsockPolicy};
+use vmx::{EventKind, Link, Profile, Sandbox, Stream, VmxBuilder, VsockPolicy};
 
 use crate::support::{ADDRESS, Folder, NAME, Run, SOON, Talos, agent, agent_with, pass};
 
@@ -21,16 +21,21 @@ const CAP_NET_BIND_SERVICE: u64 = 1 << 10;
 const APID: u32 = 50;
 const DENIED: &str = "denied a system call";
 
+/// The fields of a /proc/PID/status.
+fn fields(status: &str) -> BTreeMap<String, String> {
+    let fields = status.lines().filter_map(|line| line.split_once(':'));
+    fields
+        .map(|(name, value)| (name.to_owned(), value.trim().to_owned()))
+        .collect()
+}
+
 /// The fields of /proc/PID/status, for each thread that there is.
 fn threads(run: &Run) -> Vec<BTreeMap<String, String>> {
     let tasks = std::fs::read_dir(format!("/proc/{}/task", run.pid())).unwrap();
     tasks
         .map(|task| {
             let status = std::fs::read_to_string(task.unwrap().path().join("status")).unwrap();
-            let fields = status.lines().filter_map(|line| line.split_once(':'));
-            fields
-                .map(|(name, value)| (name.to_owned(), value.trim().to_owned()))
-                .collect()
+            fields(&status)
         })
         .collect()
 }
@@ -38,17 +43,40 @@ fn threads(run: &Run) -> Vec<BTreeMap<String, String>> {
 /// Every thread has these capabilities and no others, and both filters.
 fn is_confined(run: &Run, capabilities: u64) {
     for thread in threads(run) {
-        let set = |name: &str| u64::from_str_radix(&thread[name], 16).unwrap();
-        assert_eq!(set("CapEff"), capabilities, "{thread:#?}");
-        assert_eq!(set("CapPrm"), capabilities, "{thread:#?}");
-        for none in ["CapInh", "CapBnd", "CapAmb"] {
-            assert_eq!(set(none), 0, "{none}: {thread:#?}");
-        }
-        assert_eq!(thread["NoNewPrivs"], "1");
-        assert_eq!(thread["Seccomp"], "2");
-        // The simulator's and two of the daemon's.
-        assert_eq!(thread["Seccomp_filters"], "3");
+        thread_is_confined(&thread, capabilities);
     }
+}
+
+fn thread_is_confined(thread: &BTreeMap<String, String>, capabilities: u64) {
+    let set = |name: &str| u64::from_str_radix(&thread[name], 16).unwrap();
+    assert_eq!(set("CapEff"), capabilities, "{thread:#?}");
+    assert_eq!(set("CapPrm"), capabilities, "{thread:#?}");
+    for none in ["CapInh", "CapBnd", "CapAmb"] {
+        assert_eq!(set(none), 0, "{none}: {thread:#?}");
+    }
+    assert_eq!(thread["NoNewPrivs"], "1");
+    assert_eq!(thread["Seccomp"], "2");
+    // The simulator's and two of the daemon's.
+    assert_eq!(thread["Seccomp_filters"], "3");
+}
+
+#[test]
+fn the_sandbox_is_entered_before_the_first_access_to_the_host() {
+    let talos = Talos::new();
+    for profile in [Profile::Vmware, Profile::VmwareNoBackdoor] {
+        let run = Run::start(talos.agent().profile(profile));
+        run.logs(&["talos-vmtoolsd started"], SOON);
+        // The kernel's word for that moment: by then the host has sent nothing.
+        let status = run.host(|host, _| host.status_at_first_access().map(str::to_owned));
+        thread_is_confined(&fields(&status.unwrap()), 0);
+        run.stop();
+    }
+    // It is looked at the process itself, not at what it says.
+    let run = Run::start(talos.agent().args(["--sandbox=off"]));
+    run.informed();
+    let status = run.host(|host, _| host.status_at_first_access().map(str::to_owned));
+    assert_eq!(fields(&status.unwrap())["Seccomp_filters"], "1");
+    run.stop();
 }
 
 #[test]
@@ -289,11 +317,11 @@ fn a_configuration_read_again_cannot_have_more_than_the_first() {
     for (text, words) in [
         (
             format!("talos:\n  config: {}\n", moved.display()),
-            "is outside of what the sandbox of this process lets it read",
+            "was not readable when the sandbox was set up",
         ),
         (
             format!("talos:\n  config: {inside}\n  node: 127.0.0.1:1\n"),
-            "and not to 1",
+            "port 1 was not allowed",
         ),
     ] {
         talos.folder.write("config.yaml", &text);
@@ -324,7 +352,7 @@ fn a_configuration_read_again_cannot_have_more_than_the_first() {
     run.informed();
     talos.folder.write("config.yaml", &through(false));
     run.signal(Signal::SIGHUP);
-    run.logs(&["ERROR", "has no network"], SOON);
+    run.logs(&["ERROR", "no network was allowed"], SOON);
     assert_eq!(run.vcenter().host_name.as_deref(), Some(NAME));
     run.stop();
 }
@@ -338,7 +366,7 @@ fn refusing(talos: &Talos, calls: &[libc::c_long], errno: i32) -> VmxBuilder {
 }
 
 #[test]
-fn what_the_kernel_does_not_have_is_told_and_the_rest_holds() {
+fn what_the_kernel_does_not_have_is_reported_and_the_rest_holds() {
     let talos = Talos::new();
     let landlock = [
         libc::SYS_landlock_create_ruleset,
@@ -368,7 +396,7 @@ fn what_the_kernel_does_not_have_is_told_and_the_rest_holds() {
 }
 
 #[test]
-fn check_enters_the_sandbox_and_tells_what_has_come_of_it() {
+fn check_enters_the_sandbox_and_reports_what_holds() {
     let talos = Talos::new();
     let sandbox_of = |arguments: &[&str], refused: &[libc::c_long]| -> (Value, Option<i32>) {
         let run = Run::start(
@@ -419,7 +447,7 @@ fn check_enters_the_sandbox_and_tells_what_has_come_of_it() {
 #[test]
 fn off_vmware_it_is_one_line_all_the_same() {
     let folder = Folder::new();
-    let run = Run::start(agent_with(folder.path("machine.sock")).profile(vmx::Profile::Kvm));
+    let run = Run::start(agent_with(folder.path("machine.sock")).profile(Profile::Kvm));
     assert!(run.wait_exit(SOON).unwrap().success());
     assert_eq!(run.log().len(), 1, "{:#?}", run.log());
     let asked = run.events();

@@ -134,6 +134,8 @@ pub struct Host {
     events: Vec<Event>,
     violations: Vec<String>,
     interactions: u64,
+    /// /proc/PID/status of the thread that made the first access.
+    first_access: Option<String>,
     junk: u32,
     channels: BTreeMap<u16, channel::Channel>,
     next_channel: u16,
@@ -168,6 +170,7 @@ impl Host {
             events: Vec::new(),
             violations: Vec::new(),
             interactions: 0,
+            first_access: None,
             junk: 0x9e37_79b9,
             channels: BTreeMap::new(),
             next_channel: 0,
@@ -219,6 +222,12 @@ impl Host {
         self.interactions
     }
 
+    /// What the kernel says of the thread that made the first backdoor access, at that moment: its
+    /// /proc/PID/status. Nothing of the host's has reached the guest by then.
+    pub fn status_at_first_access(&self) -> Option<&str> {
+        self.first_access.as_deref()
+    }
+
     /// How the program ended, once it has.
     pub fn exit_status(&self) -> Option<crate::ExitStatus> {
         self.exit
@@ -239,6 +248,13 @@ impl Host {
             .values()
             .filter(|channel| channel.protocol() == protocol)
             .count()
+    }
+
+    /// A thread is about to make its access; what the kernel says of it is kept the first time.
+    pub(crate) fn accessed(&mut self, status: impl FnOnce() -> Option<String>) {
+        if self.first_access.is_none() {
+            self.first_access = status();
+        }
     }
 
     pub(crate) fn event(&mut self, now: Instant, kind: EventKind) {

@@ -372,6 +372,7 @@ impl Tracer {
         let mut registers = of_user(&user);
         let (verdict, len) = {
             let mut host = shared.lock();
+            host.accessed(|| status(pid));
             match instruction {
                 PortInstruction::Single(len) => {
                     (host.low_bandwidth(Form::Port, &mut registers, now), len)
@@ -422,6 +423,7 @@ impl Tracer {
             Kind::Vmmcall => Form::Vmmcall,
         };
         let mut registers = of_user(&user);
+        shared.lock().accessed(|| status(pid));
         let verdict = if profile == Profile::Kvm {
             // KVM answers hypercalls of user mode by an error in RAX.
             registers.rax = u64::MAX;
@@ -474,8 +476,13 @@ fn into_user(registers: &Registers, user: &mut user_regs_struct) {
     user.rbp = registers.rbp;
 }
 
+/// What the kernel says of a thread.
+fn status(tid: pid_t) -> Option<String> {
+    std::fs::read_to_string(format!("/proc/{tid}/status")).ok()
+}
+
 fn thread_group(tid: pid_t) -> Option<pid_t> {
-    let status = std::fs::read_to_string(format!("/proc/{tid}/status")).ok()?;
+    let status = status(tid)?;
     let line = status.lines().find_map(|line| line.strip_prefix("Tgid:"))?;
     line.trim().parse().ok()
 }
