@@ -37,9 +37,6 @@ use line::{Fields, Line};
 /// Events of this crate's modules (and of its binary) carry targets that start so.
 const OWN_TARGET: &str = "talos_vmtoolsd";
 
-/// How many bytes of a host's message are shown.
-const SHOWN_HOST_BYTES: usize = 128;
-
 /// Changes what is logged while the process runs.
 #[derive(Clone, Debug)]
 pub struct Handle(Arc<State>);
@@ -206,24 +203,6 @@ impl fmt::Display for Chain<'_> {
     }
 }
 
-/// Bytes of the host as they may be shown: ASCII escapes, at most 128 bytes of them.
-#[derive(Clone, Copy, Debug)]
-pub struct HostBytes<'a>(pub &'a [u8]);
-
-impl fmt::Display for HostBytes<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (shown, rest) = self
-            .0
-            .split_at_checked(SHOWN_HOST_BYTES)
-            .unwrap_or((self.0, &[]));
-        write!(f, "{}", shown.escape_ascii())?;
-        if !rest.is_empty() {
-            write!(f, "… ({} bytes more)", rest.len())?;
-        }
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -358,16 +337,5 @@ mod tests {
         });
         assert_eq!(text.lines().count(), 1, "{text}");
         assert!(text.contains("\"message\":\"after\""), "{text}");
-    }
-
-    #[test]
-    fn host_bytes_are_cut_and_escaped() {
-        assert_eq!(HostBytes(b"OK \0\xff").to_string(), "OK \\x00\\xff");
-        let long = HostBytes(&[b'a'; 200]).to_string();
-        assert!(
-            long.starts_with(&"a".repeat(128)) && long.ends_with("a… (72 bytes more)"),
-            "{long}"
-        );
-        assert_eq!(HostBytes(&[b'a'; 128]).to_string(), "a".repeat(128));
     }
 }

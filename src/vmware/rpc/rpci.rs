@@ -85,8 +85,6 @@ pub enum Output {
         /// How long to wait for the reply.
         timeout: Duration,
     },
-    /// [`Client::open`] has succeeded.
-    Opened,
     /// [`Client::request`] has its reply.
     Replied(Reply),
     /// What was begun has failed.
@@ -114,17 +112,10 @@ struct Connection {
 /// What is being done and how it went so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Task {
-    goal: Goal,
     /// Exchanges that broke and count.
     failures: u8,
     /// The other transport has been turned to since the last exchange.
     switched: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Goal {
-    Open,
-    Exchange,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -167,20 +158,36 @@ impl Client {
         }
     }
 
-    /// Begins to open a connection if there is none.
-    pub fn open(&mut self, now: Duration) {
-        self.begin(Goal::Open, now);
-    }
-
     /// Begins a request. One that is still under way is abandoned with its connection.
     pub fn request(&mut self, now: Duration) {
-        self.begin(Goal::Exchange, now);
+        let task = Task {
+            failures: 0,
+            switched: false,
+        };
+        self.outputs.clear();
+        let preferred = self.route.choose(now);
+        match self.state {
+            State::Closed => self.start_opening(preferred, task),
+            // The time of sticking to the backdoor is over.
+            State::Idle(connection)
+                if connection.transport == Transport::Backdoor && preferred == Transport::Vsock =>
+            {
+                self.outputs.push_back(Output::Close);
+                self.start_opening(preferred, task);
+            }
+            State::Idle(connection) => self.exchange(connection, task),
+            // The caller dropped what it had begun; a late reply must not pass for this one's.
+            State::Opening(..) | State::Exchanging(..) => {
+                self.outputs.push_back(Output::Close);
+                self.start_opening(preferred, task);
+            }
+        }
     }
 
     /// The connection is open.
     pub fn handle_opened(&mut self, _now: Duration) {
         if let State::Opening(transport, task) = self.state {
-            self.proceed(
+            self.exchange(
                 Connection {
                     transport,
                     proven: false,
@@ -285,53 +292,19 @@ impl Client {
         self.outputs.pop_front()
     }
 
-    fn begin(&mut self, goal: Goal, now: Duration) {
-        let task = Task {
-            goal,
-            failures: 0,
-            switched: false,
-        };
-        self.outputs.clear();
-        let preferred = self.route.choose(now);
-        match self.state {
-            State::Closed => self.start_opening(preferred, task),
-            // The time of sticking to the backdoor is over.
-            State::Idle(connection)
-                if connection.transport == Transport::Backdoor && preferred == Transport::Vsock =>
-            {
-                self.outputs.push_back(Output::Close);
-                self.start_opening(preferred, task);
-            }
-            State::Idle(connection) => self.proceed(connection, task),
-            // The caller dropped what it had begun; a late reply must not pass for this one's.
-            State::Opening(..) | State::Exchanging(..) => {
-                self.outputs.push_back(Output::Close);
-                self.start_opening(preferred, task);
-            }
-        }
-    }
-
     fn start_opening(&mut self, transport: Transport, task: Task) {
         self.state = State::Opening(transport, task);
         self.outputs.push_back(Output::Open(transport));
     }
 
-    fn proceed(&mut self, connection: Connection, task: Task) {
-        match task.goal {
-            Goal::Open => {
-                self.state = State::Idle(connection);
-                self.outputs.push_back(Output::Opened);
-            }
-            Goal::Exchange => {
-                self.state = State::Exchanging(connection, task);
-                let timeout = if self.way_out(connection, task).is_some() {
-                    FIRST_REPLY_TIMEOUT
-                } else {
-                    REPLY_TIMEOUT
-                };
-                self.outputs.push_back(Output::Exchange { timeout });
-            }
-        }
+    fn exchange(&mut self, connection: Connection, task: Task) {
+        self.state = State::Exchanging(connection, task);
+        let timeout = if self.way_out(connection, task).is_some() {
+            FIRST_REPLY_TIMEOUT
+        } else {
+            REPLY_TIMEOUT
+        };
+        self.outputs.push_back(Output::Exchange { timeout });
     }
 
     /// The backdoor, when the failure of this connection says nothing but that vsock is not served.
@@ -522,12 +495,9 @@ mod tests {
     }
 
     #[test]
-    fn opening_ahead_sends_nothing_and_closing_starts_anew() {
+    fn closing_starts_anew() {
         let mut client = Client::new(Policy::Only(Backdoor));
-        client.open(Duration::ZERO);
-        assert_eq!(client.poll_output(), Some(Output::Open(Backdoor)));
-        client.handle_opened(Duration::ZERO);
-        assert_eq!(client.poll_output(), Some(Output::Opened));
+        run(&mut client, 0, &[Host::Good, Host::Good]);
         assert_eq!(client.transport(), Some(Backdoor));
         client.close();
         assert_eq!(client.poll_output(), Some(Output::Close));
@@ -614,7 +584,6 @@ mod tests {
                     }
                 }
                 Output::Replied(_) => "+",
-                Output::Opened => "opened",
                 Output::Failed(Failure::Unreachable) => "unreachable",
                 Output::Failed(Failure::Broken) => "broken",
             });

@@ -215,6 +215,7 @@ fn push_fixed(bytes: &mut Vec<u8>, value: &str, len: usize) {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use vmx::codec::nic_info::NicInfo;
 
     use super::*;
     use crate::vmware::wire::nic_info_v3::{GuestNic, NicIp};
@@ -272,7 +273,7 @@ mod tests {
             assert!(message.len() <= MAX_TO_HOST, "{}", message.len());
             // One more address a NIC would not have fitted.
             assert!(message.len() + nic_count * 40 > MAX_TO_HOST);
-            let decoded = NicInfoV3::decode(&message[17..]).unwrap();
+            let decoded = NicInfo::decode(&message[17..]).unwrap();
             assert_eq!(decoded.nics.len(), nic_count);
         }
     }
@@ -356,6 +357,8 @@ mod tests {
         fn any_name_stays_within_its_field(short in ".{0,200}", full in ".{0,700}", name in ".{0,300}", pretty in ".{0,300}") {
             let os = DetailedOs { short_name: short.clone(), full_name: full, distro_name: name.clone(), pretty_name: pretty.clone(), ..talos() };
             let message = os_detailed(&os);
+            prop_assert!(message.starts_with(b"SetGuestInfo  11 "));
+            prop_assert!(!os.text().contains('\0'));
             let payload = &message[17..];
             prop_assert_eq!(payload[132], 0);
             prop_assert_eq!(&payload[645..648], &[0, 0, 0]);

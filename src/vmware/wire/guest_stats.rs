@@ -131,33 +131,6 @@ pub struct GuestStats {
     pub stats: Vec<Stat>,
 }
 
-/// Bytes are no statistics.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum DecodeError {
-    /// The message ends too early.
-    #[error("{what} at byte {offset} is cut off")]
-    Truncated {
-        /// What was being read.
-        what: &'static str,
-        /// Where it begins.
-        offset: usize,
-    },
-    /// Not version 5.
-    #[error("version {found} instead of 5")]
-    Version {
-        /// What stands there.
-        found: u32,
-    },
-    /// A datum that nobody sends.
-    #[error("{what} at byte {offset} means nothing")]
-    Unknown {
-        /// What was being read.
-        what: &'static str,
-        /// Where it begins.
-        offset: usize,
-    },
-}
-
 /// The message of type 8.
 pub fn statistics(stats: &GuestStats) -> Vec<u8> {
     guest_info::memory(&stats.encode())
@@ -181,35 +154,6 @@ impl GuestStats {
             stat.encode(&mut bytes, namespace.take());
         }
         bytes
-    }
-
-    /// Reads the payload of the message.
-    ///
-    /// # Errors
-    /// When it is cut off, of another version, or holds what nobody sends.
-    pub fn decode(payload: &[u8]) -> Result<Self, DecodeError> {
-        let mut reader = Reader {
-            rest: payload,
-            offset: 0,
-        };
-        let version = reader.u32("the version")?;
-        if version != VERSION {
-            return Err(DecodeError::Version { found: version });
-        }
-        let flags = reader.u32("the flags")?;
-        let mem_total = reader.u64("memTotal")?;
-        reader.take(72, "the legacy struct")?;
-        let huge_pages_total = reader.u64("hugePagesTotal")?;
-        reader.take(16, "the legacy struct")?;
-        let mut stats = Vec::new();
-        while !reader.rest.is_empty() {
-            stats.push(Stat::decode(&mut reader)?);
-        }
-        Ok(Self {
-            mem_total_kib: (flags & MEM_TOTAL_VALID != 0).then_some(mem_total),
-            huge_pages_total: (flags & HUGE_PAGES_TOTAL_VALID != 0).then_some(huge_pages_total),
-            stats,
-        })
     }
 }
 
@@ -239,44 +183,6 @@ impl Stat {
             bytes.extend_from_slice(&size.to_le_bytes());
             bytes.extend_from_slice(&datum);
         }
-    }
-
-    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        const KNOWN: u32 = DATUM_NAMESPACE | DATUM_ID | DATUM_TYPE | DATUM_UNIT | DATUM_VALUE;
-        const NEEDED: u32 = DATUM_ID | DATUM_TYPE | DATUM_UNIT;
-        let offset = reader.offset;
-        let flags = reader.u32("the flags of a stat")?;
-        if flags & !KNOWN != 0 || flags & NEEDED != NEEDED {
-            let what = "the flags of a stat";
-            return Err(DecodeError::Unknown { what, offset });
-        }
-        if flags & DATUM_NAMESPACE != 0 {
-            let offset = reader.offset;
-            if reader.datum("the namespace")? != NAMESPACE {
-                let what = "the namespace";
-                return Err(DecodeError::Unknown { what, offset });
-            }
-        }
-        let id = reader.small("the id")?;
-        let offset = reader.offset;
-        let kind = reader.number("the type")?;
-        let unit = reader.small("the unit")?;
-        let has_value = flags & DATUM_VALUE != 0;
-        let value = match kind {
-            TYPE_UNSIGNED => {
-                let value = has_value.then(|| reader.number("the value"));
-                Value::Unsigned(value.transpose()?)
-            }
-            TYPE_DOUBLE => {
-                let value = has_value.then(|| reader.double());
-                Value::Double(value.transpose()?)
-            }
-            _ => {
-                let what = "the type";
-                return Err(DecodeError::Unknown { what, offset });
-            }
-        };
-        Ok(Self { id, unit, value })
     }
 }
 
@@ -308,78 +214,5 @@ fn double(value: f64) -> Vec<u8> {
     }
 }
 
-/// What is left of a message.
-struct Reader<'a> {
-    rest: &'a [u8],
-    offset: usize,
-}
-
-impl<'a> Reader<'a> {
-    fn take(&mut self, len: usize, what: &'static str) -> Result<&'a [u8], DecodeError> {
-        let offset = self.offset;
-        let (taken, rest) = self
-            .rest
-            .split_at_checked(len)
-            .ok_or(DecodeError::Truncated { what, offset })?;
-        self.rest = rest;
-        self.offset = offset.saturating_add(len);
-        Ok(taken)
-    }
-
-    fn u32(&mut self, what: &'static str) -> Result<u32, DecodeError> {
-        let offset = self.offset;
-        <[u8; 4]>::try_from(self.take(4, what)?)
-            .map(u32::from_le_bytes)
-            .map_err(|_| DecodeError::Truncated { what, offset })
-    }
-
-    fn u64(&mut self, what: &'static str) -> Result<u64, DecodeError> {
-        let offset = self.offset;
-        <[u8; 8]>::try_from(self.take(8, what)?)
-            .map(u64::from_le_bytes)
-            .map_err(|_| DecodeError::Truncated { what, offset })
-    }
-
-    fn datum(&mut self, what: &'static str) -> Result<&'a [u8], DecodeError> {
-        let offset = self.offset;
-        let size = <[u8; 2]>::try_from(self.take(2, what)?)
-            .map(u16::from_le_bytes)
-            .map_err(|_| DecodeError::Truncated { what, offset })?;
-        self.take(size.into(), what)
-    }
-
-    fn number(&mut self, what: &'static str) -> Result<u64, DecodeError> {
-        let offset = self.offset;
-        let datum = self.datum(what)?;
-        match datum.len() {
-            0 | 1 | 2 | 4 | 8 => Ok(datum
-                .iter()
-                .rev()
-                .fold(0, |value, &byte| value << 8 | u64::from(byte))),
-            _ => Err(DecodeError::Unknown { what, offset }),
-        }
-    }
-
-    fn small(&mut self, what: &'static str) -> Result<u32, DecodeError> {
-        let offset = self.offset;
-        u32::try_from(self.number(what)?).map_err(|_| DecodeError::Unknown { what, offset })
-    }
-
-    fn double(&mut self) -> Result<f64, DecodeError> {
-        let what = "the value";
-        let offset = self.offset;
-        let datum = self.datum(what)?;
-        if datum.is_empty() {
-            Ok(0.0)
-        } else if let Ok(float) = <[u8; 4]>::try_from(datum) {
-            Ok(f32::from_le_bytes(float).into())
-        } else if let Ok(double) = <[u8; 8]>::try_from(datum) {
-            Ok(f64::from_le_bytes(double))
-        } else {
-            Err(DecodeError::Unknown { what, offset })
-        }
-    }
-}
-
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -65,11 +65,6 @@ pub const fn high_half(word: u32) -> u16 {
     (word >> 16) as u16
 }
 
-/// Bits 15..0.
-pub const fn low_half(word: u32) -> u16 {
-    (word & 0xFFFF) as u16
-}
-
 /// What a call moves besides registers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transfer {
@@ -181,7 +176,6 @@ mod tests {
     fn halves_are_taken_apart_and_put_together() {
         assert_eq!(halves(0x0002, 0x5658), 0x0002_5658);
         assert_eq!(high_half(0x0002_5658), 2);
-        assert_eq!(low_half(0x0002_5658), 0x5658);
     }
 
     #[test]

@@ -141,8 +141,6 @@ pub enum Property {
     Text(String),
     /// VIX_PROPERTYTYPE_BOOL
     Bool(bool),
-    /// VIX_PROPERTYTYPE_INT64
-    Int64(i64),
 }
 
 /// A property list in base64: id, type, length and data of each, little-endian. Text carries a NUL, and is cut
@@ -157,7 +155,6 @@ pub fn property_list(properties: &[(i32, Property)]) -> String {
                 (2, [text.as_bytes(), b"\0"].concat())
             }
             Property::Bool(value) => (3, vec![u8::from(*value)]),
-            Property::Int64(value) => (5, value.to_le_bytes().into()),
         };
         // Nothing here comes near 2 GiB; a length that lied would derail the reader.
         let Ok(len) = i32::try_from(data.len()) else {
@@ -322,6 +319,12 @@ mod tests {
         #[test]
         fn any_bytes_never_panic(bytes: Vec<u8>) {
             let _ = VixRequest::parse(&bytes);
+        }
+
+        #[test]
+        fn any_list_is_ascii(id: i32, number: i32, text in ".{0,40}", flag: bool) {
+            let values = [Property::Integer(number), Property::Text(text), Property::Bool(flag)];
+            prop_assert!(property_list(&values.map(|value| (id, value))).is_ascii());
         }
 
         #[test]

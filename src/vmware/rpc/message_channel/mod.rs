@@ -17,11 +17,11 @@
 //!
 //! Source: message.c.
 
-mod receive;
+pub(super) mod receive;
 mod send;
 
 pub use crate::vmware::wire::message::{ChannelAddress, MAX_TO_HOST, Protocol};
-pub use receive::{MAX_FROM_HOST, Receive};
+pub use receive::Receive;
 pub use send::Send;
 
 use std::ops::ControlFlow;
@@ -80,13 +80,6 @@ pub enum ChannelError {
         "the processor refused the backdoor instruction; this is not VMware, or monitor_control.restrict_backdoor is set"
     )]
     Fault,
-}
-
-impl ChannelError {
-    /// A new channel may succeed where this one failed. Only our own mistakes stay mistakes.
-    pub const fn is_retryable(&self) -> bool {
-        !matches!(self, Self::TooLong { .. })
-    }
 }
 
 /// The next access of an operation. The low half of DX is left to whoever makes the call.

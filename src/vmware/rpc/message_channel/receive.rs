@@ -11,7 +11,7 @@ use crate::vmware::wire::registers::{Registers, high_half};
 /// Longest message that is taken from the host, in bytes. The protocol states no limit; hosts stay below
 /// 64 KiB. 1 MiB leaves room, fits one block transfer even as a hypercall (513 pages, BDOOR_HB_MAX_BPNS)
 /// and cannot hurt a node.
-pub const MAX_FROM_HOST: usize = 1 << 20;
+pub(crate) const MAX_FROM_HOST: usize = 1 << 20;
 
 /// Fetches the message the host has for this channel, if it has one.
 #[derive(Debug)]

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
+use vmx::codec::nic_info::NicInfo;
 
 use super::host::{machine_at, ms, node};
 use crate::facts::{Facts, Load, Stage};
@@ -12,7 +13,6 @@ use crate::front_end::Measured;
 use crate::power::{PowerOperation, PowerOutcome};
 use crate::vmware::services::tests::host::machine;
 use crate::vmware::services::{Output, RpciId, RpciOutcome, Services};
-use crate::vmware::wire::nic_info_v3::NicInfoV3;
 
 #[derive(Clone, Debug)]
 enum Event {
@@ -275,11 +275,8 @@ impl Judge {
     fn judge(&mut self, message: &[u8]) {
         for start in [&b"SetGuestInfo  10 "[..], b"SetGuestInfo  9 "] {
             if let Some(payload) = message.strip_prefix(start) {
-                let nics = NicInfoV3::decode(payload).unwrap().nics;
-                assert!(
-                    nics.iter().any(|nic| !nic.addresses.is_empty()),
-                    "no addresses"
-                );
+                let nics = NicInfo::decode(payload).unwrap().nics;
+                assert!(nics.iter().any(|nic| !nic.ips.is_empty()), "no addresses");
             }
         }
         if let Some(address) = message.strip_prefix(b"info-set guestinfo.ip ") {

@@ -126,11 +126,6 @@ pub fn detect(skip: bool, guard: FaultGuard) -> Detection<Backdoor> {
     })
 }
 
-/// What the hypervisor of this machine says it is. Touches nothing.
-pub fn platform() -> Platform {
-    instruction::platform()
-}
-
 /// [`detect`] on any platform, with any kind of access.
 pub fn detect_on<A: RegisterAccess>(
     platform: Platform,
@@ -489,7 +484,7 @@ mod tests {
     #[test]
     fn detection_on_this_machine_does_not_fault() {
         let guard = FaultGuard::install().unwrap();
-        let platform = platform();
+        let platform = instruction::platform();
         for skip in [false, true] {
             let found = detect(skip, guard);
             if platform.hypervisor != Hypervisor::Vmware && !skip {

@@ -27,7 +27,7 @@ compile_error!("VMware's backdoor exists on x86-64 and arm64");
 #[cfg(test)]
 pub(crate) mod fake;
 
-pub use detect::{Detection, ProbeError, VmxType};
+pub use detect::{Detection, ProbeError};
 
 use std::io;
 
@@ -79,11 +79,6 @@ impl Backdoor {
     /// Calls through `interface`. Whether anybody answers is another question, see [`detect`].
     pub const fn new(interface: Interface, guard: FaultGuard) -> Self {
         Self { interface, guard }
-    }
-
-    /// Which instruction it uses.
-    pub const fn interface(self) -> Interface {
-        self.interface
     }
 }
 
