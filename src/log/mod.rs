@@ -7,11 +7,11 @@
 //!
 //! `Lines` is a layer over tracing's registry, which keeps the spans: fields of an event come first, then
 //! those of the spans around it, from the outside in; a span's name is not printed. Libraries (h2, tonic,
-//! rustls …) are heard at the level trace only. Nothing that is logged can break a line: control characters
+//! rustls …) are logged at level trace only. Nothing that is logged can break a line: control characters
 //! are escaped, whatever the host or Talos sends.
 //!
-//! Written here instead of taken from tracing-subscriber's `fmt`, whose filters and formats weigh more than
-//! all of this on the node.
+//! We write it ourselves because the filters and formats of tracing-subscriber's `fmt` would cost more memory on
+//! the node than all of this.
 
 mod line;
 #[cfg(test)]
@@ -67,7 +67,7 @@ impl Handle {
         handle
     }
 
-    /// From the next event on, log as `config` says.
+    /// Logs as `config` says from the next event on.
     pub fn set(&self, config: LogConfig) {
         self.store(config);
         tracing::callsite::rebuild_interest_cache();

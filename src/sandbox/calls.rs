@@ -1,8 +1,8 @@
 //! The system calls that may be made, by name, and with which arguments.
 //!
 //! Found by running everything under the filter and looking at what it denies: glibc 2.36, static and
-//! dynamic, both ways to Talos, both transports, names looked up over DNS. `docs/sandbox.md` lists the same,
-//! and a test compares the two.
+//! dynamic, both ways to Talos, both transports, names looked up over DNS. `docs/sandbox.md` has the same list;
+//! a test compares the two.
 
 /// A system call that may be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,15 +22,15 @@ pub(super) enum Arguments {
     Thread,
     /// Memory that is not executable (protection third).
     NotExecutable,
-    /// A file that is there, to read from (flags third).
+    /// Opening an existing file for reading (flags third).
     ReadOnly,
     /// A family of sockets that the configuration asks for.
     Socket,
-    /// Nothing, unless vsock may be used: only there a source port is chosen.
+    /// Denied unless vsock may be used: only there do we choose a source port.
     SourcePort,
     /// Options of sockets, TCP and IP, not of firewalls (level second).
     SocketOption,
-    /// Non-blocking, how much there is to read (request second).
+    /// Non-blocking mode, and how much there is to read (request second).
     Ioctl,
     /// Flags of descriptors, and copies of them (command second).
     Fcntl,
@@ -45,11 +45,11 @@ pub(super) enum Arguments {
 pub(super) struct Table {
     /// Those that may be made.
     pub(super) allowed: &'static [Call],
-    /// clone3, which answers "not implemented": its flags are in memory, where no filter sees them, and glibc
-    /// takes clone then.
+    /// clone3, which answers "not implemented": its flags are in memory, where no filter can check them, and
+    /// glibc falls back to clone.
     pub(super) clone3: i32,
-    /// socket, which answers the same for netlink: glibc looks for addresses of this machine there, to sort
-    /// those of others, and can do without.
+    /// socket, which answers the same for netlink: glibc uses it to sort the addresses of a peer by those of this
+    /// machine, and can do without.
     pub(super) socket: i32,
 }
 

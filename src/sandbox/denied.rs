@@ -1,10 +1,10 @@
-//! The system calls that the filter has denied: noted where they happen, told where there is a log.
+//! The system calls that the filter has denied: noted in the signal handler, reported by the event loop.
 //!
 //! ```text
 //! call ──► SIGSYS ──► handler (traps): note(), EPERM ──► tokio's handler wakes the event loop
 //!                                                                      ──► Denied::next() names the call, once
 //! ```
-//! Noting is all that a signal handler may do; the handler itself is where the signal frames are.
+//! A signal handler may do no more than note the number. The handler itself is in [`crate::traps`].
 
 use std::fmt;
 use std::io;
@@ -15,7 +15,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::calls;
 
-/// Numbers up to here are told apart; there are some 470 calls.
+/// Numbers below this have a bit of their own; there are some 470 calls.
 const NUMBERS: usize = 512;
 
 /// A bit for each number that was denied.
@@ -52,18 +52,18 @@ impl fmt::Display for DeniedCall {
     }
 }
 
-/// Tells each denied call once.
+/// Reports each denied call once.
 #[derive(Debug)]
 pub struct Denied {
     /// `None` where nothing is denied.
     happened: Option<Signal>,
-    told: [u64; NUMBERS / 64],
+    reported: [u64; NUMBERS / 64],
     beyond_told: bool,
 }
 
 impl Denied {
-    /// Listens from here on. To be called within a runtime, after the handler was installed, which tokio's
-    /// calls before its own.
+    /// Listens from here on. Call it within a runtime, after the handler has been installed: tokio's handler
+    /// calls that one before its own.
     ///
     /// # Errors
     /// Those of sigaction.
@@ -78,15 +78,15 @@ impl Denied {
     pub fn nothing() -> Self {
         Self {
             happened: None,
-            told: [0; NUMBERS / 64],
+            reported: [0; NUMBERS / 64],
             beyond_told: false,
         }
     }
 
-    /// The next call that was not told yet; cancel-safe.
+    /// The next call that has not been reported yet; cancel-safe.
     pub async fn next(&mut self) -> DeniedCall {
         loop {
-            if let Some(number) = self.untold() {
+            if let Some(number) = self.unreported() {
                 return DeniedCall { number };
             }
             match &mut self.happened {
@@ -98,12 +98,13 @@ impl Denied {
         }
     }
 
-    fn untold(&mut self) -> Option<u32> {
-        for ((word, told), first) in NOTED.iter().zip(&mut self.told).zip((0..).step_by(64)) {
-            let fresh = word.load(Ordering::Relaxed) & !*told;
+    fn unreported(&mut self) -> Option<u32> {
+        for ((word, reported), first) in NOTED.iter().zip(&mut self.reported).zip((0..).step_by(64))
+        {
+            let fresh = word.load(Ordering::Relaxed) & !*reported;
             if fresh != 0 {
                 let bit = fresh.trailing_zeros();
-                *told |= 1 << bit;
+                *reported |= 1 << bit;
                 return Some(first + bit);
             }
         }
@@ -128,12 +129,12 @@ mod tests {
         note(number);
         note(0x4000_0000 | 59);
         note(0x4000_0000 | 60);
-        let mut told = Vec::new();
-        while let Some(number) = denied.untold() {
-            told.push(DeniedCall { number }.to_string());
+        let mut reported = Vec::new();
+        while let Some(number) = denied.unreported() {
+            reported.push(DeniedCall { number }.to_string());
         }
-        assert_eq!(told, ["swapon", "number 1073741883"]);
+        assert_eq!(reported, ["swapon", "number 1073741883"]);
         note(number);
-        assert_eq!(denied.untold(), None);
+        assert_eq!(denied.unreported(), None);
     }
 }

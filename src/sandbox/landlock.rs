@@ -1,13 +1,13 @@
 //! The filter of files, ports and peers: landlock.
 //!
-//! | from ABI | what is left |
+//! | from ABI | what is still allowed |
 //! |---|---|
 //! | 1 | reading below the places of [`Needs::readable`]; nothing is written, made, removed or executed |
 //! | 3, 5 | nothing is truncated; no ioctl on devices |
 //! | 4 | TCP to the ports of [`Network`], and no listening |
 //! | 6 | no signals to other processes, no abstract unix sockets of theirs |
 //!
-//! machined's socket is a file, and connecting to one is left alone: from ABI 9 on it could be forbidden.
+//! Connecting to machined's socket, a file, needs no rule: only from ABI 9 on could it be forbidden.
 
 use landlock::{
     ABI, Access as _, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible as _, LandlockStatus,
@@ -17,16 +17,17 @@ use landlock::{
 
 use super::needs::{Needs, Network};
 
-/// The newest version whose rights were looked at here.
+/// The newest version whose rights are taken into account.
 const KNOWN: ABI = ABI::V8;
-/// The first version that knows of TCP.
+/// The first version that restricts TCP.
 const WITH_TCP: ABI = ABI::V4;
 const MISSING: &str = "not in this kernel, or another sandbox refuses it";
 
-/// Restricts this thread and those it starts, for good, as far as the kernel can; what is left, as one phrase.
+/// Restricts this thread and those it starts, for good, as far as the kernel can; returns what is left, as one
+/// phrase.
 ///
 /// # Errors
-/// The kernel has no landlock, or another sandbox refuses it; in one phrase.
+/// The kernel has no landlock, or another sandbox refuses it; the reason in one phrase.
 pub(super) fn restrict(needs: &Needs) -> Result<String, String> {
     let status = rules(needs)
         .and_then(RulesetCreated::restrict_self)
@@ -84,7 +85,7 @@ fn left(needs: &Needs, restricts_tcp: bool) -> String {
 }
 
 fn rules(needs: &Needs) -> Result<RulesetCreated, RulesetError> {
-    // Best effort is what the crate does unless told otherwise.
+    // The crate's default is best effort.
     let mut ruleset = Ruleset::default()
         .handle_access(AccessFs::from_all(KNOWN))?
         .handle_access(match needs.network {
@@ -94,7 +95,7 @@ fn rules(needs: &Needs) -> Result<RulesetCreated, RulesetError> {
         .scope(Scope::from_all(KNOWN))?
         .create()?;
     for place in needs.readable() {
-        // What is not there, such as /sys in some containers, need not be allowed.
+        // A missing folder, such as /sys in some containers, needs no rule.
         let Ok(opened) = PathFd::new(&place) else {
             continue;
         };

@@ -1,11 +1,11 @@
-//! The sandbox: what the process does not need, it gives up before it reads the first byte of the host's.
+//! The sandbox: before the process reads the first byte from the host, it gives up what it does not need.
 //!
 //! ```text
 //! Config ──► Needs ──► no_new_privs ──► capabilities ──► landlock ──► seccomp ──► Part (log, `check`)
 //! ```
-//! Each part is taken where the kernel and the container have it; what is missing is told, and the rest holds.
-//! What is in force can never be taken back: a configuration that is read again and needs more is told so
-//! ([`Sandbox::objection`]). What each part leaves, and why, is in `docs/sandbox.md`.
+//! Each part is used where the kernel and the container offer it; a missing part is reported and the rest holds.
+//! What is in force cannot be lifted: a reloaded configuration that needs more is refused with a reason
+//! ([`Sandbox::objection`]). `docs/sandbox.md` says what each part leaves, and why.
 
 mod calls;
 mod capabilities;
@@ -35,38 +35,39 @@ const LANDLOCK: &str = "landlock";
 /// One part of the sandbox.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Part {
-    /// What it is called: `capabilities`, `no_new_privs`, `seccomp`, `landlock`.
+    /// Its name: `capabilities`, `no_new_privs`, `seccomp`, `landlock`.
     pub name: &'static str,
     /// What is left, or why the part is missing; in one phrase.
     pub outcome: Result<String, String>,
 }
 
 impl Part {
-    /// Without it an attacker has gained something; landlock is missing in kernels that are otherwise fine.
+    /// Whether `check` calls it a fault when this part is missing. Landlock is absent from kernels that are
+    /// otherwise fine.
     pub fn is_necessary(&self) -> bool {
         self.name != LANDLOCK
     }
 }
 
-/// A configuration that is read again needs what this process has given up.
+/// Why a reloaded configuration cannot be applied: it needs what this process has given up.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Objection {
-    /// It was started with machined's socket.
+    /// An endpoint is reached over TCP, but the process was started with machined's socket.
     #[error(
-        "the sandbox of this process has no network, which the talosconfig needs; restart the agent, then it counts"
+        "the network was not allowed when the sandbox was set up; restart the agent to apply it"
     )]
     Network,
-    /// The endpoint has another port than those at the start.
+    /// The port of an endpoint was not among those at the start.
     #[error(
-        "the sandbox of this process lets it connect to no other TCP port than before, and not to {port}; restart the agent, then it counts"
+        "port {port} was not allowed when the sandbox was set up; restart the agent to apply it"
     )]
     Port {
         /// The port.
         port: u16,
     },
-    /// The file lies elsewhere than those at the start.
+    /// The file is outside the folders that were allowed at the start.
     #[error(
-        "{} is outside of what the sandbox of this process lets it read; restart the agent, then it counts", .path.display()
+        "{} was not allowed when the sandbox was set up; restart the agent to apply it", .path.display()
     )]
     File {
         /// The file.
@@ -87,11 +88,11 @@ pub struct Sandbox {
 }
 
 impl Sandbox {
-    /// Gives up what `config` does not need, or with [`SandboxMode::Warn`] only looks at it. To be called while
-    /// there is one thread. `vsock` is asked where vsock may be used.
+    /// Gives up what `config` does not need; with [`SandboxMode::Warn`] only reports it. Call it while the
+    /// process has one thread. `vsock` is asked only where vsock may be used.
     ///
     /// # Errors
-    /// The signal of denied calls cannot be handled; nothing was given up.
+    /// The signal of denied calls cannot be handled; nothing has been given up.
     pub fn enter(config: &Config, vsock: VsockProbe) -> io::Result<Self> {
         let needs = needs(config);
         let mode = config.sandbox;
@@ -108,12 +109,12 @@ impl Sandbox {
         })
     }
 
-    /// How it was asked for.
+    /// The mode it was entered with.
     pub const fn mode(&self) -> SandboxMode {
         self.mode
     }
 
-    /// What became of each part; nothing for [`SandboxMode::Off`].
+    /// The outcome of each part; empty for [`SandboxMode::Off`].
     pub fn parts(&self) -> &[Part] {
         &self.parts
     }
@@ -134,7 +135,7 @@ impl Sandbox {
         texts.collect::<Vec<_>>().join("; ")
     }
 
-    /// Says in one line what is in force and what is missing.
+    /// Logs in one line what is in force and what is missing.
     pub fn log(&self) {
         let (holding, missing) = (self.holding(), self.missing());
         match self.mode {
@@ -153,7 +154,7 @@ impl Sandbox {
         }
     }
 
-    /// Listens for denied calls. To be called within a runtime.
+    /// Listens for denied calls. Call it within a runtime.
     ///
     /// # Errors
     /// Those of sigaction.
@@ -164,7 +165,7 @@ impl Sandbox {
         }
     }
 
-    /// What `config`, read again, needs and this process has given up.
+    /// What the reloaded `config` needs that this process has given up.
     pub fn objection(&self, config: &Config) -> Option<Objection> {
         if self.mode != SandboxMode::Enforce {
             return None;
@@ -199,7 +200,7 @@ fn needs(config: &Config) -> Needs {
     Needs::of(config, std::env::var_os("SSL_CERT_FILE").map(PathBuf::from))
 }
 
-/// Gives everything up. seccomp comes last: the others make calls that it denies.
+/// Enters all parts. seccomp comes last: the others make calls that it denies.
 fn enforce(needs: &Needs, vsock: VsockProbe, guard: DeniedCallGuard) -> Vec<Part> {
     let no_new_privs = nix::sys::prctl::set_no_new_privs().map_err(|errno| errno.desc().to_owned());
     let capabilities = capabilities::needed(needs, vsock).and_then(|kept| {
@@ -208,7 +209,7 @@ fn enforce(needs: &Needs, vsock: VsockProbe, guard: DeniedCallGuard) -> Vec<Part
     });
     let landlock = landlock::restrict(needs);
     let seccomp = seccomp::install(needs, Otherwise::Denied(guard));
-    // What the kernel says counts more than what the calls returned.
+    // Trust what the kernel reports over what the calls returned.
     let status = Status::read();
     let confirmed = |confirmed: Option<bool>| match confirmed {
         Some(false) => Err("the kernel does not confirm it".to_owned()),
@@ -242,7 +243,7 @@ fn enforce(needs: &Needs, vsock: VsockProbe, guard: DeniedCallGuard) -> Vec<Part
     ]
 }
 
-/// Denies nothing, but lets the kernel log what would be denied, and tells what would be left.
+/// Denies nothing, but lets the kernel log what would be denied, and reports what would be left.
 fn watch(needs: &Needs, vsock: VsockProbe) -> Vec<Part> {
     vec![
         Part {

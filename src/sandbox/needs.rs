@@ -13,7 +13,7 @@ const KERNEL: [&str; 2] = ["/proc", "/sys"];
 /// resolv.conf, hosts, and the system's certificate authorities.
 const SYSTEM: &str = "/etc";
 
-/// What is connected to.
+/// Where connections may go.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) enum Network {
     /// Nothing: Talos is reached through machined's socket.
@@ -25,15 +25,15 @@ pub(super) enum Network {
     Any,
 }
 
-/// What is needed from the moment on where all the rest is given up.
+/// What is still needed once everything else has been given up.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Needs {
     /// Whether vsock may be used.
     pub(super) vsock: bool,
-    /// What is connected to.
+    /// Where connections may go.
     pub(super) network: Network,
-    /// Files that are read again while the daemon runs. Where one lies in a folder of its own, the folder: what
-    /// is swapped in there later shall be read, too.
+    /// Files that are read again while the daemon runs. If a file has a folder of its own, the folder: what is
+    /// swapped in there later must be readable too.
     pub(super) files: Vec<PathBuf>,
     /// machined's socket.
     pub(super) socket: Option<PathBuf>,
@@ -55,7 +55,7 @@ impl Needs {
                 needs.files.push(talosconfig.clone());
                 needs.files.extend(ssl_cert_file);
             }
-            // It will not run for long.
+            // The daemon will not run for long with that.
             Err(_) => {}
         }
         needs
@@ -78,8 +78,8 @@ impl Needs {
     }
 }
 
-/// The folder of a file; the nearest one above that is there, if it is still to be made. The root folder is too
-/// much to ask for: there it is the file alone.
+/// The folder of a file, or the nearest existing one above it. Never the root folder, which would allow
+/// everything: there it is the file alone.
 fn place(file: &Path) -> Option<PathBuf> {
     let file = std::path::absolute(file).ok()?;
     let folder = file.ancestors().skip(1).find(|folder| folder.is_dir())?;
@@ -89,10 +89,10 @@ fn place(file: &Path) -> Option<PathBuf> {
     file.exists().then_some(file)
 }
 
-/// What is connected to: the node, or the talosconfig's endpoints.
+/// Where connections may go: the node, or the talosconfig's endpoints.
 fn network(talosconfig: &Path, node: Option<&str>) -> Network {
     let endpoints: Vec<Endpoint> = match (node, Talosconfig::load(talosconfig)) {
-        // One that is no endpoint ends the daemon.
+        // A malformed endpoint ends the daemon elsewhere.
         (Some(node), _) => node.parse().into_iter().collect(),
         (None, Ok(config)) => config.endpoints,
         (None, Err(_)) => return Network::Any,

@@ -45,8 +45,8 @@ fn lives_with_denied_calls() {
     )
     .unwrap();
     assert_eq!(sandbox.missing(), "");
-    let told = runtime.block_on(async {
-        let mut told = Vec::new();
+    let reported = runtime.block_on(async {
+        let mut reported = Vec::new();
         // At first without tokio's handler, then with it in front of ours.
         let mut denied = None;
         for _ in 0..2 {
@@ -54,19 +54,19 @@ fn lives_with_denied_calls() {
             denied.get_or_insert_with(|| Denied::listen().unwrap());
         }
         let mut denied = denied.unwrap();
-        told.push(denied.next().await.to_string());
+        reported.push(denied.next().await.to_string());
         assert_eq!(nix::unistd::setsid(), Err(Errno::EPERM));
         let kill = nix::sys::signal::kill(nix::unistd::Pid::this(), None);
         assert_eq!(kill, Err(Errno::EPERM));
-        told.push(denied.next().await.to_string());
-        told.push(denied.next().await.to_string());
+        reported.push(denied.next().await.to_string());
+        reported.push(denied.next().await.to_string());
         // In other threads as well, which inherit everything.
         let thread = tokio::task::spawn_blocking(|| nix::unistd::chroot("/"));
         assert_eq!(thread.await.unwrap(), Err(Errno::EPERM));
-        told.push(denied.next().await.to_string());
-        told
+        reported.push(denied.next().await.to_string());
+        reported
     });
-    println!("told: {told:?}");
+    println!("reported: {reported:?}");
     let status = std::fs::read_to_string("/proc/thread-self/status").unwrap();
     for field in [
         "CapInh",
@@ -100,7 +100,7 @@ fn a_denied_call_fails_is_told_once_and_the_process_lives() {
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{text}{output:?}");
     assert!(
-        text.contains(r#"told: ["chdir", "kill", "setsid", "chroot"]"#),
+        text.contains(r#"reported: ["chdir", "kill", "setsid", "chroot"]"#),
         "{text}"
     );
     for line in [

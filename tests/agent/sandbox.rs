@@ -289,11 +289,11 @@ fn a_configuration_read_again_cannot_have_more_than_the_first() {
     for (text, words) in [
         (
             format!("talos:\n  config: {}\n", moved.display()),
-            "is outside of what the sandbox of this process lets it read",
+            "talosconfig was not allowed when the sandbox was set up",
         ),
         (
             format!("talos:\n  config: {inside}\n  node: 127.0.0.1:1\n"),
-            "and not to 1",
+            "port 1 was not allowed when the sandbox was set up",
         ),
     ] {
         talos.folder.write("config.yaml", &text);

@@ -1,9 +1,9 @@
 //! RPCI: the guest asks, the host answers.
 //!
 //! A request is a command's bytes; the reply is `1 ` or `0 ` and a text, `1 10.5.0.2` or `0 No value found`
-//! [rpcout.c]. The host closes idle channels when it likes, so the first failure is met by a new connection
-//! and the same request once more; the second is final. A vsock connection over which the host has never
-//! answered proves nothing, its failure only leads to the backdoor:
+//! [rpcout.c]. The host closes idle channels when it likes, so after the first failure we open a new connection
+//! and send the same request once more; the second failure is final. Until the host has answered on a vsock
+//! connection, its failure is not counted; we fall back to the backdoor:
 //!
 //! ```text
 //! closed ──Open──► opening ──Exchange──► exchanging ──Replied──► open
@@ -11,7 +11,7 @@
 //!   └─────Failed──────┴───────────────────────┘
 //! ```
 //!
-//! The caller does what [`Client::poll_output`] says and hands the outcome in.
+//! The caller does what [`Client::poll_output`] says and reports the outcome.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -22,7 +22,7 @@ use super::route::{OpenFailure, Policy, Route, Transport};
 /// Longest request: GUESTMSG_MAX_IN_SIZE [guest_msg_def.h].
 pub const MAX_REQUEST: usize = 65_536;
 
-/// How long a reply may take. open-vm-tools waits for ever.
+/// How long a reply may take. open-vm-tools waits forever.
 pub const REPLY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long the first reply over a vsock connection may take while the backdoor could serve instead.
@@ -31,8 +31,8 @@ pub const FIRST_REPLY_TIMEOUT: Duration = Duration::from_millis(900);
 /// Failures after which a request is given up: the second.
 const MAX_FAILURES: u8 = 2;
 
-/// What the host answered. It may be a secret (a machine config in a guest variable), so the debugging form
-/// tells lengths only.
+/// The host's reply. It may be a secret (a machine config in a guest variable), so the debug form shows lengths
+/// only.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Reply {
     /// `1 …`: done; the text after it.
@@ -72,7 +72,7 @@ impl Reply {
     }
 }
 
-/// What the caller shall do.
+/// What the caller must do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
     /// Close the connection.
@@ -87,7 +87,7 @@ pub enum Output {
     },
     /// [`Client::request`] has its reply.
     Replied(Reply),
-    /// What was begun has failed.
+    /// The request has failed.
     Failed(Failure),
 }
 
@@ -109,12 +109,12 @@ struct Connection {
     proven: bool,
 }
 
-/// What is being done and how it went so far.
+/// A request under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Task {
-    /// Exchanges that broke and count.
+    /// Broken exchanges that count as failures.
     failures: u8,
-    /// The other transport has been turned to since the last exchange.
+    /// We have changed to the other transport since the last exchange.
     switched: bool,
 }
 
@@ -168,7 +168,7 @@ impl Client {
         let preferred = self.route.choose(now);
         match self.state {
             State::Closed => self.start_opening(preferred, task),
-            // The time of sticking to the backdoor is over.
+            // The pause of vsock is over.
             State::Idle(connection)
                 if connection.transport == Transport::Backdoor && preferred == Transport::Vsock =>
             {
@@ -176,7 +176,7 @@ impl Client {
                 self.start_opening(preferred, task);
             }
             State::Idle(connection) => self.exchange(connection, task),
-            // The caller dropped what it had begun; a late reply must not pass for this one's.
+            // The caller dropped an earlier request, whose late reply must not be taken for this one's.
             State::Opening(..) | State::Exchanging(..) => {
                 self.outputs.push_back(Output::Close);
                 self.start_opening(preferred, task);
@@ -268,17 +268,16 @@ impl Client {
             Task {
                 failures,
                 switched: false,
-                ..task
             },
         );
     }
 
-    /// The host has started afresh (a TCLO reset): vsock may be tried again.
+    /// The host has restarted (a TCLO reset): vsock may be tried again.
     pub fn forget_failures(&mut self, now: Duration) {
         self.route.forget_failures(now);
     }
 
-    /// Closes what is open; the next request opens anew.
+    /// Closes the connection; the next request opens another.
     pub fn close(&mut self) {
         self.outputs.clear();
         if self.state != State::Closed {
@@ -307,7 +306,7 @@ impl Client {
         self.outputs.push_back(Output::Exchange { timeout });
     }
 
-    /// The backdoor, when the failure of this connection says nothing but that vsock is not served.
+    /// The backdoor, if a failure of this connection only means that nobody serves vsock.
     fn way_out(&self, connection: Connection, task: Task) -> Option<Transport> {
         match connection.transport {
             Transport::Vsock if !connection.proven && !task.switched => {

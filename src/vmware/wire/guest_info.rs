@@ -5,7 +5,7 @@
 //! 53 65 74 47 75 65 73 74 49 6e 66 6f 20 20 37 20 31 32 33 34 35 36 00   uptime 1234.56 s
 //! ```
 //!
-//! Text payloads end with a NUL that is counted; binary ones (NICs, detailed OS data) have none of their own.
+//! Text payloads end with a NUL, which is counted; binary ones (NICs, detailed OS data) do not.
 
 use std::time::Duration;
 
@@ -72,8 +72,8 @@ pub fn nics_v2(info: &NicInfoV3) -> Vec<u8> {
     nics_of(NICS_V2, info, MAX_ADDRESSES_V2)
 }
 
-/// The NICs with as many addresses each as the limit and the longest message allow: half a list is better than
-/// a message that never arrives.
+/// The NICs with as many addresses each as the limit and the longest message allow: half a list is better than a
+/// message that the host drops.
 fn nics_of(kind: u8, info: &NicInfoV3, limit: usize) -> Vec<u8> {
     let whole = binary(kind, &info.encode(limit));
     if whole.len() <= MAX_TO_HOST {
@@ -91,7 +91,7 @@ fn nics_of(kind: u8, info: &NicInfoV3, limit: usize) -> Vec<u8> {
     binary(kind, &info.encode(fitting))
 }
 
-/// The OS with everything that is known of it (type 11).
+/// The OS in detail (type 11).
 pub fn os_detailed(os: &DetailedOs) -> Vec<u8> {
     binary(OS_DETAILED, &os.encode())
 }
@@ -118,13 +118,13 @@ fn text(kind: u8, value: &str) -> Vec<u8> {
     message
 }
 
-/// A NUL would end the text early on the host, so it ends it here.
+/// The text up to its first NUL, where the host would end it.
 pub(crate) fn before_nul(value: &str) -> &str {
     value.split('\0').next().unwrap_or_default()
 }
 
-/// What is known of the OS (HostinfoDetailedDataHeader and the text behind it). Empty values are left out of
-/// the message.
+/// Detailed OS data (HostinfoDetailedDataHeader and the text after it). Empty values are left out of the
+/// message.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DetailedOs {
     /// VMware's id such as `other6xlinux-64`, up to 128 bytes.
@@ -154,7 +154,7 @@ pub struct DetailedOs {
 }
 
 impl DetailedOs {
-    /// The keys in their order on the wire, which is the alphabet's.
+    /// The keys in their order on the wire, which is alphabetical.
     fn fields(&self) -> [(&'static str, &str); 10] {
         [
             ("architecture", &self.architecture),

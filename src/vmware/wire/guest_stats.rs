@@ -7,9 +7,9 @@
 //! ac000000 0100 04 0100 09 0200 0308 0400 00001800                            mem.free, KiB, 1572864
 //! ```
 //!
-//! Integers are little-endian in the smallest of 0, 1, 2, 4 and 8 bytes that holds them, 0 bytes being 0. A
-//! rate is a float where that is exact, else a double. Only the first stat names the namespace. A stat that
-//! could not be read goes without its value.
+//! Integers are little-endian in the smallest of 0, 1, 2, 4 and 8 bytes that holds them; 0 bytes mean 0. A rate is
+//! a float where that is exact, else a double. Only the first stat names the namespace. A stat that could not be
+//! read is sent without its value.
 
 use super::guest_info;
 
@@ -40,7 +40,7 @@ const TYPE_UNSIGNED: u64 = 9;
 /// GuestTypeDouble.
 const TYPE_DOUBLE: u64 = 11;
 
-/// What is counted (GuestStatToolsID); the ids that open-vm-tools publishes on Linux.
+/// What a stat counts (GuestStatToolsID); the ids that open-vm-tools publishes on Linux.
 pub mod id {
     /// GuestStatID_ContextSwapRate: context switches.
     pub const CONTEXT_SWAP_RATE: u32 = 2;
@@ -84,7 +84,7 @@ pub mod id {
     pub const DISK_REQUEST_QUEUE_AVG: u32 = 63;
 }
 
-/// What a value is counted in (GuestValueUnits).
+/// The unit of a value (GuestValueUnits).
 pub mod unit {
     /// GuestUnitsNumber.
     pub const NUMBER: u32 = 0x0002;
@@ -109,25 +109,25 @@ pub enum Value {
     Double(Option<f64>),
 }
 
-/// One thing that is counted.
+/// One stat.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Stat {
     /// One of [`id`].
     pub id: u32,
     /// One of [`mod@unit`].
     pub unit: u32,
-    /// How much.
+    /// The value.
     pub value: Value,
 }
 
-/// Everything that is told at a time.
+/// All statistics of one message.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct GuestStats {
     /// memTotal of the legacy struct, in KiB; the same as [`id::MEM_PHYS_USABLE`].
     pub mem_total_kib: Option<u64>,
     /// hugePagesTotal of the legacy struct.
     pub huge_pages_total: Option<u64>,
-    /// In the order in which they go.
+    /// In the order in which they are sent.
     pub stats: Vec<Stat>,
 }
 

@@ -113,7 +113,7 @@ impl Status {
     }
 }
 
-/// What tells a channel from others: the number and the cookie that OPEN gave out.
+/// The address of a channel: the number and the cookie that OPEN gave out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ChannelAddress {
     /// The number, in the high half of DX.

@@ -41,7 +41,7 @@ const IPV4: u32 = 1;
 /// InetAddressType IAT_IPV6.
 const IPV6: u32 = 2;
 
-/// The network as the host is told (GuestNicProto with NicInfoV3).
+/// The network as reported to the host (GuestNicProto with NicInfoV3).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NicInfoV3 {
     /// The NICs, most important first; the first [`MAX_NICS`] are written.
@@ -78,7 +78,7 @@ pub struct NicIp {
     pub ip: IpAddr,
     /// Length of the prefix in bits.
     pub prefix_length: u32,
-    /// Where it comes from.
+    /// Its origin.
     pub origin: Option<IpOrigin>,
     /// Whether it can be used.
     pub status: Option<IpStatus>,

@@ -6,8 +6,8 @@
 //!          OK SP error SP additional-error SP # bytes
 //! ```
 //!
-//! The header is little-endian and unaligned. An error is told inside an `OK ` reply. Where open-vm-tools trusts
-//! a length, this parser compares it with what was received.
+//! The header is little-endian and unaligned. Errors travel inside an `OK ` reply. Where open-vm-tools trusts a
+//! length, this parser compares it with what was received.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -29,7 +29,7 @@ const FLAG_AUTH_DATA: u32 = 0x10;
 /// sizeof VixMsgAuthDataV1.
 const AUTH_DATA_LEN: u32 = 44;
 
-/// VixError, as far as we answer with it [vix.h, vixOpenSource.h].
+/// The values of VixError that we answer with [vix.h, vixOpenSource.h].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct VixError(pub u32);
 
@@ -49,13 +49,13 @@ impl VixError {
 pub struct VixRequest<'a> {
     /// Operation.
     pub opcode: u32,
-    /// Whether the reply shall be binary.
+    /// Whether the host asks for a binary reply.
     pub binary: bool,
     /// Kind of the credential.
     pub credential_type: u32,
-    /// What the operation needs to know.
+    /// Arguments of the operation.
     pub body: &'a [u8],
-    /// Who asks.
+    /// The credential itself.
     pub credential: &'a [u8],
 }
 
