@@ -1,4 +1,4 @@
-//! Entries for fuzzing: one per parser of foreign bytes, one per machine, one for the encoders.
+//! Entries for fuzzing: one per parser of foreign bytes, one per state machine.
 //!
 //! Each entry stands beside what it tries (`vmware::wire::fuzz`, `talos::fuzz` …), takes any bytes, and panics when
 //! something is wrong. The targets of `fuzz/` call them with libFuzzer; the tests below replay the corpora of
@@ -65,14 +65,6 @@ impl<'a> Choices<'a> {
         self.bytes
     }
 
-    /// Up to 15 printable characters.
-    pub fn text(&mut self) -> String {
-        let len = self.below(16);
-        (0..len)
-            .map(|_| char::from(b' ' + self.below(95)))
-            .collect()
-    }
-
     /// Up to `bound` - 1 values.
     pub fn list<T>(&mut self, bound: u8, mut value: impl FnMut(&mut Self) -> T) -> Vec<T> {
         (0..self.below(bound)).map(|_| value(self)).collect()
@@ -98,13 +90,10 @@ mod tests {
     type Entry = fn(&[u8]);
 
     /// Name of the target and of its corpus, and the entry.
-    const TARGETS: [(&str, Entry); 18] = [
+    const TARGETS: [(&str, Entry); 15] = [
         ("data_map", wire::fuzz::fuzz_data_map),
-        ("encoders", wire::fuzz::fuzz_encoders),
         ("guest_rpc_packet", wire::fuzz::fuzz_guest_rpc_packet),
-        ("guest_stats", wire::fuzz::fuzz_guest_stats),
         ("hypervisor", wire::fuzz::fuzz_hypervisor),
-        ("nic_info", wire::fuzz::fuzz_nic_info),
         ("ovf_env", wire::fuzz::fuzz_ovf_env),
         ("tclo_text", wire::fuzz::fuzz_tclo_text),
         ("vix", wire::fuzz::fuzz_vix),

@@ -154,7 +154,7 @@ fn instruction(interface: Interface) -> &'static str {
 mod tests {
     use super::*;
     use crate::vmware::link::LinkError;
-    use crate::vmware::transport::backdoor::VmxType;
+    use crate::vmware::transport::backdoor::detect::VmxType;
     use crate::vmware::wire::hypervisor::Hypervisor;
 
     #[test]

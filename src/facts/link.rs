@@ -1,4 +1,4 @@
-//! Links and addresses as the kernel has them, told by Talos.
+//! Links and addresses as the kernel has them, reported by Talos.
 
 use std::fmt;
 use std::net::IpAddr;

@@ -1,6 +1,6 @@
 //! How busy the machine is at one moment, as the kernel counts it.
 
-/// One reading of the kernel's counters; a field is `None` when the kernel does not tell it.
+/// One reading of the kernel's counters; a field is `None` if the kernel does not report it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Load {
     /// Size of a page, in bytes.
@@ -46,7 +46,7 @@ pub struct Memory {
     pub huge_page_size: Option<u64>,
 }
 
-/// What a disk has to do (diskstats).
+/// The load of a disk (diskstats).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DiskLoad {
     /// Name such as `sda`.

@@ -1,4 +1,4 @@
-/// What the kernel says of the machine before Talos says anything.
+/// What the kernel reports of the machine, before Talos can be asked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Machine {
     /// Kernel release as uname prints it, such as `6.18.1-talos`.

@@ -1,8 +1,8 @@
 //! What is known of the node: plain types without any wire form.
 //!
 //! The Talos watchers write one [`Facts`] value and replace it whole on every change; the services
-//! compare it with what the host last acknowledged. A field is `None` until Talos has told it once;
-//! afterwards the last known value stands, also while Talos is away. So `None` always means "not known
+//! compare it with what the host last acknowledged. A field is `None` until Talos has reported it
+//! once; afterwards it keeps the last known value, also while Talos is away. So `None` always means "not known
 //! yet", never "gone", and nothing made up is ever reported.
 
 mod link;
@@ -33,18 +33,18 @@ pub struct Facts {
     pub links: Option<Vec<Link>>,
     /// All addresses of all links, from AddressStatus; known once the first watch has been bootstrapped.
     pub addresses: Option<Vec<Address>>,
-    /// Talos' own views of the node's addresses, from NodeAddress.
+    /// Talos' lists of the node's addresses, from NodeAddress.
     pub node_addresses: Option<NodeAddresses>,
     /// Floating addresses shared by several nodes that this node holds now, from the AddressSpecs that the VIP
     /// operator makes (OperatorSpec itself is open to os:admin only).
     pub virtual_ips: Option<BTreeSet<IpAddr>>,
-    /// Routes, resolvers, and who wanted an address.
+    /// Routes, resolvers, and where addresses come from.
     pub network: NetworkState,
     /// Which Talos runs, from the Version call.
     pub talos: Option<TalosVersion>,
     /// What the machine is doing, from MachineStatus.
     pub stage: Option<Stage>,
-    /// What else Talos says of the machine itself.
+    /// What else Talos reports of the machine itself.
     pub node: Node,
     /// File systems and disks.
     pub storage: Storage,

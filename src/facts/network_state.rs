@@ -1,10 +1,10 @@
-//! What Talos says of the network beside links and addresses: routes, resolvers, and who wanted an address.
+//! What Talos reports of the network beside links and addresses: routes, resolvers, and where addresses come from.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-/// Each part is `None` until Talos has told it once.
+/// Each part is `None` until Talos has reported it once.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NetworkState {
     /// Unicast routes of the main table, from RouteStatus; shared, because a node of a routed pod network has
@@ -12,13 +12,13 @@ pub struct NetworkState {
     pub routes: Option<Arc<[Route]>>,
     /// The resolver in use, from ResolverStatus.
     pub resolver: Option<Resolver>,
-    /// Who wanted which address, from AddressSpec.
+    /// Where addresses come from, from AddressSpec.
     pub address_sources: Option<BTreeMap<IpAddr, AddressSource>>,
-    /// What each DHCP client was told of name servers, from its ResolverSpec.
+    /// The name servers that each DHCP client was given, from its ResolverSpec.
     pub lease_resolvers: Option<BTreeMap<DhcpClient, Resolver>>,
 }
 
-/// One way to a destination; a route with several next hops is several of these.
+/// One path to a destination; a route with several next hops becomes several of these.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Route {
     /// Destination network; unspecified, with no prefix, for the default route.
@@ -33,7 +33,7 @@ pub struct Route {
     pub metric: u32,
 }
 
-/// Where names are asked for.
+/// A resolver's configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Resolver {
     /// Name servers, in order.
@@ -42,7 +42,7 @@ pub struct Resolver {
     pub search_domains: Vec<String>,
 }
 
-/// Who wanted an address.
+/// Where an address comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AddressSource {
     /// Machine config, kernel arguments or platform.

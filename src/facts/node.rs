@@ -1,13 +1,13 @@
-//! What Talos says of the machine itself: how it is doing, what it is, what it is made of.
+//! What Talos reports of the machine itself: its health, its role, its boot image.
 
 use super::Stage;
 
-/// What there is to know beside name, network and version. `None` means not known yet, as in [`super::Facts`].
+/// Facts beside name, network and version. `None` means not known yet, as in [`super::Facts`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Node {
     /// Whether the machine is ready at its stage, from the same MachineStatus as [`super::Facts::stage`].
     pub readiness: Option<Readiness>,
-    /// What the machine is in its cluster, from MachineType.
+    /// The machine's role in its cluster, from MachineType.
     pub machine_type: Option<MachineType>,
     /// Name of the Kubernetes node, from Nodename.
     pub node_name: Option<String>,
@@ -50,7 +50,7 @@ impl Node {
 /// (ImageFactorySchematicExtensionName).
 const SCHEMATIC: &str = "schematic";
 
-/// Whether a UUID tells one machine from another. Empty, all zeros and all ones do not; Talos' nodeID disk
+/// Whether a UUID distinguishes machines. Empty, all zeros and all ones do not; Talos' nodeID disk
 /// encryption refuses every UUID of which one character makes up more than half [keys/nodeid.go], and so
 /// do we.
 pub fn is_valid_uuid(uuid: &str) -> bool {
@@ -61,16 +61,16 @@ pub fn is_valid_uuid(uuid: &str) -> bool {
 /// Whether the machine is ready at its stage (MachineStatus `status`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Readiness {
-    /// Whether nothing is amiss. At stages without conditions, such as maintenance, it always is.
+    /// Whether all conditions are met. Always true at stages without conditions, such as maintenance.
     pub ready: bool,
     /// Names of the conditions that are not met, in Talos' order: `time`, `network`, `services` …
     pub unmet_conditions: Vec<String>,
 }
 
-/// What the machine is in its cluster.
+/// The machine's role in its cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MachineType {
-    /// 1: the first control plane node, in clusters of old.
+    /// 1: the first control plane node of an old cluster.
     Init,
     /// 2
     ControlPlane,
@@ -79,7 +79,7 @@ pub enum MachineType {
 }
 
 impl MachineType {
-    /// Talos' word for it.
+    /// Talos' name for it.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Init => "init",
@@ -90,7 +90,7 @@ impl MachineType {
 }
 
 impl Stage {
-    /// Talos' word for it.
+    /// Talos' name for it.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Unknown => "unknown",

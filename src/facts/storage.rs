@@ -1,8 +1,8 @@
-//! Volumes, mounts and disks of the node, as Talos tells of each; [`crate::report`] makes file systems of them.
+//! Volumes, mounts and disks of the node, as Talos lists them; [`crate::report`] makes file systems of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What is known of the storage; each part `None` until Talos has told it once.
+/// What is known of the storage; each part is `None` until Talos has reported it once.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Storage {
     /// Volumes with a file system on a disk, from VolumeStatus, by id.
@@ -11,7 +11,7 @@ pub struct Storage {
     pub mounts: Option<BTreeSet<Mount>>,
     /// Disks, from Disk.
     pub disks: Option<Vec<Disk>>,
-    /// All that is mounted, in the kernel's order, from the Mounts call.
+    /// All mounts in the kernel's order, from the Mounts call.
     pub spaces: Option<Vec<Space>>,
     /// How the VMX names a disk (`scsi0:0`), by its device path; from the kernel's view of the hardware.
     pub device_names: BTreeMap<String, String>,
@@ -32,7 +32,7 @@ pub struct Volume {
     pub file_system: &'static str,
 }
 
-/// A volume is mounted.
+/// A mounted volume.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Mount {
     /// Id of the volume.
@@ -55,7 +55,7 @@ pub struct Disk {
 /// One line of the Mounts call.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Space {
-    /// What is mounted: a device, or a word such as `overlay`.
+    /// The source: a device, or a word such as `overlay`.
     pub device: String,
     /// Where it is mounted.
     pub mount_point: String,

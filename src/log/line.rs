@@ -101,11 +101,11 @@ impl fmt::Display for Value {
 /// An event, ready to be written.
 #[derive(Debug)]
 pub(super) struct Line<'a> {
-    /// Since the epoch.
+    /// Time since the epoch.
     pub(super) time: Duration,
-    /// How grave it is.
+    /// Severity.
     pub(super) level: Level,
-    /// Its own fields and those around it.
+    /// The event's fields and those of the spans around it.
     pub(super) fields: &'a Fields,
 }
 
@@ -177,7 +177,7 @@ fn needs_quotes(text: &str) -> bool {
             .any(|c| c.is_whitespace() || c.is_control() || matches!(c, '"' | '='))
 }
 
-/// Backslashes stay as they are: what is shown of the host has been escaped before.
+/// Backslashes stay as they are: bytes from the host have been escaped before.
 fn push_escaped(line: &mut String, text: &str, quoted: bool) {
     for c in text.chars() {
         if c.is_control() {

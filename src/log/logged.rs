@@ -7,7 +7,7 @@ use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 
-/// Takes what is logged from here on, in this thread, until it is dropped.
+/// Collects what is logged in this thread until it is dropped.
 pub(crate) struct Logged {
     log: Log,
     _guard: tracing::subscriber::DefaultGuard,
@@ -23,12 +23,12 @@ impl Logged {
         Self { log, _guard: guard }
     }
 
-    /// All lines since the last time: level, then fields.
+    /// All lines since the last call: level, then fields.
     pub(crate) fn take(&self) -> Vec<(Level, String)> {
         std::mem::take(&mut *self.log.0.lock().unwrap())
     }
 
-    /// The warnings since the last time.
+    /// The warnings since the last call.
     pub(crate) fn warnings(&self) -> Vec<String> {
         let lines = self.take().into_iter();
         let lines = lines.filter(|(level, _)| *level <= Level::WARN);

@@ -7,11 +7,11 @@
 //!
 //! `Lines` is a layer over tracing's registry, which keeps the spans: fields of an event come first, then
 //! those of the spans around it, from the outside in; a span's name is not printed. Libraries (h2, tonic,
-//! rustls …) are heard at the level trace only. Nothing that is logged can break a line: control characters
+//! rustls …) are logged at level trace only. Nothing that is logged can break a line: control characters
 //! are escaped, whatever the host or Talos sends.
 //!
-//! Written here instead of taken from tracing-subscriber's `fmt`, whose filters and formats weigh more than
-//! all of this on the node.
+//! We write it ourselves because the filters and formats of tracing-subscriber's `fmt` would cost more memory on
+//! the node than all of this.
 
 mod line;
 #[cfg(test)]
@@ -36,9 +36,6 @@ use line::{Fields, Line};
 
 /// Events of this crate's modules (and of its binary) carry targets that start so.
 const OWN_TARGET: &str = "talos_vmtoolsd";
-
-/// How many bytes of a host's message are shown.
-const SHOWN_HOST_BYTES: usize = 128;
 
 /// Changes what is logged while the process runs.
 #[derive(Clone, Debug)]
@@ -70,7 +67,7 @@ impl Handle {
         handle
     }
 
-    /// From the next event on, log as `config` says.
+    /// Logs as `config` says from the next event on.
     pub fn set(&self, config: LogConfig) {
         self.store(config);
         tracing::callsite::rebuild_interest_cache();
@@ -201,24 +198,6 @@ impl fmt::Display for Chain<'_> {
         while let Some(cause) = source {
             write!(f, ": {cause}")?;
             source = cause.source();
-        }
-        Ok(())
-    }
-}
-
-/// Bytes of the host as they may be shown: ASCII escapes, at most 128 bytes of them.
-#[derive(Clone, Copy, Debug)]
-pub struct HostBytes<'a>(pub &'a [u8]);
-
-impl fmt::Display for HostBytes<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (shown, rest) = self
-            .0
-            .split_at_checked(SHOWN_HOST_BYTES)
-            .unwrap_or((self.0, &[]));
-        write!(f, "{}", shown.escape_ascii())?;
-        if !rest.is_empty() {
-            write!(f, "… ({} bytes more)", rest.len())?;
         }
         Ok(())
     }
@@ -358,16 +337,5 @@ mod tests {
         });
         assert_eq!(text.lines().count(), 1, "{text}");
         assert!(text.contains("\"message\":\"after\""), "{text}");
-    }
-
-    #[test]
-    fn host_bytes_are_cut_and_escaped() {
-        assert_eq!(HostBytes(b"OK \0\xff").to_string(), "OK \\x00\\xff");
-        let long = HostBytes(&[b'a'; 200]).to_string();
-        assert!(
-            long.starts_with(&"a".repeat(128)) && long.ends_with("a… (72 bytes more)"),
-            "{long}"
-        );
-        assert_eq!(HostBytes(&[b'a'; 128]).to_string(), "a".repeat(128));
     }
 }

@@ -17,7 +17,7 @@ pub(super) fn rfc3339(since_epoch: Duration) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z")
 }
 
-/// Year, month (1..=12) and day (1..=31) of a day counted from 1970-01-01. Years are taken to begin on
+/// Year, month (1..=12) and day (1..=31) of a day counted from 1970-01-01. The calculation lets years begin on
 /// 1 March, so that the day which some years lack is the last one.
 fn date(days: u64) -> (u64, u64, u64) {
     let days = days + EPOCH;

@@ -1,11 +1,11 @@
-//! The names that the VMX has for the node's disks: Talos tells where a disk is, the kernel what is there.
+//! The VMX's names for the node's disks: Talos reports where a disk is, the kernel what is there.
 
 use std::collections::BTreeMap;
 
 use super::Kernel;
 use crate::facts::{Disk, Storage};
 
-/// Looks the disks up once, and again when they are other ones.
+/// Looks the disks up, once for each set of disks.
 #[derive(Debug, Default)]
 pub struct DeviceNames {
     kernel: Kernel,
@@ -14,7 +14,7 @@ pub struct DeviceNames {
 }
 
 impl DeviceNames {
-    /// Puts the names beside the disks.
+    /// Adds the names to the disks.
     pub fn complete(&mut self, storage: &mut Storage) {
         if self.known != storage.disks {
             self.known.clone_from(&storage.disks);

@@ -8,8 +8,8 @@
 //! …/0000:13:00.0/nvme/nvme0                                          NVMe    label NVMe0, namespace − 1
 //! ```
 //!
-//! The `label` of the controller is what the firmware calls it, and VMware's calls it as the VMX does. The old
-//! parallel controllers have none; the first of them is at 0000:00:10.0.
+//! The `label` of the controller is the firmware's name for it, which is the VMX's on VMware. The old parallel
+//! controllers have none; the first of them is at 0000:00:10.0.
 
 use std::path::Path;
 
@@ -26,7 +26,7 @@ const FIRST_PARALLEL: &str = "0000:00:10.0";
 const CONTROLLERS: [&str; 4] = ["scsi", "sata", "nvme", "ide"];
 
 impl Kernel {
-    /// The VMX' name of a disk, such as `scsi0:1`; `None` when that cannot be told.
+    /// The VMX's name of a disk, such as `scsi0:1`; `None` when it cannot be found.
     pub fn device_name(&self, disk: &Disk) -> Option<String> {
         let id = disk.path.strip_prefix("/dev/")?;
         if id.is_empty() || id.contains('/') {
@@ -226,7 +226,7 @@ mod tests {
                 Some("nvme0:0"),
             ),
             ("/dev/nvme0n2", format!("{NVME}/nvme"), Some("nvme0:1")),
-            // The kernel's word counts more than the name of the device.
+            // sysfs is trusted over the name of the device.
             (
                 "/dev/nvme0n3",
                 format!("{NVME}/nvme/nvme0"),
@@ -242,7 +242,7 @@ mod tests {
                 "/pci0000:00/0000:00:07.1/ata2/host5/target5:0:1/5:0:1:0".into(),
                 Some("ide1:1"),
             ),
-            // A label that is no controller's; none at all; no controller; no target.
+            // An unknown label; no label; no controller; no target.
             (
                 "/dev/sdg",
                 "/pci0000:00/0000:00:18.0/host0/target0:0:0/0:0:0:0".into(),

@@ -31,7 +31,7 @@ impl Kernel {
     }
 }
 
-/// Takes meminfo apart.
+/// Parses meminfo.
 pub fn memory(text: &str) -> Memory {
     let mut memory = Memory::default();
     for (name, value) in fields(text) {
@@ -71,7 +71,7 @@ pub fn field(text: &str, wanted: &str) -> Option<u64> {
         .map(|(_, value)| value)
 }
 
-/// Takes diskstats apart. Partitions are not disks, and disks that have never been used do not count.
+/// Parses diskstats. Leaves out partitions, and disks that have never been used.
 pub fn disks(text: &str, is_disk: impl Fn(&str) -> bool) -> Vec<DiskLoad> {
     text.lines()
         .filter_map(disk)
@@ -91,7 +91,7 @@ fn disk(line: &str) -> Option<DiskLoad> {
     used.then(|| DiskLoad {
         name,
         in_flight,
-        // A counter of 32 bits in the kernel.
+        // The kernel's counter has 32 bits.
         weighted_ms: u32::try_from(weighted_ms & u64::from(u32::MAX)).unwrap_or_default(),
     })
 }

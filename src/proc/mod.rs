@@ -1,7 +1,7 @@
-//! What the kernel of this machine tells in /proc and /sys.
+//! What the kernel reports of this machine in /proc and /sys.
 //!
-//! The same for the whole machine in every container that Talos makes: neither file system is narrowed down to
-//! a control group. Reading is done here; making sense of the text is pure ([`load`], [`hardware`]).
+//! It is the same in every container that Talos makes: neither file system is limited to a control group. Files
+//! are read here; the parsers ([`load`], [`hardware`]) are pure.
 
 mod device_names;
 pub mod hardware;
@@ -15,7 +15,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-/// More than any file here ever has; /proc/stat and /proc/zoneinfo grow with the processors.
+/// Larger than any file here; /proc/stat and /proc/zoneinfo grow with the number of processors.
 const MAX_FILE: u64 = 1 << 20;
 
 /// The two file systems.
@@ -67,7 +67,7 @@ fn read(path: &Path) -> Option<String> {
 
 #[cfg(test)]
 mod folder {
-    //! A folder for a test, with files, that goes away with it.
+    //! A folder with files for a test, removed when dropped.
 
     use std::path::{Path, PathBuf};
     use std::sync::atomic::{AtomicU32, Ordering};

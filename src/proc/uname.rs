@@ -4,7 +4,7 @@ use nix::sys::utsname::uname;
 
 use crate::facts::Machine;
 
-/// What the kernel says of the machine; empty where it says nothing.
+/// The kernel's release and machine name; empty if uname fails.
 pub fn machine() -> Machine {
     let Ok(name) = uname() else {
         return Machine::default();

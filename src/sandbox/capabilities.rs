@@ -1,4 +1,4 @@
-//! The capabilities, of which all go but those that are seen to be needed.
+//! Capabilities: all are dropped but those that turn out to be needed.
 //!
 //! | kept | when |
 //! |---|---|
@@ -6,7 +6,7 @@
 //! | CAP_DAC_OVERRIDE | machined's socket is not there yet, or belongs to somebody else and only its owner may write to it, as on Talos (apid's user, 50) |
 //! | CAP_DAC_READ_SEARCH | the talosconfig or the configuration file belongs to somebody else and only its owner may read it |
 //!
-//! Capabilities belong to threads; this is done while there is one.
+//! Capabilities belong to threads, so this is done while there is one.
 
 use std::path::Path;
 
@@ -19,10 +19,10 @@ use nix::unistd::{AccessFlags, faccessat};
 use super::VsockProbe;
 use super::needs::Needs;
 
-/// Those that are held and needed. None is in effect while it is looked at what can be done without them.
+/// Those that are held and needed. None is in effect while we try what works without them.
 ///
 /// # Errors
-/// The kernel refuses; in one phrase.
+/// The kernel's refusal, in one phrase.
 pub(super) fn needed(needs: &Needs, vsock: VsockProbe) -> Result<Vec<Capability>, String> {
     let held = caps::read(None, CapSet::Permitted).map_err(phrase)?;
     let effective = caps::read(None, CapSet::Effective).map_err(phrase)?;
@@ -39,12 +39,12 @@ pub(super) fn needed(needs: &Needs, vsock: VsockProbe) -> Result<Vec<Capability>
 /// Gives up all capabilities but these, in all sets.
 ///
 /// # Errors
-/// The kernel refuses; in one phrase.
+/// The kernel's refusal, in one phrase.
 pub(super) fn drop_all_but(kept: &[Capability]) -> Result<(), String> {
     let kept: CapsHashSet = kept.iter().copied().collect();
-    // Without CAP_SETPCAP this one stays; it would count for what is executed, and nothing is.
+    // The bounding set stays without CAP_SETPCAP; it only matters for programs that we execute: none.
     let _ = caps::clear(None, CapSet::Bounding);
-    // On kernels before 4.3 there are none.
+    // Kernels before 4.3 have no ambient set.
     let _ = caps::clear(None, CapSet::Ambient);
     caps::clear(None, CapSet::Inheritable).map_err(phrase)?;
     caps::set(None, CapSet::Effective, &kept).map_err(phrase)?;
@@ -74,7 +74,7 @@ fn files(needs: &Needs) -> Vec<Capability> {
     Vec::new()
 }
 
-/// Asks the kernel, which goes by the capabilities in effect.
+/// Asks the kernel, which judges by the capabilities in effect.
 fn may(path: &Path, access: AccessFlags) -> Result<(), Errno> {
     faccessat(AT_FDCWD, path, access, AtFlags::AT_EACCESS)
 }

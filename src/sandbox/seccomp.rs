@@ -6,7 +6,7 @@
 //!      └─► everything else ──► enforce: SIGSYS ──► EPERM, and the number is noted (`denied`)
 //!                          └─► warn: the kernel, and a line in its audit log
 //! ```
-//! Two programs, since seccompiler's have one answer each; the kernel takes the stricter of their verdicts.
+//! Two programs, because a program of seccompiler has one answer for all its calls; the kernel takes the stricter.
 
 use nix::libc::{
     self, AF_INET, AF_INET6, AF_NETLINK, AF_UNIX, AF_VSOCK, CLONE_NEWCGROUP, CLONE_NEWIPC,
@@ -24,11 +24,11 @@ use crate::traps::DeniedCallGuard;
 
 /// The bits of a socket's type that are no flags (SOCK_TYPE_MASK of the kernel).
 const TYPE_MASK: u64 = 0xf;
-/// What makes an open more than reading of what is there.
+/// Flags that make an open more than reading an existing file.
 const CHANGES: i32 = libc::O_ACCMODE | libc::O_CREAT | libc::O_TRUNC | libc::O_APPEND;
-/// What a new thread shares.
+/// Flags of clone that a new thread has.
 const SHARED: i32 = CLONE_VM | CLONE_SIGHAND | CLONE_THREAD;
-/// What it must not have of its own.
+/// Flags of clone that it must not have: new namespaces.
 const NAMESPACES: i32 = CLONE_NEWNS
     | CLONE_NEWCGROUP
     | CLONE_NEWUTS
@@ -37,19 +37,19 @@ const NAMESPACES: i32 = CLONE_NEWNS
     | CLONE_NEWPID
     | CLONE_NEWNET;
 
-/// What becomes of a call that is not on the list.
+/// What happens to a call that is not on the list.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Otherwise {
-    /// EPERM, and it is noted; the guard makes that of the signal.
+    /// It fails with EPERM and is noted; the guard proves that the signal's handler is installed.
     Denied(DeniedCallGuard),
-    /// It goes on; the kernel's audit log names it.
+    /// It is allowed; the kernel's audit log names it.
     Logged,
 }
 
 /// Installs the filter for this thread and those it starts, for good.
 ///
 /// # Errors
-/// The kernel has no seccomp, or another sandbox refuses it; in one phrase.
+/// The kernel has no seccomp, or another sandbox refuses it; the reason in one phrase.
 pub(super) fn install(needs: &Needs, otherwise: Otherwise) -> Result<(), String> {
     let arch = if cfg!(target_arch = "x86_64") {
         TargetArch::x86_64
@@ -83,7 +83,7 @@ pub(super) fn text(needs: &Needs) -> String {
     format!("{} system calls", allowed.count())
 }
 
-/// The program of the calls that have another way.
+/// The program for calls that glibc can do without.
 fn elsewhere(table: &Table, arch: TargetArch) -> Result<BpfProgram, BackendError> {
     let netlink = SeccompRule::new(vec![equals(0, AF_NETLINK)?])?;
     let rules = [
@@ -94,7 +94,7 @@ fn elsewhere(table: &Table, arch: TargetArch) -> Result<BpfProgram, BackendError
     SeccompFilter::new(rules.into(), SeccompAction::Allow, not_implemented, arch)?.try_into()
 }
 
-/// The program of the list.
+/// The program for the list.
 fn allowed(
     table: &Table,
     arch: TargetArch,
@@ -111,7 +111,7 @@ fn allowed(
     SeccompFilter::new(chains, otherwise, SeccompAction::Allow, arch)?.try_into()
 }
 
-/// What is asked of the arguments: one of the rules must hold; with none anything goes. `None` for a call that
+/// The rules for the arguments, of which one must hold; an empty list allows anything. `None` for a call that
 /// is not needed.
 fn rules(
     arguments: Arguments,
@@ -206,7 +206,7 @@ fn masked(index: u8, mask: i32, value: i32) -> Result<SeccompCondition, BackendE
     )
 }
 
-/// All arguments that are looked at are 32 bits wide for the kernel.
+/// To the kernel every argument that is checked is 32 bits wide.
 fn condition(
     index: u8,
     operator: SeccompCmpOp,

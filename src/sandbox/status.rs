@@ -1,4 +1,4 @@
-//! What the kernel says of this thread's rights: /proc/thread-self/status.
+//! What the kernel reports of this thread's rights: /proc/thread-self/status.
 //!
 //! ```text
 //! CapInh:  0000000000000000        NoNewPrivs:  1
@@ -11,7 +11,7 @@
 pub(super) struct Status {
     /// Capabilities in effect, permitted, inheritable or ambient; a bit for each number.
     pub(super) capabilities: u64,
-    /// Whether nothing that is executed can gain rights.
+    /// Whether no executed program can gain rights.
     pub(super) no_new_privs: bool,
     /// Whether system calls are filtered.
     pub(super) seccomp: bool,

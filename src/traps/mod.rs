@@ -2,11 +2,11 @@
 //! may be refused, and that of SIGSYS, which gives a system call that the sandbox denies its result.
 //!
 //! ```text
-//! refused instruction ─► SIGSEGV, SIGILL ─► StepOver: ours? ─ yes ─► goes on behind it
-//!                                                            └ no ──► the handler of before
+//! refused instruction ─► SIGSEGV, SIGILL ─► StepOver: ours? ─ yes ─► continues after it
+//!                                                            └ no ──► the previous handler
 //! denied system call ──► SIGSYS ──────────► note its number, EPERM
 //! ```
-//! Who may fault registers what is to be done: the backdoor its [`StepOver`], the sandbox its note.
+//! The code that may trap registers what to do: the backdoor its [`StepOver`], the sandbox its note.
 
 // See the JUSTIFICATION at each block.
 #![allow(unsafe_code)]
@@ -22,8 +22,8 @@ use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction
 /// The si_code of a SIGSYS that a seccomp filter has raised [signal.h].
 const SYS_SECCOMP: c_int = 1;
 
-/// On the alternate stack where there is one, so that a stack overflow is still told as such. Without
-/// SA_NODEFER: a fault in the handler ends the process instead of coming back to it.
+/// On the alternate stack if there is one, so that a stack overflow is still reported as such. Without
+/// SA_NODEFER: a fault in the handler ends the process instead of entering the handler again.
 fn action(handler: extern "C" fn(c_int, *mut libc::siginfo_t, *mut c_void)) -> SigAction {
     SigAction::new(
         SigHandler::SigAction(handler),
@@ -32,7 +32,7 @@ fn action(handler: extern "C" fn(c_int, *mut libc::siginfo_t, *mut c_void)) -> S
     )
 }
 
-/// Steps over the instruction that has faulted, if it is one of the registrant's own; whether it was.
+/// Steps over the instruction that has faulted, if it is one of the registrant's own; returns whether it was.
 ///
 /// # Safety
 /// For the caller: the registers are those of this process at a fault that is being handled. For the function:
@@ -40,9 +40,9 @@ fn action(handler: extern "C" fn(c_int, *mut libc::siginfo_t, *mut c_void)) -> S
 /// async-signal-safe.
 pub type StepOver = unsafe fn(&mut libc::ucontext_t) -> bool;
 
-/// Told of each fault; the first to register stays.
+/// Called at each fault; the first to register stays.
 static STEP_OVER: OnceLock<StepOver> = OnceLock::new();
-/// What SIGSEGV and SIGILL did before.
+/// The previous actions of SIGSEGV and SIGILL.
 static PREVIOUS: [OnceLock<SigAction>; 2] = [const { OnceLock::new() }; 2];
 
 /// Installs the handlers of SIGSEGV and SIGILL, once for the process. Faults that `step_over` does not know do
@@ -66,7 +66,7 @@ pub fn catch_faults(step_over: StepOver) -> io::Result<()> {
     (*installed).map_err(Into::into)
 }
 
-/// Steps over a refused instruction that is known; gives any other fault back to whom it belonged.
+/// Steps over a refused instruction that is known; returns any other fault to the previous handler.
 extern "C" fn on_fault(signal: c_int, _info: *mut libc::siginfo_t, context: *mut c_void) {
     // JUSTIFICATION: the kernel hands the interrupted registers over as a bare pointer.
     // SAFETY: with SA_SIGINFO it points to a ucontext_t that is ours until the handler returns.
@@ -84,7 +84,7 @@ extern "C" fn on_fault(signal: c_int, _info: *mut libc::siginfo_t, context: *mut
         (Signal::SIGSEGV, &PREVIOUS[0])
     };
     let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
-    // JUSTIFICATION: the handler of before must see the fault, which comes again on return.
+    // JUSTIFICATION: the previous handler must see the fault, which comes again on return.
     // SAFETY: this is the action the process had, or the default.
     let _ = unsafe { sigaction(signal, previous.get().unwrap_or(&default)) };
 }
@@ -93,12 +93,12 @@ extern "C" fn on_fault(signal: c_int, _info: *mut libc::siginfo_t, context: *mut
 #[derive(Clone, Copy, Debug)]
 pub struct DeniedCallGuard(());
 
-/// Told the number of each call that is denied.
+/// Called with the number of each call that is denied.
 static ON_DENIED_CALL: OnceLock<fn(u32)> = OnceLock::new();
 
 impl DeniedCallGuard {
-    /// Installs the handler of SIGSYS, once for the process. It tells `note` the number of each trapped call;
-    /// that must be async-signal-safe. A thread must not block the signal.
+    /// Installs the handler of SIGSYS, once for the process. It calls `note`, which must be async-signal-safe, with
+    /// the number of each trapped call. A thread must not block the signal.
     ///
     /// # Errors
     /// The kernel refuses (it has no reason to).
@@ -114,7 +114,7 @@ impl DeniedCallGuard {
     }
 }
 
-/// Lets the trapped call fail with EPERM. A SIGSYS that somebody has sent changes nothing.
+/// Lets the trapped call fail with EPERM. A SIGSYS sent by a process changes nothing.
 extern "C" fn on_denied_call(_: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
     // JUSTIFICATION: the kernel hands the signal's origin over as a bare pointer.
     // SAFETY: with SA_SIGINFO it points to a siginfo_t that is ours until the handler returns.
@@ -130,7 +130,7 @@ extern "C" fn on_denied_call(_: c_int, info: *mut libc::siginfo_t, context: *mut
     }
 }
 
-/// Lets a trapped system call fail with EPERM; its number.
+/// Lets a trapped system call fail with EPERM; returns its number.
 #[cfg(target_arch = "x86_64")]
 fn fail_call(context: &mut libc::ucontext_t) -> Option<u32> {
     // The kernel has put the number back into RAX, where the result belongs.
@@ -139,7 +139,7 @@ fn fail_call(context: &mut libc::ucontext_t) -> Option<u32> {
     Some(number as u32)
 }
 
-/// Lets a trapped system call fail with EPERM; its number.
+/// Lets a trapped system call fail with EPERM; returns its number.
 #[cfg(target_arch = "aarch64")]
 fn fail_call(context: &mut libc::ucontext_t) -> Option<u32> {
     // The number is still in X8; the result belongs into X0.

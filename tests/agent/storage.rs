@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use apid::{Method, scene, storage};
-use talos_vmtoolsd::vmware::wire::guest_stats::{GuestStats, Value};
-use vmx::codec::guest_info::Disk;
+use vmx::codec::guest_info::{Disk, GuestInfo, Quantity, decode_guest_info};
 use vmx::{RpciEntry, Stream};
 
 use crate::open_vm_tools::vmtoolsd;
@@ -141,13 +140,15 @@ fn the_last_known_file_systems_stand_while_talos_is_away() {
 type Shape = Vec<(u32, u32, bool, bool)>;
 
 fn shape(entry: &RpciEntry) -> Shape {
-    let payload = entry.message.strip_prefix(b"SetGuestInfo  8 ").unwrap();
-    let stats = GuestStats::decode(payload).unwrap().stats;
+    let info = entry.message.strip_prefix(b"SetGuestInfo").unwrap();
+    let Ok(GuestInfo::Stats(stats)) = decode_guest_info(info) else {
+        panic!("{}", info.escape_ascii());
+    };
     stats
         .iter()
         .map(|stat| match stat.value {
-            Value::Unsigned(value) => (stat.id, stat.unit, false, value.is_some()),
-            Value::Double(value) => (stat.id, stat.unit, true, value.is_some()),
+            Quantity::Whole(value) => (stat.id, stat.units, false, value.is_some()),
+            Quantity::Rate(value) => (stat.id, stat.units, true, value.is_some()),
         })
         .collect()
 }
@@ -189,11 +190,11 @@ fn statistics_tell_the_machines_memory() {
     let run = Run::start(talos.agent().args(["--config"]).args([config]));
     let view = run.sees("rates", SOON, |view| {
         let rate = view.stats.iter().find(|stat| stat.id == 2);
-        rate.is_some_and(|stat| stat.value.is_some())
+        rate.is_some_and(|stat| stat.number().is_some())
     });
     let value = |id: u32| {
         let stat = view.stats.iter().find(|stat| stat.id == id);
-        stat.and_then(|stat| stat.value).unwrap()
+        stat.and_then(|stat| stat.number()).unwrap()
     };
     let meminfo = std::fs::read_to_string("/proc/meminfo").unwrap();
     let total = meminfo.lines().find_map(|line| {

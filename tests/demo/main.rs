@@ -139,7 +139,7 @@ fn backdoor(show: &Show, binary: &Path, folder: &Folder) -> Outcome {
         |v| {
             v.stats
                 .iter()
-                .any(|stat| stat.id == CONTEXT_SWITCHES && stat.value.is_some())
+                .any(|stat| stat.id == CONTEXT_SWITCHES && stat.number().is_some())
         },
     )?;
     show.panel("What vCenter shows", &node.vmx.vcenter().to_string());

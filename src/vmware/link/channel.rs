@@ -42,11 +42,6 @@ impl<A: RegisterAccess> Channel<A> {
         })
     }
 
-    /// The host's number for the channel, for logs.
-    pub const fn id(&self) -> u16 {
-        self.address.id
-    }
-
     /// Sends one message of at most 64 KiB, exactly these bytes.
     ///
     /// # Errors
@@ -64,12 +59,10 @@ impl<A: RegisterAccess> Channel<A> {
         let receive = Receive::new(self.address, self.bandwidth);
         run(&mut self.access, receive)
     }
-
-    /// Closes the channel; what the host says to that does not matter.
-    pub fn close(self) {}
 }
 
 impl<A: RegisterAccess> Drop for Channel<A> {
+    /// Closes the channel; what the host says to that does not matter.
     fn drop(&mut self) {
         let _ = run(&mut self.access, Close::new(self.address));
     }
@@ -140,7 +133,6 @@ mod tests {
                     assert_eq!(reply, [b"1 ", message].concat());
                     assert_eq!(channel.receive().unwrap(), None);
                 }
-                channel.close();
             }
             assert_eq!(host.open_channels(), 0);
         }

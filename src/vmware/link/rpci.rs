@@ -89,15 +89,6 @@ impl<A: RegisterAccess + Clone, V: Dial> RpciLink<A, V> {
         self.client.transport()
     }
 
-    /// Opens the connection ahead of the first exchange.
-    ///
-    /// # Errors
-    /// [`RpciError::Unreachable`]; the next exchange tries again.
-    pub async fn open(&mut self) -> Result<(), RpciError> {
-        self.client.open(self.epoch.elapsed());
-        self.drive(&[]).await.map(|_| ())
-    }
-
     /// Sends a command, exactly these bytes, and waits for the reply. When dropped before it ends, the next
     /// exchange takes a new connection.
     ///
@@ -109,10 +100,7 @@ impl<A: RegisterAccess + Clone, V: Dial> RpciLink<A, V> {
             return Err(RpciError::TooLong { len });
         }
         self.client.request(self.epoch.elapsed());
-        let reply = self.drive(message).await?;
-        reply.ok_or(RpciError::Broken {
-            source: LinkError::Closed,
-        })
+        self.drive(message).await
     }
 
     /// The host has started afresh (a TCLO reset): vsock may be tried again.
@@ -127,8 +115,8 @@ impl<A: RegisterAccess + Clone, V: Dial> RpciLink<A, V> {
         self.line = Line::None;
     }
 
-    /// Does what the machine says until it is done; `None` when it was to open only.
-    async fn drive(&mut self, message: &[u8]) -> Result<Option<Reply>, RpciError> {
+    /// Does what the machine says until the request is done.
+    async fn drive(&mut self, message: &[u8]) -> Result<Reply, RpciError> {
         let mut last_error = LinkError::Closed;
         while let Some(output) = self.client.poll_output() {
             match output {
@@ -165,12 +153,11 @@ impl<A: RegisterAccess + Clone, V: Dial> RpciLink<A, V> {
                         last_error = error;
                     }
                 }
-                Output::Opened => return Ok(None),
                 Output::Replied(reply) => {
                     if let Some(transport) = self.client.transport() {
                         self.log.connected(transport);
                     }
-                    return Ok(Some(reply));
+                    return Ok(reply);
                 }
                 Output::Failed(Failure::Unreachable) => {
                     return Err(RpciError::Unreachable { source: last_error });

@@ -77,15 +77,8 @@ impl<A: RegisterAccess, V> std::fmt::Debug for TcloLink<A, V> {
     }
 }
 
-impl<A: RegisterAccess + Clone> TcloLink<A> {
-    /// A link that opens at the first [`TcloLink::next`]. To be called within a runtime.
-    pub fn new(settings: LinkSettings<A>) -> Self {
-        Self::with_dialer(settings, HostVsock, Alarm::new())
-    }
-}
-
 impl<A: RegisterAccess + Clone, V: Dial> TcloLink<A, V> {
-    /// A link that makes its vsock connections elsewhere and has another timer.
+    /// A link that opens at the first [`TcloLink::next`]. To be called within a runtime, where `alarm` is made.
     pub fn with_dialer(settings: LinkSettings<A>, dialer: V, alarm: Alarm) -> Self {
         Self {
             tclo: Tclo::new(settings.policy()),

@@ -5,8 +5,8 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use super::message_channel::{
-    Bandwidth, Call, ChannelAddress, ChannelError, Close, MAX_FROM_HOST, Open, Operation, Protocol,
-    Receive, Send,
+    Bandwidth, Call, ChannelAddress, ChannelError, Close, Open, Operation, Protocol, Receive, Send,
+    receive::MAX_FROM_HOST,
 };
 use super::route::{OpenFailure, Policy, Transport};
 use super::rpci::{self, Client};
@@ -58,8 +58,7 @@ pub fn fuzz_rpci_client(bytes: &[u8]) {
     while !choices.is_empty() {
         now += pause(&mut choices);
         match choices.below(9) {
-            0 => client.open(now),
-            1 => client.request(now),
+            0 | 1 => client.request(now),
             2 => {
                 if let Line::Opening(transport) = line {
                     line = Line::Open(transport);

@@ -1,4 +1,4 @@
-//! The host's protocols as machines without I/O: message channel, RPCI, TCLO.
+//! The host's protocols as state machines without I/O: message channel, RPCI, TCLO.
 
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]

@@ -1,9 +1,9 @@
 //! Which way to the host: vsock first, the backdoor where vsock fails, and when to try vsock again.
 //!
-//! A failed vsock costs up to a connect time-out, so after a failure the backdoor is kept for a while: 4 s,
+//! A failed vsock costs up to a connect time-out, so after a failure we stay on the backdoor for a while: 4 s,
 //! doubling to 300 s, as open-vm-tools does (RPCCHANNEL_VSOCKET_RETRY_MIN_DELAY is 2 s there, doubled before
-//! its first use) [rpcChannel.c]. Where the kernel or the sandbox has no vsock at all the question is closed
-//! for the life of the process. Each direction, RPCI and TCLO, has a [`Route`] of its own.
+//! its first use) [rpcChannel.c]. If the kernel or a sandbox offers no vsock at all, it is not tried again for the
+//! life of the process. RPCI and TCLO have a [`Route`] each.
 
 use std::fmt;
 use std::time::Duration;
@@ -38,11 +38,11 @@ impl fmt::Display for Transport {
 pub enum Policy {
     /// vsock, and the backdoor where it fails.
     VsockFirst,
-    /// This one alone, whatever happens.
+    /// This one alone.
     Only(Transport),
 }
 
-/// How a connection could not be opened.
+/// Why a connection could not be opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OpenFailure {
     /// This machine has no such transport, and that will not change while the process lives.
@@ -51,12 +51,12 @@ pub enum OpenFailure {
     Failed,
 }
 
-/// What is remembered about vsock.
+/// What we remember about vsock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Memory {
-    /// Nothing against it.
+    /// Nothing speaks against it.
     Clean,
-    /// Failed at this time; not to be tried until the other.
+    /// It failed at `since` and is not tried before `until`.
     Sticking { since: Duration, until: Duration },
     /// Not there.
     Absent,
@@ -71,7 +71,7 @@ pub struct Route {
 }
 
 impl Route {
-    /// A route without bad memories.
+    /// A route that remembers no failure.
     pub const fn new(policy: Policy) -> Self {
         Self {
             policy,
@@ -92,8 +92,8 @@ impl Route {
         }
     }
 
-    /// The transport that is left when `failed` does not work. Sticking does not count: a vsock that failed
-    /// a moment ago is still better than a backdoor that fails now.
+    /// The transport that is left if `failed` does not work. Ignores the pause of vsock: if it failed a moment ago it
+    /// is still better than a backdoor that fails now.
     pub fn other(&self, failed: Transport) -> Option<Transport> {
         match (self.policy, self.memory, failed) {
             (Policy::Only(_), _, _) | (Policy::VsockFirst, Memory::Absent, Transport::Backdoor) => {
@@ -121,8 +121,8 @@ impl Route {
         self.stick.reset();
     }
 
-    /// The host has started afresh: what failed before may work now. Only a failure of the last few seconds
-    /// stands, lest the reset right after the start costs a second connect time-out.
+    /// The host has restarted: vsock may work now. Only a failure of the last few seconds still counts; otherwise
+    /// the reset right after the start would cost a second connect time-out.
     pub fn forget_failures(&mut self, now: Duration) {
         self.stick.reset();
         match self.memory {

@@ -1,9 +1,9 @@
 //! RPCI: the guest asks, the host answers.
 //!
 //! A request is a command's bytes; the reply is `1 ` or `0 ` and a text, `1 10.5.0.2` or `0 No value found`
-//! [rpcout.c]. The host closes idle channels when it likes, so the first failure is met by a new connection
-//! and the same request once more; the second is final. A vsock connection over which the host has never
-//! answered proves nothing, its failure only leads to the backdoor:
+//! [rpcout.c]. The host closes idle channels when it likes, so after the first failure we open a new connection
+//! and send the same request once more; the second failure is final. Until the host has answered on a vsock
+//! connection, its failure is not counted; we fall back to the backdoor:
 //!
 //! ```text
 //! closed ──Open──► opening ──Exchange──► exchanging ──Replied──► open
@@ -11,7 +11,7 @@
 //!   └─────Failed──────┴───────────────────────┘
 //! ```
 //!
-//! The caller does what [`Client::poll_output`] says and hands the outcome in.
+//! The caller does what [`Client::poll_output`] says and reports the outcome.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -22,7 +22,7 @@ use super::route::{OpenFailure, Policy, Route, Transport};
 /// Longest request: GUESTMSG_MAX_IN_SIZE [guest_msg_def.h].
 pub const MAX_REQUEST: usize = 65_536;
 
-/// How long a reply may take. open-vm-tools waits for ever.
+/// How long a reply may take. open-vm-tools waits forever.
 pub const REPLY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long the first reply over a vsock connection may take while the backdoor could serve instead.
@@ -31,8 +31,8 @@ pub const FIRST_REPLY_TIMEOUT: Duration = Duration::from_millis(900);
 /// Failures after which a request is given up: the second.
 const MAX_FAILURES: u8 = 2;
 
-/// What the host answered. It may be a secret (a machine config in a guest variable), so the debugging form
-/// tells lengths only.
+/// The host's reply. It may be a secret (a machine config in a guest variable), so the debug form shows lengths
+/// only.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Reply {
     /// `1 …`: done; the text after it.
@@ -72,7 +72,7 @@ impl Reply {
     }
 }
 
-/// What the caller shall do.
+/// What the caller must do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
     /// Close the connection.
@@ -85,11 +85,9 @@ pub enum Output {
         /// How long to wait for the reply.
         timeout: Duration,
     },
-    /// [`Client::open`] has succeeded.
-    Opened,
     /// [`Client::request`] has its reply.
     Replied(Reply),
-    /// What was begun has failed.
+    /// The request has failed.
     Failed(Failure),
 }
 
@@ -111,20 +109,13 @@ struct Connection {
     proven: bool,
 }
 
-/// What is being done and how it went so far.
+/// A request under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Task {
-    goal: Goal,
-    /// Exchanges that broke and count.
+    /// Broken exchanges that count as failures.
     failures: u8,
-    /// The other transport has been turned to since the last exchange.
+    /// We have changed to the other transport since the last exchange.
     switched: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Goal {
-    Open,
-    Exchange,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -167,20 +158,36 @@ impl Client {
         }
     }
 
-    /// Begins to open a connection if there is none.
-    pub fn open(&mut self, now: Duration) {
-        self.begin(Goal::Open, now);
-    }
-
     /// Begins a request. One that is still under way is abandoned with its connection.
     pub fn request(&mut self, now: Duration) {
-        self.begin(Goal::Exchange, now);
+        let task = Task {
+            failures: 0,
+            switched: false,
+        };
+        self.outputs.clear();
+        let preferred = self.route.choose(now);
+        match self.state {
+            State::Closed => self.start_opening(preferred, task),
+            // The pause of vsock is over.
+            State::Idle(connection)
+                if connection.transport == Transport::Backdoor && preferred == Transport::Vsock =>
+            {
+                self.outputs.push_back(Output::Close);
+                self.start_opening(preferred, task);
+            }
+            State::Idle(connection) => self.exchange(connection, task),
+            // The caller dropped an earlier request, whose late reply must not be taken for this one's.
+            State::Opening(..) | State::Exchanging(..) => {
+                self.outputs.push_back(Output::Close);
+                self.start_opening(preferred, task);
+            }
+        }
     }
 
     /// The connection is open.
     pub fn handle_opened(&mut self, _now: Duration) {
         if let State::Opening(transport, task) = self.state {
-            self.proceed(
+            self.exchange(
                 Connection {
                     transport,
                     proven: false,
@@ -261,17 +268,16 @@ impl Client {
             Task {
                 failures,
                 switched: false,
-                ..task
             },
         );
     }
 
-    /// The host has started afresh (a TCLO reset): vsock may be tried again.
+    /// The host has restarted (a TCLO reset): vsock may be tried again.
     pub fn forget_failures(&mut self, now: Duration) {
         self.route.forget_failures(now);
     }
 
-    /// Closes what is open; the next request opens anew.
+    /// Closes the connection; the next request opens another.
     pub fn close(&mut self) {
         self.outputs.clear();
         if self.state != State::Closed {
@@ -285,56 +291,22 @@ impl Client {
         self.outputs.pop_front()
     }
 
-    fn begin(&mut self, goal: Goal, now: Duration) {
-        let task = Task {
-            goal,
-            failures: 0,
-            switched: false,
-        };
-        self.outputs.clear();
-        let preferred = self.route.choose(now);
-        match self.state {
-            State::Closed => self.start_opening(preferred, task),
-            // The time of sticking to the backdoor is over.
-            State::Idle(connection)
-                if connection.transport == Transport::Backdoor && preferred == Transport::Vsock =>
-            {
-                self.outputs.push_back(Output::Close);
-                self.start_opening(preferred, task);
-            }
-            State::Idle(connection) => self.proceed(connection, task),
-            // The caller dropped what it had begun; a late reply must not pass for this one's.
-            State::Opening(..) | State::Exchanging(..) => {
-                self.outputs.push_back(Output::Close);
-                self.start_opening(preferred, task);
-            }
-        }
-    }
-
     fn start_opening(&mut self, transport: Transport, task: Task) {
         self.state = State::Opening(transport, task);
         self.outputs.push_back(Output::Open(transport));
     }
 
-    fn proceed(&mut self, connection: Connection, task: Task) {
-        match task.goal {
-            Goal::Open => {
-                self.state = State::Idle(connection);
-                self.outputs.push_back(Output::Opened);
-            }
-            Goal::Exchange => {
-                self.state = State::Exchanging(connection, task);
-                let timeout = if self.way_out(connection, task).is_some() {
-                    FIRST_REPLY_TIMEOUT
-                } else {
-                    REPLY_TIMEOUT
-                };
-                self.outputs.push_back(Output::Exchange { timeout });
-            }
-        }
+    fn exchange(&mut self, connection: Connection, task: Task) {
+        self.state = State::Exchanging(connection, task);
+        let timeout = if self.way_out(connection, task).is_some() {
+            FIRST_REPLY_TIMEOUT
+        } else {
+            REPLY_TIMEOUT
+        };
+        self.outputs.push_back(Output::Exchange { timeout });
     }
 
-    /// The backdoor, when the failure of this connection says nothing but that vsock is not served.
+    /// The backdoor, if a failure of this connection only means that nobody serves vsock.
     fn way_out(&self, connection: Connection, task: Task) -> Option<Transport> {
         match connection.transport {
             Transport::Vsock if !connection.proven && !task.switched => {
@@ -522,12 +494,9 @@ mod tests {
     }
 
     #[test]
-    fn opening_ahead_sends_nothing_and_closing_starts_anew() {
+    fn closing_starts_anew() {
         let mut client = Client::new(Policy::Only(Backdoor));
-        client.open(Duration::ZERO);
-        assert_eq!(client.poll_output(), Some(Output::Open(Backdoor)));
-        client.handle_opened(Duration::ZERO);
-        assert_eq!(client.poll_output(), Some(Output::Opened));
+        run(&mut client, 0, &[Host::Good, Host::Good]);
         assert_eq!(client.transport(), Some(Backdoor));
         client.close();
         assert_eq!(client.poll_output(), Some(Output::Close));
@@ -614,7 +583,6 @@ mod tests {
                     }
                 }
                 Output::Replied(_) => "+",
-                Output::Opened => "opened",
                 Output::Failed(Failure::Unreachable) => "unreachable",
                 Output::Failed(Failure::Broken) => "broken",
             });

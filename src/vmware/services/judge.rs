@@ -10,7 +10,6 @@ use super::{Output, RpciId, RpciOutcome, Services};
 use crate::facts::{Facts, Load, Machine};
 use crate::front_end::Measured;
 use crate::power::{PowerOperation, PowerOutcome};
-use crate::vmware::wire::nic_info_v3::NicInfoV3;
 use crate::vmware::wire::text::TcloRequest;
 
 /// What may happen to the services.
@@ -307,15 +306,8 @@ impl Judge {
 /// What holds for every message.
 fn judge(message: &[u8]) {
     assert!(!message.is_empty());
-    for start in [&b"SetGuestInfo  10 "[..], b"SetGuestInfo  9 "] {
-        if let Some(payload) = message.strip_prefix(start) {
-            let nics = NicInfoV3::decode(payload).expect("NICs").nics;
-            assert!(
-                nics.iter().any(|nic| !nic.addresses.is_empty()),
-                "no addresses"
-            );
-        }
-    }
+    #[cfg(test)]
+    judge_nics(message);
     let text = String::from_utf8_lossy(message);
     if let Some(address) = text.strip_prefix("info-set guestinfo.ip ") {
         let address = address.strip_suffix('\0').expect("a NUL");
@@ -326,4 +318,16 @@ fn judge(message: &[u8]) {
         "{text}"
     );
     assert_ne!(text, "SetGuestInfo  7 0\0");
+}
+
+/// NIC lists as the simulator reads them, which the fuzzer is built without.
+#[cfg(test)]
+fn judge_nics(message: &[u8]) {
+    use vmx::codec::nic_info::NicInfo;
+    for start in [&b"SetGuestInfo  10 "[..], b"SetGuestInfo  9 "] {
+        if let Some(payload) = message.strip_prefix(start) {
+            let nics = NicInfo::decode(payload).expect("NICs").nics;
+            assert!(nics.iter().any(|nic| !nic.ips.is_empty()), "no addresses");
+        }
+    }
 }

@@ -8,8 +8,8 @@
 //! 2 STRING      length be32, bytes            4 STRINGLIST  count be32, count × string
 //! ```
 //!
-//! The words of an int64 are swapped against what big-endian would suggest: low first. Strings are bytes
-//! without NUL and are never empty. Source: dataMap.c, dataMap.h.
+//! The words of an int64 come low word first, unlike in big-endian. Strings are bytes without NUL and are never
+//! empty. Source: dataMap.c, dataMap.h.
 
 use std::collections::BTreeMap;
 
@@ -144,10 +144,10 @@ impl DataMap {
         Ok(map)
     }
 
-    /// Appends the map's bytes, fields in the order of their ids as open-vm-tools' hash map happens to walk
-    /// the ids in use.
+    /// Appends the map's bytes. Fields go in the order of their ids, in which open-vm-tools' hash map happens to
+    /// walk the ids in use.
     ///
-    /// A string of 4 GiB cannot be written and must not be inserted; packets are bounded far below.
+    /// Strings must be shorter than 4 GiB; packets are far smaller.
     pub fn encode(&self, out: &mut Vec<u8>) {
         for (&field, value) in &self.fields {
             match value {
@@ -180,7 +180,7 @@ fn put_head(out: &mut Vec<u8>, kind: u32, field: u32) {
 }
 
 fn put_int64(out: &mut Vec<u8>, number: i64) {
-    // Low word first: the same as exchanging the halves of the big-endian form.
+    // Low word first: the big-endian form with its halves exchanged.
     let [a, b, c, d, e, f, g, h] = number.to_be_bytes();
     out.extend_from_slice(&[e, f, g, h, a, b, c, d]);
 }

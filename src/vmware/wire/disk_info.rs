@@ -20,7 +20,7 @@ use super::guest_info;
 const NAME_LEN: usize = 100;
 /// The count of the binary form is one byte.
 const MAX_ENTRIES_V0: usize = 255;
-/// What open-vm-tools' request is longer than its content, all zeros.
+/// Zero bytes by which open-vm-tools' request is longer than its content.
 const PADDING_V0: usize = 2;
 /// Bytes of a device name with its NUL (DISK_DEVICE_NAME_SIZE).
 const DEVICE_LEN: usize = 15;
@@ -30,7 +30,7 @@ const DEVICE_LEN: usize = 15;
 pub struct DiskEntry {
     /// Mount point; cut to 99 bytes on the wire.
     pub name: String,
-    /// Bytes that an ordinary process can still write.
+    /// Free bytes for an ordinary process.
     pub free: u64,
     /// Size in bytes.
     pub total: u64,
@@ -68,8 +68,8 @@ pub fn disk_info_v0(disks: &[DiskEntry]) -> Vec<u8> {
     guest_info::disks_v0(&payload)
 }
 
-/// One entry of the list. What a host could not parse is left out: no quotes or control characters can be in
-/// the type of a file system or in the name of a device.
+/// One entry of the list. A file system type or device name with quotes or control characters, which a host
+/// could not parse, is left out.
 fn json(disk: &DiskEntry) -> String {
     let mut text = format!(
         "{{\"name\":\"{}\",\"free\":\"{}\",\"size\":\"{}\"",

@@ -5,7 +5,7 @@
 //! 53 65 74 47 75 65 73 74 49 6e 66 6f 20 20 37 20 31 32 33 34 35 36 00   uptime 1234.56 s
 //! ```
 //!
-//! Text payloads end with a NUL that is counted; binary ones (NICs, detailed OS data) have none of their own.
+//! Text payloads end with a NUL, which is counted; binary ones (NICs, detailed OS data) do not.
 
 use std::time::Duration;
 
@@ -72,8 +72,8 @@ pub fn nics_v2(info: &NicInfoV3) -> Vec<u8> {
     nics_of(NICS_V2, info, MAX_ADDRESSES_V2)
 }
 
-/// The NICs with as many addresses each as the limit and the longest message allow: half a list is better than
-/// a message that never arrives.
+/// The NICs with as many addresses each as the limit and the longest message allow: half a list is better than a
+/// message that the host drops.
 fn nics_of(kind: u8, info: &NicInfoV3, limit: usize) -> Vec<u8> {
     let whole = binary(kind, &info.encode(limit));
     if whole.len() <= MAX_TO_HOST {
@@ -91,7 +91,7 @@ fn nics_of(kind: u8, info: &NicInfoV3, limit: usize) -> Vec<u8> {
     binary(kind, &info.encode(fitting))
 }
 
-/// The OS with everything that is known of it (type 11).
+/// The OS in detail (type 11).
 pub fn os_detailed(os: &DetailedOs) -> Vec<u8> {
     binary(OS_DETAILED, &os.encode())
 }
@@ -118,13 +118,13 @@ fn text(kind: u8, value: &str) -> Vec<u8> {
     message
 }
 
-/// A NUL would end the text early on the host, so it ends it here.
+/// The text up to its first NUL, where the host would end it.
 pub(crate) fn before_nul(value: &str) -> &str {
     value.split('\0').next().unwrap_or_default()
 }
 
-/// What is known of the OS (HostinfoDetailedDataHeader and the text behind it). Empty values are left out of
-/// the message.
+/// Detailed OS data (HostinfoDetailedDataHeader and the text after it). Empty values are left out of the
+/// message.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DetailedOs {
     /// VMware's id such as `other6xlinux-64`, up to 128 bytes.
@@ -154,7 +154,7 @@ pub struct DetailedOs {
 }
 
 impl DetailedOs {
-    /// The keys in their order on the wire, which is the alphabet's.
+    /// The keys in their order on the wire, which is alphabetical.
     fn fields(&self) -> [(&'static str, &str); 10] {
         [
             ("architecture", &self.architecture),
@@ -215,6 +215,7 @@ fn push_fixed(bytes: &mut Vec<u8>, value: &str, len: usize) {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use vmx::codec::nic_info::NicInfo;
 
     use super::*;
     use crate::vmware::wire::nic_info_v3::{GuestNic, NicIp};
@@ -272,7 +273,7 @@ mod tests {
             assert!(message.len() <= MAX_TO_HOST, "{}", message.len());
             // One more address a NIC would not have fitted.
             assert!(message.len() + nic_count * 40 > MAX_TO_HOST);
-            let decoded = NicInfoV3::decode(&message[17..]).unwrap();
+            let decoded = NicInfo::decode(&message[17..]).unwrap();
             assert_eq!(decoded.nics.len(), nic_count);
         }
     }
@@ -356,6 +357,8 @@ mod tests {
         fn any_name_stays_within_its_field(short in ".{0,200}", full in ".{0,700}", name in ".{0,300}", pretty in ".{0,300}") {
             let os = DetailedOs { short_name: short.clone(), full_name: full, distro_name: name.clone(), pretty_name: pretty.clone(), ..talos() };
             let message = os_detailed(&os);
+            prop_assert!(message.starts_with(b"SetGuestInfo  11 "));
+            prop_assert!(!os.text().contains('\0'));
             let payload = &message[17..];
             prop_assert_eq!(payload[132], 0);
             prop_assert_eq!(&payload[645..648], &[0, 0, 0]);

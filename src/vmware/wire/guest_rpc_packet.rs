@@ -40,13 +40,13 @@ pub enum Kind {
 pub struct Packet {
     /// What it is for.
     pub kind: Kind,
-    /// The message; empty when the packet has none, for an empty one cannot be expressed.
+    /// The message; empty if the packet has none (the format cannot express an empty one).
     pub payload: Vec<u8>,
-    /// The host shall close the connection after its reply.
+    /// Asks the host to close the connection after its reply.
     pub fast_close: bool,
 }
 
-/// Why the stream has no packet where one must be; it cannot be read any further. The host's fault.
+/// Why there is no packet where one must begin. The stream cannot be read any further; this is the host's fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PacketError {
     /// The length is beyond [`MAX_BODY`].
@@ -117,9 +117,8 @@ impl Packet {
 
 /// Cuts a byte stream into packets.
 ///
-/// Invariant: `buffer` holds the bytes from the start of a packet on. It is as long as what was pushed and
-/// not yet taken, so who pushes only while [`Deframer::next_packet`] has nothing keeps it below
-/// [`MAX_BODY`] and one read.
+/// Invariant: `buffer` begins at the start of a packet and holds all bytes that were pushed and not yet taken. If
+/// you push only while [`Deframer::next_packet`] has nothing, it stays below [`MAX_BODY`] and one read.
 #[derive(Debug, Default)]
 pub struct Deframer {
     buffer: Vec<u8>,
@@ -141,7 +140,7 @@ impl Deframer {
         self.buffer.len()
     }
 
-    /// Whether all that was pushed has been taken.
+    /// Whether everything pushed has been taken.
     pub const fn is_empty(&self) -> bool {
         self.buffer.is_empty()
     }
@@ -165,7 +164,7 @@ impl Deframer {
         let packet = Packet::decode(body)?;
         self.buffer.drain(..length.saturating_add(4));
         if self.buffer.is_empty() {
-            // One large message must not hold its memory for the life of the connection.
+            // One large message must not keep its memory for the life of the connection.
             self.buffer.shrink_to(4096);
         }
         Ok(Some(packet))

@@ -7,9 +7,9 @@
 //! ac000000 0100 04 0100 09 0200 0308 0400 00001800                            mem.free, KiB, 1572864
 //! ```
 //!
-//! Integers are little-endian in the smallest of 0, 1, 2, 4 and 8 bytes that holds them, 0 bytes being 0. A
-//! rate is a float where that is exact, else a double. Only the first stat names the namespace. A stat that
-//! could not be read goes without its value.
+//! Integers are little-endian in the smallest of 0, 1, 2, 4 and 8 bytes that holds them; 0 bytes mean 0. A rate is
+//! a float where that is exact, else a double. Only the first stat names the namespace. A stat that could not be
+//! read is sent without its value.
 
 use super::guest_info;
 
@@ -40,7 +40,7 @@ const TYPE_UNSIGNED: u64 = 9;
 /// GuestTypeDouble.
 const TYPE_DOUBLE: u64 = 11;
 
-/// What is counted (GuestStatToolsID); the ids that open-vm-tools publishes on Linux.
+/// What a stat counts (GuestStatToolsID); the ids that open-vm-tools publishes on Linux.
 pub mod id {
     /// GuestStatID_ContextSwapRate: context switches.
     pub const CONTEXT_SWAP_RATE: u32 = 2;
@@ -84,7 +84,7 @@ pub mod id {
     pub const DISK_REQUEST_QUEUE_AVG: u32 = 63;
 }
 
-/// What a value is counted in (GuestValueUnits).
+/// The unit of a value (GuestValueUnits).
 pub mod unit {
     /// GuestUnitsNumber.
     pub const NUMBER: u32 = 0x0002;
@@ -109,53 +109,26 @@ pub enum Value {
     Double(Option<f64>),
 }
 
-/// One thing that is counted.
+/// One stat.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Stat {
     /// One of [`id`].
     pub id: u32,
     /// One of [`mod@unit`].
     pub unit: u32,
-    /// How much.
+    /// The value.
     pub value: Value,
 }
 
-/// Everything that is told at a time.
+/// All statistics of one message.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct GuestStats {
     /// memTotal of the legacy struct, in KiB; the same as [`id::MEM_PHYS_USABLE`].
     pub mem_total_kib: Option<u64>,
     /// hugePagesTotal of the legacy struct.
     pub huge_pages_total: Option<u64>,
-    /// In the order in which they go.
+    /// In the order in which they are sent.
     pub stats: Vec<Stat>,
-}
-
-/// Bytes are no statistics.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum DecodeError {
-    /// The message ends too early.
-    #[error("{what} at byte {offset} is cut off")]
-    Truncated {
-        /// What was being read.
-        what: &'static str,
-        /// Where it begins.
-        offset: usize,
-    },
-    /// Not version 5.
-    #[error("version {found} instead of 5")]
-    Version {
-        /// What stands there.
-        found: u32,
-    },
-    /// A datum that nobody sends.
-    #[error("{what} at byte {offset} means nothing")]
-    Unknown {
-        /// What was being read.
-        what: &'static str,
-        /// Where it begins.
-        offset: usize,
-    },
 }
 
 /// The message of type 8.
@@ -181,35 +154,6 @@ impl GuestStats {
             stat.encode(&mut bytes, namespace.take());
         }
         bytes
-    }
-
-    /// Reads the payload of the message.
-    ///
-    /// # Errors
-    /// When it is cut off, of another version, or holds what nobody sends.
-    pub fn decode(payload: &[u8]) -> Result<Self, DecodeError> {
-        let mut reader = Reader {
-            rest: payload,
-            offset: 0,
-        };
-        let version = reader.u32("the version")?;
-        if version != VERSION {
-            return Err(DecodeError::Version { found: version });
-        }
-        let flags = reader.u32("the flags")?;
-        let mem_total = reader.u64("memTotal")?;
-        reader.take(72, "the legacy struct")?;
-        let huge_pages_total = reader.u64("hugePagesTotal")?;
-        reader.take(16, "the legacy struct")?;
-        let mut stats = Vec::new();
-        while !reader.rest.is_empty() {
-            stats.push(Stat::decode(&mut reader)?);
-        }
-        Ok(Self {
-            mem_total_kib: (flags & MEM_TOTAL_VALID != 0).then_some(mem_total),
-            huge_pages_total: (flags & HUGE_PAGES_TOTAL_VALID != 0).then_some(huge_pages_total),
-            stats,
-        })
     }
 }
 
@@ -239,44 +183,6 @@ impl Stat {
             bytes.extend_from_slice(&size.to_le_bytes());
             bytes.extend_from_slice(&datum);
         }
-    }
-
-    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        const KNOWN: u32 = DATUM_NAMESPACE | DATUM_ID | DATUM_TYPE | DATUM_UNIT | DATUM_VALUE;
-        const NEEDED: u32 = DATUM_ID | DATUM_TYPE | DATUM_UNIT;
-        let offset = reader.offset;
-        let flags = reader.u32("the flags of a stat")?;
-        if flags & !KNOWN != 0 || flags & NEEDED != NEEDED {
-            let what = "the flags of a stat";
-            return Err(DecodeError::Unknown { what, offset });
-        }
-        if flags & DATUM_NAMESPACE != 0 {
-            let offset = reader.offset;
-            if reader.datum("the namespace")? != NAMESPACE {
-                let what = "the namespace";
-                return Err(DecodeError::Unknown { what, offset });
-            }
-        }
-        let id = reader.small("the id")?;
-        let offset = reader.offset;
-        let kind = reader.number("the type")?;
-        let unit = reader.small("the unit")?;
-        let has_value = flags & DATUM_VALUE != 0;
-        let value = match kind {
-            TYPE_UNSIGNED => {
-                let value = has_value.then(|| reader.number("the value"));
-                Value::Unsigned(value.transpose()?)
-            }
-            TYPE_DOUBLE => {
-                let value = has_value.then(|| reader.double());
-                Value::Double(value.transpose()?)
-            }
-            _ => {
-                let what = "the type";
-                return Err(DecodeError::Unknown { what, offset });
-            }
-        };
-        Ok(Self { id, unit, value })
     }
 }
 
@@ -308,78 +214,5 @@ fn double(value: f64) -> Vec<u8> {
     }
 }
 
-/// What is left of a message.
-struct Reader<'a> {
-    rest: &'a [u8],
-    offset: usize,
-}
-
-impl<'a> Reader<'a> {
-    fn take(&mut self, len: usize, what: &'static str) -> Result<&'a [u8], DecodeError> {
-        let offset = self.offset;
-        let (taken, rest) = self
-            .rest
-            .split_at_checked(len)
-            .ok_or(DecodeError::Truncated { what, offset })?;
-        self.rest = rest;
-        self.offset = offset.saturating_add(len);
-        Ok(taken)
-    }
-
-    fn u32(&mut self, what: &'static str) -> Result<u32, DecodeError> {
-        let offset = self.offset;
-        <[u8; 4]>::try_from(self.take(4, what)?)
-            .map(u32::from_le_bytes)
-            .map_err(|_| DecodeError::Truncated { what, offset })
-    }
-
-    fn u64(&mut self, what: &'static str) -> Result<u64, DecodeError> {
-        let offset = self.offset;
-        <[u8; 8]>::try_from(self.take(8, what)?)
-            .map(u64::from_le_bytes)
-            .map_err(|_| DecodeError::Truncated { what, offset })
-    }
-
-    fn datum(&mut self, what: &'static str) -> Result<&'a [u8], DecodeError> {
-        let offset = self.offset;
-        let size = <[u8; 2]>::try_from(self.take(2, what)?)
-            .map(u16::from_le_bytes)
-            .map_err(|_| DecodeError::Truncated { what, offset })?;
-        self.take(size.into(), what)
-    }
-
-    fn number(&mut self, what: &'static str) -> Result<u64, DecodeError> {
-        let offset = self.offset;
-        let datum = self.datum(what)?;
-        match datum.len() {
-            0 | 1 | 2 | 4 | 8 => Ok(datum
-                .iter()
-                .rev()
-                .fold(0, |value, &byte| value << 8 | u64::from(byte))),
-            _ => Err(DecodeError::Unknown { what, offset }),
-        }
-    }
-
-    fn small(&mut self, what: &'static str) -> Result<u32, DecodeError> {
-        let offset = self.offset;
-        u32::try_from(self.number(what)?).map_err(|_| DecodeError::Unknown { what, offset })
-    }
-
-    fn double(&mut self) -> Result<f64, DecodeError> {
-        let what = "the value";
-        let offset = self.offset;
-        let datum = self.datum(what)?;
-        if datum.is_empty() {
-            Ok(0.0)
-        } else if let Ok(float) = <[u8; 4]>::try_from(datum) {
-            Ok(f32::from_le_bytes(float).into())
-        } else if let Ok(double) = <[u8; 8]>::try_from(datum) {
-            Ok(f64::from_le_bytes(double))
-        } else {
-            Err(DecodeError::Unknown { what, offset })
-        }
-    }
-}
-
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -1,9 +1,9 @@
 //! Who the hypervisor says it is: CPUID on x86, the ACPI FADT on arm64.
 //!
-//! CPUID leaf 1 tells whether there is a hypervisor, leaf 0x40000000 its twelve-letter vendor in EBX, ECX,
-//! EDX, and VMware's leaf 0x40000010 which hypercalls replace the ports. Other hypervisors use that leaf for
-//! other things, so it counts only after the vendor. arm64 has no CPUID; there the firmware's FADT carries
-//! eight letters since revision 6.
+//! CPUID leaf 1 says whether there is a hypervisor, leaf 0x40000000 gives its twelve-letter vendor in EBX, ECX, EDX,
+//! and VMware's leaf 0x40000010 says which hypercalls replace the ports. Other hypervisors use that leaf for other
+//! things, so it counts only if the vendor is VMware. arm64 has no CPUID; there the firmware's FADT carries eight
+//! letters since revision 6.
 //!
 //! Sources: hostinfoHV.c, x86cpuid.h, backdoor.c, acpi_table_defs.h.
 

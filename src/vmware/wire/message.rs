@@ -38,14 +38,6 @@ impl Protocol {
             Self::Tclo => 0x4F4C_4354,
         }
     }
-
-    /// The protocol's name.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Rpci => "RPCI",
-            Self::Tclo => "TCLO",
-        }
-    }
 }
 
 /// MessageType of guest_msg_def.h: the step, in the high half of CX; the host names its own step with the
@@ -91,8 +83,6 @@ impl Status {
     pub const UNSENT: Self = Self(0x0008);
     /// A checkpoint happened: suspend, snapshot, vMotion. The operation is to be repeated.
     pub const CPT: Self = Self(0x0010);
-    /// The machine is powering off.
-    pub const POWEROFF: Self = Self(0x0020);
     /// The host gave up waiting for the guest.
     pub const TIMEOUT: Self = Self(0x0040);
     /// Payload may travel with high bandwidth.
@@ -123,7 +113,7 @@ impl Status {
     }
 }
 
-/// What tells a channel from others: the number and the cookie that OPEN gave out.
+/// The address of a channel: the number and the cookie that OPEN gave out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ChannelAddress {
     /// The number, in the high half of DX.
@@ -226,13 +216,9 @@ mod tests {
 
     #[test]
     fn protocol_numbers_spell_their_names() {
-        for protocol in [Protocol::Rpci, Protocol::Tclo] {
-            let bytes = protocol.number().to_be_bytes();
-            let mut name = protocol.name().as_bytes().to_vec();
-            name.reverse();
-            // "RPCI" read as a little-endian word has its last letter on top.
-            assert_eq!(bytes.to_vec(), name);
-        }
+        // The first letter is the lowest byte.
+        assert_eq!(Protocol::Rpci.number().to_le_bytes(), *b"RPCI");
+        assert_eq!(Protocol::Tclo.number().to_le_bytes(), *b"TCLO");
         assert_eq!(open(Protocol::Rpci, true).bx, 0xC943_5052);
         assert_eq!(open(Protocol::Tclo, true).bx, 0xCF4C_4354);
         assert_eq!(open(Protocol::Tclo, false).bx, 0x4F4C_4354);

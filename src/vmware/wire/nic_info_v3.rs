@@ -10,9 +10,9 @@
 //! WINS is never written. Lists beyond their limit are cut when written, so an encoded message always decodes
 //! on the host.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
-use super::xdr::{XdrDecoder, XdrEncoder, XdrError};
+use super::xdr::XdrEncoder;
 
 /// NIC_INFO_V3.
 const VERSION: u32 = 3;
@@ -41,7 +41,7 @@ const IPV4: u32 = 1;
 /// InetAddressType IAT_IPV6.
 const IPV6: u32 = 2;
 
-/// The network as the host is told (GuestNicProto with NicInfoV3).
+/// The network as reported to the host (GuestNicProto with NicInfoV3).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NicInfoV3 {
     /// The NICs, most important first; the first [`MAX_NICS`] are written.
@@ -78,7 +78,7 @@ pub struct NicIp {
     pub ip: IpAddr,
     /// Length of the prefix in bits.
     pub prefix_length: u32,
-    /// Where it comes from.
+    /// Its origin.
     pub origin: Option<IpOrigin>,
     /// Whether it can be used.
     pub status: Option<IpStatus>,
@@ -123,66 +123,34 @@ pub struct DhcpConfig {
     pub settings: String,
 }
 
-/// Declares an enum of wire values with both directions.
-macro_rules! wire_enum {
-    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $value:literal,)* }) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum $name { $($(#[$variant_doc])* $variant,)* }
-
-        impl $name {
-            /// The number on the wire.
-            fn wire(self) -> u32 {
-                match self { $(Self::$variant => $value,)* }
-            }
-
-            fn decode(decoder: &mut XdrDecoder<'_>) -> Result<Self, XdrError> {
-                let offset = decoder.offset();
-                match decoder.u32()? {
-                    $($value => Ok(Self::$variant),)*
-                    value => Err(XdrError::Invalid { offset, value }),
-                }
-            }
-        }
-    };
+/// Where an address comes from (IpAddressOrigin, RFC 4293).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum IpOrigin {
+    /// IAO_MANUAL
+    Manual = 2,
+    /// IAO_DHCP
+    Dhcp = 4,
+    /// IAO_LINKLAYER
+    LinkLayer = 5,
+    /// IAO_RANDOM
+    Random = 6,
 }
 
-wire_enum! {
-    /// Where an address comes from (IpAddressOrigin, RFC 4293).
-    IpOrigin {
-        /// IAO_OTHER
-        Other = 1,
-        /// IAO_MANUAL
-        Manual = 2,
-        /// IAO_DHCP
-        Dhcp = 4,
-        /// IAO_LINKLAYER
-        LinkLayer = 5,
-        /// IAO_RANDOM
-        Random = 6,
-    }
-}
-
-wire_enum! {
-    /// Whether an address can be used (IpAddressStatus, RFC 4293).
-    IpStatus {
-        /// IAS_PREFERRED
-        Preferred = 1,
-        /// IAS_DEPRECATED
-        Deprecated = 2,
-        /// IAS_INVALID
-        Invalid = 3,
-        /// IAS_INACCESSIBLE
-        Inaccessible = 4,
-        /// IAS_UNKNOWN
-        Unknown = 5,
-        /// IAS_TENTATIVE
-        Tentative = 6,
-        /// IAS_DUPLICATE
-        Duplicate = 7,
-        /// IAS_OPTIMISTIC
-        Optimistic = 8,
-    }
+/// Whether an address can be used (IpAddressStatus, RFC 4293).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum IpStatus {
+    /// IAS_PREFERRED
+    Preferred = 1,
+    /// IAS_DEPRECATED
+    Deprecated = 2,
+    /// IAS_UNKNOWN
+    Unknown = 5,
+    /// IAS_TENTATIVE
+    Tentative = 6,
+    /// IAS_DUPLICATE
+    Duplicate = 7,
 }
 
 impl NicInfoV3 {
@@ -203,25 +171,6 @@ impl NicInfoV3 {
         encoder.optional(self.dhcp_v6.as_ref(), DhcpConfig::encode);
         encoder.into_bytes()
     }
-
-    /// Reads a whole message.
-    pub fn decode(bytes: &[u8]) -> Result<Self, XdrError> {
-        let mut decoder = XdrDecoder::new(bytes);
-        decoder.checked(|version| version == VERSION)?;
-        decoder.checked(|present| present == 1)?;
-        let info = Self {
-            nics: decoder.list(MAX_NICS, GuestNic::decode)?,
-            routes: decoder.list(MAX_ROUTES, Route::decode)?,
-            dns: decoder.optional(DnsConfig::decode)?,
-            dhcp_v4: {
-                skip_wins(&mut decoder)?;
-                decoder.optional(DhcpConfig::decode)?
-            },
-            dhcp_v6: decoder.optional(DhcpConfig::decode)?,
-        };
-        decoder.finish()?;
-        Ok(info)
-    }
 }
 
 impl GuestNic {
@@ -233,19 +182,6 @@ impl GuestNic {
         encoder.optional(self.dhcp_v4.as_ref(), DhcpConfig::encode);
         encoder.optional(self.dhcp_v6.as_ref(), DhcpConfig::encode);
     }
-
-    fn decode(decoder: &mut XdrDecoder<'_>) -> Result<Self, XdrError> {
-        Ok(Self {
-            mac: decoder.string(MAX_MAC)?,
-            addresses: decoder.list(MAX_ADDRESSES, NicIp::decode)?,
-            dns: decoder.optional(DnsConfig::decode)?,
-            dhcp_v4: {
-                skip_wins(decoder)?;
-                decoder.optional(DhcpConfig::decode)?
-            },
-            dhcp_v6: decoder.optional(DhcpConfig::decode)?,
-        })
-    }
 }
 
 impl NicIp {
@@ -253,20 +189,11 @@ impl NicIp {
         encode_ip(encoder, &address.ip);
         encoder.u32(address.prefix_length);
         encoder.optional(address.origin.as_ref(), |encoder, origin| {
-            encoder.u32(origin.wire());
+            encoder.u32(*origin as u32);
         });
         encoder.optional(address.status.as_ref(), |encoder, status| {
-            encoder.u32(status.wire());
+            encoder.u32(*status as u32);
         });
-    }
-
-    fn decode(decoder: &mut XdrDecoder<'_>) -> Result<Self, XdrError> {
-        Ok(Self {
-            ip: decode_ip(decoder)?,
-            prefix_length: decoder.u32()?,
-            origin: decoder.optional(IpOrigin::decode)?,
-            status: decoder.optional(IpStatus::decode)?,
-        })
     }
 }
 
@@ -279,17 +206,6 @@ impl Route {
         encoder.u32(route.kind);
         encoder.u32(route.metric);
     }
-
-    fn decode(decoder: &mut XdrDecoder<'_>) -> Result<Self, XdrError> {
-        Ok(Self {
-            destination: decode_ip(decoder)?,
-            prefix_length: decoder.u32()?,
-            next_hop: decoder.optional(decode_ip)?,
-            nic: decoder.u32()?,
-            kind: decoder.u32()?,
-            metric: decoder.u32()?,
-        })
-    }
 }
 
 impl DnsConfig {
@@ -300,28 +216,12 @@ impl DnsConfig {
         encoder.list(&dns.servers, MAX_DNS_SERVERS, encode_ip);
         encoder.list(&dns.suffixes, MAX_DNS_SUFFIXES, name);
     }
-
-    fn decode(decoder: &mut XdrDecoder<'_>) -> Result<Self, XdrError> {
-        Ok(Self {
-            host_name: decoder.optional(|decoder| decoder.string(MAX_HOST_NAME))?,
-            domain: decoder.optional(|decoder| decoder.string(MAX_HOST_NAME))?,
-            servers: decoder.list(MAX_DNS_SERVERS, decode_ip)?,
-            suffixes: decoder.list(MAX_DNS_SUFFIXES, |decoder| decoder.string(MAX_HOST_NAME))?,
-        })
-    }
 }
 
 impl DhcpConfig {
     fn encode(encoder: &mut XdrEncoder, dhcp: &Self) {
         encoder.bool(dhcp.enabled);
         encoder.string(&dhcp.settings, MAX_DHCP_SETTINGS);
-    }
-
-    fn decode(decoder: &mut XdrDecoder<'_>) -> Result<Self, XdrError> {
-        Ok(Self {
-            enabled: decoder.bool()?,
-            settings: decoder.string(MAX_DHCP_SETTINGS)?,
-        })
     }
 }
 
@@ -339,281 +239,5 @@ fn encode_ip(encoder: &mut XdrEncoder, ip: &IpAddr) {
     }
 }
 
-fn decode_ip(decoder: &mut XdrDecoder<'_>) -> Result<IpAddr, XdrError> {
-    let kind = decoder.checked(|kind| matches!(kind, IPV4 | IPV6))?;
-    let offset = decoder.offset();
-    let bytes = decoder.opaque(MAX_ADDRESS)?;
-    let ip = if kind == IPV4 {
-        <[u8; 4]>::try_from(bytes).map(|bytes| Ipv4Addr::from(bytes).into())
-    } else {
-        <[u8; 16]>::try_from(bytes).map(|bytes| Ipv6Addr::from(bytes).into())
-    };
-    ip.map_err(|_| XdrError::Invalid {
-        offset,
-        value: u32::try_from(bytes.len()).unwrap_or(u32::MAX),
-    })
-}
-
-/// WinsConfigInfo, which no Linux guest has: two addresses, read and forgotten.
-fn skip_wins(decoder: &mut XdrDecoder<'_>) -> Result<(), XdrError> {
-    decoder
-        .optional(|decoder| Ok((decode_ip(decoder)?, decode_ip(decoder)?)))
-        .map(drop)
-}
-
 #[cfg(test)]
-mod tests {
-    use proptest::collection::vec;
-    use proptest::option;
-    use proptest::prelude::*;
-
-    use super::*;
-
-    /// Made by the XDR routines that rpcgen compiles from nicinfo.x; the part up to the routes agrees with the
-    /// encoder of the Go daemon (protocol reference, guest information, worked example).
-    const GOLDEN: &str = "
-        00000003 00000001
-        00000001
-        00000011 30303a35 303a3536 3a61623a 63643a65 66000000
-        00000002
-        00000001 00000004 0a050002 00000018 00000000 00000001 00000001
-        00000002 00000010 20010db8 00000000 00000000 00000002 00000040 00000000 00000001 00000005
-        00000000 00000000 00000000 00000000
-        00000001
-        00000001 00000004 00000000 00000000
-        00000001 00000001 00000004 0a050001
-        00000000 00000000 00000400
-        00000001
-        00000001 0000000a 74616c6f 732d6370 2d310000
-        00000001 0000000b 6578616d 706c652e 636f6d00
-        00000001 00000001 00000004 0a050001
-        00000001 0000000b 6578616d 706c652e 636f6d00
-        00000000 00000000 00000000";
-
-    fn golden_bytes() -> Vec<u8> {
-        let digits: Vec<u32> = GOLDEN.chars().filter_map(|c| c.to_digit(16)).collect();
-        digits
-            .chunks(2)
-            .map(|pair| u8::try_from(pair[0] * 16 + pair[1]).unwrap())
-            .collect()
-    }
-
-    fn golden() -> NicInfoV3 {
-        let address = |ip: &str, prefix_length, status| NicIp {
-            ip: ip.parse().unwrap(),
-            prefix_length,
-            origin: None,
-            status: Some(status),
-        };
-        NicInfoV3 {
-            nics: vec![GuestNic {
-                mac: "00:50:56:ab:cd:ef".into(),
-                addresses: vec![
-                    address("10.5.0.2", 24, IpStatus::Preferred),
-                    address("2001:db8::2", 64, IpStatus::Unknown),
-                ],
-                ..GuestNic::default()
-            }],
-            routes: vec![Route {
-                destination: "0.0.0.0".parse().unwrap(),
-                prefix_length: 0,
-                next_hop: Some("10.5.0.1".parse().unwrap()),
-                nic: 0,
-                kind: 0,
-                metric: 1024,
-            }],
-            dns: Some(DnsConfig {
-                host_name: Some("talos-cp-1".into()),
-                domain: Some("example.com".into()),
-                servers: vec!["10.5.0.1".parse().unwrap()],
-                suffixes: vec!["example.com".into()],
-            }),
-            ..NicInfoV3::default()
-        }
-    }
-
-    #[test]
-    fn the_golden_message_is_written_and_read() {
-        assert_eq!(golden_bytes().len(), 264);
-        assert_eq!(golden().encode(MAX_ADDRESSES), golden_bytes());
-        assert_eq!(NicInfoV3::decode(&golden_bytes()), Ok(golden()));
-    }
-
-    #[test]
-    fn an_empty_message_is_32_bytes() {
-        let bytes = NicInfoV3::default().encode(MAX_ADDRESSES);
-        assert_eq!(bytes.len(), 32);
-        assert_eq!(bytes[..8], [0, 0, 0, 3, 0, 0, 0, 1]);
-        assert!(bytes[8..].iter().all(|&byte| byte == 0));
-    }
-
-    #[test]
-    fn lists_are_cut_to_the_limits_of_nicinfo_x() {
-        let ip = NicIp {
-            ip: "10.0.0.1".parse().unwrap(),
-            prefix_length: 8,
-            origin: None,
-            status: None,
-        };
-        let nic = GuestNic {
-            mac: "00:50:56:00:00:01".into(),
-            addresses: vec![ip; 3000],
-            ..GuestNic::default()
-        };
-        let info = NicInfoV3 {
-            nics: vec![nic; 20],
-            routes: vec![golden().routes[0]; 200],
-            dns: Some(DnsConfig {
-                host_name: Some("x".repeat(300)),
-                servers: vec![ip.ip; 20],
-                suffixes: vec!["a".into(); 20],
-                ..DnsConfig::default()
-            }),
-            ..NicInfoV3::default()
-        };
-        let decoded = NicInfoV3::decode(&info.encode(usize::MAX)).unwrap();
-        assert_eq!(decoded.nics.len(), 16);
-        assert_eq!(decoded.nics[0].addresses.len(), 2048);
-        assert_eq!(decoded.routes.len(), 100);
-        let dns = decoded.dns.unwrap();
-        assert_eq!(dns.host_name.unwrap().len(), 255);
-        assert_eq!((dns.servers.len(), dns.suffixes.len()), (16, 10));
-        let decoded = NicInfoV3::decode(&info.encode(MAX_ADDRESSES_V2)).unwrap();
-        assert!(decoded.nics.iter().all(|nic| nic.addresses.len() == 64));
-    }
-
-    #[test]
-    fn truncation_at_every_offset_is_an_error() {
-        let bytes = golden_bytes();
-        for end in 0..bytes.len() {
-            assert!(NicInfoV3::decode(&bytes[..end]).is_err(), "{end}");
-        }
-        let longer = [&bytes[..], &[0; 4]].concat();
-        assert_eq!(
-            NicInfoV3::decode(&longer),
-            Err(XdrError::Trailing {
-                offset: 264,
-                len: 4
-            })
-        );
-    }
-
-    fn dns() -> impl Strategy<Value = DnsConfig> {
-        (
-            option::of("[a-z.-]{0,60}"),
-            option::of("[a-z.-]{0,60}"),
-            vec(any::<IpAddr>(), 0..=MAX_DNS_SERVERS),
-            vec("[a-z.-]{0,60}", 0..=MAX_DNS_SUFFIXES),
-        )
-            .prop_map(|(host_name, domain, servers, suffixes)| DnsConfig {
-                host_name,
-                domain,
-                servers,
-                suffixes,
-            })
-    }
-
-    fn dhcp() -> impl Strategy<Value = Option<DhcpConfig>> {
-        option::of(
-            (any::<bool>(), ".{0,30}")
-                .prop_map(|(enabled, settings)| DhcpConfig { enabled, settings }),
-        )
-    }
-
-    fn nic_ip() -> impl Strategy<Value = NicIp> {
-        (
-            any::<IpAddr>(),
-            0..=128_u32,
-            option::of(prop_oneof![
-                Just(IpOrigin::Other),
-                Just(IpOrigin::Manual),
-                Just(IpOrigin::Dhcp),
-                Just(IpOrigin::LinkLayer),
-                Just(IpOrigin::Random)
-            ]),
-            option::of(prop_oneof![
-                Just(IpStatus::Preferred),
-                Just(IpStatus::Deprecated),
-                Just(IpStatus::Tentative),
-                Just(IpStatus::Duplicate),
-                Just(IpStatus::Optimistic)
-            ]),
-        )
-            .prop_map(|(ip, prefix_length, origin, status)| NicIp {
-                ip,
-                prefix_length,
-                origin,
-                status,
-            })
-    }
-
-    fn nic_info() -> impl Strategy<Value = NicInfoV3> {
-        let nic = (
-            "[0-9a-f:]{0,18}",
-            vec(nic_ip(), 0..5),
-            option::of(dns()),
-            dhcp(),
-            dhcp(),
-        )
-            .prop_map(|(mac, addresses, dns, dhcp_v4, dhcp_v6)| GuestNic {
-                mac,
-                addresses,
-                dns,
-                dhcp_v4,
-                dhcp_v6,
-            });
-        let route = (
-            any::<IpAddr>(),
-            any::<u32>(),
-            option::of(any::<IpAddr>()),
-            any::<[u32; 3]>(),
-        )
-            .prop_map(
-                |(destination, prefix_length, next_hop, [nic, kind, metric])| Route {
-                    destination,
-                    prefix_length,
-                    next_hop,
-                    nic,
-                    kind,
-                    metric,
-                },
-            );
-        (
-            vec(nic, 0..4),
-            vec(route, 0..4),
-            option::of(dns()),
-            dhcp(),
-            dhcp(),
-        )
-            .prop_map(|(nics, routes, dns, dhcp_v4, dhcp_v6)| NicInfoV3 {
-                nics,
-                routes,
-                dns,
-                dhcp_v4,
-                dhcp_v6,
-            })
-    }
-
-    proptest! {
-        #[test]
-        fn what_is_encoded_decodes_to_the_same(info in nic_info()) {
-            let bytes = info.encode(MAX_ADDRESSES);
-            prop_assert_eq!(NicInfoV3::decode(&bytes), Ok(info));
-        }
-
-        #[test]
-        fn any_bytes_decode_to_themselves_or_an_error(bytes in vec(0..4_u8, 0..400)) {
-            let bytes = [&[0, 0, 0, 3, 0, 0, 0, 1], &bytes[..]].concat();
-            let _ = NicInfoV3::decode(&bytes);
-        }
-
-        #[test]
-        fn a_changed_message_never_panics(at in 0..264_usize, byte: u8) {
-            let mut bytes = golden_bytes();
-            bytes[at] = byte;
-            if let Ok(info) = NicInfoV3::decode(&bytes) {
-                prop_assert_eq!(NicInfoV3::decode(&info.encode(MAX_ADDRESSES)), Ok(info));
-            }
-        }
-    }
-}
+pub(crate) mod tests;

@@ -1,5 +1,5 @@
-//! The OVF environment, as far as a secret may be in it: `guestinfo.ovfenv`, an XML document that vCenter
-//! makes from a virtual machine's vApp options.
+//! Finds a secret in the OVF environment: `guestinfo.ovfenv`, an XML document that vCenter makes from a virtual
+//! machine's vApp options.
 //!
 //! ```xml
 //! <Environment xmlns="http://schemas.dmtf.org/ovf/environment/1" xmlns:oe="http://schemas.dmtf.org/ovf/environment/1">
@@ -11,8 +11,8 @@
 //! ```
 //! Talos takes its config from the properties `talos.config` and `userdata` [platform/vmware]. Its OVA image
 //! declares the first with an empty value, and platform data is in every environment, so neither makes one
-//! secret. This is no XML parser: it finds start tags and their attributes, which is all that matters here,
-//! also in a document that a parser would refuse.
+//! secret. This is no XML parser: it finds start tags and their attributes, which is all that matters here, even
+//! in a document that a parser would refuse.
 
 /// Properties in which Talos looks for its config.
 const CONFIG_PROPERTIES: [&[u8]; 2] = [b"talos.config", b"userdata"];
@@ -29,7 +29,7 @@ pub fn holds_config(document: &[u8]) -> bool {
     false
 }
 
-/// What stands between the next `<` and its `>`, and what follows. A `>` in quotes ends no tag.
+/// The text between the next `<` and its `>`, and the rest. A `>` in quotes does not end a tag.
 fn next_tag(text: &[u8]) -> Option<(&[u8], &[u8])> {
     let start = text.iter().position(|&byte| byte == b'<')?;
     let text = text.get(start.saturating_add(1)..)?;
@@ -47,7 +47,7 @@ fn next_tag(text: &[u8]) -> Option<(&[u8], &[u8])> {
         }
         false
     });
-    // A tag that does not end is looked at all the same.
+    // A tag without an end is checked all the same.
     let (tag, rest) = text.split_at_checked(end.unwrap_or(text.len()))?;
     Some((tag, rest))
 }
@@ -73,7 +73,7 @@ fn is_config(tag: &[u8]) -> bool {
     names_config && has_value
 }
 
-/// Name and value of the next attribute, and what follows.
+/// Name and value of the next attribute, and the rest.
 fn next_attribute(text: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     let equals = text.iter().position(|&byte| byte == b'=')?;
     let (name, rest) = text.split_at_checked(equals)?;

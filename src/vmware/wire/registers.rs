@@ -1,8 +1,8 @@
 //! The registers of a backdoor call and the numbers in them.
 //!
 //! A call loads a magic and six arguments, executes one instruction that the hypervisor traps, and finds
-//! the answers in the same registers. Which instruction depends on the [`Interface`]; what it shall move
-//! (registers alone, or bytes out or in) on the [`Transfer`]. With port instructions the low half of DX
+//! the answers in the same registers. The [`Interface`] determines the instruction; the [`Transfer`] what it moves
+//! (registers alone, or bytes out or in). With port instructions the low half of DX
 //! names the port, with hypercalls it holds flags. arm64 emulates x86 port instructions: X0..X6 play the
 //! registers and X7 says which port instruction is meant.
 //!
@@ -50,9 +50,9 @@ pub const COMMAND_MESSAGE: u16 = 30;
 pub const HIGH_COMMAND_MESSAGE: u16 = 0;
 /// The version every VMX answers to GETVERSION (VERSION_MAGIC, vm_tools_version.h).
 pub const VERSION_MAGIC: u32 = 6;
-/// What a port behind which nothing listens answers.
+/// The answer of a port without a device.
 pub const ALL_ONES: u32 = 0xFFFF_FFFF;
-/// Sub-type that GETVERSION leaves in CX when the VMX does not tell its type (vmcheck.c).
+/// Sub-type that GETVERSION leaves in CX if the VMX does not say its type (vmcheck.c).
 pub const TYPE_UNSET: u16 = 0xFFFF;
 
 /// The high and low half of a word put together.
@@ -63,11 +63,6 @@ pub const fn halves(high: u16, low: u16) -> u32 {
 /// Bits 31..16.
 pub const fn high_half(word: u32) -> u16 {
     (word >> 16) as u16
-}
-
-/// Bits 15..0.
-pub const fn low_half(word: u32) -> u16 {
-    (word & 0xFFFF) as u16
 }
 
 /// What a call moves besides registers.
@@ -122,8 +117,8 @@ impl Interface {
 }
 
 impl Registers {
-    /// Asks which VMX is there. BX and the high half of CX start with values that no VMX answers, so that
-    /// registers which come back untouched are not taken for an answer (vmcheck.c).
+    /// Asks which VMX is there. BX and the high half of CX start with values that no VMX answers, so that untouched
+    /// registers are not taken for an answer (vmcheck.c).
     pub const fn getversion() -> Self {
         Self {
             ax: MAGIC,
@@ -141,9 +136,9 @@ impl Registers {
         self.dx = halves(high_half(self.dx), selector);
     }
 
-    /// Nobody answered `asked`: AX came back as all ones and everything else as it was. So do a port
-    /// without a device and a hypercall that another hypervisor refuses. The port half of DX does not
-    /// count, as the access fills it in.
+    /// Whether nobody answered `asked`: AX came back as all ones and everything else as it was. That is what a port
+    /// without a device does, and a hypercall that another hypervisor refuses. The port half of DX does not count,
+    /// as the access fills it in.
     pub const fn is_unanswered(&self, asked: &Self) -> bool {
         self.ax == ALL_ONES
             && self.bx == asked.bx
@@ -181,7 +176,6 @@ mod tests {
     fn halves_are_taken_apart_and_put_together() {
         assert_eq!(halves(0x0002, 0x5658), 0x0002_5658);
         assert_eq!(high_half(0x0002_5658), 2);
-        assert_eq!(low_half(0x0002_5658), 0x5658);
     }
 
     #[test]

@@ -6,7 +6,7 @@
 //! variable  info-set guestinfo.KEY SP value NUL
 //! ```
 //!
-//! The name ends at the first space or NUL. What follows the one space belongs to the command: text for most,
+//! The name ends at the first space or NUL. Everything after that one space belongs to the command: text for most,
 //! binary for VIX, so nothing is cut there [rpcChannel.c, rpcin.c, toolsRpc.c].
 
 /// A TCLO request, taken apart.
@@ -37,7 +37,7 @@ impl<'a> TcloRequest<'a> {
     }
 }
 
-/// The text of `args`: what stands before the first NUL.
+/// The text of `args`, up to the first NUL.
 pub fn text(args: &[u8]) -> &[u8] {
     args.split(|&byte| byte == 0).next().unwrap_or_default()
 }
@@ -77,7 +77,7 @@ pub fn error(why: &str) -> Vec<u8> {
     [b"ERROR ", why.as_bytes()].concat()
 }
 
-/// An RPCI text message: the words and the NUL that most commands want counted.
+/// An RPCI text message: the words and a NUL, which most commands expect as part of the message.
 pub fn terminated(message: &str) -> Vec<u8> {
     [message.as_bytes(), b"\0"].concat()
 }
@@ -89,7 +89,7 @@ pub fn info_set(key: &str, value: &str) -> Vec<u8> {
     terminated(&format!("info-set guestinfo.{key} {value}"))
 }
 
-/// Bytes of the host for the log: escaped, and cut to 128.
+/// Bytes from the host for the log: escaped, and cut to 128.
 pub fn printable(bytes: &[u8]) -> String {
     let cut = bytes.get(..128).unwrap_or(bytes);
     let mut printed = cut.escape_ascii().to_string();

@@ -6,8 +6,8 @@
 //!          OK SP error SP additional-error SP # bytes
 //! ```
 //!
-//! The header is little-endian and unaligned. An error is told inside an `OK ` reply. Where open-vm-tools trusts
-//! a length, this parser compares it with what was received.
+//! The header is little-endian and unaligned. Errors travel inside an `OK ` reply. Where open-vm-tools trusts a
+//! length, this parser compares it with what was received.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -29,7 +29,7 @@ const FLAG_AUTH_DATA: u32 = 0x10;
 /// sizeof VixMsgAuthDataV1.
 const AUTH_DATA_LEN: u32 = 44;
 
-/// VixError, as far as we answer with it [vix.h, vixOpenSource.h].
+/// The values of VixError that we answer with [vix.h, vixOpenSource.h].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct VixError(pub u32);
 
@@ -49,13 +49,13 @@ impl VixError {
 pub struct VixRequest<'a> {
     /// Operation.
     pub opcode: u32,
-    /// Whether the reply shall be binary.
+    /// Whether the host asks for a binary reply.
     pub binary: bool,
     /// Kind of the credential.
     pub credential_type: u32,
-    /// What the operation needs to know.
+    /// Arguments of the operation.
     pub body: &'a [u8],
-    /// Who asks.
+    /// The credential itself.
     pub credential: &'a [u8],
 }
 
@@ -141,8 +141,6 @@ pub enum Property {
     Text(String),
     /// VIX_PROPERTYTYPE_BOOL
     Bool(bool),
-    /// VIX_PROPERTYTYPE_INT64
-    Int64(i64),
 }
 
 /// A property list in base64: id, type, length and data of each, little-endian. Text carries a NUL, and is cut
@@ -157,7 +155,6 @@ pub fn property_list(properties: &[(i32, Property)]) -> String {
                 (2, [text.as_bytes(), b"\0"].concat())
             }
             Property::Bool(value) => (3, vec![u8::from(*value)]),
-            Property::Int64(value) => (5, value.to_le_bytes().into()),
         };
         // Nothing here comes near 2 GiB; a length that lied would derail the reader.
         let Ok(len) = i32::try_from(data.len()) else {
@@ -322,6 +319,12 @@ mod tests {
         #[test]
         fn any_bytes_never_panic(bytes: Vec<u8>) {
             let _ = VixRequest::parse(&bytes);
+        }
+
+        #[test]
+        fn any_list_is_ascii(id: i32, number: i32, text in ".{0,40}", flag: bool) {
+            let values = [Property::Integer(number), Property::Text(text), Property::Bool(flag)];
+            prop_assert!(property_list(&values.map(|value| (id, value))).is_ascii());
         }
 
         #[test]

@@ -432,7 +432,7 @@ fn statistics_are_read() {
     assert!(
         view.stats
             .iter()
-            .any(|stat| stat.id == 10 && stat.value == Some(4096.0))
+            .any(|stat| stat.id == 10 && stat.number() == Some(4096.0))
     );
     let log = vmx.rpci_log();
     assert!(

@@ -66,10 +66,10 @@ async fn the_backdoor_alone_never_dials_and_vsock_alone_never_knocks() {
 async fn a_channel_gone_after_a_resume_is_opened_again_and_the_command_sent_again() {
     let backdoor = Backdoor::new();
     let mut link = link(TransportChoice::Backdoor, &backdoor, &FakeVsock::default());
-    link.open().await.unwrap();
+    link.exchange(b"log a").await.unwrap();
     backdoor.host.fault_after(0, Fault::ChannelsGone);
-    assert_eq!(link.exchange(b"log a").await.unwrap(), accepted(b""));
-    assert_eq!(commands(&backdoor), [b"log a"]);
+    assert_eq!(link.exchange(b"log b").await.unwrap(), accepted(b""));
+    assert_eq!(commands(&backdoor), [b"log a", b"log b"]);
     assert_eq!(backdoor.host.open_channels(), 1);
     link.close();
     assert_eq!(backdoor.host.open_channels(), 0);
@@ -121,7 +121,6 @@ async fn vsock_is_preferred_and_used_again() {
         vsock.listen().echo().await;
     };
     let guest = async {
-        link.open().await.unwrap();
         let long = vec![b'y'; 60_000];
         assert_eq!(link.exchange(b"one").await.unwrap(), accepted(b"one"));
         assert_eq!(link.exchange(&long).await.unwrap(), accepted(&long));

@@ -1,9 +1,9 @@
 //! The message channel: whole messages to and from the host, four bytes or one block at a time.
 //!
-//! Each operation ([`Open`], [`Send`], [`Receive`], [`Close`]) is a machine that names its next backdoor
-//! [`Call`] and is fed the registers that came back, until it has a result. It sets every register anew for
-//! every call, since the host may change all of them, and it believes a reply only when nothing in it speaks
-//! against it: a port without a device answers all ones, which has the bit for success in it.
+//! Each operation ([`Open`], [`Send`], [`Receive`], [`Close`]) is a state machine that names its next backdoor
+//! [`Call`] and is fed the registers that came back, until it has a result. It sets every register for every call,
+//! since the host may change all of them, and it believes a reply only if nothing in it speaks against it: a port
+//! without a device answers all ones, which include the bit for success.
 //!
 //! ```text
 //! OPEN → id, cookie
@@ -13,15 +13,15 @@
 //! ```
 //!
 //! A checkpoint (suspend, snapshot, vMotion) in the middle restarts the operation from its size. After any
-//! error but [`ChannelError::TooLong`] the channel is of no more use: close it and open another.
+//! error but [`ChannelError::TooLong`] the channel is useless: close it and open another.
 //!
 //! Source: message.c.
 
-mod receive;
+pub(super) mod receive;
 mod send;
 
 pub use crate::vmware::wire::message::{ChannelAddress, MAX_TO_HOST, Protocol};
-pub use receive::{MAX_FROM_HOST, Receive};
+pub use receive::Receive;
 pub use send::Send;
 
 use std::ops::ControlFlow;
@@ -36,7 +36,7 @@ pub const MAX_RESTARTS: u32 = 100;
 /// Whether blocks of bytes may be moved in one call.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Bandwidth {
-    /// When the host offers it.
+    /// If the host offers it.
     #[default]
     High,
     /// Never: four bytes a call. For guests whose memory the host cannot read (SEV, TDX).
@@ -58,7 +58,7 @@ pub enum ChannelError {
     /// Every attempt was cut off by a checkpoint.
     #[error("cut off by a checkpoint {restarts} times in a row")]
     CheckpointedTooOften {
-        /// How often the operation was begun anew.
+        /// How often the operation was restarted.
         restarts: u32,
     },
     /// Our message is longer than a host accepts; nothing was sent.
@@ -82,13 +82,6 @@ pub enum ChannelError {
     Fault,
 }
 
-impl ChannelError {
-    /// A new channel may succeed where this one failed. Only our own mistakes stay mistakes.
-    pub const fn is_retryable(&self) -> bool {
-        !matches!(self, Self::TooLong { .. })
-    }
-}
-
 /// The next access of an operation. The low half of DX is left to whoever makes the call.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Call<'a> {
@@ -105,7 +98,7 @@ pub enum Call<'a> {
     HighIn {
         /// The registers around it.
         registers: Registers,
-        /// Where the bytes go; all of it is to be filled.
+        /// Where the bytes go; the call must fill all of it.
         data: &'a mut [u8],
     },
 }
@@ -170,7 +163,7 @@ impl Operation for Open {
     }
 }
 
-/// CLOSE. Whatever the host says, the channel is not to be used again.
+/// CLOSE. The channel must not be used again, whatever the host answers.
 #[derive(Debug)]
 pub struct Close {
     channel: ChannelAddress,
@@ -206,12 +199,12 @@ impl Operation for Close {
 
 const CLOSED_WELL: Status = Status(Status::SUCCESS.0 | Status::CLOSED.0);
 
-/// What to make of a reply.
+/// The verdict on a reply.
 #[derive(Debug)]
 enum Verdict {
     /// The step succeeded, with this status.
     Succeeded(Status),
-    /// It did not.
+    /// The step failed.
     Failed {
         /// Why, if it cannot be repeated.
         error: ChannelError,
@@ -264,7 +257,7 @@ impl Verdict {
 struct Restarts(u32);
 
 impl Restarts {
-    /// Allows one more restart, or says that it is enough.
+    /// Allows one more restart, or fails if there were too many.
     fn begin(&mut self) -> Result<(), ChannelError> {
         if self.0 >= MAX_RESTARTS {
             return Err(ChannelError::CheckpointedTooOften { restarts: self.0 });

@@ -8,10 +8,10 @@ use super::{
 use crate::vmware::wire::message::{MessageType, Status};
 use crate::vmware::wire::registers::{Registers, high_half};
 
-/// Longest message that is taken from the host, in bytes. The protocol states no limit; hosts stay below
-/// 64 KiB. 1 MiB leaves room, fits one block transfer even as a hypercall (513 pages, BDOOR_HB_MAX_BPNS)
-/// and cannot hurt a node.
-pub const MAX_FROM_HOST: usize = 1 << 20;
+/// Longest message that we accept from the host, in bytes. The protocol states no limit; hosts stay below 64 KiB.
+/// 1 MiB leaves room, fits one block transfer even as a hypercall (513 pages, BDOOR_HB_MAX_BPNS) and does a node no
+/// harm.
+pub(crate) const MAX_FROM_HOST: usize = 1 << 20;
 
 /// Fetches the message the host has for this channel, if it has one.
 #[derive(Debug)]
@@ -32,9 +32,9 @@ enum Step {
     Payload { left: usize },
     /// The whole message at once.
     HighPayload,
-    /// It is complete and to be acknowledged. `unsaid`: the length a failure here is reported with.
+    /// It is complete and must be acknowledged. `unsaid`: the length to report if that fails.
     Status { unsaid: usize },
-    /// Receiving failed and the host is to be told: while `unsaid` bytes were missing, because of `error`.
+    /// Receiving failed because of `error` while `unsaid` bytes were missing; the host must hear of it.
     Failed { unsaid: usize, error: ChannelError },
 }
 
@@ -77,7 +77,7 @@ impl Receive {
             return ControlFlow::Break(Ok(None));
         }
         if high_half(reply.dx) != MessageType::SendSize.number() {
-            // Nothing was accepted yet, so nothing is reported (message.c).
+            // Nothing has been accepted yet, so there is no failure to report (message.c).
             return ControlFlow::Break(Err(ChannelError::HostMisbehaved {
                 what: "a message is announced, but not by its size",
             }));
@@ -95,7 +95,7 @@ impl Receive {
         self.step = if len == 0 {
             Step::Status { unsaid: 0 }
         } else if self.bandwidth == Bandwidth::High && status.has(Status::HB) {
-            // Written, not only reserved: a hypercall may find only pages that are there.
+            // Written, not only reserved: a hypercall needs pages that are present.
             self.message.resize(len, 0);
             Step::HighPayload
         } else {
@@ -142,7 +142,7 @@ impl Receive {
         ControlFlow::Continue(())
     }
 
-    /// Ends with `error` once the host has been told.
+    /// Ends with `error` once the failure has been reported to the host.
     fn fail(&mut self, unsaid: usize, error: ChannelError) -> Progress<Option<Vec<u8>>> {
         self.message = Vec::new();
         self.step = Step::Failed { unsaid, error };
@@ -174,7 +174,7 @@ impl Operation for Receive {
             _ => Verdict::low(&asked, reply),
         };
         match (self.step, verdict) {
-            // Whether the host takes note of our failure changes nothing for us.
+            // Whether the host accepts our report changes nothing for us.
             (Step::Failed { error, .. }, _) => ControlFlow::Break(Err(error)),
             (Step::Size, Verdict::Succeeded(status)) => self.size(status, reply),
             // message.c takes a checkpoint here for a failure: there is nothing to repeat yet.

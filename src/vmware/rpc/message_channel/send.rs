@@ -23,7 +23,7 @@ pub struct Send<'m> {
 
 #[derive(Clone, Copy, Debug)]
 enum Step {
-    /// The size is to be announced.
+    /// The size must be announced.
     Size,
     /// The rest of the message, four bytes at a time.
     Payload { sent: usize },
@@ -78,7 +78,7 @@ impl<'m> Send<'m> {
         }
     }
 
-    /// Goes on after `sent` bytes of the payload.
+    /// Continues after `sent` bytes of the payload.
     fn after(&mut self, sent: usize) -> Progress<()> {
         if sent >= self.message.len() {
             return ControlFlow::Break(Ok(()));

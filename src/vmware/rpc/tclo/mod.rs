@@ -1,4 +1,4 @@
-//! TCLO: the host asks, the guest answers, and a connection that breaks is opened again for ever.
+//! TCLO: the host asks, the guest answers, and a connection that breaks is opened again, without end.
 //!
 //! ```text
 //!            ┌──────────── other transport, at once ───────────┐
@@ -7,14 +7,14 @@
 //!    └── 0.1, 0.2, 0.4 … 5 s ◄── no transport left, or it had worked ──
 //! ```
 //!
-//! The first attempt after a loss comes soon, for the host shows the node as not running until then; the
-//! pauses grow while attempts fail or connections die young. In contrast to open-vm-tools (60 attempts, then
-//! exit) we never give up.
+//! The first attempt after a loss comes soon, because the host shows the node as not running until then; the
+//! pauses grow while attempts fail or connections die young. Unlike open-vm-tools (60 attempts, then exit) we
+//! never give up.
 //!
-//! A connection counts as made when the host has shown itself: a poll that went through, a packet. A vsock
-//! that is accepted but stays silent, or is closed without a word, is left for the backdoor.
+//! A connection counts as made once the host has responded: a poll that went through, a packet. If a vsock
+//! connection is accepted but stays silent, or is closed without a word, we change to the backdoor.
 //!
-//! The caller does what [`Tclo::poll_output`] says, hands outcomes in, and never has to think.
+//! The caller does what [`Tclo::poll_output`] says, reports outcomes, and decides nothing.
 //! Source: rpcin.c, rpcChannel.c.
 
 mod polling;
@@ -32,7 +32,7 @@ use crate::vmware::wire::guest_rpc_packet::PacketError;
 use polling::Polling;
 use streaming::{Incoming, Streaming};
 
-/// Pause before the first attempt after a loss: time for the host to clear away the old channel.
+/// Pause before the first attempt after a loss: time for the host to remove the old channel.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 /// Longest pause between attempts.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
@@ -40,13 +40,13 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 const YOUNG: Duration = Duration::from_secs(1);
 /// How many vsock connections in a row may die young before the backdoor is preferred.
 const MAX_YOUNG_DEATHS: u8 = 2;
-/// How long an accepted vsock connection may be silent while the backdoor could serve instead. Doubled each
-/// time it ran out, for the backdoor may not work either and the host may be slow.
+/// How long an accepted vsock connection may be silent while the backdoor could serve instead. Doubled each time
+/// it runs out, because the backdoor may not work either and the host may be slow.
 const SHORTEST_SILENCE: Duration = Duration::from_millis(900);
 /// The longest such time.
 const LONGEST_SILENCE: Duration = Duration::from_secs(30);
 
-/// What the caller shall do.
+/// What the caller must do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
     /// Close the connection.
@@ -58,11 +58,11 @@ pub enum Output {
     Poll(Vec<u8>),
     /// vsock: write these bytes; [`Tclo::handle_broken`] when that fails.
     Write(Vec<u8>),
-    /// The host is there.
+    /// The host has responded.
     Connected(Transport),
-    /// The host asks; [`Tclo::reply`] must follow.
+    /// A request of the host; [`Tclo::reply`] must follow.
     Request(Vec<u8>),
-    /// The host is gone. A request without reply is void.
+    /// The connection to the host is lost. A request without a reply is void.
     Lost(Transport),
 }
 
@@ -79,7 +79,7 @@ pub struct Silent {
 struct Session {
     line: Line,
     opened: Duration,
-    /// The host has shown itself, and [`Output::Connected`] was put out.
+    /// The host has responded, and [`Output::Connected`] was put out.
     heard: bool,
     /// The other transport was tried before this one and failed.
     switched: bool,
@@ -90,7 +90,7 @@ enum Line {
     Backdoor(Polling),
     Vsock {
         streaming: Streaming,
-        /// When the host must have shown itself, if that matters.
+        /// When the host must have responded, if there is a limit.
         silent_until: Option<Duration>,
     },
 }
@@ -115,7 +115,7 @@ enum State {
     },
     /// Open.
     Open(Session),
-    /// For good.
+    /// Closed for good.
     Closed,
 }
 
@@ -201,7 +201,7 @@ impl Tclo {
         self.outputs.extend(request.map(Output::Request));
     }
 
-    /// Whether bytes from the vsock connection are welcome now.
+    /// Whether to read from the vsock connection now.
     pub const fn wants_bytes(&self) -> bool {
         match &self.state {
             State::Open(Session {
@@ -286,7 +286,7 @@ impl Tclo {
         }
     }
 
-    /// The time of [`Tclo::poll_timeout`] has come; also to be called once at the start.
+    /// The time of [`Tclo::poll_timeout`] has come. Call it once at the start, too.
     ///
     /// # Errors
     /// [`Silent`], for the log: the connection has been given up.
@@ -333,7 +333,7 @@ impl Tclo {
         self.outputs.pop_front()
     }
 
-    /// When [`Tclo::handle_timeout`] wants to be called.
+    /// When to call [`Tclo::handle_timeout`].
     pub fn poll_timeout(&self) -> Option<Duration> {
         match &self.state {
             State::Waiting { until } => Some(*until),
@@ -408,7 +408,7 @@ impl Tclo {
         }
     }
 
-    /// The host has shown itself.
+    /// The host has responded.
     fn hear(&mut self) {
         let State::Open(session) = &mut self.state else {
             return;

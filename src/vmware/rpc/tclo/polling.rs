@@ -1,14 +1,13 @@
 //! TCLO on the backdoor: the guest asks again and again whether the host wants something.
 //!
-//! One poll is a send and a receive. The send carries the reply that is owed, or nothing at all, which tells
-//! the host that we live. The VMX takes the next send for the reply to its request, so nothing is polled
-//! while a reply is owed; once there, it goes out at once and brings the next request with it. When the host
-//! has nothing to say the pauses grow, 10, 20, 40, 80, 100 ms [rpcin.c: RPCIN_MAX_DELAY].
+//! One poll is a send and a receive. The send carries the reply that is owed, or nothing, which shows the host
+//! that we are alive. The VMX takes the next send for the reply to its request, so we do not poll while a reply is
+//! owed; when it is ready we send it at once, and that poll fetches the next request. While the host has nothing
+//! to say the pauses grow: 10, 20, 40, 80, 100 ms [rpcin.c: RPCIN_MAX_DELAY].
 //!
-//! open-vm-tools stays at 100 ms for ever. Polls are nearly all that an idle daemon costs, and the host talks
-//! in bursts: after two seconds without a request the pause is 200 ms, which halves the cost, delays the
-//! first request of the next burst by 50 ms on average and still is five signs of life a second where one
-//! is enough on vsock.
+//! open-vm-tools stays at 100 ms. Polls are nearly the whole cost of an idle daemon, and the host talks in bursts:
+//! after two seconds without a request the pause is 200 ms. That halves the cost, delays the first request of the
+//! next burst by 50 ms on average, and still gives five signs of life a second, where one is enough on vsock.
 
 use std::time::Duration;
 
@@ -16,13 +15,13 @@ use crate::backoff::Backoff;
 
 const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_millis(100);
-/// Silence after which the host is not in the middle of a burst.
+/// Silence after which a burst of the host counts as over.
 const QUIET_AFTER: Duration = Duration::from_secs(2);
 const QUIET_PAUSE: Duration = Duration::from_millis(200);
 
 #[derive(Debug)]
 enum State {
-    /// To be sent at once: a reply, or nothing.
+    /// Bytes to send at once: a reply, or nothing.
     Due(Vec<u8>),
     /// Sent; waiting to hear what was received.
     Polling,
@@ -61,7 +60,7 @@ impl Polling {
         }
     }
 
-    /// What the poll brought; gives back the request if it is one.
+    /// Takes the result of the poll; returns the request if there is one.
     pub(super) fn handle_received(
         &mut self,
         message: Option<Vec<u8>>,

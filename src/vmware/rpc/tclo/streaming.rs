@@ -1,8 +1,8 @@
-//! TCLO on vsock: the host speaks when it wants, the guest shows every second that it lives.
+//! TCLO on vsock: the host sends when it wants, the guest shows every second that it is alive.
 //!
-//! The host sends a request, the guest replies, and so on in order; a second request that is already there
-//! stays in the buffer until the first has its reply. From the first reply on a PING goes out every 1000 ms,
-//! also while a reply is owed: HA depends on it [rpcin.c: RPCIN_HEARTBEAT_INTERVAL].
+//! The host sends a request, the guest replies, and so on in order; a second request stays in the buffer until the
+//! first has its reply. From the first reply on we send a PING every 1000 ms, even while a reply is owed: HA depends
+//! on it [rpcin.c: RPCIN_HEARTBEAT_INTERVAL].
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ pub(super) struct Streaming {
     heartbeat: Heartbeat,
 }
 
-/// What the buffer holds next.
+/// What comes next in the buffer.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Incoming {
     /// Nothing whole, or a request that must wait for the reply to the one before.

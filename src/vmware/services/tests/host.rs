@@ -311,17 +311,17 @@ impl Host {
 
 /// Text as it is with its NUL; of binary guest information the type and what can be read of the addresses.
 fn readable(message: &[u8]) -> String {
-    use crate::vmware::wire::nic_info_v3::NicInfoV3;
+    use vmx::codec::nic_info::NicInfo;
     for start in ["SetGuestInfo  10 ", "SetGuestInfo  9 "] {
         if let Some(payload) = message.strip_prefix(start.as_bytes()) {
-            let nics = NicInfoV3::decode(payload).unwrap().nics;
+            let nics = NicInfo::decode(payload).unwrap().nics;
             let nics: Vec<String> = nics
                 .iter()
                 .map(|nic| {
                     let ips: Vec<String> = nic
-                        .addresses
+                        .ips
                         .iter()
-                        .map(|address| address.ip.to_string())
+                        .map(|entry| entry.address.to_string())
                         .collect();
                     format!("{}={}", nic.mac, ips.join(","))
                 })

@@ -28,7 +28,7 @@ const SYSTEM_VENDOR: &str = "/sys/class/dmi/id/sys_vendor";
 
 /// In X8 while our instruction runs.
 const ARMED: u64 = 0x564D_5868_9E37_79B9;
-/// In X8 when the instruction was refused.
+/// In X8 once the instruction has been refused.
 const FAULTED: u64 = 0;
 
 /// The only form; what it does is in `transfer`.
@@ -134,7 +134,7 @@ fn only_form(interface: Interface) -> Result<(), AccessFault> {
     }
 }
 
-/// Asks the firmware who the hypervisor is. What cannot be read says nothing.
+/// Asks the firmware which hypervisor this is. A table that cannot be read counts as empty.
 pub(super) fn platform() -> Platform {
     let read = |path| std::fs::read(path).unwrap_or_default();
     Platform::of_firmware(&read(FADT), &read(SYSTEM_VENDOR))

@@ -1,9 +1,9 @@
 //! Whether this is VMware, and which instruction reaches it. Nothing here can fault.
 //!
-//! The hypervisor's own word comes first (CPUID, on arm64 the ACPI FADT); whoever does not say VMware is left
-//! alone unless the operator insists. Then two questions are put: GETVERSION, and an RPCI channel that is
-//! opened and closed. The second one decides: QEMU's vmport answers the first exactly like an ESXi, but knows
-//! no messages and answers all ones or nothing.
+//! First we ask the hypervisor who it is (CPUID, on arm64 the ACPI FADT); if it does not say VMware we leave it
+//! alone, unless the operator insists. Then come two tests: GETVERSION, and an RPCI channel that is opened and
+//! closed. The second decides: QEMU's vmport answers the first exactly like an ESXi, but knows no messages and
+//! answers all ones or nothing.
 //!
 //! ```text
 //! vendor VMware → vmcall/vmmcall if offered, ports if that fails → Vmware | Unresponsive
@@ -28,12 +28,12 @@ pub enum Detection<A> {
         access: A,
         /// Which instruction that way uses.
         interface: Interface,
-        /// Which product it is, by its own word.
+        /// Which product it says it is.
         vmx_type: VmxType,
     },
-    /// Somebody else runs the machine, or nobody.
+    /// Another hypervisor, or none.
     NotVmware {
-        /// Who.
+        /// Which.
         hypervisor: Hypervisor,
     },
     /// The hypervisor says VMware but its backdoor does not work, or not yet. Worth asking again later.
@@ -47,7 +47,7 @@ pub enum Detection<A> {
     },
 }
 
-/// The product, as GETVERSION tells (vm_vmx_type.h).
+/// The product, from GETVERSION (vm_vmx_type.h).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum VmxType {
     /// An old product that does not say.
@@ -105,13 +105,13 @@ pub enum ProbeError {
     /// It is trapped, or ignored, by somebody who does not know GETVERSION.
     #[error("nobody answers at the backdoor")]
     NoAnswer,
-    /// A VMX of another time.
+    /// A VMX with another version of the backdoor.
     #[error("the backdoor has version {version}, expected 6")]
     Version {
         /// EAX of the reply.
         version: u32,
     },
-    /// GETVERSION is answered, but no channel can be had: QEMU's vmport, or a VMX that is not ready.
+    /// GETVERSION is answered, but no channel can be opened: QEMU's vmport, or a VMX that is not ready.
     #[error("the backdoor answers, but refuses a message channel with status {status:#06x}")]
     NoChannel {
         /// The status word of the last OPEN.
@@ -119,16 +119,11 @@ pub enum ProbeError {
     },
 }
 
-/// Finds the VMX of this machine. `skip` looks for one although the hypervisor does not say VMware.
+/// Finds the VMX of this machine. With `skip` we look for one even if the hypervisor does not say VMware.
 pub fn detect(skip: bool, guard: FaultGuard) -> Detection<Backdoor> {
     detect_on(instruction::platform(), skip, |interface| {
         Backdoor::new(interface, guard)
     })
-}
-
-/// What the hypervisor of this machine says it is. Touches nothing.
-pub fn platform() -> Platform {
-    instruction::platform()
 }
 
 /// [`detect`] on any platform, with any kind of access.
@@ -187,7 +182,7 @@ fn probe_with<A: RegisterAccess>(
     }
 }
 
-/// Puts both questions.
+/// Runs both tests.
 fn probe(access: &mut impl RegisterAccess) -> Result<VmxType, ProbeError> {
     let vmx_type = version(access)?;
     channel(access)?;
@@ -489,7 +484,7 @@ mod tests {
     #[test]
     fn detection_on_this_machine_does_not_fault() {
         let guard = FaultGuard::install().unwrap();
-        let platform = platform();
+        let platform = instruction::platform();
         for skip in [false, true] {
             let found = detect(skip, guard);
             if platform.hypervisor != Hypervisor::Vmware && !skip {

@@ -10,7 +10,7 @@ use super::{AccessFault, RegisterAccess};
 use crate::vmware::wire::message::{FLAG_COOKIE, Protocol, Status};
 use crate::vmware::wire::registers::{
     COMMAND_GETVERSION, COMMAND_MESSAGE, HIGH_COMMAND_MESSAGE, MAGIC, Registers, Transfer,
-    VERSION_MAGIC, halves, high_half, low_half,
+    VERSION_MAGIC, halves, high_half,
 };
 
 /// What goes wrong at one access instead of the reply.
@@ -455,4 +455,9 @@ impl Vmx {
         step(self, at);
         Status::SUCCESS
     }
+}
+
+/// Bits 15..0.
+fn low_half(word: u32) -> u16 {
+    (word & 0xFFFF) as u16
 }

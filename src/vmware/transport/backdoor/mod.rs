@@ -2,8 +2,8 @@
 //!
 //! [`detect`] finds out whether a VMX is there and yields a [`Backdoor`], a small handle that makes calls.
 //! VMware lets user mode use the backdoor as it is: neither iopl nor ioperm nor any capability is involved.
-//! Where nobody traps the instruction the processor faults; the [`FaultGuard`], without which there is no
-//! handle, turns that into [`AccessFault`], so that no call ever ends the process.
+//! If nobody traps the instruction, the processor faults; the [`FaultGuard`], which every handle needs, turns that
+//! into [`AccessFault`], so that no call ends the process.
 //!
 //! ```text
 //! registers → selector into DX → instruction → trapped: registers changed by the VMX
@@ -27,7 +27,7 @@ compile_error!("VMware's backdoor exists on x86-64 and arm64");
 #[cfg(test)]
 pub(crate) mod fake;
 
-pub use detect::{Detection, ProbeError, VmxType};
+pub use detect::{Detection, ProbeError};
 
 use std::io;
 
@@ -46,7 +46,7 @@ pub struct AccessFault;
 pub struct FaultGuard(());
 
 impl FaultGuard {
-    /// Has refused instructions stepped over from here on. A thread must not block SIGSEGV and SIGILL.
+    /// From here on refused instructions are stepped over. A thread must not block SIGSEGV and SIGILL.
     ///
     /// # Errors
     /// The kernel refuses (it has no reason to).
@@ -76,14 +76,9 @@ pub struct Backdoor {
 }
 
 impl Backdoor {
-    /// Calls through `interface`. Whether anybody answers is another question, see [`detect`].
+    /// A handle that calls through `interface`, where perhaps nobody answers: see [`detect`].
     pub const fn new(interface: Interface, guard: FaultGuard) -> Self {
         Self { interface, guard }
-    }
-
-    /// Which instruction it uses.
-    pub const fn interface(self) -> Interface {
-        self.interface
     }
 }
 

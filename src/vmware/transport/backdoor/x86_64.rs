@@ -32,8 +32,8 @@ macro_rules! form {
         $(#[$doc])*
         ///
         /// # Safety
-        /// Memory: whatever the instruction is told by `wide` to read or write must be readable or
-        /// writable for as long. The [`FaultGuard`] must be installed.
+        /// Memory that the instruction reads or writes, as `wide` says, must be readable or writable until it
+        /// ends. The [`FaultGuard`] must be installed.
         unsafe fn $name(wide: &mut Wide) -> Result<(), AccessFault> {
             let mut mark = ARMED;
             // JUSTIFICATION: no safe code executes this instruction with chosen registers.
@@ -163,7 +163,7 @@ pub(super) fn high_in(
     Ok(())
 }
 
-/// Asks CPUID who the hypervisor is.
+/// Asks CPUID which hypervisor this is.
 pub(super) fn platform() -> Platform {
     Platform::of_cpuid(|leaf| {
         let leaf = __cpuid(leaf);
@@ -237,7 +237,7 @@ mod tests {
     }
 
     form!(
-        /// A host that is an instruction sequence: tells every register apart and changes all of them.
+        /// A host that is an instruction sequence: it changes every register, each in another way.
         by_hand,
         "add rax, 1",
         "add rbx, 2",

@@ -1,8 +1,8 @@
 //! vsock: stream sockets between the guest and its hypervisor, made and connected here.
 //!
 //! The host is context 0 (the VMCI hypervisor, not the 2 of vhost). It answers privileged RPCI commands only
-//! to source ports below 1024, so those are tried first, from 1023 down; a port that the host has not let go
-//! of yet gives ECONNRESET. Without the right to bind them any port has to do:
+//! to source ports below 1024, so we try those first, from 1023 down; a port that the host has not released yet
+//! gives ECONNRESET. Without the right to bind them we use any port:
 //!
 //! ```text
 //! bind 1023 ── EADDRINUSE ──► 1022 …      connect ── ECONNRESET ──► next lower port, 8 times
@@ -42,7 +42,7 @@ const MAX_RESETS: u8 = 8;
 const MAX_NO_BUFFERS: u8 = 5;
 const NO_BUFFERS_PAUSE: Duration = Duration::from_millis(1);
 
-/// Which port of ours a connection comes from.
+/// The source port of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SourcePort {
     /// One below 1024 if we may, else any.
@@ -65,7 +65,7 @@ pub enum ConnectError {
     Refused {
         /// The port of the host.
         port: u32,
-        /// What was said.
+        /// The error.
         errno: Errno,
     },
     /// Nobody answered.
@@ -73,12 +73,12 @@ pub enum ConnectError {
     TimedOut {
         /// The port of the host.
         port: u32,
-        /// How long was waited.
+        /// How long we waited.
         timeout: Duration,
     },
 }
 
-/// Whatever makes connections to ports of the host.
+/// Makes connections to ports of the host.
 pub trait Dial {
     /// Connects, or fails within `timeout`.
     ///
@@ -206,7 +206,7 @@ enum Verdict {
 /// Finds a source port.
 #[derive(Debug)]
 struct PortWalk {
-    /// To be tried next.
+    /// The port to try next.
     port: u32,
     resets: u8,
     no_buffers: u8,
@@ -230,7 +230,7 @@ impl PortWalk {
 
     fn after_failure(&mut self, stage: Stage, errno: Errno) -> Verdict {
         match (stage, errno) {
-            // Out of something, which passes. Everything else says that the family is not to be had.
+            // The system is out of something, which passes. Any other error means that there is no such family.
             (Stage::Socket, Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM | Errno::ENOBUFS) => {
                 Verdict::Refused
             }
@@ -274,7 +274,7 @@ mod tests {
 
     use super::*;
 
-    /// Ports tried until the verdict is not to try again.
+    /// Ports tried until the verdict is to stop.
     fn walk(source: SourcePort, failures: &[(Stage, Errno)]) -> (Vec<u32>, Verdict) {
         let mut walk = PortWalk::new(source);
         let mut ports = Vec::new();

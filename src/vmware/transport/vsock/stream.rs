@@ -1,7 +1,7 @@
 //! A connected vsock stream that wakes us for what the host sends, and for nothing else.
 //!
-//! tokio's own stream types subscribe to both directions for life: every byte that the host takes off the
-//! socket would be a wake-up ("writable again") that nobody waits for. Here the socket is watched for reading
+//! tokio's own stream types subscribe to both directions for life: each time the host reads from the socket we
+//! would be woken ("writable again") though nobody waits for it. Here the socket is watched for reading
 //! alone, as a [`Receiver`], which is tokio's safe type for a descriptor that is only read. Writes go to the
 //! socket directly; only while it is full, a second descriptor of it is watched for writing.
 
@@ -16,12 +16,12 @@ use tokio::net::unix::pipe::{Receiver, Sender};
 #[derive(Debug)]
 pub struct VsockStream {
     socket: Receiver,
-    /// There while the socket is full.
+    /// Present while the socket is full.
     room: Option<Sender>,
 }
 
 impl VsockStream {
-    /// Takes a connected stream socket in non-blocking mode. To be called within a runtime.
+    /// Takes a connected stream socket in non-blocking mode. Call it within a runtime.
     ///
     /// # Errors
     /// The runtime cannot watch the descriptor.
@@ -32,7 +32,7 @@ impl VsockStream {
         })
     }
 
-    /// Waits until there is something to read, an end or an error included. Cancel-safe.
+    /// Waits until there is something to read, be it the end or an error. Cancel-safe.
     ///
     /// # Errors
     /// The runtime is shutting down.
@@ -96,7 +96,7 @@ impl VsockStream {
         }
     }
 
-    /// Writes everything. Dropped before its end, some of it is written.
+    /// Writes everything. If dropped before its end, it may have written a part.
     ///
     /// # Errors
     /// The connection is broken.
@@ -111,8 +111,8 @@ impl VsockStream {
         Ok(())
     }
 
-    /// What waits to be read, without taking it: `None` for nothing, 0 for the end of the stream, else some
-    /// length. Asks the kernel, where `try_read` first asks what the last poll of the runtime saw.
+    /// How much can be read, without taking it: `None` for nothing, 0 for the end of the stream, else some length.
+    /// Asks the kernel, whereas `try_read` relies on what the runtime's last poll saw.
     ///
     /// # Errors
     /// The connection is broken.
@@ -171,7 +171,7 @@ mod tests {
             .unwrap()
             .unwrap();
         assert!(reader.join().unwrap().unwrap() == sent);
-        // There was no room at times; now nothing waits for some any more.
+        // The socket was full at times; now nothing waits for room any more.
         guest.try_write(b"x").unwrap_or_default();
         assert!(guest.room.is_none());
     }

@@ -1,5 +1,6 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
+use vmx::codec::guest_info::{self as host, GuestInfo, Quantity, decode_guest_info};
 
 use super::*;
 
@@ -54,7 +55,7 @@ fn the_example_of_the_reference_is_written_and_read() {
     let golden = bytes(EXAMPLE);
     assert_eq!(golden.len(), 102);
     assert_eq!(message[128..], golden);
-    assert_eq!(GuestStats::decode(&message[16..]), Ok(example()));
+    assert_eq!(on_host(&message), as_the_host_reads(&example()));
 }
 
 #[test]
@@ -82,7 +83,7 @@ fn a_value_that_could_not_be_read_is_missing() {
     );
     assert_eq!(encoded[112..], golden);
     assert_eq!(encoded[4..8], [0; 4]);
-    assert_eq!(GuestStats::decode(&encoded), Ok(stats));
+    assert_eq!(on_host(&statistics(&stats)), as_the_host_reads(&stats));
 }
 
 #[test]
@@ -90,25 +91,6 @@ fn rates_are_floats_where_that_is_exact() {
     for (rate, len) in [(0.0, 0), (0.5, 4), (0.1, 8), (16_777_217.0, 8), (-2.0, 4)] {
         assert_eq!(double(rate).len(), len, "{rate}");
     }
-}
-
-#[test]
-fn what_nobody_sends_is_refused() {
-    let good = example().encode();
-    let at = |offset: usize, byte: u8| {
-        let mut bytes = good.clone();
-        bytes[offset] = byte;
-        GuestStats::decode(&bytes)
-    };
-    assert_eq!(at(0, 4), Err(DecodeError::Version { found: 4 }));
-    let unknown = |what, offset| Err(DecodeError::Unknown { what, offset });
-    // A bit too many; without id, type and unit.
-    for flags in [0xaf, 0xaa, 0xa6, 0x8e] {
-        assert_eq!(at(112, flags), unknown("the flags of a stat", 112));
-    }
-    assert_eq!(at(118, b'x'), unknown("the namespace", 116));
-    assert_eq!(at(133, 12), unknown("the type", 131));
-    assert_eq!(at(134, 3), unknown("the unit", 134));
 }
 
 fn stats() -> impl Strategy<Value = GuestStats> {
@@ -133,29 +115,57 @@ fn stats() -> impl Strategy<Value = GuestStats> {
 
 proptest! {
     #[test]
-    fn what_is_written_is_read_back(stats in stats()) {
-        prop_assert_eq!(GuestStats::decode(&stats.encode()), Ok(stats));
-    }
-
-    #[test]
-    fn any_bytes_are_answered(bytes in vec(any::<u8>(), 0..300)) {
-        let _ = GuestStats::decode(&bytes);
-    }
-
-    #[test]
-    fn any_bytes_behind_a_good_start_are_answered(tail in vec(any::<u8>(), 0..60)) {
-        let bytes = [example().encode(), tail].concat();
-        let _ = GuestStats::decode(&bytes);
+    fn the_host_reads_what_is_written(stats in stats()) {
+        prop_assert_eq!(on_host(&statistics(&stats)), as_the_host_reads(&stats));
+        let encoded = stats.encode();
+        let total = |valid: u32, at: usize| {
+            let flags = u32::from_le_bytes(*encoded[4..].first_chunk().unwrap());
+            let total = u64::from_le_bytes(*encoded[at..].first_chunk().unwrap());
+            (flags & valid != 0).then_some(total)
+        };
+        prop_assert_eq!(total(1, 8), stats.mem_total_kib);
+        prop_assert_eq!(total(1 << 10, 88), stats.huge_pages_total);
     }
 
     #[test]
     fn a_message_cut_inside_a_stat_is_refused(stats in stats(), cut in any::<prop::sample::Index>()) {
-        let encoded = stats.encode();
-        let cut = cut.index(encoded.len());
+        let encoded = statistics(&stats);
+        let cut = COMMAND.len() + cut.index(encoded.len() - COMMAND.len());
         // Between two stats a message may end.
-        match GuestStats::decode(&encoded[..cut]) {
-            Ok(read) => prop_assert!(stats.stats.starts_with(&read.stats) && cut >= 112),
-            Err(error) => prop_assert!(matches!(error, DecodeError::Truncated { .. }), "{}", error),
+        match decode_guest_info(&encoded[COMMAND.len()..cut]) {
+            Ok(GuestInfo::Stats(read)) => {
+                prop_assert!(as_the_host_reads(&stats).starts_with(&read));
+                prop_assert!(cut >= 16 + LEGACY_LEN);
+            }
+            Ok(other) => prop_assert!(false, "{other:?}"),
+            Err(_) => {}
         }
     }
+}
+
+/// What stands before the part that the simulated host reads.
+const COMMAND: &[u8] = b"SetGuestInfo";
+
+/// The stats of a message as the simulated host, which has a reader of its own, finds them.
+pub(crate) fn on_host(message: &[u8]) -> Vec<host::Stat> {
+    match decode_guest_info(message.strip_prefix(COMMAND).unwrap()) {
+        Ok(GuestInfo::Stats(stats)) => stats,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// What it must find.
+pub(crate) fn as_the_host_reads(stats: &GuestStats) -> Vec<host::Stat> {
+    stats
+        .stats
+        .iter()
+        .map(|stat| host::Stat {
+            id: stat.id,
+            units: stat.unit,
+            value: match stat.value {
+                Value::Unsigned(value) => Quantity::Whole(value),
+                Value::Double(value) => Quantity::Rate(value),
+            },
+        })
+        .collect()
 }

@@ -68,8 +68,28 @@ pub struct Stat {
     pub id: u32,
     /// GuestValueUnits.
     pub units: u32,
-    /// The value; `None` when the guest could not read it.
-    pub value: Option<f64>,
+    /// How much.
+    pub value: Quantity,
+}
+
+impl Stat {
+    /// The value as far as a float can hold it; `None` when the guest could not read it.
+    pub fn number(&self) -> Option<f64> {
+        match self.value {
+            Quantity::Whole(value) => value.map(|value| value as f64),
+            Quantity::Rate(value) => value,
+        }
+    }
+}
+
+/// A value in its type; `None` when the guest could not read it.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Quantity {
+    /// GuestTypeUint64.
+    Whole(Option<u64>),
+    /// GuestTypeDouble: something per second.
+    Rate(Option<f64>),
 }
 
 /// Reads what follows `SetGuestInfo` (from the two spaces on).
@@ -351,7 +371,7 @@ fn stats(payload: &[u8]) -> Result<Vec<Stat>, Malformed> {
         };
         let flags = u32::from_le_bytes(*flags);
         rest = tail;
-        if flags & !0xae != 0 {
+        if flags & !0xae != 0 || flags & 0x2c != 0x2c {
             return Err(bad(format!("flags {flags:#x}")));
         }
         let (mut id, mut kind, mut units, mut value) = (0, 0, 0, None);
@@ -378,22 +398,33 @@ fn stats(payload: &[u8]) -> Result<Vec<Stat>, Malformed> {
                 return Err(bad(format!("datum of {size} bytes")));
             }
             let number = le64(datum);
+            let small =
+                || u32::try_from(number).map_err(|_| bad(format!("{number:#x} as id or unit")));
             match bit {
-                0x04 => id = number as u32,
+                0x04 => id = small()?,
                 0x08 => kind = number,
-                0x20 => units = number as u32,
-                _ => {
-                    value = Some(match (kind, size) {
-                        (11, 4) => f64::from(f32::from_bits(number as u32)),
-                        (11, 8) => f64::from_bits(number),
-                        _ => number as f64,
-                    });
-                }
+                0x20 => units = small()?,
+                _ => value = Some((number, size)),
             }
         }
+        let value = match kind {
+            9 => Quantity::Whole(value.map(|(number, _)| number)),
+            11 => Quantity::Rate(value.map(rate).transpose().map_err(bad)?),
+            other => return Err(bad(format!("type {other}"))),
+        };
         list.push(Stat { id, units, value });
     }
     Ok(list)
+}
+
+/// A float or a double by its bits and their number; nothing at all is zero.
+fn rate((bits, size): (u64, usize)) -> Result<f64, String> {
+    match size {
+        0 => Ok(0.0),
+        4 => Ok(f64::from(f32::from_bits(bits as u32))),
+        8 => Ok(f64::from_bits(bits)),
+        _ => Err(format!("rate of {size} bytes")),
+    }
 }
 
 #[cfg(test)]
@@ -468,12 +499,10 @@ mod tests {
         assert_eq!(disks[0].free, 52_613_349_376);
     }
 
-    #[test]
-    fn statistics_of_the_reference_are_read() {
-        // guest-info §5.7
-        let mut payload = b"  8 ".to_vec();
-        payload.extend(hex("05000000 01040000 00c03d0000000000"));
-        payload.resize(4 + 112, 0);
+    /// The example of guest-info §5.7, from the payload on.
+    fn statistics() -> Vec<u8> {
+        let mut payload = hex("05000000 01040000 00c03d0000000000");
+        payload.resize(112, 0);
         payload.extend(hex(
             "ae000000 0a00 5f746f6f6c732f763100 0100 0b 0100 09 0200 0308 0200 0008 \
              ac000000 0100 04 0100 09 0200 0308 0400 00001800 \
@@ -481,21 +510,59 @@ mod tests {
              ac000000 0100 0a 0100 09 0100 03 0200 0010 \
              ac000000 0100 02 0100 0b 0100 42 0400 00409c44",
         ));
+        payload
+    }
+
+    #[test]
+    fn statistics_of_the_reference_are_read() {
+        let payload = [b"  8 ", &statistics()[..]].concat();
         let Ok(GuestInfo::Stats(stats)) = decode_guest_info(&payload) else {
             panic!()
         };
         let values: Vec<_> = stats.iter().map(|stat| (stat.id, stat.value)).collect();
+        let whole = |value| Quantity::Whole(Some(value));
         assert_eq!(
             values,
             [
-                (11, Some(2048.0)),
-                (4, Some(1_572_864.0)),
-                (12, Some(0.0)),
-                (10, Some(4096.0)),
-                (2, Some(1250.0))
+                (11, whole(2048)),
+                (4, whole(1_572_864)),
+                (12, whole(0)),
+                (10, whole(4096)),
+                (2, Quantity::Rate(Some(1250.0)))
             ]
         );
-        payload.pop();
-        assert!(decode_guest_info(&payload).is_err());
+        assert!(decode_guest_info(&payload[..payload.len() - 1]).is_err());
+    }
+
+    #[test]
+    fn statistics_that_nobody_sends_are_refused() {
+        let at = |offset: usize, byte: u8| {
+            let mut payload = statistics();
+            payload[offset] = byte;
+            stats(&payload).map_err(|Malformed(why)| why)
+        };
+        let refused = |why: &str| Err(format!("SetGuestInfo 8: {why}"));
+        assert_eq!(at(0, 4), refused("214 bytes, or no version 5"));
+        // A bit too many; without id, type and unit.
+        for flags in [0xaf, 0xaa, 0xa6, 0x8e] {
+            assert_eq!(at(112, flags), refused(&format!("flags {flags:#x}")));
+        }
+        assert_eq!(at(118, b'x'), refused("namespace on the wrong stat"));
+        assert_eq!(at(133, 12), refused("type 12"));
+        assert_eq!(at(134, 3), refused("datum of 3 bytes"));
+    }
+
+    #[test]
+    fn no_byte_of_statistics_can_hurt_the_reader() {
+        let mut payload = statistics();
+        for at in 0..payload.len() {
+            assert!(stats(&payload[..at]).is_err() || at >= 112);
+            let good = payload[at];
+            for byte in 0..=u8::MAX {
+                payload[at] = byte;
+                let _ = stats(&payload);
+            }
+            payload[at] = good;
+        }
     }
 }

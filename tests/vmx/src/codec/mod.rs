@@ -6,7 +6,7 @@ pub mod guest_info;
 pub mod nic_info;
 pub mod rpci;
 pub mod vix;
-mod xdr;
+pub mod xdr;
 
 /// Why bytes from the guest could not be read.
 #[derive(Clone, Debug, PartialEq, Eq)]

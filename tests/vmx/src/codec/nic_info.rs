@@ -384,6 +384,19 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn no_byte_of_a_list_can_hurt_the_reader() {
+        let mut bytes = hex(GOLDEN);
+        for at in 0..bytes.len() {
+            let good = bytes[at];
+            for byte in 0..=u8::MAX {
+                bytes[at] = byte;
+                let _ = NicInfo::decode(&bytes);
+            }
+            bytes[at] = good;
+        }
+    }
+
+    #[test]
     fn padding_and_limits_are_checked() {
         let mut padded = hex(GOLDEN);
         padded[0x23] = 1;

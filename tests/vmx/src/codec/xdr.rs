@@ -2,14 +2,16 @@
 
 use super::Malformed;
 
+/// What is left to read.
 #[derive(Debug)]
-pub(crate) struct Xdr<'a> {
+pub struct Xdr<'a> {
     bytes: &'a [u8],
     at: usize,
 }
 
 impl<'a> Xdr<'a> {
-    pub(crate) fn new(bytes: &'a [u8]) -> Self {
+    /// All of `bytes`; `what` in the other functions names the value in errors.
+    pub fn new(bytes: &'a [u8]) -> Self {
         Self { bytes, at: 0 }
     }
 
@@ -30,12 +32,14 @@ impl<'a> Xdr<'a> {
         Ok(slice)
     }
 
-    pub(crate) fn u32(&mut self, what: &str) -> Result<u32, Malformed> {
+    /// unsigned int, enum.
+    pub fn u32(&mut self, what: &str) -> Result<u32, Malformed> {
         let slice = self.take(4, what)?;
         Ok(u32::from_be_bytes([slice[0], slice[1], slice[2], slice[3]]))
     }
 
-    pub(crate) fn boolean(&mut self, what: &str) -> Result<bool, Malformed> {
+    /// bool: 0 or 1.
+    pub fn boolean(&mut self, what: &str) -> Result<bool, Malformed> {
         match self.u32(what)? {
             0 => Ok(false),
             1 => Ok(true),
@@ -45,7 +49,8 @@ impl<'a> Xdr<'a> {
         }
     }
 
-    pub(crate) fn opaque(&mut self, max: usize, what: &str) -> Result<&'a [u8], Malformed> {
+    /// `opaque<max>`.
+    pub fn opaque(&mut self, max: usize, what: &str) -> Result<&'a [u8], Malformed> {
         let len = self.u32(what)? as usize;
         if len > max {
             return Err(Malformed(format!(
@@ -60,7 +65,8 @@ impl<'a> Xdr<'a> {
         Ok(bytes)
     }
 
-    pub(crate) fn string(&mut self, max: usize, what: &str) -> Result<String, Malformed> {
+    /// `string<max>`, UTF-8 without NUL.
+    pub fn string(&mut self, max: usize, what: &str) -> Result<String, Malformed> {
         let bytes = self.opaque(max, what)?;
         if bytes.contains(&0) {
             return Err(Malformed(format!("xdr: {what} contains a NUL")));
@@ -70,7 +76,7 @@ impl<'a> Xdr<'a> {
     }
 
     /// An array of `char`, each in a word of its own, up to its NUL.
-    pub(crate) fn wide_chars(&mut self, len: usize, what: &str) -> Result<String, Malformed> {
+    pub fn wide_chars(&mut self, len: usize, what: &str) -> Result<String, Malformed> {
         let mut text = Vec::with_capacity(len);
         for _ in 0..len {
             let word = self.u32(what)?;
@@ -85,7 +91,8 @@ impl<'a> Xdr<'a> {
             .map_err(|_| Malformed(format!("xdr: {what} is not UTF-8")))
     }
 
-    pub(crate) fn option<T>(
+    /// `T *`.
+    pub fn option<T>(
         &mut self,
         what: &str,
         read: impl FnOnce(&mut Self) -> Result<T, Malformed>,
@@ -93,7 +100,8 @@ impl<'a> Xdr<'a> {
         self.boolean(what)?.then(|| read(self)).transpose()
     }
 
-    pub(crate) fn array<T>(
+    /// `T<max>`.
+    pub fn array<T>(
         &mut self,
         max: usize,
         what: &str,
@@ -108,7 +116,8 @@ impl<'a> Xdr<'a> {
         (0..count).map(|_| read(self)).collect()
     }
 
-    pub(crate) fn finish(self) -> Result<(), Malformed> {
+    /// Nothing may be left over.
+    pub fn finish(self) -> Result<(), Malformed> {
         match self.bytes.len() - self.at {
             0 => Ok(()),
             left => Err(Malformed(format!("xdr: {left} bytes after the end"))),

@@ -361,7 +361,7 @@ impl fmt::Display for Vcenter {
             rows.push(("Disk", row.trim_end().to_owned()));
         }
         // mem.needed of mem.physUsable, in KiB.
-        let stat = |id| self.stats.iter().find(|stat| stat.id == id)?.value;
+        let stat = |id| self.stats.iter().find(|stat| stat.id == id)?.number();
         if let (Some(needed), Some(usable)) = (stat(5), stat(6)) {
             let mib = |kib: f64| kib / 1024.0;
             let row = format!("needs {:.0} of {:.0} MiB", mib(needed), mib(usable));

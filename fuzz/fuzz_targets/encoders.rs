@@ -1,3 +1,0 @@
-#![no_main]
-use talos_vmtoolsd::vmware::wire::fuzz::fuzz_encoders;
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzz_encoders(bytes));
