@@ -183,14 +183,16 @@ fn a_bad_file_at_sighup_changes_nothing_and_is_logged() {
         "log:\n  colour: true\n",
         "log: [\n",
     ] {
-        let before = run.log_lines(&["ERROR", "the old one stays"]).len();
+        let before = run
+            .log_lines(&["ERROR", "keeping the previous configuration"])
+            .len();
         talos.folder.write("config.yaml", bad);
         run.signal(Signal::SIGHUP);
         run.until("an error in the log", SOON, |host, _| {
             let lines = host.output(vmx::Stream::Stderr);
             let errors = lines
                 .iter()
-                .filter(|line| line.contains("the old one stays"))
+                .filter(|line| line.contains("keeping the previous configuration"))
                 .count();
             (errors > before).then_some(())
         });
