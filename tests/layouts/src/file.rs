@@ -38,7 +38,7 @@ struct Change {
     #[serde(default)]
     under: Vec<Under>,
     #[serde(default)]
-    then: Vec<Change>,
+    then: Vec<Self>,
 }
 
 /// What goes.
