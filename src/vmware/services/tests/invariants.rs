@@ -4,7 +4,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::host::{machine_at, ms, node};
-use crate::facts::{Facts, Stage};
+use crate::facts::Stage;
 use crate::vmware::services::judge::{Event, Judge};
 
 fn events() -> impl Strategy<Value = Vec<Event>> {
@@ -26,7 +26,7 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
         1 => Just(Event::Lost),
         6 => request.prop_map(Event::Request),
         4 => (0..3_u8, vec(0..4_u8, 0..3)).prop_map(|(name, ips)| facts(name, &ips)),
-        1 => Just(Event::Facts(Box::new(Facts::default()))),
+        1 => Just(Event::Facts(Box::default())),
         12 => (0..8_u8).prop_map(Event::Outcome),
         3 => (0..3_u8).prop_map(Event::Power),
         3 => (0..3_u8).prop_map(Event::Measured),
