@@ -132,7 +132,7 @@ where
     fn poll_order(&mut self) -> Option<Order<NoWork>> {
         loop {
             match self.services.poll_output()? {
-                Output::Rpci { id, message, .. } => self.rpci.send(id, message),
+                Output::Rpci { id, lane, message } => self.rpci.send(lane, id, message),
                 Output::Reply(reply) => self.tclo.reply(reply),
                 Output::Power(operation) => return Some(Order::Power(operation)),
                 Output::MeasureSpace => return Some(Order::MeasureSpace),

@@ -6,7 +6,7 @@ use std::pin::Pin;
 
 use crate::vmware::link::rpci::RpciLink;
 use crate::vmware::rpc::rpci::Reply;
-use crate::vmware::services::{RpciId, RpciOutcome};
+use crate::vmware::services::{Lane, RpciId, RpciOutcome};
 use crate::vmware::transport::backdoor::RegisterAccess;
 use crate::vmware::transport::vsock::{Dial, HostVsock};
 
@@ -15,7 +15,9 @@ type Exchange<A, V> = Pin<Box<dyn Future<Output = (RpciLink<A, V>, RpciId, RpciO
 
 /// Commands that wait, and the one under way. The services bound it: each has few commands under way.
 pub(super) struct RpciQueue<A: RegisterAccess, V = HostVsock> {
-    waiting: VecDeque<(RpciId, Vec<u8>)>,
+    /// Ahead of `normal`.
+    urgent: VecDeque<(RpciId, Vec<u8>)>,
+    normal: VecDeque<(RpciId, Vec<u8>)>,
     /// The link, unless an exchange has it.
     idle: Option<RpciLink<A, V>>,
     under_way: Option<Exchange<A, V>>,
@@ -26,7 +28,8 @@ pub(super) struct RpciQueue<A: RegisterAccess, V = HostVsock> {
 impl<A: RegisterAccess, V> std::fmt::Debug for RpciQueue<A, V> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("RpciQueue")
-            .field("waiting", &self.waiting.len())
+            .field("urgent", &self.urgent.len())
+            .field("normal", &self.normal.len())
             .finish_non_exhaustive()
     }
 }
@@ -35,16 +38,21 @@ impl<A: RegisterAccess + Clone + 'static, V: Dial + 'static> RpciQueue<A, V> {
     /// An empty queue on `link`.
     pub(super) fn new(link: RpciLink<A, V>) -> Self {
         Self {
-            waiting: VecDeque::new(),
+            urgent: VecDeque::new(),
+            normal: VecDeque::new(),
             idle: Some(link),
             under_way: None,
             forget: false,
         }
     }
 
-    /// Queues a command.
-    pub(super) fn send(&mut self, id: RpciId, message: Vec<u8>) {
-        self.waiting.push_back((id, message));
+    /// Queues a command behind those of its lane.
+    pub(super) fn send(&mut self, lane: Lane, id: RpciId, message: Vec<u8>) {
+        let queue = match lane {
+            Lane::Urgent => &mut self.urgent,
+            Lane::Normal => &mut self.normal,
+        };
+        queue.push_back((id, message));
     }
 
     /// The host has (re)opened the other direction: what failed before may work now.
@@ -65,7 +73,8 @@ impl<A: RegisterAccess + Clone + 'static, V: Dial + 'static> RpciQueue<A, V> {
                 self.forget = false;
                 link.forget_failures();
             }
-            let Some((id, message)) = self.waiting.pop_front() else {
+            let next = self.urgent.pop_front().or_else(|| self.normal.pop_front());
+            let Some((id, message)) = next else {
                 return pending().await;
             };
             if is_away {
@@ -80,7 +89,7 @@ impl<A: RegisterAccess + Clone + 'static, V: Dial + 'static> RpciQueue<A, V> {
 
     /// Finishes what is queued, then closes the channel.
     pub(super) async fn close(mut self, is_away: bool) {
-        while self.under_way.is_some() || !self.waiting.is_empty() {
+        while self.under_way.is_some() || !(self.urgent.is_empty() && self.normal.is_empty()) {
             self.outcome(is_away).await;
         }
         if let Some(mut link) = self.idle {
@@ -148,13 +157,13 @@ mod tests {
             bandwidth: Bandwidth::High,
         }));
         let count = || ACCESSES.load(Ordering::Relaxed);
-        queue.send(RpciId(1), b"log tried".to_vec());
+        queue.send(Lane::Normal, RpciId(1), b"log tried".to_vec());
         let outcome = queue.outcome(false).await;
         assert_eq!(outcome, (RpciId(1), RpciOutcome::Failed));
         let one = count();
         assert!(one > 0);
         for id in 2..=9 {
-            queue.send(RpciId(id), b"log not tried".to_vec());
+            queue.send(Lane::Normal, RpciId(id), b"log not tried".to_vec());
         }
         for id in 2..=9 {
             let outcome = queue.outcome(true).await;
@@ -162,11 +171,34 @@ mod tests {
         }
         assert_eq!(count(), one);
         for id in 10..=11 {
-            queue.send(RpciId(id), b"log tried again".to_vec());
+            queue.send(Lane::Normal, RpciId(id), b"log tried again".to_vec());
             let outcome = queue.outcome(false).await;
             assert_eq!(outcome, (RpciId(id), RpciOutcome::Failed));
         }
         assert_eq!(count(), 3 * one);
         queue.close(true).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_urgent_overtakes_what_waits_and_keeps_its_own_order() {
+        static ACCESSES: AtomicUsize = AtomicUsize::new(0);
+        let mut queue = RpciQueue::new(RpciLink::new(LinkSettings {
+            transport: TransportChoice::Backdoor,
+            access: Some(Gone(&ACCESSES)),
+            bandwidth: Bandwidth::High,
+        }));
+        for (id, lane) in [
+            (1, Lane::Normal),
+            (2, Lane::Normal),
+            (3, Lane::Urgent),
+            (4, Lane::Urgent),
+        ] {
+            queue.send(lane, RpciId(id), b"log".to_vec());
+        }
+        let mut order = Vec::new();
+        for _ in 0..4 {
+            order.push(queue.outcome(true).await.0.0);
+        }
+        assert_eq!(order, [3, 4, 1, 2]);
     }
 }
