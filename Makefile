@@ -62,6 +62,7 @@ build: with-cargo-auditable with-$(TARGET) $(cross_compiler) ## Build the static
 	$(cross_env) RUSTFLAGS="$${RUSTFLAGS:-} -C target-feature=+crt-static $(no_unwinding) $(packed) $(places)" \
 	    CARGO='$(CARGO)' extension/auditable build --locked --release --package talos-vmtoolsd --bin talos-vmtoolsd --target '$(TARGET)'
 	install -D '$(built)' '$(binary)'
+	install -D --mode=644 --target-directory='$(dir $(binary))share' docs/talos-vmtoolsd.1 docs/completions/*
 	@if readelf --dynamic '$(binary)' | grep NEEDED; then \
 	    echo 'make build: the binary is not static' >&2; exit 1; \
 	fi
@@ -120,7 +121,7 @@ fuzz: with-cargo-fuzz ## Fuzz each target for FUZZ_SECONDS=10 and print the exec
 .PHONY: mutants
 mutants: with-cargo-mutants ## Try small mistakes in codecs, channel and power operations on their tests (docs/mutants.md)
 	@tests/mutants/run '$(CURDIR)/_out/mutants' $(PARTS)
-	@test -n '$(PARTS)' -o ! -x tests/mutants/daemon || tests/mutants/daemon '$(CURDIR)/_out/mutants'
+	@test -n '$(PARTS)' || tests/mutants/daemon '$(CURDIR)/_out/mutants'
 
 .PHONY: bench
 bench: build with-open-vm-tools ## Measure memory, start, idle cost and latencies beside Debian's vmtoolsd
@@ -140,11 +141,11 @@ check: with-rustfmt with-clippy ## Check format, clippy and the library's tests;
 	$(CARGO) test --locked --quiet --lib
 
 .PHONY: lint
-lint: with-rustfmt with-clippy ## Check format, clippy and documentation; warnings are errors
+lint: with-rustfmt with-clippy ## Check format, clippy, dead code and documentation; warnings are errors
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- --deny warnings
 	RUSTDOCFLAGS='--deny warnings' $(CARGO) doc --locked --workspace --no-deps --document-private-items
-	@test ! -x tests/dead-code || tests/dead-code
+	tests/dead-code
 
 # Images
 
