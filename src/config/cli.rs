@@ -9,8 +9,9 @@ use clap::{Arg, ArgMatches, Args, FromArgMatches, Parser, Subcommand};
 
 use super::SettingError;
 use super::draft::Draft;
-use super::setting::{Form, Setting, Unset};
+use super::setting::{Setting, Unset};
 use super::table::SETTINGS;
+use super::value::Form;
 
 /// The whole command line.
 #[derive(Clone, Debug, Parser)]

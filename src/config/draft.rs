@@ -1,20 +1,14 @@
-//! The configuration while the sources fill it, the weakest first.
+//! The configuration in the making: `fill` fills it from the sources, and [`Draft::finish`] makes it whole.
 
-use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use tracing::Level;
 
-use super::setting::{Setting, Unset};
-use super::table::SETTINGS;
 use super::{
     Config, GuestInfoConfig, HostConfig, LogConfig, LogFormat, PowerConfig, SandboxMode,
     SettingError, TalosConfig,
 };
 use crate::report::NetworkPolicy;
-
-/// The group whose trouble is kept instead of ending the process.
-const TALOS: &str = "talos";
 
 /// A configuration in the making.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,7 +20,7 @@ pub(super) struct Draft {
     /// Path of the configuration file; empty if none is named.
     pub file: PathBuf,
     /// A setting of Talos' whose strongest value could not be read, by its key, and why.
-    trouble: Option<(Option<&'static str>, SettingError)>,
+    pub trouble: Option<(Option<&'static str>, SettingError)>,
 }
 
 /// What the sources say of the way to Talos.
@@ -41,39 +35,21 @@ pub(super) struct TalosSettings {
 }
 
 impl Draft {
-    /// The defaults of the table.
-    pub(super) fn new() -> Self {
-        let mut draft = Self::from(blank());
-        for setting in SETTINGS {
-            if let Unset::Value(default) = setting.unset {
-                let read = setting.read(&mut draft, OsStr::new(default));
-                debug_assert_eq!(read, Ok(()), "{:?}", setting.key);
-            }
-        }
-        draft
-    }
-
-    /// Takes a value from a variable or a flag; `name` says which. Trouble with the way to Talos is kept until
-    /// a stronger source gives a good value: off VMware it does not matter.
-    pub(super) fn take(
-        &mut self,
-        setting: &Setting,
-        written: &OsStr,
-        name: impl FnOnce() -> String,
-    ) -> Result<(), SettingError> {
-        let Err(source) = setting.read(self, written) else {
-            self.trouble.take_if(|(key, _)| *key == setting.key);
-            return Ok(());
-        };
-        let error = SettingError::Value {
-            name: name(),
-            source,
-        };
-        if setting.place().is_some_and(|(group, _)| group == TALOS) {
-            self.trouble = Some((setting.key, error));
-            return Ok(());
-        }
-        Err(error)
+    /// Values of no meaning: the table has the defaults.
+    pub(super) fn blank() -> Self {
+        Self::from(Config {
+            host: HostConfig::default(),
+            talos: Err(SettingError::NoTalosAccess),
+            power: PowerConfig::default(),
+            guest_info: GuestInfoConfig::default(),
+            network: NetworkPolicy::default(),
+            sandbox: SandboxMode::default(),
+            file: None,
+            log: LogConfig {
+                level: Level::INFO,
+                format: LogFormat::default(),
+            },
+        })
     }
 
     /// The configuration, with the talosconfig of a service account where nothing else is named.
@@ -92,23 +68,6 @@ impl Draft {
             file: Some(file).filter(|path| !path.as_os_str().is_empty()),
             ..config
         }
-    }
-}
-
-/// Values of no meaning: the table has the defaults.
-fn blank() -> Config {
-    Config {
-        host: HostConfig::default(),
-        talos: Err(SettingError::NoTalosAccess),
-        power: PowerConfig::default(),
-        guest_info: GuestInfoConfig::default(),
-        network: NetworkPolicy::default(),
-        sandbox: SandboxMode::default(),
-        file: None,
-        log: LogConfig {
-            level: Level::INFO,
-            format: LogFormat::default(),
-        },
     }
 }
 

@@ -8,8 +8,9 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 
 use super::draft::Draft;
-use super::setting::{Form, Setting};
+use super::setting::Setting;
 use super::table::SETTINGS;
+use super::value::Form;
 use super::yaml::{self, YamlError};
 
 /// Reads the text of a configuration file. A file without keys says nothing.

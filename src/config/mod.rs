@@ -20,6 +20,7 @@ pub mod cli;
 mod draft;
 mod env;
 mod file;
+mod fill;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzz;
@@ -32,8 +33,8 @@ pub mod yaml;
 
 pub use cli::{Cli, Flags};
 pub use plan::{Plan, plan};
-pub use setting::{Applied, Form, Setting, Unset};
-pub use value::BadValue;
+pub use setting::{Applied, Setting, Unset};
+pub use value::{BadValue, Form};
 pub use yaml::YamlError;
 
 /// Where Kubernetes mounts the talosconfig of a Talos ServiceAccount; used when it is there and nothing else is

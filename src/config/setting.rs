@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 
 use super::BadValue;
 use super::draft::Draft;
-use super::value::Value;
+use super::value::{Form, Value};
 
 /// One setting: what it is called everywhere, what it means and which field it fills.
 #[derive(Debug)]
@@ -43,24 +43,6 @@ pub enum Applied {
     OnReload,
     /// When the agent is started again.
     OnRestart,
-}
-
-/// How a value is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
-    /// True or false; a flag alone means true.
-    Switch,
-    /// A text that its type reads: a path, a name, a duration.
-    Text,
-    /// One of a few names.
-    Choice {
-        /// The names.
-        names: &'static [&'static str],
-        /// Whether capitals do not matter.
-        any_case: bool,
-    },
-    /// Any number of texts, in the file alone.
-    List,
 }
 
 /// Access to one field of a [`Draft`]; [`field`] makes it.

@@ -247,7 +247,7 @@ pub static SETTINGS: &[Setting] = &[
 pub(super) mod tests {
     use super::*;
     use crate::config::draft::Draft;
-    use crate::config::setting::Form;
+    use crate::config::value::Form;
     use crate::config::{Cli, env, file};
     use clap::Parser as _;
     use std::collections::BTreeSet;

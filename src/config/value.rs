@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use tracing::Level;
 
-use super::setting::Form;
 use super::{LogFormat, RebootMode, SandboxMode, TransportChoice};
 use crate::report::{Family, Patterns, Subnet, Unreadable};
 
@@ -34,6 +33,24 @@ fn bad(value: &str, expected: &'static str) -> BadValue {
         value: value.to_owned(),
         expected,
     }
+}
+
+/// How a value is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// True or false; a flag alone means true.
+    Switch,
+    /// A text that its type reads: a path, a name, a duration.
+    Text,
+    /// One of a few names.
+    Choice {
+        /// The names.
+        names: &'static [&'static str],
+        /// Whether capitals do not matter.
+        any_case: bool,
+    },
+    /// Any number of texts, in the file alone.
+    List,
 }
 
 /// A type that a setting can have.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::vmware::wire::text::{ok, terminated};
 
 use super::outbox::{Later, ReplyTo};
-use super::publications::Topic;
+use super::topic::Topic;
 use super::{Context, Members, Service};
 
 /// TOOLS_VERSION_UNMANAGED: the guest looks after its tools itself.

@@ -18,7 +18,7 @@ use crate::facts::{Mount, Volume};
 use crate::report::FileSystem;
 use crate::vmware::wire::disk_info::{DiskEntry, disk_info, disk_info_v0};
 
-use super::publications::Topic;
+use super::topic::Topic;
 use super::{Context, Service};
 use crate::front_end::Measured;
 

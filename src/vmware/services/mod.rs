@@ -29,6 +29,7 @@ mod reset;
 mod set_option;
 mod statistics;
 mod time_synchronize;
+mod topic;
 mod unsafe_config;
 mod variables;
 mod version;
@@ -405,7 +406,8 @@ impl Services {
             service.ask(cx);
             deadline = deadline.into_iter().chain(service.deadline()).min();
         });
-        self.outbox.reply_if_settled(&self.publications, now);
+        let is_in_flight = |topic| self.publications.is_in_flight(topic);
+        self.outbox.reply_if_settled(is_in_flight, now);
         self.deadline = deadline.into_iter().chain(self.outbox.deadline()).min();
     }
 }

@@ -9,7 +9,7 @@ use crate::power::PowerOperation;
 use crate::vmware::wire::message::MAX_TO_HOST;
 use crate::vmware::wire::text;
 
-use super::publications::{Publications, Topic};
+use super::topic::Topic;
 use super::{Lane, Output, RpciId};
 
 /// Names a request, so that a late answer cannot reach the request after it.
@@ -84,8 +84,8 @@ impl Outbox {
     }
 
     /// Gives the reply that has waited, if it is time.
-    pub(super) fn reply_if_settled(&mut self, publications: &Publications, now: Duration) {
-        let in_flight = |topic: &Topic| publications.is_in_flight(*topic);
+    pub(super) fn reply_if_settled(&mut self, is_in_flight: impl Fn(Topic) -> bool, now: Duration) {
+        let in_flight = |topic: &Topic| is_in_flight(*topic);
         let settled = |later: &mut Later| !later.after.iter().any(in_flight);
         if let Some(later) = self.later.take_if(settled) {
             self.answer(later.reply);
@@ -146,6 +146,7 @@ impl Outbox {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::vmware::services::publications::Publications;
 
     const NOW: Duration = Duration::from_secs(1);
     const SECOND: Duration = Duration::from_secs(1);
@@ -191,7 +192,7 @@ mod tests {
             otherwise: b"late".to_vec(),
         };
         outbox.reply_when(request, later);
-        outbox.reply_if_settled(&publications, NOW);
+        outbox.reply_if_settled(|topic| publications.is_in_flight(topic), NOW);
         assert_eq!(outbox.pop(), None);
         assert_eq!(outbox.deadline(), Some(NOW + SECOND));
         (outbox, publications, request, id)
@@ -203,9 +204,9 @@ mod tests {
         for outcome in [RpciOutcome::Accepted(Vec::new()), RpciOutcome::Failed] {
             let (mut outbox, mut publications, _, id) = waiting();
             publications.settle(id, &outcome, NOW);
-            outbox.reply_if_settled(&publications, NOW);
+            outbox.reply_if_settled(|topic| publications.is_in_flight(topic), NOW);
             assert_eq!(replies(&mut outbox), [b"there"]);
-            outbox.reply_if_settled(&publications, NOW + SECOND);
+            outbox.reply_if_settled(|topic| publications.is_in_flight(topic), NOW + SECOND);
             assert_eq!((outbox.pop(), outbox.deadline()), (None, None));
         }
     }
@@ -213,9 +214,9 @@ mod tests {
     #[test]
     fn a_reply_waits_no_longer_than_it_may() {
         let (mut outbox, publications, _, _) = waiting();
-        outbox.reply_if_settled(&publications, NOW + SECOND / 2);
+        outbox.reply_if_settled(|topic| publications.is_in_flight(topic), NOW + SECOND / 2);
         assert_eq!(outbox.pop(), None);
-        outbox.reply_if_settled(&publications, NOW + SECOND);
+        outbox.reply_if_settled(|topic| publications.is_in_flight(topic), NOW + SECOND);
         assert_eq!(replies(&mut outbox), [b"late"]);
     }
 
@@ -231,13 +232,13 @@ mod tests {
             otherwise: Vec::new(),
         };
         outbox.reply_when(old, later);
-        outbox.reply_if_settled(&publications, NOW + SECOND);
+        outbox.reply_if_settled(|topic| publications.is_in_flight(topic), NOW + SECOND);
         assert_eq!(outbox.pop(), None);
         outbox.reply(new, b"new".to_vec());
         assert_eq!(replies(&mut outbox), [b"new"]);
         let (mut outbox, publications, _, _) = waiting();
         outbox.forget_reply();
-        outbox.reply_if_settled(&publications, NOW + SECOND);
+        outbox.reply_if_settled(|topic| publications.is_in_flight(topic), NOW + SECOND);
         assert_eq!((outbox.pop(), outbox.deadline()), (None, None));
     }
 }

@@ -6,7 +6,7 @@
 use crate::vmware::wire::text::{ok, terminated};
 
 use super::outbox::ReplyTo;
-use super::publications::Topic;
+use super::topic::Topic;
 use super::{Context, Members, Service};
 
 /// What is sent at a reset.

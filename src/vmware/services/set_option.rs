@@ -10,7 +10,7 @@ use crate::vmware::wire::text::{error, key_value, ok, printable};
 
 use super::capabilities::PATIENCE;
 use super::outbox::{Later, ReplyTo};
-use super::publications::Topic;
+use super::topic::Topic;
 use super::{Context, Members};
 
 /// Answers every well-formed option.

@@ -12,7 +12,8 @@ use std::time::Duration;
 use crate::facts::{DiskLoad, Load};
 use crate::vmware::wire::guest_stats::{GuestStats, Stat, Value, id, statistics, unit};
 
-use super::publications::{Publications, Topic};
+use super::publications::Publications;
+use super::topic::Topic;
 use super::{Context, Service};
 
 /// guestinfo.stats-interval of open-vm-tools, unless set. The first time comes after it, too.

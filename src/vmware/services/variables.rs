@@ -12,7 +12,7 @@
 use crate::facts::{Facts, MachineType, Stage};
 use crate::vmware::wire::text::info_set;
 
-use super::publications::Topic;
+use super::topic::Topic;
 use super::{Context, Service};
 
 /// Longest value in bytes. Hosts take more, but all variables of a machine share 1 MiB

@@ -3,7 +3,7 @@
 
 use crate::vmware::wire::text::info_set;
 
-use super::publications::Topic;
+use super::topic::Topic;
 use super::{Context, Service};
 
 /// Our version: three numbers.

@@ -23,7 +23,7 @@ use crate::vmware::wire::guest_info;
 use crate::vmware::wire::nic_info_v3::MAX_NICS;
 use crate::vmware::wire::text::info_set;
 
-use super::publications::Topic;
+use super::topic::Topic;
 use super::{Context, Service};
 
 /// guestinfo.poll-interval of open-vm-tools.

@@ -8,16 +8,15 @@
 //! the host, in [`Publication`].
 
 mod publication;
-mod topic;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::outbox::Outbox;
+use super::topic::Topic;
 use super::{RpciId, RpciOutcome};
 
 use publication::{Publication, Settled};
-pub(super) use topic::Topic;
 
 /// All of them; see the module.
 #[derive(Debug, Default)]

@@ -14,7 +14,7 @@ use crate::vmware::services::{RpciId, RpciOutcome};
 use crate::vmware::wire::message::MAX_TO_HOST;
 use crate::vmware::wire::text::printable;
 
-use super::topic::{Acceptance, Spec};
+use crate::vmware::services::topic::{Acceptance, Spec};
 
 /// First delay after a lost message; doubled with each further loss.
 const FIRST_DELAY: Duration = Duration::from_millis(250);
@@ -217,7 +217,7 @@ impl Publication {
 mod tests {
     use super::*;
     use crate::vmware::services::Output;
-    use crate::vmware::services::publications::Topic;
+    use crate::vmware::services::topic::Topic;
 
     const SECOND: Duration = Duration::from_secs(1);
 

@@ -3,7 +3,7 @@
 /// A publication. Their order is that on the wire when several are due at a time: within a group it is that of
 /// open-vm-tools.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(in crate::vmware::services) enum Topic {
+pub(super) enum Topic {
     /// One of the guest variables that say which agent this is.
     Version(usize),
     /// One loop serves all commands.
