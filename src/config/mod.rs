@@ -2,7 +2,7 @@
 //!
 //! [`table::SETTINGS`] has a row for every setting. [`load`] begins with the rows' defaults and lays the sources over
 //! them, the weakest first (`file`, `env`, [`cli`]). The environment comes in as a function, so nothing here touches
-//! the process. [`plan`] says what of a configuration that is read again counts at once.
+//! the process. [`plan()`] says what of a configuration that is read again counts at once.
 //!
 //! Trouble with the Talos settings is kept in [`Config::talos`] instead of ending the process: off VMware
 //! they do not matter, and on VMware the host is served even without Talos.

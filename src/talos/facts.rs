@@ -1,4 +1,4 @@
-//! Which resources we watch, and how their specs become [`Facts`].
+//! Which resources we watch, and how their specs become [`Facts`](crate::facts::Facts).
 //!
 //! [`ALL`] lists them. To watch one more: its [`Source`], a row in [`ALL`], and the field of [`crate::facts`]
 //! that it fills.
