@@ -298,6 +298,7 @@ fn makes_the_rare_calls() {
         .enable_all()
         .build()
         .unwrap();
+    let thread = nix::unistd::gettid();
     let sandbox = Sandbox::enter(&config(&["--use-machined"]), vsock::is_there).unwrap();
     assert_eq!(sandbox.missing(), "");
     // getdents64: the disks of the kernel.
@@ -305,7 +306,7 @@ fn makes_the_rare_calls() {
     // sched_yield: what channels do when two threads meet in one.
     std::thread::yield_now();
     // restart_syscall: what the kernel makes of a wait with an end that a stop has interrupted.
-    println!("waiting");
+    println!("waiting: {thread}");
     std::thread::park_timeout(Duration::from_secs(2));
     let denied = runtime.block_on(async {
         let mut denied = sandbox.denied().unwrap();
@@ -333,14 +334,19 @@ fn calls_that_only_disks_races_and_a_stopped_process_need_go_through() {
             return line;
         }
     };
-    until("waiting");
+    let line = until("waiting: ");
+    let thread = line.rsplit(' ').next().unwrap();
     let state = || {
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/stat")).unwrap();
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/task/{thread}/stat")).unwrap();
         stat.rsplit(") ")
             .next()
             .and_then(|rest| rest.chars().next())
             .unwrap()
     };
+    // Before it sleeps there is no wait that a stop could interrupt.
+    while state() != 'S' {
+        std::thread::yield_now();
+    }
     for signal in [Signal::SIGSTOP, Signal::SIGCONT] {
         nix::sys::signal::kill(pid, signal).unwrap();
         while (state() == 'T') != (signal == Signal::SIGSTOP) {
