@@ -202,6 +202,9 @@ impl Services {
 
     /// What of the network is reported from here on; the default policy until this is called.
     pub fn set_network_policy(&mut self, policy: NetworkPolicy, now: Duration) {
+        if self.policy == policy {
+            return;
+        }
         self.policy = policy;
         self.report_is_stale = true;
         if !self.presence.is_away() {
