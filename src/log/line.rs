@@ -26,6 +26,15 @@ enum Value {
 }
 
 impl Fields {
+    /// Those of the line that says how many lines were dropped before it.
+    pub(super) fn dropped(dropped: u64) -> Self {
+        let message = "log lines were dropped: nobody was reading them; look at what reads stderr";
+        Self(vec![
+            (MESSAGE, Value::Text(message.to_owned())),
+            ("dropped", Value::Unsigned(dropped)),
+        ])
+    }
+
     /// Adds the fields of `around` that are not there yet.
     pub(super) fn extend(&mut self, around: &Self) {
         for (name, value) in &around.0 {

@@ -8,7 +8,7 @@
 //! `Lines` is a layer over tracing's registry, which keeps the spans: fields of an event come first, then
 //! those of the spans around it, from the outside in; a span's name is not printed. Libraries (h2, tonic,
 //! rustls …) are logged at level trace only. Nothing that is logged can break a line: control characters
-//! are escaped, whatever the host or Talos sends.
+//! are escaped, whatever the host or Talos sends. Writing a line waits for nobody: see `sink`.
 //!
 //! We write it ourselves because the filters and formats of tracing-subscriber's `fmt` would cost more memory on
 //! the node than all of this.
@@ -16,13 +16,14 @@
 mod line;
 #[cfg(test)]
 pub(crate) mod logged;
+mod sink;
 mod time;
 
 use std::error::Error;
 use std::fmt;
-use std::io::{IsTerminal as _, Write as _};
-use std::sync::Arc;
+use std::io::IsTerminal as _;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tracing::level_filters::LevelFilter;
@@ -33,6 +34,7 @@ use tracing_subscriber::registry::{LookupSpan, Registry};
 
 use crate::config::{LogConfig, LogFormat};
 use line::{Fields, Line};
+use sink::Sink;
 
 /// Events of this crate's modules (and of its binary) carry targets that start so.
 const OWN_TARGET: &str = "talos_vmtoolsd";
@@ -99,16 +101,25 @@ impl Handle {
 /// a later call changes nothing.
 pub fn init(config: LogConfig) -> Handle {
     let handle = Handle::new(config);
+    let sink = Mutex::new(Sink::new(std::io::stderr()));
     let lines = Lines {
         handle: handle.clone(),
         colour: std::io::stderr().is_terminal(),
         clock: wall_clock,
-        // A closed stderr must not stop the daemon.
-        write: |line: &str| drop(std::io::stderr().lock().write_all(line.as_bytes())),
+        write: move |line: &str, notice: &dyn Fn(u64) -> String| {
+            let mut sink = sink.lock().unwrap_or_else(PoisonError::into_inner);
+            sink.write(line, notice);
+        },
     };
     drop(tracing::subscriber::set_global_default(
         Registry::default().with(lines),
     ));
+    // The report of a panic waits for nobody either: the process must end, and be started again.
+    std::panic::set_hook(Box::new(|panic| {
+        let text = panic.payload_as_str().unwrap_or_default();
+        let place = panic.location().map(ToString::to_string);
+        tracing::error!(text, place, "panicked; report this line");
+    }));
     handle
 }
 
@@ -133,7 +144,7 @@ struct Lines<C, W> {
 impl<C, W, S> Layer<S> for Lines<C, W>
 where
     C: Fn() -> Duration + 'static,
-    W: Fn(&str) + 'static,
+    W: Fn(&str, &dyn Fn(u64) -> String) + 'static,
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
     fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
@@ -174,15 +185,26 @@ where
                 fields.extend(around);
             }
         }
+        let time = (self.clock)();
+        let level = *event.metadata().level();
+        (self.write)(&self.written(time, level, &fields), &|dropped| {
+            self.written(time, Level::WARN, &Fields::dropped(dropped))
+        });
+    }
+}
+
+impl<C, W> Lines<C, W> {
+    /// The line in the form that is asked for now.
+    fn written(&self, time: Duration, level: Level, fields: &Fields) -> String {
         let line = Line {
-            time: (self.clock)(),
-            level: *event.metadata().level(),
-            fields: &fields,
+            time,
+            level,
+            fields,
         };
         if self.handle.is_json() {
-            (self.write)(&line.json());
+            line.json()
         } else {
-            (self.write)(&line.text(self.colour));
+            line.text(self.colour)
         }
     }
 }
@@ -218,7 +240,7 @@ mod tests {
             handle: handle.clone(),
             colour: false,
             clock: || Duration::from_millis(1_770_091_506_789),
-            write: move |line: &str| sink.lock().unwrap().push_str(line),
+            write: move |line: &str, _: &dyn Fn(u64) -> String| sink.lock().unwrap().push_str(line),
         };
         tracing::subscriber::with_default(Registry::default().with(lines), || events(&handle));
         std::mem::take(&mut *written.lock().unwrap())

@@ -9,6 +9,8 @@ use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
+use nix::fcntl::{FcntlArg, fcntl};
+
 use crate::ExitStatus;
 use crate::host::{EventKind, Host, HostConfig, Stream, VsockPolicy};
 use crate::profile::Profile;
@@ -49,6 +51,7 @@ pub struct VmxBuilder {
     count_wakeups: bool,
     move_clocks: bool,
     echo: bool,
+    unread_stderr: bool,
 }
 
 impl VmxBuilder {
@@ -65,6 +68,7 @@ impl VmxBuilder {
             count_wakeups: false,
             move_clocks: false,
             echo: false,
+            unread_stderr: false,
         }
     }
 
@@ -159,6 +163,13 @@ impl VmxBuilder {
         self
     }
 
+    /// Gives the program a pipe of one page as standard error, which nobody reads until
+    /// [`Vmx::read_stderr`](crate::Vmx::read_stderr).
+    pub fn unread_stderr(mut self) -> Self {
+        self.unread_stderr = true;
+        self
+    }
+
     /// Starts the program.
     ///
     /// # Errors
@@ -178,9 +189,31 @@ impl VmxBuilder {
         let (stdout_reader, stdout) = io::pipe()?;
         let (stderr_reader, stderr) = io::pipe()?;
         shared.lock().output_open = 2;
+        let (read_stderr, when) = mpsc::channel();
+        if self.unread_stderr {
+            // The kernel makes one page of it, the least there is.
+            fcntl(&stderr, FcntlArg::F_SETPIPE_SZ(1))?;
+        } else {
+            // The reader that waits for it is started below.
+            let _unheard = read_stderr.send(());
+        }
+        let (always, now) = mpsc::channel();
+        let _unheard = always.send(());
         let mut threads = vec![
-            reader(shared.clone(), Stream::Stdout, stdout_reader, self.echo)?,
-            reader(shared.clone(), Stream::Stderr, stderr_reader, self.echo)?,
+            reader(
+                shared.clone(),
+                Stream::Stdout,
+                stdout_reader,
+                self.echo,
+                now,
+            )?,
+            reader(
+                shared.clone(),
+                Stream::Stderr,
+                stderr_reader,
+                self.echo,
+                when,
+            )?,
         ];
         let start = Launch {
             program: self.program,
@@ -227,19 +260,22 @@ impl VmxBuilder {
         let pid = told
             .recv()
             .map_err(|_| io::Error::other("the tracer died"))??;
-        Ok(Vmx::new(shared, pid, threads))
+        Ok(Vmx::new(shared, pid, threads, read_stderr))
     }
 }
 
+/// Reads from when it is asked to, or from when nobody can ask any more.
 fn reader(
     shared: Arc<Shared>,
     stream: Stream,
     pipe: PipeReader,
     echo: bool,
+    when: mpsc::Receiver<()>,
 ) -> io::Result<JoinHandle<()>> {
     std::thread::Builder::new()
         .name(format!("{stream:?}"))
         .spawn(move || {
+            let _asked_or_over = when.recv();
             let mut pipe = BufReader::new(pipe);
             let mut line = Vec::new();
             while matches!(pipe.read_until(b'\n', &mut line), Ok(len) if len > 0) {

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -54,6 +54,8 @@ pub struct Vmx {
     shared: Arc<Shared>,
     pid: i32,
     threads: Vec<JoinHandle<()>>,
+    /// Whoever reads standard error waits for this; `None` from the end on.
+    read_stderr: Option<mpsc::Sender<()>>,
 }
 
 impl Vmx {
@@ -62,11 +64,25 @@ impl Vmx {
         VmxBuilder::new(program.into())
     }
 
-    pub(crate) fn new(shared: Arc<Shared>, pid: i32, threads: Vec<JoinHandle<()>>) -> Self {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        pid: i32,
+        threads: Vec<JoinHandle<()>>,
+        read_stderr: mpsc::Sender<()>,
+    ) -> Self {
         Self {
             shared,
             pid,
             threads,
+            read_stderr: Some(read_stderr),
+        }
+    }
+
+    /// Reads standard error from here on, with [`VmxBuilder::unread_stderr`].
+    pub fn read_stderr(&self) {
+        if let Some(read) = &self.read_stderr {
+            // It reads already, or has read all there is.
+            let _unheard = read.send(());
         }
     }
 
@@ -345,6 +361,7 @@ pub struct Rss {
 impl Drop for Vmx {
     fn drop(&mut self) {
         self.shared.kill();
+        self.read_stderr = None;
         for pid in self.shared.processes().drain(..) {
             // It may be gone already.
             let _gone = kill(Pid::from_raw(pid), Signal::SIGKILL);
