@@ -1,4 +1,5 @@
-//! Who imports whom in `src/`: only along the arrows that the table of `src/lib.rs` has, which run downwards.
+//! Who imports whom in `src/`: only along the arrows that the table of `src/lib.rs` has, which run downwards. And what
+//! else sources show at a look: that a line of the log says what it is.
 
 #![cfg(test)]
 
@@ -229,4 +230,46 @@ fn imports_are_read_as_the_compiler_reads_them() {
     let code =
         production("// crate::x\nuse crate::y;\n#[cfg(test)]\nmod tests {\nuse crate::z;\n}");
     assert_eq!(code, "use crate::y;");
+}
+
+/// A constant behind the fields would be one more field, and the line without a message.
+#[test]
+fn every_warning_and_error_has_a_literal_message() {
+    let mut found = 0;
+    for file in sources(Path::new("src")) {
+        let text = fs::read_to_string(&file).unwrap();
+        let text = production(&text);
+        for name in ["warn!(", "error!("] {
+            for (start, _) in text.match_indices(name) {
+                let arguments = arguments(&text[start + name.len()..]);
+                // A message of its own, or the last of the arguments.
+                let message = arguments.trim_end().trim_end_matches(',').trim_end();
+                assert!(
+                    message.ends_with('"') && !message.ends_with("= \"\""),
+                    "{}: {name}{arguments})",
+                    file.display()
+                );
+                found += 1;
+            }
+        }
+    }
+    assert!(found > 20, "{found} lines of the log");
+}
+
+/// What is between the parentheses, the first of which is open.
+fn arguments(text: &str) -> &str {
+    let (mut depth, mut quoted, mut escaped) = (1, false, false);
+    for (index, c) in text.char_indices() {
+        match c {
+            '"' if !escaped => quoted = !quoted,
+            '(' if !quoted => depth += 1,
+            ')' if !quoted => depth -= 1,
+            _ => {}
+        }
+        escaped = quoted && c == '\\' && !escaped;
+        if depth == 0 {
+            return &text[..index];
+        }
+    }
+    text
 }

@@ -144,9 +144,9 @@ impl Key {
         } else if !std::mem::replace(&mut self.exposure_is_told, true) {
             let variable = Name(name);
             if scrub {
-                warn!(%variable, remedy = "it will be blanked once the machine is ready", EXPOSED);
+                warn!(%variable, remedy = "it will be blanked once the machine is ready", "{EXPOSED}");
             } else {
-                warn!(%variable, remedy = REMEDY, EXPOSED);
+                warn!(%variable, remedy = REMEDY, "{EXPOSED}");
             }
         }
     }
