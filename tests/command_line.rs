@@ -68,9 +68,10 @@ fn the_version_is_one_line_on_stdout() {
 fn a_wrong_command_line_exits_with_2() {
     for arguments in [
         &["vmtools"][..],
-        &["vmtoolsd", "--colour"],
-        &["vmtoolsd", "--use-machined=maybe"],
-        &["vmtoolsd", "--transport", "tcp"],
+        &["check", "--colour"],
+        &["talosquery", "--use-machined=maybe"],
+        &["rpc", "--transport", "tcp", "x"],
+        &["--colour"],
     ] {
         let run = run(arguments, &[]);
         assert_eq!(
@@ -84,7 +85,7 @@ fn a_wrong_command_line_exits_with_2() {
 
 #[test]
 fn a_bad_variable_is_named_on_one_line() {
-    let run = run(&["vmtoolsd"], &[("VMTOOLSD_TRANSPORT", "tcp")]);
+    let run = run(&["check"], &[("VMTOOLSD_TRANSPORT", "tcp")]);
     assert_eq!(run.code, Some(2));
     assert_eq!(run.stderr.lines().count(), 1, "{}", run.stderr);
     assert!(run.stderr.contains("VMTOOLSD_TRANSPORT"), "{}", run.stderr);
@@ -99,12 +100,51 @@ fn a_bad_variable_is_named_on_one_line() {
 fn a_bad_file_is_named_with_the_line() {
     let path = std::env::temp_dir().join(format!("talos-vmtoolsd-{}.yaml", std::process::id()));
     std::fs::write(&path, "log:\n  level: info\n  colour: true\n").unwrap();
-    let run = run(&["vmtoolsd", "--config", path.to_str().unwrap()], &[]);
+    let run = run(&["check", "--config", path.to_str().unwrap()], &[]);
     std::fs::remove_file::<&PathBuf>(&path).unwrap();
     assert_eq!(run.code, Some(2));
     assert_eq!(run.stderr.lines().count(), 1, "{}", run.stderr);
     assert!(run.stderr.contains("line 3"), "{}", run.stderr);
     assert!(run.stderr.contains("`colour`"), "{}", run.stderr);
+}
+
+#[test]
+fn the_agent_names_what_is_wrong_and_goes_on() {
+    if on_vmware() {
+        return;
+    }
+    let run = run(
+        &["vmtoolsd", "--colour", "--config=/does/not/exist"],
+        &[("VMTOOLSD_TRANSPORT", "tcp"), ("VMTOOLSD_NEWER", "1")],
+    );
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    let lines: Vec<_> = run.stderr.lines().collect();
+    let expected = [
+        ("ERROR", "'--colour'"),
+        ("ERROR", "VMTOOLSD_TRANSPORT"),
+        ("ERROR", "/does/not/exist"),
+        ("WARN", "VMTOOLSD_NEWER"),
+        ("INFO", "not on VMware"),
+    ];
+    assert_eq!(lines.len(), expected.len(), "{}", run.stderr);
+    for ((level, part), line) in expected.iter().zip(lines) {
+        assert!(line.contains(level) && line.contains(part), "{line}");
+    }
+}
+
+#[test]
+fn a_variable_that_means_nothing_is_named_and_is_no_error() {
+    let talos = Talos::start("unknown");
+    let mut environment = talos.environment().to_vec();
+    environment.push(("VMTOOLSD_TALOS_NODES", "n"));
+    let run = run(&["talosquery"], &environment);
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    assert_eq!(run.stderr.lines().count(), 1, "{}", run.stderr);
+    assert!(
+        run.stderr.contains("VMTOOLSD_TALOS_NODES"),
+        "{}",
+        run.stderr
+    );
 }
 
 #[test]

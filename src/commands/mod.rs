@@ -16,17 +16,20 @@ use std::io::Write as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::process::ExitCode;
 
-use clap::{CommandFactory as _, Parser as _};
+use clap::CommandFactory as _;
 use tracing::Level;
 
 use self::check::Check;
 use self::host::HostError;
 use crate::config::cli::Command;
-use crate::config::{self, Cli, Config, LogConfig};
+use crate::config::{self, Cli, Config, Loaded, LogConfig, Sources};
+use crate::daemon::open_files;
 use crate::log::{self, Chain};
 
 /// The command line or the configuration is wrong.
 const USAGE: u8 = 2;
+/// Something else is.
+const FAILED: u8 = 1;
 
 /// What a command writes and exits with.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -67,13 +70,13 @@ impl Answer {
     }
 }
 
-/// Runs the program: `arguments` begin with its name, `env` gives the value of a variable.
+/// Runs the program: `arguments` begin with its name, `variables` are its environment.
 pub fn main(
     arguments: impl IntoIterator<Item = OsString>,
-    env: impl Fn(&str) -> Option<OsString>,
+    variables: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> ExitCode {
-    let cli = match Cli::try_parse_from(arguments) {
-        Ok(cli) => cli,
+    let (cli, faults) = match Cli::tolerant(arguments) {
+        Ok(read) => read,
         // Help and version come this way, too.
         Err(error) => {
             let _ = error.print();
@@ -86,26 +89,63 @@ pub fn main(
     if let Some(answer) = offline(command) {
         return answer.deliver();
     }
-    let config = match config::load(&cli.flags, &env) {
-        Ok(config) => config,
-        Err(error) => {
-            return Answer::failure(USAGE, &format!("talos-vmtoolsd: {}", Chain(&error))).deliver();
-        }
+    // Before the first file is opened.
+    let room = open_files::make_room();
+    let sources = Sources {
+        flags: cli.flags,
+        variables: variables.into_iter().collect(),
+        // Where nobody knows it, relative paths stay as they are.
+        folder: std::env::current_dir().unwrap_or_default(),
     };
-    let log = log::init(match command {
-        Command::Vmtoolsd => config.log,
-        _ => quiet(config.log),
-    });
-    match command {
-        Command::Vmtoolsd => crate::daemon::run(config, log, || config::load(&cli.flags, &env)),
-        command => match runtime() {
-            Ok(runtime) => runtime.block_on(online(command, &config)).deliver(),
-            Err(error) => Answer::failure(1, &format!("talos-vmtoolsd: {error}")).deliver(),
-        },
+    let loaded = config::load(&sources);
+    if *command == Command::Vmtoolsd {
+        let log = log::init(loaded.config.log);
+        if let Err(error) = room {
+            tracing::error!(error = %Chain(&error), "the agent cannot run");
+            return ExitCode::from(FAILED);
+        }
+        report(&faults, &loaded);
+        return crate::daemon::run(loaded.config, log, || config::load(&sources).again());
+    }
+    let failure = |code, error| Answer::failure(code, &format!("talos-vmtoolsd: {error}"));
+    for name in &loaded.unknown {
+        failure(0, format!("the variable {name} means nothing here")).deliver();
+    }
+    let config = match loaded.strict() {
+        Ok(config) => config,
+        Err(error) => return failure(USAGE, Chain(&error).to_string()).deliver(),
+    };
+    log::init(quiet(config.log));
+    let runtime = room.map_err(|error| Chain(&error).to_string());
+    match runtime.and_then(|()| runtime_of_one_thread().map_err(|error| error.to_string())) {
+        Ok(runtime) => runtime.block_on(online(command, &config)).deliver(),
+        Err(error) => failure(FAILED, error).deliver(),
     }
 }
 
-fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+/// What the agent does without.
+fn report(faults: &[String], loaded: &Loaded) {
+    for error in faults {
+        tracing::error!(
+            error,
+            "a part of the command line does not count, the rest does; correct it and restart"
+        );
+    }
+    for error in &loaded.faults {
+        tracing::error!(
+            error = %Chain(error),
+            "a part of the configuration does not count, the rest does; correct it and restart"
+        );
+    }
+    for variable in &loaded.unknown {
+        tracing::warn!(
+            variable,
+            "a variable means nothing to this version; look for its name in docs/configuration.md, or unset it"
+        );
+    }
+}
+
+fn runtime_of_one_thread() -> std::io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -83,7 +83,6 @@ fn unconfigured(error: &SettingError) -> Outcome {
             "no way to Talos is configured".to_owned(),
             "give --use-machined in an extension service, --talos-config FILE elsewhere",
         ),
-        SettingError::Value { .. } => (Chain(error).to_string(), "correct or unset it"),
         SettingError::Role { role } => (
             format!("{role:?} is not a Talos role"),
             "give --machined-role os:operator",

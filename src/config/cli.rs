@@ -5,9 +5,10 @@
 use std::ffi::OsString;
 
 use clap::builder::{OsStringValueParser, PossibleValuesParser, TypedValueParser as _};
+use clap::error::{ContextKind, ContextValue};
 use clap::{Arg, ArgMatches, Args, FromArgMatches, Parser, Subcommand};
 
-use super::SettingError;
+use super::Error;
 use super::draft::Draft;
 use super::setting::{Setting, Unset};
 use super::table::SETTINGS;
@@ -58,20 +59,100 @@ pub enum Command {
     },
 }
 
+impl Cli {
+    /// Reads a command line, whose first argument is the program's name. For the agent one that is wrong in parts
+    /// counts without them, which are returned, each in a phrase: a fleet that is rolled back has flags that only
+    /// its newer version knows.
+    ///
+    /// # Errors
+    /// Whatever ends the program: help, version, and a command line that is wrong for any other command.
+    pub fn tolerant(
+        arguments: impl IntoIterator<Item = OsString>,
+    ) -> Result<(Self, Vec<String>), clap::Error> {
+        let mut arguments: Vec<OsString> = arguments.into_iter().collect();
+        let mut faults = Vec::new();
+        let mut first = None;
+        loop {
+            match (Self::try_parse_from(&arguments), first) {
+                (Ok(cli), None) => return Ok((cli, faults)),
+                (Ok(cli), Some(first)) => {
+                    let tolerates = cli.command == Some(Command::Vmtoolsd);
+                    return tolerates.then_some((cli, faults)).ok_or(first);
+                }
+                (Err(error), before) => {
+                    faults.push(phrase(&error));
+                    let is_less = remove(&error, &mut arguments);
+                    let error = before.unwrap_or(error);
+                    if !is_less {
+                        return Err(error);
+                    }
+                    first = Some(error);
+                }
+            }
+        }
+    }
+}
+
+/// What is wrong, in one line.
+fn phrase(error: &clap::Error) -> String {
+    let text = error.render().to_string();
+    let paragraph = text.lines().map(str::trim);
+    let paragraph: Vec<_> = paragraph.take_while(|line| !line.is_empty()).collect();
+    let phrase = paragraph.join(" ");
+    phrase.strip_prefix("error: ").unwrap_or(&phrase).to_owned()
+}
+
+/// Takes what an error is about from the arguments; returns whether there was such a thing.
+fn remove(error: &clap::Error, arguments: &mut Vec<OsString>) -> bool {
+    let text = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.as_str()),
+        _ => None,
+    };
+    // A flag stands there with the form of its value: `--transport <TRANSPORT>`, `--use-machined[=<BOOL>]`.
+    let name = text(ContextKind::InvalidArg).or_else(|| text(ContextKind::InvalidSubcommand));
+    let Some(name) = name.and_then(|name| name.split([' ', '[', '=']).next()) else {
+        return false;
+    };
+    let value = text(ContextKind::InvalidValue).unwrap_or_default();
+    let is = |index: usize, text: &str| {
+        let argument = arguments.get(index);
+        argument.is_some_and(|argument| argument.to_string_lossy() == text)
+    };
+    let joined = format!("{name}={value}");
+    let has_value = |&index: &usize| is(index, name) && is(index + 1, value) || is(index, &joined);
+    let begins = |&index: &usize| {
+        let argument = arguments
+            .get(index)
+            .map(|argument| argument.to_string_lossy());
+        let rest = argument.as_deref().and_then(|text| text.strip_prefix(name));
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('='))
+    };
+    let all = 1..arguments.len();
+    let Some(index) = all
+        .clone()
+        .find(has_value)
+        .or_else(|| all.clone().find(begins))
+    else {
+        return false;
+    };
+    let count = 1 + usize::from(!value.is_empty() && is(index, name) && is(index + 1, value));
+    arguments.drain(index..index + count);
+    true
+}
+
 /// The flags that are given, the same for all subcommands.
 #[derive(Clone, Debug, Default)]
 pub struct Flags(Vec<(&'static Setting, OsString)>);
 
 impl Flags {
-    /// Puts what the flags say over what is there.
-    pub(super) fn read(&self, draft: &mut Draft) -> Result<(), SettingError> {
+    /// Puts what the flags say over what is there; returns a fault for each that cannot be understood.
+    pub(super) fn read(&self, draft: &mut Draft) -> Vec<Error> {
         let Self(given) = self;
-        for (setting, value) in given {
-            draft.take(setting, value, || {
-                format!("the flag --{}", setting.flag.unwrap_or_default())
-            })?;
-        }
-        Ok(())
+        let take = |(setting, value): &(&'static Setting, OsString)| {
+            let name = || format!("the flag --{}", setting.flag.unwrap_or_default());
+            draft.take(setting, value, name).err()
+        };
+        given.iter().filter_map(take).collect()
     }
 }
 
@@ -171,7 +252,7 @@ mod tests {
     /// What a flag has made of the default configuration.
     fn configured(arguments: &[&str]) -> Draft {
         let mut draft = Draft::new();
-        parse(arguments).flags.read(&mut draft).unwrap();
+        assert!(parse(arguments).flags.read(&mut draft).is_empty());
         draft
     }
 
@@ -269,6 +350,95 @@ mod tests {
     fn unknown_flags_are_errors() {
         for arguments in [&["--colour"][..], &["vmtoolsd", "extra"], &["vmtools"]] {
             assert!(try_parse(arguments).is_err(), "{arguments:?}");
+        }
+    }
+
+    fn tolerant(arguments: &[&str]) -> Result<(Cli, Vec<String>), clap::Error> {
+        let arguments = ["talos-vmtoolsd"].iter().chain(arguments);
+        Cli::tolerant(arguments.map(OsString::from))
+    }
+
+    #[test]
+    fn the_agent_does_without_what_it_does_not_understand_and_names_it() {
+        for (arguments, named) in [
+            (
+                &["vmtoolsd", "--talos-node=n", "--colour"][..],
+                &["'--colour'"][..],
+            ),
+            (
+                &["--colour=always", "vmtoolsd", "--talos-node", "n"],
+                &["'--colour'"],
+            ),
+            (
+                &["vmtoolsd", "--colour", "always", "--talos-node=n"],
+                &["'--colour'", "'always'"],
+            ),
+            (
+                &["--colour", "always", "vmtoolsd", "--talos-node=n"],
+                &["'--colour'", "'always'"],
+            ),
+            (
+                &["--transport", "tcp", "vmtoolsd", "--talos-node=n"],
+                &["'tcp'"],
+            ),
+            (
+                &["--transport=tcp", "vmtoolsd", "--talos-node=n"],
+                &["'tcp'"],
+            ),
+            (
+                &["vmtoolsd", "--power-deadline", "soon", "--talos-node=n"],
+                &["soon"],
+            ),
+            (
+                &["vmtoolsd", "--low-bandwidth=maybe", "--talos-node=n"],
+                &["maybe"],
+            ),
+            (
+                &["vmtoolsd", "--talos-node=n", "--log-level"],
+                &["--log-level"],
+            ),
+            (
+                &["vmtoolsd", "--talos-node=n", "-x", "extra"],
+                &["-x", "extra"],
+            ),
+        ] {
+            let (cli, faults) = tolerant(arguments).unwrap();
+            assert_eq!(cli.command, Some(Command::Vmtoolsd), "{arguments:?}");
+            assert_eq!(given(&cli, "talos-node"), Some("n"), "{arguments:?}");
+            assert_eq!(given(&cli, "transport"), None, "{arguments:?}");
+            assert_eq!(faults.len(), named.len(), "{arguments:?}: {faults:?}");
+            for (fault, named) in faults.iter().zip(named) {
+                assert!(fault.contains(named) && !fault.contains('\n'), "{fault:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn of_two_values_only_the_bad_one_is_done_without() {
+        for bad in [&["--transport", "tcp"][..], &["--transport=tcp"]] {
+            let arguments = [&["--transport", "vsock"], bad, &["vmtoolsd"]].concat();
+            let (cli, faults) = tolerant(&arguments).unwrap();
+            assert_eq!(given(&cli, "transport"), Some("vsock"), "{faults:?}");
+            assert_eq!(faults.len(), 1, "{faults:?}");
+        }
+    }
+
+    #[test]
+    fn other_commands_do_without_nothing() {
+        for arguments in [
+            &["check", "--colour"][..],
+            &["talosquery", "--transport=tcp"],
+            &["rpc", "vmtoolsd", "--colour"],
+            &["--colour"],
+            &["vmtools"],
+        ] {
+            let error = tolerant(arguments).unwrap_err();
+            let same = try_parse(arguments).unwrap_err();
+            assert_eq!(error.to_string(), same.to_string(), "{arguments:?}");
+        }
+        for arguments in [&["vmtoolsd", "--help"][..], &["--version"]] {
+            let error = tolerant(arguments).unwrap_err();
+            assert!(!error.use_stderr(), "{error}");
         }
     }
 

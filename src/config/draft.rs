@@ -19,8 +19,6 @@ pub(super) struct Draft {
     pub talos: TalosSettings,
     /// Path of the configuration file; empty if none is named.
     pub file: PathBuf,
-    /// A setting of Talos' whose strongest value could not be read, by its key, and why.
-    pub trouble: Option<(Option<&'static str>, SettingError)>,
 }
 
 /// What the sources say of the way to Talos.
@@ -52,19 +50,24 @@ impl Draft {
         })
     }
 
+    /// Makes paths independent of the working directory, which the sandbox does not let us ask for.
+    pub(super) fn lie_in(&mut self, folder: &Path) {
+        let paths = [&mut self.file, &mut self.talos.machined_socket];
+        let paths = paths.into_iter().chain(&mut self.talos.config);
+        for path in paths.filter(|path| !path.as_os_str().is_empty()) {
+            *path = folder.join(&*path);
+        }
+    }
+
     /// The configuration, with the talosconfig of a service account where nothing else is named.
     pub(super) fn finish(self, service_account: Option<&Path>) -> Config {
         let Self {
             config,
             talos,
             file,
-            trouble,
         } = self;
         Config {
-            talos: match trouble {
-                Some((_, error)) => Err(error),
-                None => talos.resolve(service_account),
-            },
+            talos: talos.resolve(service_account),
             file: Some(file).filter(|path| !path.as_os_str().is_empty()),
             ..config
         }
@@ -78,7 +81,6 @@ impl From<Config> for Draft {
             config,
             talos: TalosSettings::default(),
             file: PathBuf::new(),
-            trouble: None,
         }
     }
 }

@@ -2,24 +2,33 @@
 
 use std::ffi::OsString;
 
-use super::SettingError;
+use super::Error;
 use super::draft::Draft;
+use super::setting::{Setting, VARIABLES};
 use super::table::SETTINGS;
 
-/// Reads all variables; fails on the first that cannot be understood, save those that concern Talos.
-pub(super) fn read(
-    env: &impl Fn(&str) -> Option<OsString>,
-    draft: &mut Draft,
-) -> Result<(), SettingError> {
+/// Reads all variables; returns a fault for each that cannot be understood.
+pub(super) fn read(env: &impl Fn(&str) -> Option<OsString>, draft: &mut Draft) -> Vec<Error> {
+    let mut faults = Vec::new();
     for setting in SETTINGS {
         let Some(name) = setting.variable() else {
             continue;
         };
         if let Some(value) = env(&name).filter(|value| !value.is_empty()) {
-            draft.take(setting, &value, || format!("the variable {name}"))?;
+            let read = draft.take(setting, &value, || format!("the variable {name}"));
+            faults.extend(read.err());
         }
     }
-    Ok(())
+    faults
+}
+
+/// Those of the variables that look like ours and are not.
+pub(super) fn unknown(variables: &[(OsString, OsString)]) -> Vec<String> {
+    let known: Vec<_> = SETTINGS.iter().filter_map(Setting::variable).collect();
+    let set = variables.iter().filter(|(_, value)| !value.is_empty());
+    set.map(|(name, _)| name.to_string_lossy().into_owned())
+        .filter(|name| name.starts_with(VARIABLES) && !known.contains(name))
+        .collect()
 }
 
 #[cfg(test)]
@@ -39,18 +48,19 @@ mod tests {
         }
     }
 
-    fn read_into_defaults(env: impl Fn(&str) -> Option<OsString>) -> Result<Draft, SettingError> {
+    fn read_into_defaults(env: impl Fn(&str) -> Option<OsString>) -> Result<Draft, Error> {
         let mut draft = Draft::new();
-        read(&env, &mut draft).map(|()| draft)
+        match read(&env, &mut draft).into_iter().next() {
+            Some(fault) => Err(fault),
+            None => Ok(draft),
+        }
     }
 
     #[test]
     fn nothing_set_says_nothing() {
-        assert_eq!(read_into_defaults(|_| None), Ok(Draft::new()));
-        assert_eq!(
-            read_into_defaults(|_| Some(OsString::new())),
-            Ok(Draft::new())
-        );
+        assert_eq!(read_into_defaults(|_| None).unwrap(), Draft::new());
+        let empty = read_into_defaults(|_| Some(OsString::new()));
+        assert_eq!(empty.unwrap(), Draft::new());
     }
 
     #[test]
@@ -133,12 +143,31 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_talos_variable_is_kept_for_later() {
-        let draft = read_into_defaults(environment(&[("VMTOOLSD_USE_MACHINED", "maybe")])).unwrap();
-        let Err(SettingError::Value { name, .. }) = draft.finish(None).talos else {
-            panic!("the variable is bad");
-        };
-        assert_eq!(name, "the variable VMTOOLSD_USE_MACHINED");
+    fn bad_values_do_not_keep_the_others_from_being_read() {
+        let mut draft = Draft::new();
+        let env = environment(&[
+            ("VMTOOLSD_USE_MACHINED", "maybe"),
+            ("VMTOOLSD_TRANSPORT", "tcp"),
+            ("VMTOOLSD_LOG_LEVEL", "debug"),
+        ]);
+        let faults = read(&env, &mut draft);
+        assert_eq!(faults.len(), 2, "{faults:?}");
+        assert_eq!(draft.config.log.level, Level::DEBUG);
+        draft.config.log.level = Level::INFO;
+        assert_eq!(draft, Draft::new());
+    }
+
+    #[test]
+    fn variables_that_look_like_ours_are_named_unless_they_are_empty() {
+        let variables = [
+            ("VMTOOLSD_TALOS_NODE", "n"),
+            ("VMTOOLSD_TALOS_NODES", "n"),
+            ("VMTOOLSD_COLOUR", ""),
+            ("vmtoolsd_talos_node", "n"),
+            ("PATH", "/bin"),
+        ];
+        let variables = variables.map(|(name, value)| (name.into(), value.into()));
+        assert_eq!(unknown(&variables), ["VMTOOLSD_TALOS_NODES"]);
     }
 
     #[test]

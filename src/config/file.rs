@@ -1,11 +1,15 @@
-//! The configuration file: YAML in groups, every key optional, unknown keys refused.
+//! The configuration file: YAML in groups, every key optional, unknown keys faults.
 //!
-//! docs/configuration.md shows one with every key.
+//! docs/configuration.md shows one with every key. After a fault the text is read again without the key that has
+//! it: the parser says where a fault is, and cannot go on behind it.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde::de::{
+    DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor,
+};
 
 use super::draft::Draft;
 use super::setting::Setting;
@@ -13,14 +17,57 @@ use super::table::SETTINGS;
 use super::value::Form;
 use super::yaml::{self, YamlError};
 
-/// Reads the text of a configuration file. A file without keys says nothing.
-pub(super) fn read(text: &str, draft: &mut Draft) -> Result<(), YamlError> {
-    yaml::read(text, Names { draft, group: None })
+/// More faults than this in one file are not looked for: each has it read once more.
+const MOST_FAULTS: usize = 50;
+
+/// Reads the text of a configuration file; returns its faults. A key with a fault says nothing, and so does a text
+/// that is not YAML, or a file without keys.
+pub(super) fn read(text: &str, draft: &mut Draft) -> Vec<YamlError> {
+    if let Err(fault) = yaml::from_str::<Option<IgnoredAny>>(text) {
+        return vec![fault];
+    }
+    let mut faults = Vec::new();
+    let mut skipped = BTreeSet::new();
+    loop {
+        let mut reader = Reader {
+            draft: draft.clone(),
+            key: 0,
+            skipped: &skipped,
+        };
+        let names = Names {
+            reader: &mut reader,
+            group: None,
+        };
+        let outcome = yaml::read(text, names);
+        let Reader {
+            draft: read, key, ..
+        } = reader;
+        let Err(fault) = outcome else {
+            *draft = read;
+            return faults;
+        };
+        faults.push(fault);
+        if faults.len() == MOST_FAULTS {
+            *draft = read;
+            return faults;
+        }
+        // A fault before the first key is one of the whole, and none is met twice.
+        if key == 0 || !skipped.insert(key) {
+            return faults;
+        }
+    }
+}
+
+/// What is read, and how far: keys are counted, in groups and of groups alike.
+struct Reader<'a> {
+    draft: Draft,
+    key: usize,
+    skipped: &'a BTreeSet<usize>,
 }
 
 /// The groups of a document, or the keys of one group, with what they stand for.
-struct Names<'a> {
-    draft: &'a mut Draft,
+struct Names<'a, 'b> {
+    reader: &'a mut Reader<'b>,
     group: Option<&'static str>,
 }
 
@@ -38,7 +85,7 @@ fn names(group: Option<&str>) -> Vec<&'static str> {
     names
 }
 
-impl<'de> DeserializeSeed<'de> for Names<'_> {
+impl<'de> DeserializeSeed<'de> for Names<'_, '_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -46,7 +93,7 @@ impl<'de> DeserializeSeed<'de> for Names<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Names<'_> {
+impl<'de> Visitor<'de> for Names<'_, '_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -71,25 +118,35 @@ impl<'de> Visitor<'de> for Names<'_> {
     fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<(), M::Error> {
         let known = names(self.group);
         let mut seen = Vec::new();
-        while let Some(name) = map.next_key_seed(Name(&known))? {
+        loop {
+            self.reader.key += 1;
+            if self.reader.skipped.contains(&self.reader.key) {
+                map.next_entry::<IgnoredAny, IgnoredAny>()?;
+                continue;
+            }
+            let Some(name) = map.next_key_seed(Name(&known))? else {
+                return Ok(());
+            };
             if seen.contains(&name) {
                 return Err(M::Error::duplicate_field(name));
             }
             seen.push(name);
-            let draft = &mut *self.draft;
+            let reader = &mut *self.reader;
             let place = self.group.map(|group| (group, name));
             let setting = SETTINGS
                 .iter()
                 .find(|setting| place.is_some() && setting.place() == place);
             match setting {
-                Some(setting) => map.next_value_seed(Entry { draft, setting })?,
+                Some(setting) => {
+                    let draft = &mut reader.draft;
+                    map.next_value_seed(Entry { draft, setting })?;
+                }
                 None => map.next_value_seed(Names {
-                    draft,
+                    reader,
                     group: Some(name),
                 })?,
             }
         }
-        Ok(())
     }
 }
 
@@ -211,7 +268,10 @@ mod tests {
 
     fn parse(text: &str) -> Result<Draft, YamlError> {
         let mut draft = Draft::new();
-        read(text, &mut draft).map(|()| draft)
+        match read(text, &mut draft).into_iter().next() {
+            Some(fault) => Err(fault),
+            None => Ok(draft),
+        }
     }
 
     const COMPLETE: &str = "\
@@ -357,6 +417,63 @@ log:
             );
             assert!(error.problem.contains(part), "{text:?}: {error}");
         }
+    }
+
+    /// The faults of a text, and what it says all the same.
+    fn tolerantly(text: &str) -> (Vec<String>, Draft) {
+        let mut draft = Draft::new();
+        let faults = read(text, &mut draft);
+        (faults.iter().map(ToString::to_string).collect(), draft)
+    }
+
+    #[test]
+    fn keys_with_faults_are_named_with_their_lines_and_the_rest_counts() {
+        let (faults, draft) = tolerantly(
+            "log:\n  level: debug\n  colour: {deep: [1, 2]}\n  format: xml\nlogging: {level: trace}\n\
+             power: 5\nguestinfo:\n  scrub: true\n  scrub: false\nnetwork:\n  exclude_nics: [eth9, '']\n\
+             1: x\nsandbox:\n  mode: warn\n",
+        );
+        let expected = [
+            (3, "unknown field `colour`"),
+            (4, "\"xml\" is not a log format"),
+            (5, "unknown field `logging`"),
+            (6, "expected settings"),
+            (8, "duplicate field `scrub`"),
+            (11, "an interface pattern is empty"),
+            (12, "unknown field `1`"),
+        ];
+        assert_eq!(faults.len(), expected.len(), "{faults:#?}");
+        for ((line, part), fault) in expected.iter().zip(&faults) {
+            assert!(fault.starts_with(&format!("line {line}, ")), "{fault}");
+            assert!(fault.contains(part), "{fault}");
+        }
+        let (_, good) =
+            tolerantly("log: {level: debug}\nguestinfo: {scrub: true}\nsandbox: {mode: warn}\n");
+        assert_eq!(draft, good);
+    }
+
+    #[test]
+    fn a_text_that_is_no_yaml_or_no_groups_says_nothing() {
+        for text in [
+            "log: {level: debug}\npower: [\n",
+            "- log\n",
+            "debug\n",
+            "log: {level: debug}\n---\nlog: {level: trace}\n",
+        ] {
+            let (faults, draft) = tolerantly(text);
+            assert_eq!(
+                (faults.len(), draft),
+                (1, Draft::new()),
+                "{text:?}: {faults:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn faults_without_end_have_one() {
+        let text: String = (0..2000).map(|n| format!("group{n}: {{}}\n")).collect();
+        let (faults, draft) = tolerantly(&text);
+        assert_eq!((faults.len(), draft), (MOST_FAULTS, Draft::new()));
     }
 
     #[test]

@@ -2,13 +2,10 @@
 
 use std::ffi::OsStr;
 
-use super::SettingError;
+use super::Error;
 use super::draft::Draft;
 use super::setting::{Setting, Unset};
 use super::table::SETTINGS;
-
-/// The group whose trouble is kept instead of ending the process.
-const TALOS: &str = "talos";
 
 impl Draft {
     /// The defaults of the table.
@@ -23,26 +20,17 @@ impl Draft {
         draft
     }
 
-    /// Takes a value from a variable or a flag; `name` says which. Trouble with the way to Talos is kept until
-    /// a stronger source gives a good value: off VMware it does not matter.
+    /// Takes a value from a variable or a flag; `name` says which. One that is bad changes nothing.
     pub(super) fn take(
         &mut self,
         setting: &Setting,
         written: &OsStr,
         name: impl FnOnce() -> String,
-    ) -> Result<(), SettingError> {
-        let Err(source) = setting.read(self, written) else {
-            self.trouble.take_if(|(key, _)| *key == setting.key);
-            return Ok(());
-        };
-        let error = SettingError::Value {
+    ) -> Result<(), Error> {
+        let read = setting.read(self, written);
+        read.map_err(|source| Error::Value {
             name: name(),
             source,
-        };
-        if setting.place().is_some_and(|(group, _)| group == TALOS) {
-            self.trouble = Some((setting.key, error));
-            return Ok(());
-        }
-        Err(error)
+        })
     }
 }

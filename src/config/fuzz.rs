@@ -12,7 +12,7 @@ pub fn fuzz_config_file(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else {
         return;
     };
-    if let Err(error) = file::read(text, &mut Draft::new()) {
+    for error in file::read(text, &mut Draft::new()) {
         assert!(!error.to_string().is_empty());
     }
 }

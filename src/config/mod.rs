@@ -1,11 +1,11 @@
 //! The merged, validated configuration: flag > environment > file > default.
 //!
 //! [`table::SETTINGS`] has a row for every setting. [`load`] begins with the rows' defaults and lays the sources over
-//! them, the weakest first (`file`, `env`, [`cli`]). The environment comes in as a function, so nothing here touches
-//! the process. [`plan()`] says what of a configuration that is read again counts at once.
+//! them, the weakest first (`file`, `env`, [`cli`]). What it knows of the process is in its [`Sources`].
+//! [`plan()`] says what of a configuration that is read again counts at once.
 //!
-//! Trouble with the Talos settings is kept in [`Config::talos`] instead of ending the process: off VMware
-//! they do not matter, and on VMware the host is served even without Talos.
+//! A fault costs the setting that has it and no other: the daemon serves the host with the rest, and commands that
+//! answer at once say the first one and end. Without a way to Talos ([`Config::talos`]) the host is served as well.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -60,14 +60,6 @@ pub enum Error {
         /// Where and what.
         source: YamlError,
     },
-    /// A single setting is not as it should be.
-    #[error(transparent)]
-    Setting(#[from] SettingError),
-}
-
-/// A setting cannot be used.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SettingError {
     /// A variable or a flag has a value that means nothing.
     #[error("{name} has a bad value; correct or unset it")]
     Value {
@@ -76,6 +68,21 @@ pub enum SettingError {
         /// What it is and what would do.
         source: BadValue,
     },
+}
+
+impl Error {
+    /// Whether it can be mended while the process runs.
+    pub const fn is_of_the_file(&self) -> bool {
+        matches!(
+            self,
+            Self::FileUnreadable { .. } | Self::FileMalformed { .. }
+        )
+    }
+}
+
+/// Why there is no way to Talos.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SettingError {
     /// Neither of the two ways to Talos is configured.
     #[error(
         "no way to Talos is configured: give --use-machined (VMTOOLSD_USE_MACHINED=true) in an extension \
@@ -226,36 +233,101 @@ pub enum LogFormat {
     Json,
 }
 
-/// Reads the file, if one is named, and merges all sources. `env` gives the value of a variable.
+/// Where settings come from.
+#[derive(Clone, Debug, Default)]
+pub struct Sources {
+    /// The command line's.
+    pub flags: Flags,
+    /// The environment's, by name.
+    pub variables: Vec<(OsString, OsString)>,
+    /// What relative paths are relative to.
+    pub folder: PathBuf,
+}
+
+/// What the sources say, and what is wrong with them.
+#[derive(Debug)]
+pub struct Loaded {
+    /// All that is right.
+    pub config: Config,
+    /// All that is wrong, and does not count.
+    pub faults: Vec<Error>,
+    /// Variables that look like ours and mean nothing. A service in Kubernetes makes some.
+    pub unknown: Vec<String>,
+}
+
+impl Loaded {
+    /// The configuration, if nothing is wrong.
+    ///
+    /// # Errors
+    /// The first fault.
+    pub fn strict(self) -> Result<Config, Error> {
+        match self.faults.into_iter().next() {
+            Some(fault) => Err(fault),
+            None => Ok(self.config),
+        }
+    }
+
+    /// The configuration, if nothing is wrong with the file: the other sources are as they were at the start.
+    ///
+    /// # Errors
+    /// The file's first fault.
+    pub fn again(mut self) -> Result<Config, Error> {
+        self.faults.retain(Error::is_of_the_file);
+        self.strict()
+    }
+}
+
+impl Sources {
+    /// Puts what variables and flags say over what is there; returns their faults.
+    fn read(&self, draft: &mut Draft) -> Vec<Error> {
+        let variable = |name: &str| {
+            let mut variables = self.variables.iter();
+            let (_, value) = variables.find(|(known, _)| known == name)?;
+            Some(value.clone())
+        };
+        let mut faults = env::read(&variable, draft);
+        faults.extend(self.flags.read(draft));
+        draft.lie_in(&self.folder);
+        faults
+    }
+}
+
+/// Reads the file, if one is named, and merges all sources.
 ///
 /// Can be called again at any time, such as on SIGHUP.
-pub fn load(flags: &Flags, env: impl Fn(&str) -> Option<OsString>) -> Result<Config, Error> {
-    let stronger = |draft: &mut Draft| {
-        env::read(&env, draft)?;
-        flags.read(draft)
-    };
+pub fn load(sources: &Sources) -> Loaded {
     let mut draft = Draft::new();
-    stronger(&mut draft)?;
+    let mut faults = sources.read(&mut draft);
     if !draft.file.as_os_str().is_empty() {
-        // Only now is it known which file lies below variables and flags.
+        // Only now is it known which file lies below variables and flags, whose faults are known as well.
         let mut below = Draft::new();
-        read_file(&draft.file, &mut below)?;
-        stronger(&mut below)?;
+        faults.extend(read_file(&draft.file, &mut below));
+        sources.read(&mut below);
         draft = below;
     }
     let service_account = Path::new(SERVICE_ACCOUNT_TALOSCONFIG);
-    Ok(draft.finish(service_account.exists().then_some(service_account)))
+    Loaded {
+        config: draft.finish(service_account.exists().then_some(service_account)),
+        faults,
+        unknown: env::unknown(&sources.variables),
+    }
 }
 
-fn read_file(path: &Path, draft: &mut Draft) -> Result<(), Error> {
-    let text = std::fs::read_to_string(path).map_err(|source| Error::FileUnreadable {
+fn read_file(path: &Path, draft: &mut Draft) -> Vec<Error> {
+    let faults = match yaml::text(path) {
+        Ok(text) => file::read(&text, draft),
+        Err(source) => {
+            return vec![Error::FileUnreadable {
+                path: path.to_owned(),
+                source,
+            }];
+        }
+    };
+    let malformed = |source| Error::FileMalformed {
         path: path.to_owned(),
         source,
-    })?;
-    file::read(&text, draft).map_err(|source| Error::FileMalformed {
-        path: path.to_owned(),
-        source,
-    })
+    };
+    faults.into_iter().map(malformed).collect()
 }
 
 #[cfg(test)]
@@ -269,21 +341,19 @@ mod tests {
             .flags
     }
 
-    fn environment(
-        variables: &[(&'static str, &str)],
-    ) -> impl Fn(&str) -> Option<OsString> + use<> {
-        let variables: Vec<_> = variables
-            .iter()
-            .map(|(name, value)| (*name, OsString::from(value)))
-            .collect();
-        move |name| {
-            let (_, value) = variables.iter().find(|(key, _)| *key == name)?;
-            Some(value.clone())
-        }
+    fn load_all(arguments: &[&str], variables: &[(&str, &str)]) -> Loaded {
+        let variables = variables.iter();
+        load(&Sources {
+            flags: flags(arguments),
+            variables: variables
+                .map(|(name, value)| (name.into(), value.into()))
+                .collect(),
+            folder: "/folder".into(),
+        })
     }
 
-    fn load_simple(arguments: &[&str], variables: &[(&'static str, &str)]) -> Config {
-        load(&flags(arguments), environment(variables)).unwrap()
+    fn load_simple(arguments: &[&str], variables: &[(&str, &str)]) -> Config {
+        load_all(arguments, variables).strict().unwrap()
     }
 
     /// A file that is removed when the test ends.
@@ -374,7 +444,7 @@ mod tests {
         let place = Path::new(SERVICE_ACCOUNT_TALOSCONFIG);
         let mounted = |arguments: &[&str]| {
             let mut draft = Draft::new();
-            flags(arguments).read(&mut draft).unwrap();
+            assert!(flags(arguments).read(&mut draft).is_empty());
             draft.finish(Some(place)).talos
         };
         assert_eq!(
@@ -442,12 +512,6 @@ mod tests {
 
     #[test]
     fn talos_trouble_does_not_stop_loading() {
-        let variables = [("VMTOOLSD_USE_MACHINED", "maybe")];
-        let config = load_simple(&[], &variables);
-        assert!(matches!(config.talos, Err(SettingError::Value { .. })));
-        // A flag makes the bad variable irrelevant.
-        assert!(load_simple(&["--use-machined"], &variables).talos.is_ok());
-
         for (role, good) in [
             ("os:operator", true),
             ("os:operator, os:etcd:backup", true),
@@ -461,6 +525,65 @@ mod tests {
 
         let config = load_simple(&["--talos-config="], &[("VMTOOLSD_TALOS_CONFIG", "/c")]);
         assert_eq!(config.talos, Err(SettingError::NoTalosAccess));
+    }
+
+    #[test]
+    fn a_fault_costs_its_setting_and_no_other() {
+        let file = TemporaryFile::new(
+            "faults.yaml",
+            "log: {level: loud, format: json}\npower: {deadline: 5s}\ncolour: true\n",
+        );
+        let variables = [
+            ("VMTOOLSD_POWER_DEADLINE", "soon"),
+            ("VMTOOLSD_USE_MACHINED", "true"),
+            ("VMTOOLSD_TALOS_NODES", "n"),
+        ];
+        let Loaded {
+            config,
+            faults,
+            unknown,
+        } = load_all(&["--config", file.path()], &variables);
+        let faults: Vec<_> = faults.iter().map(|fault| error_chain(fault)).collect();
+        assert_eq!(faults.len(), 3, "{faults:#?}");
+        for (fault, part) in faults
+            .iter()
+            .zip(["VMTOOLSD_POWER_DEADLINE", "loud", "`colour`"])
+        {
+            assert!(fault.contains(part), "{fault}");
+        }
+        assert_eq!(unknown, ["VMTOOLSD_TALOS_NODES"]);
+        assert_eq!(config.log.level, Level::INFO);
+        assert_eq!(config.log.format, LogFormat::Json);
+        assert_eq!(config.power.deadline, Duration::from_secs(5));
+        assert!(config.talos.is_ok());
+    }
+
+    #[test]
+    fn reading_again_minds_the_file_alone() {
+        let file = TemporaryFile::new("again-faults.yaml", "log: {level: debug}\n");
+        let bad = [("VMTOOLSD_POWER_DEADLINE", "soon")];
+        let again = || load_all(&["--config", file.path()], &bad).again();
+        assert_eq!(again().unwrap().log.level, Level::DEBUG);
+        std::fs::write(&file.0, "log: {level: loud}\n").unwrap();
+        assert!(again().unwrap_err().is_of_the_file());
+    }
+
+    #[test]
+    fn paths_are_absolute() {
+        let arguments = ["--use-machined", "--machined-socket=a/s", "--config=c"];
+        let Loaded { config, faults, .. } = load_all(&arguments, &[]);
+        assert!(error_chain(&faults[0]).contains("/folder/c;"), "{faults:?}");
+        assert_eq!(config.file, Some("/folder/c".into()));
+        let Ok(TalosConfig::Machined { socket, .. }) = config.talos else {
+            panic!("{:?}", config.talos);
+        };
+        assert_eq!(socket, Path::new("/folder/a/s"));
+        let Ok(TalosConfig::Apid { talosconfig, .. }) =
+            load_simple(&["--talos-config=c"], &[]).talos
+        else {
+            panic!("a talosconfig is given");
+        };
+        assert_eq!(talosconfig, Path::new("/folder/c"));
     }
 
     #[test]
@@ -485,16 +608,16 @@ mod tests {
 
     #[test]
     fn file_trouble_names_the_file() {
-        let missing = load(&flags(&["--config=/does/not/exist"]), |_| None).unwrap_err();
+        let missing = load_all(&["--config=/does/not/exist"], &[])
+            .strict()
+            .unwrap_err();
         assert!(matches!(missing, Error::FileUnreadable { .. }));
         assert!(missing.to_string().contains("/does/not/exist"), "{missing}");
 
         let file = TemporaryFile::new("malformed.yaml", "log:\n  lvl: info\n");
-        let malformed = load(
-            &flags(&[]),
-            environment(&[("VMTOOLSD_CONFIG", file.path())]),
-        )
-        .unwrap_err();
+        let malformed = load_all(&[], &[("VMTOOLSD_CONFIG", file.path())])
+            .strict()
+            .unwrap_err();
         let text = error_chain(&malformed);
         assert!(text.contains("malformed.yaml"), "{text}");
         assert!(text.contains("line 2"), "{text}");
@@ -503,9 +626,11 @@ mod tests {
 
     #[test]
     fn a_bad_variable_is_reported_before_a_bad_file() {
-        let variables = environment(&[("VMTOOLSD_LOG_LEVEL", "loud")]);
-        let error = load(&flags(&["--config=/does/not/exist"]), variables).unwrap_err();
-        assert!(matches!(error, Error::Setting(_)), "{error}");
+        let variables = [("VMTOOLSD_LOG_LEVEL", "loud")];
+        let error = load_all(&["--config=/does/not/exist"], &variables)
+            .strict()
+            .unwrap_err();
+        assert!(matches!(error, Error::Value { .. }), "{error}");
     }
 
     #[test]
@@ -522,10 +647,10 @@ mod tests {
     #[test]
     fn the_file_is_read_again() {
         let file = TemporaryFile::new("again.yaml", "log: {level: info}\n");
-        let flags = flags(&["--config", file.path()]);
-        assert_eq!(load(&flags, |_| None).unwrap().log.level, Level::INFO);
+        let level = || load_simple(&["--config", file.path()], &[]).log.level;
+        assert_eq!(level(), Level::INFO);
         std::fs::write(&file.0, "log: {level: debug}\n").unwrap();
-        assert_eq!(load(&flags, |_| None).unwrap().log.level, Level::DEBUG);
+        assert_eq!(level(), Level::DEBUG);
     }
 
     fn error_chain(error: &dyn std::error::Error) -> String {

@@ -6,6 +6,9 @@ use super::BadValue;
 use super::draft::Draft;
 use super::value::{Form, Value};
 
+/// How the names of variables begin.
+pub(super) const VARIABLES: &str = "VMTOOLSD_";
+
 /// One setting: what it is called everywhere, what it means and which field it fills.
 #[derive(Debug)]
 pub struct Setting {
@@ -99,7 +102,7 @@ impl Setting {
     /// `VMTOOLSD_TALOS_NODE`.
     pub fn variable(&self) -> Option<String> {
         let name = self.flag?.replace('-', "_").to_ascii_uppercase();
-        Some(format!("VMTOOLSD_{name}"))
+        Some(format!("{VARIABLES}{name}"))
     }
 
     /// How the value is written.

@@ -33,9 +33,6 @@ use super::yaml::{self, YamlError};
 /// Port of apid unless an endpoint says otherwise.
 pub const APID_PORT: u16 = 50000;
 
-/// Longest talosconfig that is read.
-const MAX_LEN: u64 = 1 << 20;
-
 /// Standard base64 with or without its padding.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
@@ -63,14 +60,7 @@ impl Talosconfig {
             path: path.to_owned(),
             source: Arc::new(source),
         };
-        let metadata = std::fs::metadata(path).map_err(unreadable)?;
-        if metadata.len() > MAX_LEN {
-            return Err(Error::TooLong {
-                path: path.to_owned(),
-                len: metadata.len(),
-            });
-        }
-        let text = std::fs::read_to_string(path).map_err(unreadable)?;
+        let text = yaml::text(path).map_err(unreadable)?;
         Self::parse(path, &text)
     }
 
@@ -219,14 +209,6 @@ pub enum Error {
         /// Why.
         #[source]
         source: Arc<io::Error>,
-    },
-    /// The file is far longer than any talosconfig.
-    #[error("{} is no talosconfig: {len} bytes long", path.display())]
-    TooLong {
-        /// The file.
-        path: PathBuf,
-        /// Its length in bytes.
-        len: u64,
     },
     /// The file is not YAML, or not of a talosconfig's shape.
     #[error("{} is not a talosconfig", path.display())]

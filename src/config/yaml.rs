@@ -1,14 +1,41 @@
 //! YAML to values; the only user of serde_yaml, so that it can be replaced in one place.
 //!
-//! Errors say where they happened and never repeat a long string of the input: a talosconfig holds keys.
+//! Errors say where they happened and never repeat a long string of the input: a talosconfig holds keys. What is
+//! too long, or nested too deep, is not given to the parser: it takes the square of the depth, and minutes with it.
 
 use std::fmt;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::marker::PhantomData;
+use std::path::Path;
 
 use serde::de::{DeserializeOwned, DeserializeSeed};
 
 /// Strings of the input that are longer than this many characters are left out of error texts.
 const LONGEST_QUOTE: usize = 32;
+
+/// The longest file that is read, in bytes.
+const LONGEST: u64 = 1 << 20;
+/// More open brackets, or columns of indentation, are in no file of ours; those in texts and comments count, too.
+const DEEPEST: usize = 100;
+/// What ends a line for the parser.
+const BREAKS: [char; 5] = ['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}'];
+
+/// The text of a file.
+///
+/// # Errors
+/// It cannot be read, or is longer than any configuration.
+pub fn text(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    File::open(path)?
+        .take(LONGEST + 1)
+        .read_to_string(&mut text)?;
+    if text.len() as u64 > LONGEST {
+        let problem = "it is longer than 1 MiB";
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, problem));
+    }
+    Ok(text)
+}
 
 /// The text is not YAML, or not what was expected.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +64,12 @@ pub fn from_str<T: DeserializeOwned>(text: &str) -> Result<T, YamlError> {
 
 /// Reads one YAML document into what `seed` makes of it.
 pub fn read<'de, S: DeserializeSeed<'de>>(text: &'de str, seed: S) -> Result<S::Value, YamlError> {
+    if let Some(location) = too_deep(text) {
+        return Err(YamlError {
+            location: Some(location),
+            problem: "nested too deep".to_owned(),
+        });
+    }
     let document = serde_yaml::Deserializer::from_str(text);
     seed.deserialize(document).map_err(|error| {
         let location = error
@@ -55,6 +88,31 @@ pub fn read<'de, S: DeserializeSeed<'de>>(text: &'de str, seed: S) -> Result<S::
             problem: without_long_quotes(&problem),
         }
     })
+}
+
+/// Line and column of the first bracket, or of the first indentation, that is nested too deep.
+fn too_deep(text: &str) -> Option<(usize, usize)> {
+    let (mut brackets, mut line) = (0_usize, 1);
+    for content in text.split_inclusive(BREAKS) {
+        let mut is_indentation = true;
+        for (column, byte) in content.bytes().enumerate() {
+            // A level begins with a mark and a blank, or with blanks alone.
+            let next = content.as_bytes().get(column + 1);
+            let is_mark =
+                matches!(byte, b'-' | b'?' | b':') && next.is_none_or(u8::is_ascii_whitespace);
+            is_indentation &= is_mark || matches!(byte, b' ' | b'\t');
+            match byte {
+                b'[' | b'{' => brackets += 1,
+                b']' | b'}' => brackets = brackets.saturating_sub(1),
+                _ => {}
+            }
+            if brackets > DEEPEST || is_indentation && column >= DEEPEST {
+                return Some((line, column + 1));
+            }
+        }
+        line += usize::from(content.ends_with('\n'));
+    }
+    None
 }
 
 /// Replaces every `"…"` that is too long for a log line, or may be a secret.
@@ -101,6 +159,47 @@ mod tests {
         let error = from_str::<BTreeMap<String, bool>>(&format!("key: {secret}\n")).unwrap_err();
         assert!(!error.to_string().contains(secret), "{error}");
         assert!(error.to_string().contains("\"…\""), "{error}");
+    }
+
+    #[test]
+    fn a_text_that_is_nested_too_deep_is_an_error_at_once() {
+        // Long enough to be noticed: the parser takes more than 10 s for the first of them.
+        let texts = ["[", "{", "- ", "? ", "[\n", "{a: "];
+        for text in texts.map(|part| part.repeat(200_000)) {
+            let start = std::time::Instant::now();
+            let error = from_str::<BTreeMap<String, bool>>(&text).unwrap_err();
+            assert!(
+                start.elapsed().as_secs() < 2,
+                "{:?}: {error}",
+                text.get(..8)
+            );
+        }
+        let block: String = (0..700)
+            .map(|depth| format!("{}a:\n", " ".repeat(depth)))
+            .collect();
+        let error = from_str::<BTreeMap<String, bool>>(&block).unwrap_err();
+        assert_eq!(error.to_string(), "line 102, column 101: nested too deep");
+        // Whatever the parser takes for the end of a line.
+        for end in BREAKS {
+            let error = from_str::<bool>(&format!("a: b{end}{}", "- ".repeat(200_000)));
+            assert_eq!(error.unwrap_err().problem, "nested too deep");
+        }
+        let error = from_str::<BTreeMap<String, bool>>(&format!("a:\n{}", "[".repeat(101)));
+        assert_eq!(error.unwrap_err().location, Some((2, 101)));
+    }
+
+    #[test]
+    fn what_is_closed_or_long_is_not_deep() {
+        let text = format!("a: [{}]\n", "[], {}, ".repeat(1000));
+        assert!(from_str::<BTreeMap<String, Vec<serde::de::IgnoredAny>>>(&text).is_ok());
+        let text = format!("a: true\n{}", "# - - - - ".repeat(100));
+        assert!(from_str::<BTreeMap<String, Option<bool>>>(&text).is_ok());
+    }
+
+    #[test]
+    fn an_endless_file_ends() {
+        let error = text(Path::new("/dev/zero")).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::FileTooLarge);
     }
 
     #[test]

@@ -9,15 +9,16 @@ use super::file_watch::FileWatch;
 use crate::config::{PowerConfig, TalosConfig, talosconfig::BadEndpoint};
 use crate::facts::{Facts, Load};
 use crate::front_end::Measured;
-use crate::power::PowerOperation;
+use crate::power::{PowerOperation, PowerOutcome};
 use crate::proc::{DeviceNames, Kernel};
 use crate::talos::{self, Client};
 
 /// Talos, seen from the event loop.
 #[derive(Debug)]
 pub struct Bridge {
-    client: Client,
-    observer: JoinHandle<()>,
+    /// Or why there is none.
+    client: Result<Client, String>,
+    observer: Option<JoinHandle<()>>,
     facts: watch::Receiver<Facts>,
     facts_sender: watch::Sender<Facts>,
     outcomes: UnboundedReceiver<News>,
@@ -42,12 +43,18 @@ impl Bridge {
 
     /// Starts to observe Talos with a client that is there already.
     pub fn with_client(client: Client, power: PowerConfig) -> Self {
+        let mut bridge = Self::without_talos(String::new(), power);
+        bridge.observe(client);
+        bridge
+    }
+
+    /// Knows nothing and refuses every power operation, for this reason.
+    pub fn without_talos(reason: String, power: PowerConfig) -> Self {
         let (facts_sender, facts) = watch::channel(Facts::default());
         let (outcome_sender, outcomes) = unbounded_channel();
-        let observer = tokio::spawn(talos::observe(client.clone(), facts_sender.clone()));
         Self {
-            client,
-            observer,
+            client: Err(reason),
+            observer: None,
             facts,
             facts_sender,
             outcomes,
@@ -69,14 +76,19 @@ impl Bridge {
     /// # Errors
     /// When the configured node is no endpoint; then all stays as it is.
     pub fn reconnect(&mut self, config: &TalosConfig) -> Result<(), BadEndpoint> {
-        self.client = Client::new(config)?;
+        let client = Client::new(config)?;
         self.talosconfig = watch_of(config);
-        self.observer.abort();
-        self.observer = tokio::spawn(talos::observe(
-            self.client.clone(),
-            self.facts_sender.clone(),
-        ));
+        self.observe(client);
         Ok(())
+    }
+
+    /// Observes Talos with this client, and no longer with another.
+    fn observe(&mut self, client: Client) {
+        let observer = talos::observe(client.clone(), self.facts_sender.clone());
+        self.client = Ok(client);
+        if let Some(before) = self.observer.replace(tokio::spawn(observer)) {
+            before.abort();
+        }
     }
 
     /// Adds what only the kernel knows to what Talos has said, without waking anyone.
@@ -109,9 +121,13 @@ impl Node for Bridge {
     }
 
     fn measure_space(&mut self) {
-        let client = self.client.clone();
         let facts = self.facts_sender.clone();
         let outcomes = self.outcome_sender.clone();
+        let Ok(client) = self.client.clone() else {
+            // We hold the receiver ourselves.
+            let _ = outcomes.send(News::Measured(Measured::Failed));
+            return;
+        };
         tokio::spawn(async move {
             let measured = match client.mounts().await {
                 Ok(spaces) => {
@@ -132,8 +148,16 @@ impl Node for Bridge {
 
     fn power(&mut self, operation: PowerOperation) {
         let how = self.power;
-        let client = self.client.clone();
         let outcomes = self.outcome_sender.clone();
+        let client = match &self.client {
+            Ok(client) => client.clone(),
+            Err(reason) => {
+                let outcome = PowerOutcome::Rejected(reason.clone());
+                // We hold the receiver ourselves.
+                let _ = outcomes.send(News::Power(operation, outcome));
+                return;
+            }
+        };
         tokio::spawn(async move {
             talos::carry_out(&client, operation, how, |outcome| {
                 // While the daemon stops, no one listens.
@@ -150,7 +174,9 @@ impl Node for Bridge {
 
 impl Drop for Bridge {
     fn drop(&mut self) {
-        self.observer.abort();
+        if let Some(observer) = &self.observer {
+            observer.abort();
+        }
     }
 }
 

@@ -12,6 +12,7 @@ pub mod core;
 mod detect;
 pub mod event_loop;
 pub mod file_watch;
+pub mod open_files;
 pub mod signals;
 
 use std::process::ExitCode;
@@ -31,8 +32,6 @@ use signals::Signals;
 
 /// Neither off VMware nor asked to stop: the service manager must start us again.
 const FAILED: u8 = 1;
-/// The command line, the environment or the file must be corrected first.
-const MISCONFIGURED: u8 = 2;
 
 /// Only the look-up of an endpoint's name needs a thread, and rarely.
 const NAME_LOOKUP_KEEP_ALIVE: Duration = Duration::from_secs(1);
@@ -43,6 +42,7 @@ pub fn run(
     log: log::Handle,
     reload: impl Fn() -> Result<Config, config::Error>,
 ) -> ExitCode {
+    signals::unblock();
     let runtime = match tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .thread_keep_alive(NAME_LOOKUP_KEEP_ALIVE)
@@ -92,20 +92,17 @@ async fn serve(
         return ExitCode::SUCCESS;
     };
     sandbox.log();
-    let bridge = config
-        .talos
-        .as_ref()
-        .map_err(|error| Chain(error).to_string())
-        .and_then(|talos| {
-            Bridge::start(talos, config.power).map_err(|error| Chain(&error).to_string())
-        });
-    let bridge = match bridge {
-        Ok(bridge) => bridge,
-        Err(error) => {
-            tracing::error!(error, "misconfigured");
-            return ExitCode::from(MISCONFIGURED);
-        }
+    let bridge = match &config.talos {
+        Ok(talos) => Bridge::start(talos, config.power).map_err(|error| Chain(&error).to_string()),
+        Err(error) => Err(Chain(error).to_string()),
     };
+    let bridge = bridge.unwrap_or_else(|error| {
+        tracing::error!(
+            error,
+            "the host is served without Talos: no facts, and power operations are refused; correct the configuration and restart"
+        );
+        Bridge::without_talos(error, config.power)
+    });
     let settings = LinkSettings::new(&config.host, Some(access));
     EventLoop::new(
         config,

@@ -1,7 +1,10 @@
-//! Signals as events. Process 1 has no default actions: what is not handled here is ignored.
+//! Signals as events. Process 1 has no default actions: what is not handled here is ignored. It also inherits the
+//! children of others, which stay as zombies until somebody asks how they ended.
 
 use std::io;
 
+use nix::sys::signal::SigSet;
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// What a signal asks for.
@@ -13,9 +16,23 @@ pub enum Wish {
     Reload,
 }
 
+/// Takes back what the parent blocked: it would be blocked here for good.
+pub fn unblock() {
+    // Fails for no set that there is.
+    let _ = SigSet::empty().thread_set_mask();
+}
+
+/// Asks for all children that have ended; we start none, so nobody else wants to know.
+fn reap() {
+    while let Ok(WaitStatus::Exited(..) | WaitStatus::Signaled(..)) =
+        waitpid(None, Some(WaitPidFlag::WNOHANG))
+    {}
+}
+
 /// The signals that the daemon listens to.
 #[derive(Debug)]
 pub struct Signals {
+    child: Signal,
     term: Signal,
     int: Signal,
     hup: Signal,
@@ -27,7 +44,11 @@ impl Signals {
     /// # Errors
     /// Those of sigaction.
     pub fn listen() -> io::Result<Self> {
+        let child = signal(SignalKind::child())?;
+        // Those that ended before.
+        reap();
         Ok(Self {
+            child,
             term: signal(SignalKind::terminate())?,
             int: signal(SignalKind::interrupt())?,
             hup: signal(SignalKind::hangup())?,
@@ -36,10 +57,13 @@ impl Signals {
 
     /// The next wish; cancel-safe.
     pub async fn next(&mut self) -> Wish {
-        tokio::select! {
-            _ = self.term.recv() => Wish::Stop,
-            _ = self.int.recv() => Wish::Stop,
-            _ = self.hup.recv() => Wish::Reload,
+        loop {
+            tokio::select! {
+                _ = self.term.recv() => return Wish::Stop,
+                _ = self.int.recv() => return Wish::Stop,
+                _ = self.hup.recv() => return Wish::Reload,
+                _ = self.child.recv() => reap(),
+            }
         }
     }
 }

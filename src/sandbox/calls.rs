@@ -103,6 +103,8 @@ macro_rules! table {
                 call!(clock_gettime),
                 // The kernel, when a stop has interrupted a wait that has an end.
                 call!(restart_syscall),
+                // Children of others that process 1 inherits, when they end.
+                call!(wait4),
                 // Memory.
                 call!(brk),
                 call!(mmap, NotExecutable),

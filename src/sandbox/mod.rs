@@ -51,6 +51,11 @@ impl Part {
 /// A reloaded configuration needs what this process has given up.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Objection {
+    /// It was started without any way to Talos.
+    #[error(
+        "no way to Talos was known when the sandbox was set up; restart the agent to apply the one that is configured now"
+    )]
+    Talos,
     /// It was started with machined's socket.
     #[error(
         "no network was allowed when the sandbox was set up, and the talosconfig needs it; restart the agent to apply it"
@@ -81,6 +86,10 @@ pub type VsockProbe = fn() -> bool;
 #[derive(Clone, Debug)]
 pub struct Sandbox {
     mode: SandboxMode,
+    /// Whether there was a way to Talos.
+    talos: bool,
+    /// SSL_CERT_FILE of the environment.
+    ssl_cert_file: Option<PathBuf>,
     network: Network,
     readable: BTreeSet<PathBuf>,
     parts: Vec<Part>,
@@ -93,7 +102,10 @@ impl Sandbox {
     /// # Errors
     /// The signal of denied calls cannot be handled; nothing was given up.
     pub fn enter(config: &Config, vsock: VsockProbe) -> io::Result<Self> {
-        let needs = needs(config);
+        // Absolute while the working directory may still be asked for.
+        let ssl_cert_file =
+            std::env::var_os("SSL_CERT_FILE").and_then(|path| std::path::absolute(path).ok());
+        let needs = Needs::of(config, ssl_cert_file.clone());
         let mode = config.sandbox;
         let parts = match mode {
             SandboxMode::Off => Vec::new(),
@@ -102,6 +114,8 @@ impl Sandbox {
         };
         Ok(Self {
             mode,
+            talos: config.talos.is_ok(),
+            ssl_cert_file,
             readable: needs.readable(),
             network: needs.network,
             parts,
@@ -169,7 +183,10 @@ impl Sandbox {
         if self.mode != SandboxMode::Enforce {
             return None;
         }
-        let needs = needs(config);
+        if config.talos.is_ok() && !self.talos {
+            return Some(Objection::Talos);
+        }
+        let needs = Needs::of(config, self.ssl_cert_file.clone());
         let holds = |name| {
             let mut parts = self.parts.iter();
             parts.any(|part: &Part| part.name == name && part.outcome.is_ok())
@@ -193,10 +210,6 @@ impl Sandbox {
         path.filter(|_| holds(LANDLOCK))
             .map(|path| Objection::File { path })
     }
-}
-
-fn needs(config: &Config) -> Needs {
-    Needs::of(config, std::env::var_os("SSL_CERT_FILE").map(PathBuf::from))
 }
 
 /// Gives everything up. seccomp comes last: the others make calls that it denies.

@@ -55,7 +55,7 @@ impl Needs {
                 needs.files.push(talosconfig.clone());
                 needs.files.extend(ssl_cert_file);
             }
-            // It will not run for long.
+            // The host alone is served; for a way to Talos it has to be started again.
             Err(_) => {}
         }
         needs
@@ -81,18 +81,17 @@ impl Needs {
 /// The folder of a file; the nearest one above that is there, if it is still to be made. The root folder is too
 /// much to ask for: there it is the file alone.
 fn place(file: &Path) -> Option<PathBuf> {
-    let file = std::path::absolute(file).ok()?;
     let folder = file.ancestors().skip(1).find(|folder| folder.is_dir())?;
     if folder != Path::new("/") {
         return Some(folder.to_owned());
     }
-    file.exists().then_some(file)
+    file.exists().then(|| file.to_owned())
 }
 
 /// What is connected to: the node, or the talosconfig's endpoints.
 fn network(talosconfig: &Path, node: Option<&str>) -> Network {
     let endpoints: Vec<Endpoint> = match (node, Talosconfig::load(talosconfig)) {
-        // One that is no endpoint ends the daemon.
+        // With one that is no endpoint Talos is done without.
         (Some(node), _) => node.parse().into_iter().collect(),
         (None, Ok(config)) => config.endpoints,
         (None, Err(_)) => return Network::Any,

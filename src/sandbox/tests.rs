@@ -33,7 +33,11 @@ fn child(name: &str) -> Output {
 
 fn config(arguments: &[&str]) -> Config {
     let cli = Cli::try_parse_from(["talos-vmtoolsd"].iter().chain(arguments)).unwrap();
-    crate::config::load(&cli.flags, |_| None).unwrap()
+    let sources = crate::config::Sources {
+        flags: cli.flags,
+        ..Default::default()
+    };
+    crate::config::load(&sources).strict().unwrap()
 }
 
 /// Not a test of its own: the child of the next one.
@@ -359,9 +363,12 @@ fn calls_that_only_disks_races_and_a_stopped_process_need_go_through() {
 }
 
 fn entered(arguments: &[&str]) -> Sandbox {
-    let needs = needs(&config(arguments));
+    let config = config(arguments);
+    let needs = Needs::of(&config, None);
     Sandbox {
         mode: SandboxMode::Enforce,
+        talos: config.talos.is_ok(),
+        ssl_cert_file: None,
         readable: needs.readable(),
         network: needs.network,
         parts: [SECCOMP, LANDLOCK]
@@ -389,6 +396,12 @@ fn a_configuration_that_needs_more_is_objected_to() {
     let apid = |file: &str, node: &str| config(&["--talos-config", file, "--talos-node", node]);
     let machined = entered(&["--use-machined"]);
     assert_eq!(machined.objection(&config(&["--use-machined"])), None);
+    let without = entered(&[]);
+    assert_eq!(without.objection(&config(&[])), None);
+    assert_eq!(
+        without.objection(&config(&["--use-machined"])),
+        Some(Objection::Talos)
+    );
     assert_eq!(
         machined.objection(&apid(&here[0], "n")),
         Some(Objection::Network)

@@ -44,6 +44,23 @@ The file is YAML. All keys are optional, unknown ones are errors. With every key
 
 ";
 
+const FAULTS: &str = "
+## What is wrong
+
+The agent serves the host whatever is wrong: a fleet that is rolled back meets keys and flags that only the newer version
+knows. Each fault is one line at level ERROR that names the file with line and column, the variable or the flag, and
+what would do. An unknown key or flag is skipped. A bad value leaves the setting to a weaker source or its default; in a
+list, one bad item does so for the whole list. A file that is missing, longer than 1 MiB, nested deeper than 100 levels or
+no YAML says nothing. Without a usable way to Talos the host gets its heartbeat, no facts, and status 0 for power
+operations; a way that is configured later needs a restart.
+
+`check`, `talosquery` and `rpc` say the first fault and exit with 2. A file that is wrong at a reload changes nothing at all,
+and is one line at level ERROR. Variables that begin with `VMTOOLSD_` and mean nothing are named (level WARN) and are
+no fault: a Kubernetes Service of that name makes some.
+
+A relative path is relative to the folder in which the agent was started.
+";
+
 const RELOAD: &str = "
 ## Reload and stop
 
@@ -91,6 +108,7 @@ pub(crate) fn page() -> String {
     page += PATTERNS;
     page += FILE_INTRODUCTION;
     write!(page, "```yaml\n{}```\n", file()).unwrap();
+    page += FAULTS;
     page += RELOAD;
     page
 }

@@ -12,7 +12,7 @@ use std::{env, fs};
 use clap::{CommandFactory as _, Parser as _, ValueEnum as _};
 use clap_complete::{Shell, generate};
 use talos_vmtoolsd::config::table::SETTINGS;
-use talos_vmtoolsd::config::{Cli, Config, load};
+use talos_vmtoolsd::config::{Cli, Config, Sources, load};
 
 const NAME: &str = "talos-vmtoolsd";
 
@@ -103,7 +103,11 @@ fn the_file_with_every_key_says_the_defaults() {
     fs::write(&path, configuration::file()).unwrap();
     let read = |arguments: &[&str]| {
         let cli = Cli::try_parse_from([NAME].iter().chain(arguments)).unwrap();
-        load(&cli.flags, |_| None)
+        let sources = Sources {
+            flags: cli.flags,
+            ..Sources::default()
+        };
+        load(&sources).strict()
     };
     let named = read(&["--use-machined", "--config", path.to_str().unwrap()]);
     fs::remove_file(&path).unwrap();
