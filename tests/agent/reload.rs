@@ -52,6 +52,32 @@ fn the_network_policy_counts_at_once_and_can_be_taken_back() {
 }
 
 #[test]
+fn a_reload_that_is_refused_changes_nothing_of_the_log_either() {
+    let talos = Talos::new();
+    let good = format!(
+        "log: {{level: info}}\ntalos: {{use_machined: true, machined_socket: {}}}\n",
+        talos.socket_path().display()
+    );
+    let file = talos.folder.write(FILE, &good);
+    let run = Run::start(agent().args(["--config"]).args([&file]));
+    run.informed();
+    // The sandbox objects: there is no network where there is machined's socket.
+    let text = "log: {level: trace, format: json}\ntalos: {config: /etc/c, node: n}\n";
+    talos.folder.write(FILE, text);
+    run.signal(Signal::SIGHUP);
+    run.logs(&["keeping the previous configuration"], SOON);
+    let before = run.log().len();
+    assert_eq!(run.reply("Set_Option a b"), "OK ");
+    talos.folder.write(FILE, &good);
+    run.signal(Signal::SIGHUP);
+    run.logs(&[RELOADED], SOON);
+    let log = run.log();
+    assert_eq!(log.len(), before + 1, "{:#?}", &log[before..]);
+    assert!(log[before].contains(RELOADED) && !log[before].starts_with('{'));
+    run.stop();
+}
+
+#[test]
 fn scrubbing_begins_when_it_is_switched_on() {
     const KEY: &str = "userdata";
     let talos = Talos::new();

@@ -170,12 +170,14 @@ impl Drop for Run {
             return;
         }
         // The list of system calls holds all that is needed, whatever a test does.
-        let denied = self.log_lines(&["denied a system call"]);
-        let tolerated = self.tolerated.get().unwrap_or_default();
-        assert!(
-            denied.iter().all(|line| line.contains(tolerated)) || denied.is_empty(),
-            "{denied:#?}"
-        );
+        let mut denied = self.log_lines(&["denied a system call"]);
+        if let Some(words) = self.tolerated.get() {
+            denied.retain(|line| !line.contains(words));
+        }
+        assert!(denied.is_empty(), "{denied:#?}");
+        for line in self.log() {
+            says_what_it_is(&line);
+        }
         let mut violations = self.vmx.violations();
         if let Some(words) = self.tolerated.get() {
             violations.retain(|violation| !violation.contains(words));
@@ -185,6 +187,23 @@ impl Drop for Run {
             "the protocol was broken: {violations:#?}"
         );
     }
+}
+
+/// A line of the log has a message if it wants to be noticed, in either form.
+fn says_what_it_is(line: &str) {
+    let says = match serde_json::from_str::<serde_json::Value>(line) {
+        Ok(object) => {
+            let message = object["message"].as_str();
+            let is_for_notice = matches!(object["level"].as_str(), Some("warn" | "error"));
+            !is_for_notice || message.is_some_and(|message| !message.is_empty())
+        }
+        // Time, level, message: without one, the blank before the fields follows that behind the level.
+        Err(_) => [" WARN  ", " ERROR "]
+            .iter()
+            .filter_map(|level| line.split_once(level))
+            .all(|(time, rest)| time.contains(' ') || !rest.starts_with(' ')),
+    };
+    assert!(says, "no message: {line}");
 }
 
 impl Run {
