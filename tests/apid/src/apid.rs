@@ -140,6 +140,10 @@ impl Apid {
         let door = &self.shared().door;
         let last = door.accepted();
         door.drop_connections();
+        if self.0.runtime.is_none() {
+            // Done by tasks of the caller's runtime, which must not be held up.
+            return;
+        }
         let gone = || door.oldest().is_none_or(|oldest| oldest > last);
         self.wait_for(SOON, |_| gone().then_some(()));
     }
@@ -431,6 +435,12 @@ impl Apid {
     /// Chooses what becomes of Reboot and Shutdown from now on.
     pub fn set_power(&self, behaviour: PowerBehaviour) {
         *self.shared().power() = behaviour;
+    }
+
+    /// From now on an Events stream begins with its first event, header included, as gRPC servers do that do not greet
+    /// as Talos' own does.
+    pub fn mute_events(&self) {
+        self.shared().events.mute();
     }
 
     /// Publishes a message of package `machine` on the event stream, under an actor id or an empty one.

@@ -1,5 +1,6 @@
 //! The event stream of MachineService: sequences, stages.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use prost::Name;
@@ -13,7 +14,11 @@ use crate::subscriber::Subscriber;
 
 /// All events since the start, and who listens.
 #[derive(Debug, Default)]
-pub(crate) struct EventLog(Mutex<State>);
+pub(crate) struct EventLog {
+    state: Mutex<State>,
+    /// Whether a stream begins with the first event, header included, and not with a greeting.
+    mute: AtomicBool,
+}
 
 #[derive(Debug, Default)]
 struct State {
@@ -59,6 +64,15 @@ impl EventLog {
         }
     }
 
+    /// Streams do not begin before there is something to say.
+    pub(crate) fn mute(&self) {
+        self.mute.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_mute(&self) -> bool {
+        self.mute.load(Ordering::Relaxed)
+    }
+
     /// Starts a stream: the greeting, the past that was asked for, then what comes.
     pub(crate) fn listen(
         &self,
@@ -70,12 +84,14 @@ impl EventLog {
             actor_id: request.with_actor_id.clone(),
             subscriber: Subscriber::new(sender),
         };
-        listener.subscriber.send(Event {
-            metadata: None,
-            data: Some(Any::default()),
-            id: event_id(state.past.len()),
-            actor_id: request.with_actor_id.clone(),
-        });
+        if !self.is_mute() {
+            listener.subscriber.send(Event {
+                metadata: None,
+                data: Some(Any::default()),
+                id: event_id(state.past.len()),
+                actor_id: request.with_actor_id.clone(),
+            });
+        }
         // Talos: later than now less so many seconds.
         let since = state.first.zip(u64::try_from(request.tail_seconds).ok());
         let recent = since.map_or(0, |(first, tail)| {
@@ -136,7 +152,7 @@ impl EventLog {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -83,9 +83,13 @@ impl MachineService for Machine {
             let stream = self.0.events.listen(&request);
             Ok(Receiver::new(stream, &self.0))
         };
-        self.0
-            .answer(Method::Events, request, summary, listen)
-            .await
+        let answer = self.0.answer(Method::Events, request, summary, listen);
+        let mut stream = answer.await?;
+        if self.0.events.is_mute() {
+            // The header goes out with what this returns.
+            stream.get_mut().first().await;
+        }
+        Ok(stream)
     }
 
     async fn mounts(&self, request: Request<()>) -> Result<Response<MountsResponse>, Status> {

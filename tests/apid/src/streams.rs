@@ -66,6 +66,8 @@ impl Message for Event {
 #[derive(Debug)]
 pub(crate) struct Receiver<T> {
     receiver: UnboundedReceiver<Result<T, Status>>,
+    /// Has been waited for already.
+    first: Option<Result<T, Status>>,
     shared: Arc<Shared>,
     course: Course<T>,
 }
@@ -90,9 +92,15 @@ impl<T> Receiver<T> {
     ) -> Self {
         Self {
             receiver,
+            first: None,
             shared: shared.clone(),
             course: Course::Flowing,
         }
+    }
+
+    /// Waits until there is a message to send.
+    pub(crate) async fn first(&mut self) {
+        self.first = self.receiver.recv().await;
     }
 
     fn late(&mut self, message: T, time: Duration) {
@@ -159,7 +167,11 @@ impl<T: Message> Stream for Receiver<T> {
                 }
                 Course::Flowing => {}
             }
-            let message = match ready!(self.receiver.poll_recv(context)) {
+            let next = match self.first.take() {
+                Some(first) => Some(first),
+                None => ready!(self.receiver.poll_recv(context)),
+            };
+            let message = match next {
                 Some(Ok(message)) => message,
                 end => return Poll::Ready(end),
             };
