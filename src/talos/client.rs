@@ -25,7 +25,7 @@ use super::proto::machine::{
 };
 use crate::config::talosconfig::{Endpoint, Talosconfig};
 use crate::config::{RebootMode, TalosConfig};
-use crate::facts::{Space, Stage, TalosVersion};
+use crate::facts::{MachineType, Space, Stage, TalosVersion};
 use crate::power::PowerOperation;
 
 /// Largest message Talos sends (GRPCMaxMessageSize).
@@ -226,6 +226,22 @@ impl Client {
         })
     }
 
+    /// The machine's role in its cluster (MachineType); `None` while it has no machine config.
+    pub(super) async fn machine_type(&self) -> Result<Option<MachineType>, Error> {
+        let spec = self.get(&facts::MACHINE_TYPE, facts::MACHINE_TYPE_ID).await;
+        match spec {
+            Ok(spec) => facts::machine_type(&spec).map_err(|_| Error::Malformed {
+                call: facts::MACHINE_TYPE.kind,
+                problem: "the spec does not decode",
+            }),
+            Err(Error::Talos {
+                code: Code::NotFound,
+                ..
+            }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// The machine's UUID as Talos uses it (SystemInformation). It is empty when the firmware has none, and `None`
     /// where Talos does not read it, as in a container.
     pub async fn system_uuid(&self) -> Result<Option<String>, Error> {
@@ -294,9 +310,13 @@ impl Client {
         })
     }
 
-    /// Whether a refusal may be temporary: Talos has allowed nothing yet, or we have only just started.
+    /// Whether a refusal may be temporary: machined may not have noticed our process yet, as long as it has allowed
+    /// nothing or we have only just started. apid looks at the certificate alone, and that is final. machined's words
+    /// are the same for a role that is too low.
     pub(super) fn denial_may_pass(&self) -> bool {
-        !self.inner.authorized.load(Ordering::Relaxed) || self.inner.created.elapsed() < WARM_UP
+        let is_fresh = !self.inner.authorized.load(Ordering::Relaxed)
+            || self.inner.created.elapsed() < WARM_UP;
+        is_fresh && !self.is_proxied()
     }
 
     /// Notes that we gave up on a power call that Talos may have got at this time.

@@ -29,8 +29,8 @@ use crate::facts::{
 };
 
 pub(super) use node::{
-    MACHINE_STATUS, MACHINE_STATUS_ID, SYSTEM_INFORMATION, SYSTEM_INFORMATION_ID, stage,
-    system_uuid,
+    MACHINE_STATUS, MACHINE_STATUS_ID, MACHINE_TYPE, MACHINE_TYPE_ID, SYSTEM_INFORMATION,
+    SYSTEM_INFORMATION_ID, machine_type, stage, system_uuid,
 };
 pub(super) use source::{Kind, Malformed, Source, Values, Watched, replace};
 pub(super) use storage::space;
@@ -48,7 +48,7 @@ pub(super) const ALL: &[&dyn Watched] = &[
     &network::RESOLVER,
     &network::LEASE_RESOLVERS,
     &node::STAGE,
-    &node::MACHINE_TYPE,
+    &node::TYPE,
     &node::NODE_NAME,
     &node::EXTENSIONS,
     &node::SECURE_BOOT,

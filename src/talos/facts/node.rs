@@ -37,13 +37,18 @@ pub(super) const STAGE: Source<(Stage, Readiness)> = Source {
     never_empty: false,
 };
 
-pub(super) const MACHINE_TYPE: Source<MachineType> = Source {
-    kind: Kind {
-        namespace: "config",
-        kind: "MachineTypes.config.talos.dev",
-    },
+pub(in crate::talos) const MACHINE_TYPE: Kind = Kind {
+    namespace: "config",
+    kind: "MachineTypes.config.talos.dev",
+};
+
+/// Id of the one [`MACHINE_TYPE`].
+pub(in crate::talos) const MACHINE_TYPE_ID: &str = "machine-type";
+
+pub(super) const TYPE: Source<MachineType> = Source {
+    kind: MACHINE_TYPE,
     decode: |id, spec| match id {
-        "machine-type" => machine_type(spec),
+        MACHINE_TYPE_ID => machine_type(spec),
         _ => Ok(None),
     },
     publish: |facts, types| keep(&mut facts.node.machine_type, types),
@@ -129,7 +134,7 @@ pub(in crate::talos) fn stage(spec: &[u8]) -> Result<Stage, Malformed> {
 }
 
 /// The type; `None` while there is no machine config.
-fn machine_type(spec: &[u8]) -> Result<Option<MachineType>, Malformed> {
+pub(in crate::talos) fn machine_type(spec: &[u8]) -> Result<Option<MachineType>, Malformed> {
     let spec = MachineTypeSpec::decode(spec)?;
     Ok(match ConfigType::try_from(spec.machine_type) {
         Ok(ConfigType::Init) => Some(MachineType::Init),
@@ -205,7 +210,7 @@ mod tests {
             (&[8, 9], None),
             (&[], None),
         ] {
-            let decoded = (MACHINE_TYPE.decode)("machine-type", spec);
+            let decoded = (TYPE.decode)("machine-type", spec);
             assert_eq!(decoded, Ok(machine_type), "{spec:?}");
         }
     }
