@@ -5,8 +5,8 @@
 //! host ◄─ status ◄────── front end ◄─ PowerOutcome ◄──┘
 //! ```
 //!
-//! An accepted operation is never asked of Talos again, since a second call would start its sequence again, until
-//! Talos shows that it did not happen; see [`Once`].
+//! An accepted operation is not asked of Talos again, since a second call would start its sequence again, as long as
+//! somebody follows it: until Talos shows that it did not happen, or nobody knows any more; see [`Once`].
 
 use tracing::{error, info, warn};
 
@@ -19,15 +19,20 @@ pub enum PowerOperation {
     Reboot,
 }
 
-/// What became of a power operation: first `Accepted` or `Rejected`; after `Accepted` maybe `DidNotHappen`.
+/// What became of a power operation: first `Accepted` or `Rejected`; after `Accepted` once more, `DidNotHappen` or
+/// `NotFollowed`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PowerOutcome {
     /// Talos accepted the call.
     Accepted,
-    /// Talos did not accept the call within the deadline; why, in one phrase.
+    /// Talos did not accept the call within the deadline, or said at once that nothing comes of it, or was not asked;
+    /// why, in one phrase.
     Rejected(String),
     /// Talos had accepted but then showed that nothing will happen; why, in one phrase.
     DidNotHappen(String),
+    /// Talos had accepted, and nobody follows any more what comes of it. Talos has to be asked what it is doing before
+    /// the next request is answered.
+    NotFollowed,
 }
 
 /// What to do about a request of the host.
@@ -46,7 +51,7 @@ pub enum Decision {
 /// How far an operation has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Progress {
-    /// Not asked for, or refused, or did not happen.
+    /// Not asked for, or refused, or did not happen, or not followed any more.
     #[default]
     Idle,
     /// Talos has been asked; so many requests of the host wait for the outcome.
@@ -128,6 +133,13 @@ impl Once {
                 );
                 Progress::Idle
             }
+            PowerOutcome::NotFollowed => {
+                info!(
+                    ?operation,
+                    "the accepted power operation is not followed any more; the next request asks Talos what became of it"
+                );
+                Progress::Idle
+            }
         };
         match std::mem::replace(self.progress(operation), next) {
             Progress::UnderWay { requests } => requests,
@@ -186,6 +198,15 @@ mod tests {
     }
 
     #[test]
+    fn an_accepted_operation_that_nobody_follows_is_asked_for_again() {
+        let mut once = Once::default();
+        once.request(Shutdown);
+        once.finished(Shutdown, PowerOutcome::Accepted);
+        assert_eq!(once.finished(Shutdown, PowerOutcome::NotFollowed), 0);
+        assert_eq!(once.request(Shutdown), Decision::Ask);
+    }
+
+    #[test]
     fn while_one_is_under_way_all_else_is_refused() {
         let mut once = Once::default();
         assert_eq!(once.announce(), Decision::Accepted);
@@ -201,7 +222,7 @@ mod tests {
         );
     }
 
-    /// What may happen, by number: two requests, two announcements, three outcomes.
+    /// What may happen, by number: two requests, two announcements, four outcomes.
     fn play(steps: Vec<u8>) {
         let mut once = Once::default();
         let mut under_way = None;
@@ -242,7 +263,12 @@ mod tests {
                 }
                 _ => {
                     if let Some(operation) = accepted.pop() {
-                        assert_eq!(once.finished(operation, did_not_happen()), 0);
+                        let outcome = if step == 7 {
+                            did_not_happen()
+                        } else {
+                            PowerOutcome::NotFollowed
+                        };
+                        assert_eq!(once.finished(operation, outcome), 0);
                     }
                 }
             }
@@ -256,7 +282,7 @@ mod tests {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
         #[test]
-        fn there_is_one_call_at_a_time_and_an_answer_for_each_request(steps in prop::collection::vec(0..8_u8, 0..60)) {
+        fn there_is_one_call_at_a_time_and_an_answer_for_each_request(steps in prop::collection::vec(0..9_u8, 0..60)) {
             play(steps);
         }
     }

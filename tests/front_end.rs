@@ -138,6 +138,7 @@ impl FrontEnd for Tiny {
         self.reply(match outcome {
             PowerOutcome::Accepted => "accepted",
             PowerOutcome::Rejected(_) | PowerOutcome::DidNotHappen(_) => "refused",
+            PowerOutcome::NotFollowed => "not followed",
         });
     }
 

@@ -16,12 +16,12 @@ use apid::{
     Apid, Certificate, Code, Method, PowerBehaviour, Status, Step, TlsOptions, Trouble, scene,
 };
 use talos_vmtoolsd::config::talosconfig::Endpoint;
-use talos_vmtoolsd::config::{PowerConfig, RebootMode};
+use talos_vmtoolsd::config::{BusyPolicy, PowerConfig, RebootMode};
 use talos_vmtoolsd::facts::{Facts, MachineType, Stage};
 use talos_vmtoolsd::power::PowerOperation::{self, Reboot, Shutdown};
 use talos_vmtoolsd::power::PowerOutcome;
 use talos_vmtoolsd::report::{AddressOrigin, NetworkPolicy, decide};
-use talos_vmtoolsd::talos::{Client, Dial, Error, TlsTrouble, carry_out, observe, query};
+use talos_vmtoolsd::talos::{Client, Dial, Error, LastWord, TlsTrouble, carry_out, observe, query};
 use tokio::io::DuplexStream;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -35,6 +35,7 @@ const HOW: PowerConfig = PowerConfig {
     deadline: LONG,
     force_shutdown: false,
     reboot_mode: RebootMode::Default,
+    busy: BusyPolicy::Refuse,
 };
 
 fn within(deadline: Duration) -> PowerConfig {
@@ -543,6 +544,7 @@ mod power {
             (Shutdown, forced, Method::Shutdown, "force=true"),
         ] {
             let (api, client, _directory) = machined();
+            scene::single_nic(&api);
             let mut power = Power::begin(client, operation, how);
             assert_eq!(power.next().await, Some(PowerOutcome::Accepted));
             let calls = api.calls_of(method);
@@ -591,45 +593,54 @@ mod power {
         assert_eq!(api.calls_of(Method::Reboot).len(), 1);
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn talos_that_never_comes_is_a_rejection_at_the_deadline() {
-        let (api, client, _directory) = machined();
-        api.stop();
+        let directory = Directory::new();
+        let client = Client::machined(directory.join("machine.sock"), "os:operator");
         let since = tokio::time::Instant::now();
-        let why = Power::begin(client, Shutdown, within(Duration::from_millis(500)))
+        let deadline = Duration::from_secs(5);
+        let why = Power::begin(client, Shutdown, within(deadline))
             .rejected()
             .await;
         assert!(
             why.starts_with("not accepted within the deadline: cannot reach Talos"),
             "{why}"
         );
-        assert!(since.elapsed() < Duration::from_secs(3));
+        assert_eq!(since.elapsed(), deadline);
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn talos_that_hangs_is_a_rejection_at_the_deadline() {
-        let (api, client, _directory) = machined();
+        let (api, client) = in_process();
         api.delay(Method::Shutdown, Duration::from_secs(60));
-        let why = Power::begin(client, Shutdown, within(Duration::from_millis(500)))
+        let why = Power::begin(client, Shutdown, within(Duration::from_secs(5)))
             .rejected()
             .await;
         assert!(why.contains("Talos may have got the call"), "{why}");
     }
 
     #[tokio::test]
-    async fn a_locked_reboot_did_not_happen() {
+    async fn a_locked_reboot_is_rejected_and_the_next_is_sent_again() {
         let (api, client, _directory) = machined();
         api.set_power(PowerBehaviour::AcceptLocked);
         let mut power = Power::begin(client.clone(), Reboot, HOW);
-        assert_eq!(power.next().await, Some(PowerOutcome::Accepted));
-        let why = power.did_not_happen().await;
+        let why = power.rejected().await;
         assert!(why.contains("another sequence"), "{why}");
         assert_eq!(power.next().await, None);
-        // And the next one is sent anew.
         api.set_power(PowerBehaviour::Accept);
         let mut power = Power::begin(client, Reboot, HOW);
         assert_eq!(power.next().await, Some(PowerOutcome::Accepted));
         assert_eq!(api.calls_of(Method::Reboot).len(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_denial_by_apid_is_final() {
+        let (api, client, _directory) = over_tls(TlsOptions::default());
+        api.allow(Method::Shutdown, &[]);
+        let mut power = Power::begin(client, Shutdown, HOW);
+        let why = power.rejected().await;
+        assert!(why.contains("Talos denies Shutdown"), "{why}");
+        assert_eq!(api.calls_of(Method::Shutdown).len(), 1);
     }
 
     #[tokio::test]
@@ -660,17 +671,24 @@ mod power {
         }
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_call_in_doubt_is_not_repeated_by_the_next_operation() {
-        let (api, client, _directory) = machined();
-        api.set_power(PowerBehaviour::DieBeforeReply);
-        let mut power = Power::begin(client.clone(), Shutdown, within(Duration::from_secs(1)));
+        let (api, client) = in_process();
+        api.on_step(|step| match step {
+            Step::Call(Method::Shutdown, _) => Some(Trouble::DoneThenReset),
+            _ => None,
+        });
+        // So nobody sees that Talos got it.
+        api.allow(Method::Events, &[]);
+        api.allow(Method::Get, &[]);
+        let deadline = within(Duration::from_secs(5));
+        let mut power = Power::begin(client.clone(), Shutdown, deadline);
         let why = power.rejected().await;
         assert!(why.contains("Talos may have got the call"), "{why}");
-        api.restart().unwrap();
+        api.allow(Method::Get, &[apid::OPERATOR]);
         let mut again = Power::begin(client, Shutdown, HOW);
         assert_eq!(again.next().await, Some(PowerOutcome::Accepted));
-        assert_eq!(api.calls_of(Method::Shutdown).len(), 1);
+        assert_eq!(api.sequences(), ["shutdown"]);
     }
 
     #[tokio::test(start_paused = true)]
@@ -721,13 +739,14 @@ mod power {
         api.fail_next(Method::Events, &Status::new(Code::Unimplemented, "no"), 9);
         let mut power = Power::begin(client, Reboot, HOW);
         assert_eq!(power.next().await, Some(PowerOutcome::Accepted));
+        assert_eq!(power.next().await, Some(PowerOutcome::NotFollowed));
         assert_eq!(power.next().await, None);
     }
 
     #[tokio::test]
     async fn nothing_is_left_open_afterwards() {
         let (api, client, _directory) = machined();
-        api.set_power(PowerBehaviour::AcceptLocked);
+        api.set_power(PowerBehaviour::AcceptFail);
         let mut power = Power::begin(client, Reboot, HOW);
         power.next().await;
         power.did_not_happen().await;
@@ -850,7 +869,7 @@ impl Power {
     fn begin(client: Client, operation: PowerOperation, how: PowerConfig) -> Self {
         let (sender, reports) = mpsc::unbounded_channel();
         let task = tokio::spawn(async move {
-            carry_out(&client, operation, how, |outcome| {
+            carry_out(&client, operation, how, LastWord::default(), |outcome| {
                 let _ = sender.send(outcome);
             })
             .await;

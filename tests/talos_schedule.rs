@@ -9,10 +9,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use apid::{Apid, Code, Method, PowerBehaviour, Status, Step, Trouble, scene};
-use talos_vmtoolsd::config::{PowerConfig, RebootMode};
+use talos_vmtoolsd::config::{BusyPolicy, PowerConfig, RebootMode};
 use talos_vmtoolsd::facts::Facts;
 use talos_vmtoolsd::power::{PowerOperation, PowerOutcome};
-use talos_vmtoolsd::talos::{Client, Dial, carry_out, observe, query};
+use talos_vmtoolsd::talos::{Client, Dial, LastWord, carry_out, observe, query};
 use tokio::io::DuplexStream;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
@@ -23,6 +23,7 @@ const HOW: PowerConfig = PowerConfig {
     deadline: Duration::from_secs(30),
     force_shutdown: false,
     reboot_mode: RebootMode::Default,
+    busy: BusyPolicy::Refuse,
 };
 /// tokio's timers count milliseconds, and a call takes some turns of the runtime.
 const TICKS: Duration = Duration::from_millis(3);
@@ -155,7 +156,8 @@ async fn carried_out(behaviour: PowerBehaviour) -> (Vec<(PowerOutcome, Duration)
     api.set_power(behaviour);
     let began = Instant::now();
     let mut reports = Vec::new();
-    carry_out(&client, PowerOperation::Reboot, HOW, |outcome| {
+    let known = LastWord::default();
+    carry_out(&client, PowerOperation::Reboot, HOW, known, |outcome| {
         reports.push((outcome, began.elapsed()));
     })
     .await;
@@ -180,9 +182,14 @@ async fn a_sequence_that_does_not_begin_is_waited_for_75_s() {
 #[tokio::test(start_paused = true)]
 async fn a_sequence_that_has_begun_is_followed_for_ten_minutes() {
     let (reports, took) = carried_out(PowerBehaviour::Accept).await;
-    let [(PowerOutcome::Accepted, at)] = &reports[..] else {
+    let [
+        (PowerOutcome::Accepted, at),
+        (PowerOutcome::NotFollowed, end),
+    ] = &reports[..]
+    else {
         panic!("{reports:?}");
     };
+    assert_eq!(took, *end);
     let off = (took - *at).abs_diff(Duration::from_secs(600));
     assert!(off <= TICKS, "{took:?}");
 }

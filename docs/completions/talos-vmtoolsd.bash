@@ -53,7 +53,7 @@ _talos__vmtoolsd() {
 
     case "${cmd}" in
         talos__vmtoolsd)
-            opts="-h -V --use-machined --talos-config --talos-node --machined-socket --machined-role --transport --low-bandwidth --skip-vmware-detection --idle-off-vmware --power-deadline --force-shutdown --reboot-mode --scrub-guestinfo --sandbox --log-level --log-format --config --help --version vmtoolsd talosquery rpc check help"
+            opts="-h -V --use-machined --talos-config --talos-node --machined-socket --machined-role --transport --low-bandwidth --skip-vmware-detection --idle-off-vmware --power-deadline --force-shutdown --reboot-mode --power-busy --scrub-guestinfo --sandbox --log-level --log-format --config --help --version vmtoolsd talosquery rpc check help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -107,6 +107,10 @@ _talos__vmtoolsd() {
                     COMPREPLY=($(compgen -W "default powercycle force" -- "${cur}"))
                     return 0
                     ;;
+                --power-busy)
+                    COMPREPLY=($(compgen -W "refuse pass" -- "${cur}"))
+                    return 0
+                    ;;
                 --scrub-guestinfo)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -135,7 +139,7 @@ _talos__vmtoolsd() {
             return 0
             ;;
         talos__subcmd__vmtoolsd__subcmd__check)
-            opts="-h --json --use-machined --talos-config --talos-node --machined-socket --machined-role --transport --low-bandwidth --skip-vmware-detection --idle-off-vmware --power-deadline --force-shutdown --reboot-mode --scrub-guestinfo --sandbox --log-level --log-format --config --help"
+            opts="-h --json --use-machined --talos-config --talos-node --machined-socket --machined-role --transport --low-bandwidth --skip-vmware-detection --idle-off-vmware --power-deadline --force-shutdown --reboot-mode --power-busy --scrub-guestinfo --sandbox --log-level --log-format --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -187,6 +191,10 @@ _talos__vmtoolsd() {
                     ;;
                 --reboot-mode)
                     COMPREPLY=($(compgen -W "default powercycle force" -- "${cur}"))
+                    return 0
+                    ;;
+                --power-busy)
+                    COMPREPLY=($(compgen -W "refuse pass" -- "${cur}"))
                     return 0
                     ;;
                 --scrub-guestinfo)
@@ -301,7 +309,7 @@ _talos__vmtoolsd() {
             return 0
             ;;
         talos__subcmd__vmtoolsd__subcmd__rpc)
-            opts="-h --use-machined --talos-config --talos-node --machined-socket --machined-role --transport --low-bandwidth --skip-vmware-detection --idle-off-vmware --power-deadline --force-shutdown --reboot-mode --scrub-guestinfo --sandbox --log-level --log-format --config --help"
+            opts="-h --use-machined --talos-config --talos-node --machined-socket --machined-role --transport --low-bandwidth --skip-vmware-detection --idle-off-vmware --power-deadline --force-shutdown --reboot-mode --power-busy --scrub-guestinfo --sandbox --log-level --log-format --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -353,6 +361,10 @@ _talos__vmtoolsd() {
                     ;;
                 --reboot-mode)
                     COMPREPLY=($(compgen -W "default powercycle force" -- "${cur}"))
+                    return 0
+                    ;;
+                --power-busy)
+                    COMPREPLY=($(compgen -W "refuse pass" -- "${cur}"))
                     return 0
                     ;;
                 --scrub-guestinfo)
@@ -383,7 +395,7 @@ _talos__vmtoolsd() {
             return 0
             ;;
         talos__subcmd__vmtoolsd__subcmd__talosquery)
-            opts="-h --json --use-machined --talos-config --talos-node --machined-socket --machined-role --transport --low-bandwidth --skip-vmware-detection --idle-off-vmware --power-deadline --force-shutdown --reboot-mode --scrub-guestinfo --sandbox --log-level --log-format --config --help"
+            opts="-h --json --use-machined --talos-config --talos-node --machined-socket --machined-role --transport --low-bandwidth --skip-vmware-detection --idle-off-vmware --power-deadline --force-shutdown --reboot-mode --power-busy --scrub-guestinfo --sandbox --log-level --log-format --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -435,6 +447,10 @@ _talos__vmtoolsd() {
                     ;;
                 --reboot-mode)
                     COMPREPLY=($(compgen -W "default powercycle force" -- "${cur}"))
+                    return 0
+                    ;;
+                --power-busy)
+                    COMPREPLY=($(compgen -W "refuse pass" -- "${cur}"))
                     return 0
                     ;;
                 --scrub-guestinfo)
@@ -465,7 +481,7 @@ _talos__vmtoolsd() {
             return 0
             ;;
         talos__subcmd__vmtoolsd__subcmd__vmtoolsd)
-            opts="-h --use-machined --talos-config --talos-node --machined-socket --machined-role --transport --low-bandwidth --skip-vmware-detection --idle-off-vmware --power-deadline --force-shutdown --reboot-mode --scrub-guestinfo --sandbox --log-level --log-format --config --help"
+            opts="-h --use-machined --talos-config --talos-node --machined-socket --machined-role --transport --low-bandwidth --skip-vmware-detection --idle-off-vmware --power-deadline --force-shutdown --reboot-mode --power-busy --scrub-guestinfo --sandbox --log-level --log-format --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -517,6 +533,10 @@ _talos__vmtoolsd() {
                     ;;
                 --reboot-mode)
                     COMPREPLY=($(compgen -W "default powercycle force" -- "${cur}"))
+                    return 0
+                    ;;
+                --power-busy)
+                    COMPREPLY=($(compgen -W "refuse pass" -- "${cur}"))
                     return 0
                     ;;
                 --scrub-guestinfo)

@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_talos_vmtoolsd_global_optspecs
-    string join \n use-machined= talos-config= talos-node= machined-socket= machined-role= transport= low-bandwidth= skip-vmware-detection= idle-off-vmware= power-deadline= force-shutdown= reboot-mode= scrub-guestinfo= sandbox= log-level= log-format= config= h/help V/version
+    string join \n use-machined= talos-config= talos-node= machined-socket= machined-role= transport= low-bandwidth= skip-vmware-detection= idle-off-vmware= power-deadline= force-shutdown= reboot-mode= power-busy= scrub-guestinfo= sandbox= log-level= log-format= config= h/help V/version
 end
 
 function __fish_talos_vmtoolsd_needs_command
@@ -40,6 +40,8 @@ complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -l force-shu
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -l reboot-mode -d 'How Talos reboots: its own way, through the firmware, or without the graceful phases (from Talos 1.12) [default: default]' -r -f -a "default\t''
 powercycle\t''
 force\t''"
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -l power-busy -d 'Whether Shut Down and Restart are refused while the machine installs, upgrades or resets itself, or passed on to Talos, which may interrupt that [default: refuse]' -r -f -a "refuse\t''
+pass\t''"
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -l scrub-guestinfo -d 'Blank machine configs that are exposed in guest variables, once the machine is ready' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -l sandbox -d 'Give up all rights that the agent does not need; warn denies nothing and logs what would be denied [default: enforce]' -r -f -a "enforce\t''
 warn\t''
@@ -76,6 +78,8 @@ complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" 
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -l reboot-mode -d 'How Talos reboots: its own way, through the firmware, or without the graceful phases (from Talos 1.12) [default: default]' -r -f -a "default\t''
 powercycle\t''
 force\t''"
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -l power-busy -d 'Whether Shut Down and Restart are refused while the machine installs, upgrades or resets itself, or passed on to Talos, which may interrupt that [default: refuse]' -r -f -a "refuse\t''
+pass\t''"
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -l scrub-guestinfo -d 'Blank machine configs that are exposed in guest variables, once the machine is ready' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -l sandbox -d 'Give up all rights that the agent does not need; warn denies nothing and logs what would be denied [default: enforce]' -r -f -a "enforce\t''
 warn\t''
@@ -106,6 +110,8 @@ complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -l reboot-mode -d 'How Talos reboots: its own way, through the firmware, or without the graceful phases (from Talos 1.12) [default: default]' -r -f -a "default\t''
 powercycle\t''
 force\t''"
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -l power-busy -d 'Whether Shut Down and Restart are refused while the machine installs, upgrades or resets itself, or passed on to Talos, which may interrupt that [default: refuse]' -r -f -a "refuse\t''
+pass\t''"
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -l scrub-guestinfo -d 'Blank machine configs that are exposed in guest variables, once the machine is ready' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -l sandbox -d 'Give up all rights that the agent does not need; warn denies nothing and logs what would be denied [default: enforce]' -r -f -a "enforce\t''
 warn\t''
@@ -137,6 +143,8 @@ complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l fo
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l reboot-mode -d 'How Talos reboots: its own way, through the firmware, or without the graceful phases (from Talos 1.12) [default: default]' -r -f -a "default\t''
 powercycle\t''
 force\t''"
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l power-busy -d 'Whether Shut Down and Restart are refused while the machine installs, upgrades or resets itself, or passed on to Talos, which may interrupt that [default: refuse]' -r -f -a "refuse\t''
+pass\t''"
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l scrub-guestinfo -d 'Blank machine configs that are exposed in guest variables, once the machine is ready' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l sandbox -d 'Give up all rights that the agent does not need; warn denies nothing and logs what would be denied [default: enforce]' -r -f -a "enforce\t''
 warn\t''
@@ -167,6 +175,8 @@ complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l 
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l reboot-mode -d 'How Talos reboots: its own way, through the firmware, or without the graceful phases (from Talos 1.12) [default: default]' -r -f -a "default\t''
 powercycle\t''
 force\t''"
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l power-busy -d 'Whether Shut Down and Restart are refused while the machine installs, upgrades or resets itself, or passed on to Talos, which may interrupt that [default: refuse]' -r -f -a "refuse\t''
+pass\t''"
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l scrub-guestinfo -d 'Blank machine configs that are exposed in guest variables, once the machine is ready' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l sandbox -d 'Give up all rights that the agent does not need; warn denies nothing and logs what would be denied [default: enforce]' -r -f -a "enforce\t''
 warn\t''

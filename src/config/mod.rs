@@ -175,6 +175,8 @@ pub struct PowerConfig {
     pub force_shutdown: bool,
     /// How Talos reboots.
     pub reboot_mode: RebootMode,
+    /// What is done while the machine does what must not be interrupted.
+    pub busy: BusyPolicy,
 }
 
 /// What is sent to the host, and how often.
@@ -200,6 +202,16 @@ pub enum RebootMode {
     Powercycle,
     /// Without the graceful phases (Talos 1.12 and newer).
     Force,
+}
+
+/// What is done about a power operation while the machine installs, upgrades or resets itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BusyPolicy {
+    /// It is refused.
+    #[default]
+    Refuse,
+    /// Talos is asked, and may interrupt what it does.
+    Pass,
 }
 
 /// What is done about the rights the process does not need; see [`crate::sandbox`].

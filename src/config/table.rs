@@ -121,6 +121,16 @@ pub static SETTINGS: &[Setting] = &[
         field: field!(config.power.reboot_mode),
     },
     Setting {
+        key: Some("power.busy"),
+        flag: Some("power-busy"),
+        value: "POLICY",
+        unset: Value("refuse"),
+        applied: OnReload,
+        help: "Whether Shut Down and Restart are refused while the machine installs, upgrades or resets itself, \
+               or passed on to Talos, which may interrupt that",
+        field: field!(config.power.busy),
+    },
+    Setting {
         key: Some("guestinfo.scrub"),
         flag: Some("scrub-guestinfo"),
         value: "BOOL",

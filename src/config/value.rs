@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tracing::Level;
 
-use super::{LogFormat, RebootMode, SandboxMode, TransportChoice};
+use super::{BusyPolicy, LogFormat, RebootMode, SandboxMode, TransportChoice};
 use crate::report::{Family, Patterns, Subnet, Unreadable};
 
 /// No duration is longer: nobody at the host waits an hour for a power call, and a typing error shows.
@@ -183,6 +183,12 @@ choice! {
 }
 
 choice! {
+    BusyPolicy, any_case: false, "what to do while the machine is busy (refuse or pass)",
+    "refuse" => BusyPolicy::Refuse,
+    "pass" => BusyPolicy::Pass,
+}
+
+choice! {
     SandboxMode, any_case: false, "a sandbox mode (enforce, warn or off)",
     "enforce" => SandboxMode::Enforce,
     "warn" => SandboxMode::Warn,
@@ -336,6 +342,7 @@ mod tests {
     fn every_listed_name_is_understood() {
         understands_its_names(TransportChoice::Auto);
         understands_its_names(RebootMode::Default);
+        understands_its_names(BusyPolicy::Refuse);
         understands_its_names(LogFormat::Text);
         understands_its_names(SandboxMode::Off);
         understands_its_names(Level::INFO);

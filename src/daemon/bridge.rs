@@ -148,6 +148,7 @@ impl Node for Bridge {
 
     fn power(&mut self, operation: PowerOperation) {
         let how = self.power;
+        let known = talos::LastWord::of(&self.facts.borrow());
         let outcomes = self.outcome_sender.clone();
         let client = match &self.client {
             Ok(client) => client.clone(),
@@ -159,7 +160,7 @@ impl Node for Bridge {
             }
         };
         tokio::spawn(async move {
-            talos::carry_out(&client, operation, how, |outcome| {
+            talos::carry_out(&client, operation, how, known, |outcome| {
                 // While the daemon stops, no one listens.
                 let _ = outcomes.send(News::Power(operation, outcome));
             })

@@ -31,5 +31,5 @@ pub use client::{Access, Client};
 pub use connect::{Dial, MachinedSocket};
 pub use error::Error;
 pub use observe::{observe, query};
-pub use power::carry_out;
+pub use power::{LastWord, carry_out};
 pub use tls::TlsTrouble;

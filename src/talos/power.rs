@@ -1,38 +1,59 @@
-//! One power operation, from the call to the last that Talos reports about it.
+//! One power operation, from the request to the last that Talos reports about it.
 //!
 //! ```text
-//! listen to Events ─▶ call ─▶ accepted ───────────────────▶ follow the sequence
-//!        ▲             │ └──▶ refused: rejected
-//!        │             └────▶ connection lost, no answer: did Talos get it?
-//!        └──────── no ──────── ask Events and MachineStatus ──── yes ─▶ accepted
+//! an earlier call that nobody followed? ── yes ─▶ what does Talos do? ── the same ─▶ accepted
+//!        │ no                                             │ something else
+//!        ▼                                                ▼
+//! look at the machine, listen to Events ─▶ call ─▶ OK ─▶ first word ─▶ accepted ─▶ follow the sequence
+//!        ▲            │ busy: rejected      │                └─ LOCKED: rejected
+//!        │                                  ├──▶ refused: rejected
+//!        │                                  └──▶ connection lost, no answer: did Talos get it?
+//!        └─────────────── no ──────── ask Events and MachineStatus ──── yes ─▶ accepted
 //! ```
 //! Talos answers a call once it has accepted it; what becomes of it shows only in Events. A second Shutdown
-//! restarts the sequence, so when we do not know whether Talos got a call, we send nothing until Talos has shown
-//! that it did not. The doubt outlives the operation: the next one starts with the same question.
+//! restarts the sequence, so when we do not know whether Talos got a call, or what became of one that it accepted,
+//! we send nothing until Talos has shown that nothing comes of it. That doubt outlives the operation: the next one
+//! starts with the question.
 
-use std::pin::Pin;
+mod events;
+mod look;
+
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout, timeout_at};
-use tonic::{Code, Streaming};
+use tonic::Code;
 
+use self::events::{Events, seconds_since};
+pub use self::look::LastWord;
+use self::look::{Look, look};
 use super::client::{CALL_TIMEOUT, Client};
 use super::error::Error;
-use super::proto::machine::Event;
-use super::sequence::{Outlook, Sighting, Verdict};
+use super::sequence::{Outlook, Verdict};
 use crate::backoff::Backoff;
-use crate::config::PowerConfig;
+use crate::config::{BusyPolicy, PowerConfig};
 use crate::facts::Stage;
 use crate::power::{PowerOperation, PowerOutcome};
 
 /// First and longest delay between attempts.
 const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
 
-/// How long a call waits for the Events stream to open first.
-const HEAD_START: Duration = Duration::from_secs(1);
+/// How long a call waits for the Events stream to open first. Talos' own server opens it at once; a server that sends
+/// the header with the first event has it registered by then all the same.
+const HEAD_START: Duration = Duration::from_millis(100);
+
+/// How long an acceptance waits for the first word about its sequence. A sequence that cannot start says LOCKED at
+/// once after the OK.
+const FIRST_WORD: Duration = Duration::from_millis(500);
 
 /// How long we listen to Talos' events before we believe that it did not get the call.
 const SETTLE: Duration = Duration::from_secs(1);
+
+/// How old a call of an earlier request must be before a machine that does something else shows that nothing comes of
+/// it.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// How often Talos is asked meanwhile what the machine is doing.
+const POLL: Duration = Duration::from_millis(500);
 
 /// A sequence starts at once, or after the one that it replaces has given up, for which Talos waits a minute.
 const START_WINDOW: Duration = Duration::from_secs(75);
@@ -56,6 +77,14 @@ const fn stage(operation: PowerOperation) -> Stage {
     }
 }
 
+/// Whether the machine does what a power operation must not interrupt.
+const fn is_busy(stage: Stage) -> bool {
+    matches!(
+        stage,
+        Stage::Installing | Stage::Resetting | Stage::Upgrading
+    )
+}
+
 fn outlook(operation: PowerOperation) -> Outlook {
     let sequence = match operation {
         PowerOperation::Shutdown => "shutdown",
@@ -64,43 +93,93 @@ fn outlook(operation: PowerOperation) -> Outlook {
     Outlook::new(sequence, stage(operation))
 }
 
-/// Makes the call; the actor id of the sequence.
+/// Makes the call; the actor id of the sequence. A Shutdown is forced where nothing can be drained.
 async fn call(
     client: &Client,
     operation: PowerOperation,
     how: PowerConfig,
+    undrainable: Option<&'static str>,
 ) -> Result<String, Error> {
     match operation {
-        PowerOperation::Shutdown => client.shutdown(how.force_shutdown, CALL_TIMEOUT).await,
+        PowerOperation::Shutdown => {
+            if let Some(reason) = undrainable.filter(|_| !how.force_shutdown) {
+                tracing::info!(
+                    reason,
+                    "shutting down without cordon and drain, because nothing can be drained"
+                );
+            }
+            let force = how.force_shutdown || undrainable.is_some();
+            client.shutdown(force, CALL_TIMEOUT).await
+        }
         PowerOperation::Reboot => client.reboot(how.reboot_mode, CALL_TIMEOUT).await,
     }
 }
 
 /// Sees one power operation through and reports what becomes of it.
 ///
-/// The deadline is for the acceptance, retries included. The future ends when there is nothing more to report,
-/// which takes up to ten minutes after an acceptance; dropping it earlier only loses that report.
+/// The deadline is for the acceptance, retries included. After an acceptance the future goes on for up to ten
+/// minutes, until the operation did not happen or nobody follows it any more; dropping it earlier only loses that
+/// report. `known` is what counts where Talos does not say what the machine is doing.
 pub async fn carry_out(
     client: &Client,
     operation: PowerOperation,
     how: PowerConfig,
+    known: LastWord,
     mut report: impl FnMut(PowerOutcome),
 ) {
-    let mut attempt = Attempt::new(client, operation, how);
+    let mut attempt = Attempt::new(client, operation, how, known);
     let why = match timeout(how.deadline, attempt.until_accepted()).await {
-        Ok(Ok(())) => None,
-        Ok(Err(error)) => Some(error.with_causes()),
+        Ok(Ok(acceptance)) => attempt.first_word(acceptance).await,
+        Ok(Err(refusal)) => Some(refusal.words()),
         Err(_) => Some(attempt.why_too_late()),
     };
     if let Some(why) = why {
-        if let Some(sent) = attempt.doubtful {
+        if let Some(sent) = attempt.doubt.or(attempt.earlier) {
             client.leave_doubt(operation, sent);
         }
         return report(PowerOutcome::Rejected(why));
     }
     report(PowerOutcome::Accepted);
-    if let Some(why) = attempt.watch_sequence().await {
-        report(PowerOutcome::DidNotHappen(why));
+    let outcome = attempt.watch_sequence().await;
+    if outcome == PowerOutcome::NotFollowed {
+        client.leave_doubt(operation, attempt.began);
+    }
+    report(outcome);
+}
+
+/// How we know that Talos has accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Acceptance {
+    /// It said so.
+    Answered,
+    /// It is carrying out what we asked for before.
+    UnderWay,
+}
+
+/// Why the operation is not carried out.
+#[derive(Debug)]
+enum Refusal {
+    /// Talos refuses, or cannot be reached.
+    Talos(Error),
+    /// The machine does something that must not be interrupted.
+    Busy(Stage),
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        Self::Talos(error)
+    }
+}
+
+impl Refusal {
+    fn words(&self) -> String {
+        match self {
+            Self::Talos(error) => error.with_causes(),
+            Self::Busy(stage) => format!(
+                "the machine is {}, and Talos was not asked to interrupt that; try again later, or set power.busy to pass",
+                stage.name()
+            ),
+        }
     }
 }
 
@@ -109,12 +188,15 @@ struct Attempt<'a> {
     client: &'a Client,
     operation: PowerOperation,
     how: PowerConfig,
+    known: LastWord,
     outlook: Outlook,
     events: Events,
     /// What the events have decided before the call was known to be accepted.
     verdict: Verdict,
+    /// When an earlier request sent a call of which nobody knows what became.
+    earlier: Option<Instant>,
     /// When we sent a call without knowing whether Talos got it.
-    doubtful: Option<Instant>,
+    doubt: Option<Instant>,
     /// When the operation started, or the earlier one that it continues.
     began: Instant,
     /// The last failure.
@@ -122,34 +204,42 @@ struct Attempt<'a> {
 }
 
 impl<'a> Attempt<'a> {
-    fn new(client: &'a Client, operation: PowerOperation, how: PowerConfig) -> Self {
-        let doubtful = client.take_doubt(operation);
+    fn new(
+        client: &'a Client,
+        operation: PowerOperation,
+        how: PowerConfig,
+        known: LastWord,
+    ) -> Self {
         Self {
             client,
             operation,
             how,
+            known,
             outlook: outlook(operation),
             events: Events::Closed,
             verdict: Verdict::Open,
-            doubtful,
-            began: doubtful.unwrap_or_else(Instant::now),
+            earlier: client.take_doubt(operation),
+            doubt: None,
+            began: Instant::now(),
             failure: None,
         }
     }
 
     /// Calls until Talos accepts, or refuses for good.
-    async fn until_accepted(&mut self) -> Result<(), Error> {
+    async fn until_accepted(&mut self) -> Result<Acceptance, Refusal> {
         let mut backoff = Backoff::jittered(RETRY.0, RETRY.1);
         loop {
-            let Err(error) = self.once().await else {
-                return Ok(());
+            let error = match self.once().await {
+                Ok(acceptance) => return Ok(acceptance),
+                Err(Refusal::Talos(error)) => error,
+                Err(busy @ Refusal::Busy(_)) => return Err(busy),
             };
             let retry = match &error {
                 Error::Denied { .. } => self.client.denial_may_pass(),
                 other => other.is_retryable(),
             };
             if !retry {
-                return Err(error);
+                return Err(Refusal::Talos(error));
             }
             let method = method(self.operation);
             let words = error.with_causes();
@@ -171,31 +261,61 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    /// One attempt: listen, find out about the last one if necessary, call.
-    async fn once(&mut self) -> Result<(), Error> {
-        if let Events::Closed | Events::Refused = self.events {
-            let tail = self.doubtful.map_or(0, seconds_since);
-            self.events = Events::open(self.client, tail);
+    /// One attempt: find out about the last one if necessary, listen and look, call.
+    async fn once(&mut self) -> Result<Acceptance, Refusal> {
+        if let Some(since) = self.earlier {
+            if self.is_under_way(since).await? {
+                (self.began, self.earlier) = (since, None);
+                return Ok(Acceptance::UnderWay);
+            }
+            self.earlier = None;
+            self.start_over();
         }
-        match timeout(HEAD_START, self.events.opened()).await {
-            // The call would not arrive either; like this it is certain that it was not sent.
-            Ok(Err(error)) if error.is_connection() => return Err(error),
-            // Without events the outcome is less certain, but the operation comes first.
-            Ok(Ok(()) | Err(_)) | Err(_) => {}
+        if self.events.is_over() {
+            self.events = Events::open(self.client, self.doubt.map_or(0, seconds_since));
         }
-        if self.doubtful.is_some() && self.did_talos_get_it().await? {
-            return Ok(());
+        if self.doubt.is_some() {
+            self.head_start().await?;
+            if self.did_talos_get_it().await? {
+                return Ok(Acceptance::UnderWay);
+            }
+        }
+        let (client, known) = (self.client, self.known);
+        // The stream is asked for first, so that it hears of what the call leads to.
+        let ready = tokio::try_join!(biased; self.head_start(), look(client, known));
+        let ((), Look { stage, undrainable }) = ready?;
+        if self.how.busy == BusyPolicy::Refuse && is_busy(stage) {
+            return Err(Refusal::Busy(stage));
         }
         // In doubt until the answer comes: the deadline may cut this short.
-        self.doubtful = Some(Instant::now());
-        let answer = call(self.client, self.operation, self.how).await;
+        self.doubt = Some(Instant::now());
+        let answer = call(self.client, self.operation, self.how, undrainable).await;
         match &answer {
             // The next stream starts early enough to show what became of this call.
             Err(error) if self.is_doubtful(error) => self.events = Events::Closed,
-            Ok(_) | Err(_) => self.doubtful = None,
+            Ok(_) | Err(_) => self.doubt = None,
         }
         self.outlook.accepted_as(answer?);
-        Ok(())
+        Ok(Acceptance::Answered)
+    }
+
+    /// Forgets what has been heard of an earlier call.
+    fn start_over(&mut self) {
+        self.outlook = outlook(self.operation);
+        self.verdict = Verdict::Open;
+        self.events = Events::Closed;
+    }
+
+    /// Waits a moment for the Events stream.
+    ///
+    /// # Errors
+    /// When the call would not arrive either; it is certain that it was not sent.
+    async fn head_start(&mut self) -> Result<(), Error> {
+        match timeout(HEAD_START, self.events.opened()).await {
+            Ok(Err(error)) if error.is_connection() => Err(error),
+            // Without events the outcome is less certain, but the operation comes first.
+            Ok(Ok(()) | Err(_)) | Err(_) => Ok(()),
+        }
     }
 
     /// Whether Talos may have accepted a call that failed like this.
@@ -208,6 +328,48 @@ impl<'a> Attempt<'a> {
             } => self.client.is_proxied(),
             other => other.is_ambiguous(),
         }
+    }
+
+    /// Whether Talos is carrying out what an earlier request asked for. A machine that does something else shows that
+    /// it is not, once the call is old enough to have begun.
+    ///
+    /// # Errors
+    /// When Talos does not say, so that nothing must be sent.
+    async fn is_under_way(&mut self, since: Instant) -> Result<bool, Error> {
+        let grace = GRACE.min(self.how.deadline / 2);
+        let until = (since + grace).max(Instant::now() + SETTLE.min(grace));
+        loop {
+            match self.client.stage().await {
+                Ok(now) if self.is_sign_of_earlier(now) => return Ok(true),
+                Ok(_) => {
+                    let left = until.saturating_duration_since(Instant::now());
+                    if left.is_zero() {
+                        return Ok(false);
+                    }
+                    sleep(left.min(POLL)).await;
+                }
+                Err(error) if error.is_connection() => return Err(error),
+                // Not allowed or not known here; the events may say it.
+                Err(_) => break,
+            }
+        }
+        if self.events.is_over() {
+            self.events = Events::open(self.client, seconds_since(since));
+        }
+        self.head_start().await?;
+        match self.did_talos_get_it().await {
+            Ok(got) => Ok(got && !matches!(self.verdict, Verdict::DidNotHappen(_))),
+            // A node that answers after so long has not gone down.
+            Err(error) if !error.is_connection() && since.elapsed() > SEQUENCE_WINDOW => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether the machine does what an earlier request asked for. Up to Talos 1.13 a Shutdown ends in the stage of a
+    /// Reboot.
+    fn is_sign_of_earlier(&self, now: Stage) -> bool {
+        let ends_so = self.operation == PowerOperation::Shutdown && now == Stage::Rebooting;
+        now == stage(self.operation) || ends_so
     }
 
     /// Whether Talos got the doubtful call.
@@ -237,21 +399,42 @@ impl<'a> Attempt<'a> {
             .failure
             .as_ref()
             .map_or_else(|| "Talos does not answer".to_owned(), Error::with_causes);
-        if self.doubtful.is_some() {
+        if self.doubt.or(self.earlier).is_some() {
             format!("no answer within the deadline, and Talos may have got the call: {words}")
         } else {
             format!("not accepted within the deadline: {words}")
         }
     }
 
-    /// Follows the accepted sequence; why it did not happen, if it did not.
-    async fn watch_sequence(&mut self) -> Option<String> {
+    /// Waits for the first word about an accepted sequence; why nothing comes of it, if that is so.
+    async fn first_word(&mut self, acceptance: Acceptance) -> Option<String> {
+        let until = Instant::now() + FIRST_WORD;
+        let waits = acceptance == Acceptance::Answered;
+        while waits && self.verdict == Verdict::Open && !self.outlook.has_started() {
+            match timeout_at(until, self.events.next(self.client)).await {
+                Ok(Some(sighting)) => self.verdict = self.outlook.see(&sighting),
+                Ok(None) | Err(_) => break,
+            }
+        }
+        match &self.verdict {
+            Verdict::DidNotHappen(why) => Some(why.clone()),
+            Verdict::Happens | Verdict::Open => None,
+        }
+    }
+
+    /// Follows the accepted sequence until it did not happen or nobody follows it any more.
+    async fn watch_sequence(&mut self) -> PowerOutcome {
         let accepted = Instant::now();
         let mut backoff = Backoff::jittered(RETRY.0, RETRY.1 * 5);
         loop {
             match std::mem::replace(&mut self.verdict, Verdict::Open) {
-                Verdict::DidNotHappen(why) => return Some(why),
-                Verdict::Happens => return None,
+                Verdict::DidNotHappen(why) => return PowerOutcome::DidNotHappen(why),
+                Verdict::Happens => {
+                    // Nothing else will be said. If we are still here then, it did not.
+                    self.events = Events::Closed;
+                    tokio::time::sleep_until(accepted + SEQUENCE_WINDOW).await;
+                    return PowerOutcome::NotFollowed;
+                }
                 Verdict::Open => {}
             }
             let window = if self.outlook.has_started() {
@@ -261,102 +444,31 @@ impl<'a> Attempt<'a> {
             };
             match timeout_at(accepted + window, self.events.next(self.client)).await {
                 Ok(Some(sighting)) => self.verdict = self.outlook.see(&sighting),
-                Ok(None) if self.events.is_refused() => return None,
+                Ok(None) if self.events.is_refused() => return PowerOutcome::NotFollowed,
                 Ok(None) => {
                     let delay = backoff.next_delay();
                     if accepted.elapsed() + delay >= window {
-                        return None;
+                        return PowerOutcome::NotFollowed;
                     }
                     sleep(delay).await;
                     self.outlook.rewind();
                     self.events = Events::open(self.client, seconds_since(self.began));
                 }
-                Err(_) if self.outlook.has_started() || !self.events.is_open() => return None,
+                Err(_) if self.outlook.has_started() || !self.events.is_open() => {
+                    return PowerOutcome::NotFollowed;
+                }
                 // We listened all the time, and nothing started. The stage has the last word.
                 Err(_) => {
-                    let now = self.client.stage().await.ok()?;
-                    return (now != stage(self.operation)).then(|| {
-                        format!(
-                            "Talos began no sequence within {} s",
-                            START_WINDOW.as_secs()
-                        )
-                    });
-                }
-            }
-        }
-    }
-}
-
-/// Whole seconds since then, rounded up, and one more: event times have a resolution of a second.
-fn seconds_since(then: Instant) -> i32 {
-    i32::try_from(then.elapsed().as_secs().saturating_add(2)).unwrap_or(i32::MAX)
-}
-
-type Opening = Pin<Box<dyn Future<Output = Result<Streaming<Event>, Error>> + Send>>;
-
-/// The Events stream, which opens while other things go on.
-enum Events {
-    Opening(Opening),
-    Open(Box<Streaming<Event>>),
-    Closed,
-    /// Talos does not let us listen.
-    Refused,
-}
-
-impl Events {
-    fn open(client: &Client, tail_seconds: i32) -> Self {
-        let client = client.clone();
-        Self::Opening(Box::pin(async move { client.events(tail_seconds).await }))
-    }
-
-    fn is_open(&self) -> bool {
-        matches!(self, Self::Open(_))
-    }
-
-    fn is_refused(&self) -> bool {
-        matches!(self, Self::Refused)
-    }
-
-    /// Waits until the stream is open or has failed. May be dropped and called again.
-    async fn opened(&mut self) -> Result<(), Error> {
-        if let Self::Opening(opening) = self {
-            match opening.await {
-                Ok(stream) => *self = Self::Open(Box::new(stream)),
-                Err(error) => {
-                    *self = match error {
-                        Error::Denied { .. } | Error::Unsupported { .. } => Self::Refused,
-                        _ => Self::Closed,
+                    return match self.client.stage().await {
+                        Ok(now) if now != stage(self.operation) => {
+                            PowerOutcome::DidNotHappen(format!(
+                                "Talos began no sequence within {} s",
+                                START_WINDOW.as_secs()
+                            ))
+                        }
+                        Ok(_) | Err(_) => PowerOutcome::NotFollowed,
                     };
-                    return Err(error);
                 }
-            }
-        }
-        Ok(())
-    }
-
-    /// The next event; `None` when the stream cannot be opened or has ended. May be dropped and called again.
-    async fn next(&mut self, client: &Client) -> Option<Sighting> {
-        if let Err(error) = self.opened().await {
-            tracing::debug!(
-                error = error.with_causes(),
-                "cannot listen to Talos' events"
-            );
-            return None;
-        }
-        let Self::Open(stream) = self else {
-            return None;
-        };
-        match stream.message().await {
-            Ok(Some(event)) => Some(Sighting::from_event(event)),
-            Ok(None) => {
-                *self = Self::Closed;
-                None
-            }
-            Err(status) => {
-                let error = client.error("Events", &status);
-                tracing::debug!(error = error.with_causes(), "Talos' events have ended");
-                *self = Self::Closed;
-                None
             }
         }
     }

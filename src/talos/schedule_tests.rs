@@ -15,8 +15,8 @@ use tracing::{Event, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
 use super::client::CALL_TIMEOUT;
-use super::{Client, carry_out, observe};
-use crate::config::{PowerConfig, RebootMode};
+use super::{Client, LastWord, carry_out, observe};
+use crate::config::{BusyPolicy, PowerConfig, RebootMode};
 use crate::facts::Facts;
 use crate::power::{PowerOperation, PowerOutcome};
 
@@ -174,8 +174,11 @@ async fn rejection(folder: &Folder) -> String {
         deadline: DEADLINE,
         force_shutdown: false,
         reboot_mode: RebootMode::Default,
+        busy: BusyPolicy::Refuse,
     };
-    carry_out(&folder.client(), PowerOperation::Shutdown, how, |outcome| {
+    let client = folder.client();
+    let known = LastWord::default();
+    carry_out(&client, PowerOperation::Shutdown, how, known, |outcome| {
         reports.push(outcome);
     })
     .await;

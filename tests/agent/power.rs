@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use apid::{Code, Method, OPERATOR, PowerBehaviour, Status};
+use apid::{Code, MachineType, Method, OPERATOR, PowerBehaviour, Stage, Status, TlsOptions, scene};
 use vmx::{Exchange, FaultKind, PowerStatus, Protocol, Step, Times, ToolsRunning};
 
 use crate::support::{Run, SOON, Talos, pass};
@@ -194,18 +194,147 @@ fn an_accepted_command_is_not_repeated_after_a_lost_channel_and_a_reset() {
 }
 
 #[test]
-fn a_reboot_that_cannot_start_is_logged_and_the_next_is_sent_anew() {
-    for behaviour in [PowerBehaviour::AcceptLocked, PowerBehaviour::AcceptFail] {
+fn a_reboot_that_fails_after_its_start_is_logged_and_the_next_is_sent_again() {
+    let talos = Talos::new();
+    let run = talos.run();
+    talos.set_power(PowerBehaviour::AcceptFail);
+    press(&run, "OS_Reboot");
+    assert_eq!(statuses(&run, 1), [REBOOT_DONE], "Talos had accepted");
+    run.logs(&["ERROR", "did not happen"], SOON);
+    talos.set_power(PowerBehaviour::Accept);
+    press(&run, "OS_Reboot");
+    assert_eq!(statuses(&run, 2), [REBOOT_DONE; 2]);
+    that_was_all(&run, &talos, Method::Reboot, 2);
+}
+
+/// As in maintenance mode before Talos 1.13, and during an upgrade that the operator lets the host interrupt.
+#[test]
+fn a_reboot_that_is_locked_out_is_status_0_and_the_next_is_sent_again() {
+    for (stage, arguments) in [
+        (Stage::MachineStageMaintenance, &[][..]),
+        (Stage::MachineStageUpgrading, &["--power-busy=pass"]),
+    ] {
         let talos = Talos::new();
-        let run = talos.run();
-        talos.set_power(behaviour);
+        talos.set_stage(stage, true);
+        let run = Run::start(talos.agent().args(arguments));
+        run.informed();
+        talos.set_power(PowerBehaviour::AcceptLocked);
         press(&run, "OS_Reboot");
-        assert_eq!(statuses(&run, 1), [REBOOT_DONE], "Talos had accepted");
-        run.logs(&["ERROR", "did not happen"], SOON);
+        assert_eq!(statuses(&run, 1), [REBOOT_FAILED], "{stage:?}");
+        run.logs(&["ERROR", "busy with another sequence"], SOON);
         talos.set_power(PowerBehaviour::Accept);
         press(&run, "OS_Reboot");
-        assert_eq!(statuses(&run, 2), [REBOOT_DONE; 2]);
+        assert_eq!(statuses(&run, 2), [REBOOT_FAILED, REBOOT_DONE]);
         that_was_all(&run, &talos, Method::Reboot, 2);
+    }
+}
+
+#[test]
+fn a_machine_that_upgrades_installs_or_resets_itself_is_left_alone_and_the_status_is_0() {
+    let talos = Talos::new();
+    let run = talos.run();
+    let mut count = 0;
+    for (stage, name) in [
+        (Stage::MachineStageInstalling, "installing"),
+        (Stage::MachineStageUpgrading, "upgrading"),
+        (Stage::MachineStageResetting, "resetting"),
+    ] {
+        talos.set_stage(stage, false);
+        for (command, status) in [("OS_Halt", HALT_FAILED), ("OS_Reboot", REBOOT_FAILED)] {
+            press(&run, command);
+            count += 1;
+            assert_eq!(statuses(&run, count).last(), Some(&status), "{stage:?}");
+        }
+        run.logs(&["ERROR", name, "power.busy"], SOON);
+    }
+    assert_eq!(run.log_lines(&["ERROR", "power.busy"]).len(), count);
+    assert_eq!(talos.calls_of(Method::Shutdown).len(), 0);
+    that_was_all(&run, &talos, Method::Reboot, 0);
+}
+
+#[test]
+fn a_shutdown_where_nothing_can_be_drained_is_forced_and_the_log_says_why() {
+    let running = (Stage::MachineStageRunning, MachineType::Worker);
+    for ((stage, machine_type), force, reason) in [
+        (running, false, None),
+        (
+            (Stage::MachineStageMaintenance, MachineType::Unknown),
+            true,
+            Some("maintenance mode"),
+        ),
+        (
+            (Stage::MachineStageUnknown, MachineType::Worker),
+            true,
+            Some("does not say what the machine is doing"),
+        ),
+        (
+            (Stage::MachineStageBooting, MachineType::Unknown),
+            true,
+            Some("no machine type"),
+        ),
+    ] {
+        let talos = Talos::with(|api| {
+            scene::single_nic(api);
+            api.set_stage(stage, true);
+            api.set_machine_type(machine_type);
+        });
+        let run = talos.run();
+        press(&run, "OS_Halt");
+        assert_eq!(statuses(&run, 1), [HALT_DONE]);
+        let request = &talos.calls_of(Method::Shutdown)[0].request;
+        assert_eq!(*request, format!("force={force}"), "{stage:?}");
+        match reason {
+            Some(reason) => {
+                run.logs(&["INFO", "without cordon and drain", reason], SOON);
+            }
+            None => assert!(run.log_lines(&["without cordon and drain"]).is_empty()),
+        }
+    }
+}
+
+/// Talos accepts, does not let the agent listen to its events, and the node runs on.
+#[test]
+fn a_node_that_runs_on_after_an_acceptance_is_called_again_at_the_next_press() {
+    let talos = Talos::new();
+    talos.allow(Method::Events, &[]);
+    talos.set_power(PowerBehaviour::AcceptSilently);
+    let run = talos.run();
+    for count in 1..=3 {
+        press(&run, "OS_Halt");
+        assert_eq!(statuses(&run, count), vec![HALT_DONE; count]);
+        assert_eq!(talos.calls_of(Method::Shutdown).len(), count);
+    }
+    // Now it goes down.
+    talos.set_stage(Stage::MachineStageShuttingDown, false);
+    press(&run, "OS_Halt");
+    assert_eq!(statuses(&run, 4), [HALT_DONE; 4]);
+    that_was_all(&run, &talos, Method::Shutdown, 3);
+}
+
+#[test]
+fn a_denial_by_apid_is_status_0_at_once() {
+    let talos = Talos::tls(TlsOptions::default());
+    talos.allow(Method::Reboot, &[]);
+    let run = talos.run();
+    press(&run, "OS_Reboot");
+    assert_eq!(statuses(&run, 1), [REBOOT_FAILED]);
+    run.logs(&["ERROR", "denies Reboot", "os:operator"], SOON);
+    that_was_all(&run, &talos, Method::Reboot, 1);
+}
+
+#[test]
+fn a_server_that_says_nothing_before_the_first_event_does_not_hold_up_a_call() {
+    for mute in [false, true] {
+        let talos = Talos::new();
+        if mute {
+            talos.mute_events();
+        }
+        let run = talos.run();
+        let pressed = press(&run, "OS_Reboot").replied.unwrap();
+        let call = &talos.wait_calls(Method::Reboot, 1, SOON).unwrap()[0];
+        let took = call.when.saturating_duration_since(pressed);
+        assert!(took < Duration::from_millis(600), "{took:?}");
+        assert_eq!(statuses(&run, 1), [REBOOT_DONE]);
     }
 }
 

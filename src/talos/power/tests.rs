@@ -1,83 +1,91 @@
-//! The rare ends of a power operation, with the embedded Talos API. Where Talos takes minutes, our clock is
-//! turned forward; `tests/talos_client.rs` has the common ends.
+//! The rare ends of a power operation, with the embedded Talos API in this process and on virtual time;
+//! `tests/talos_client.rs` has the common ends.
 
+use std::io;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use apid::proto::common;
 use apid::proto::machine::SequenceEvent;
 use apid::proto::machine::sequence_event::Action;
-use apid::{Apid, Method, PowerBehaviour, Stage as TalosStage, Status};
+use apid::{Apid, MachineType as TalosType, Method, PowerBehaviour, Stage as TalosStage, Status};
+use tokio::io::DuplexStream;
 use tokio::sync::mpsc::{UnboundedReceiver, error::TryRecvError, unbounded_channel};
 use tokio::task::JoinHandle;
 
 use super::*;
 use crate::config::RebootMode;
+use crate::facts::MachineType;
+use crate::talos::Dial;
 
 /// Longer than anything here should take.
 const LONG: Duration = Duration::from_secs(10);
 
 const REBOOT: PowerOperation = PowerOperation::Reboot;
+const SHUTDOWN: PowerOperation = PowerOperation::Shutdown;
 
-#[tokio::test]
+/// tokio's timers count milliseconds, and a call takes some turns of the runtime.
+const TICKS: Duration = Duration::from_millis(5);
+
+#[tokio::test(start_paused = true)]
 async fn a_doubt_is_that_of_its_own_method_and_is_asked_about_once() {
     let client = Client::machined(PathBuf::from("/nowhere"), "os:operator");
     let sent = Instant::now();
     client.leave_doubt(REBOOT, sent);
-    assert_eq!(client.take_doubt(PowerOperation::Shutdown), None);
+    assert_eq!(client.take_doubt(SHUTDOWN), None);
     assert_eq!(client.take_doubt(REBOOT), Some(sent));
     assert_eq!(client.take_doubt(REBOOT), None);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_sequence_that_does_not_begin_within_75_s_did_not_happen() {
     let node = Node::new();
     node.api.set_power(PowerBehaviour::AcceptSilently);
     let mut power = node.accepted().await;
-    node.pass(74).await;
+    pass(74).await;
     assert_eq!(power.reports.try_recv(), Err(TryRecvError::Empty));
-    node.pass(2).await;
+    pass(2).await;
     let why = "Talos began no sequence within 75 s".to_owned();
     assert_eq!(power.next().await, Some(PowerOutcome::DidNotHappen(why)));
     assert_eq!(power.next().await, None);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_sequence_whose_events_are_lost_shows_in_the_stage() {
     let node = Node::new();
     node.api.set_power(PowerBehaviour::AcceptSilently);
     let mut power = node.accepted().await;
     node.api.set_stage(TalosStage::MachineStageRebooting, false);
-    node.pass(76).await;
+    pass(76).await;
+    assert_eq!(power.next().await, Some(PowerOutcome::NotFollowed));
     assert_eq!(power.next().await, None);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_sequence_that_has_begun_is_followed_for_ten_minutes() {
     let node = Node::new();
     let mut power = node.accepted().await;
-    node.pass(599).await;
+    pass(599).await;
     assert_eq!(power.reports.try_recv(), Err(TryRecvError::Empty));
     // It began, so without a word of its end nobody may say that it did not happen.
     node.api.set_stage(TalosStage::MachineStageRunning, true);
-    node.pass(2).await;
+    pass(2).await;
+    assert_eq!(power.next().await, Some(PowerOutcome::NotFollowed));
     assert_eq!(power.next().await, None);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn events_that_break_off_are_listened_to_again() {
     let node = Node::new();
     let mut power = node.accepted().await;
     node.api.drop_connections();
     let again = node.api.until_calls(Method::Events, 2, LONG).await;
     again.unwrap();
-    node.told().await;
     node.publish(Action::Noop, Some((common::Code::Fatal, "task failed")));
     let why = "task failed".to_owned();
     assert_eq!(power.next().await, Some(PowerOutcome::DidNotHappen(why)));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn events_that_cannot_be_had_are_asked_for_ever_more_slowly() {
     let node = Node::new();
     let _power = node.accepted().await;
@@ -86,24 +94,23 @@ async fn events_that_cannot_be_had_are_asked_for_ever_more_slowly() {
         .fail_next(Method::Events, &broken, usize::from(u8::MAX));
     node.api.drop_connections();
     for _ in 0..60 {
-        node.pass(1).await;
+        pass(1).await;
     }
     let times = node.api.calls_of(Method::Events).len();
     assert!((8..30).contains(&times), "{times}");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn without_leave_to_listen_an_acceptance_is_the_last_word() {
     let node = Node::new();
-    let denied = Status::permission_denied("not authorized");
-    node.api
-        .fail_next(Method::Events, &denied, usize::from(u8::MAX));
+    node.deny(Method::Events);
     let mut power = node.accepted().await;
+    assert_eq!(power.next().await, Some(PowerOutcome::NotFollowed));
     assert_eq!(power.next().await, None);
 }
 
 /// Nobody has heard of the call, so nothing is sent: not even a call that may fail.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn nothing_is_called_before_talos_can_be_reached() {
     let node = Node::new();
     let away = Status::unavailable("no connection to machined");
@@ -113,7 +120,7 @@ async fn nothing_is_called_before_talos_can_be_reached() {
     assert_eq!(node.api.calls_of(Method::Reboot).len(), 1);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn machineds_own_refusal_leaves_no_doubt() {
     let node = Node::new();
     let busy = Status::unavailable("busy");
@@ -125,20 +132,19 @@ async fn machineds_own_refusal_leaves_no_doubt() {
     assert!(node.api.calls_of(Method::Reboot).len() > 1);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_start_that_is_seen_is_the_answer_to_a_call_that_has_none() {
     let node = Node::new();
     let mut power = node.cut_off(LONG).await;
     let again = node.api.until_calls(Method::Events, 2, LONG).await;
     again.unwrap();
-    node.told().await;
     // Its stage comes later.
     node.publish(Action::Start, None);
     assert_eq!(power.next().await, Some(PowerOutcome::Accepted));
     assert_eq!(node.api.calls_of(Method::Reboot).len(), 1);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_machine_that_still_runs_did_not_get_the_call() {
     let node = Node::new();
     let mut power = node.cut_off(LONG).await;
@@ -146,7 +152,7 @@ async fn a_machine_that_still_runs_did_not_get_the_call() {
     assert_eq!(node.api.calls_of(Method::Reboot).len(), 2);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_machine_that_goes_down_got_the_call() {
     let node = Node::new();
     node.api.delay(Method::Events, LONG);
@@ -156,7 +162,7 @@ async fn a_machine_that_goes_down_got_the_call() {
     assert_eq!(node.api.calls_of(Method::Reboot).len(), 1);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn silence_of_the_events_alone_is_believed() {
     let node = Node::new();
     let denied = Status::permission_denied("not authorized");
@@ -167,7 +173,7 @@ async fn silence_of_the_events_alone_is_believed() {
     assert_eq!(node.api.calls_of(Method::Reboot).len(), 2);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn without_events_and_stage_nothing_is_sent_twice() {
     let node = Node::new();
     let (absent, denied) = (
@@ -182,6 +188,274 @@ async fn without_events_and_stage_nothing_is_sent_twice() {
     let why = power.rejected().await;
     assert!(why.contains("Talos may have got the call"), "{why}");
     assert_eq!(node.api.calls_of(Method::Reboot).len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reboot_that_is_locked_out_is_no_acceptance() {
+    let node = Node::new();
+    node.api.set_power(PowerBehaviour::AcceptLocked);
+    let why = node.begin(LONG).rejected().await;
+    assert!(why.contains("busy with another sequence"), "{why}");
+    // And nothing is left of it.
+    node.api.set_power(PowerBehaviour::Accept);
+    let began = Instant::now();
+    node.accepted().await;
+    assert!(began.elapsed() < HEAD_START, "{:?}", began.elapsed());
+    assert_eq!(node.api.calls_of(Method::Reboot).len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_word_about_a_sequence_is_waited_for_half_a_second() {
+    for (behaviour, wait) in [
+        (PowerBehaviour::Accept, Duration::ZERO),
+        (PowerBehaviour::AcceptSilently, FIRST_WORD),
+    ] {
+        let node = Node::new();
+        node.api.set_power(behaviour);
+        let began = Instant::now();
+        let _power = node.accepted().await;
+        let off = began.elapsed().abs_diff(wait);
+        assert!(off < TICKS, "{behaviour:?}: {off:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_leave_to_listen_an_acceptance_waits_for_no_word() {
+    let node = Node::new();
+    node.deny(Method::Events);
+    let began = Instant::now();
+    node.accepted().await;
+    assert!(began.elapsed() < TICKS, "{:?}", began.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_is_forced_where_nothing_can_be_drained() {
+    let running = (TalosStage::MachineStageRunning, TalosType::Worker);
+    for ((stage, machine_type), force) in [
+        (running, false),
+        ((TalosStage::MachineStageBooting, TalosType::Worker), false),
+        (
+            (TalosStage::MachineStageMaintenance, TalosType::Worker),
+            true,
+        ),
+        ((TalosStage::MachineStageUnknown, TalosType::Worker), true),
+        ((TalosStage::MachineStageRunning, TalosType::Unknown), true),
+    ] {
+        let node = Node::new();
+        node.api.set_stage(stage, true);
+        node.api.set_machine_type(machine_type);
+        let mut power = node.request(SHUTDOWN, LONG);
+        assert_eq!(power.next().await, Some(PowerOutcome::Accepted));
+        let asked = [format!("force={force}")];
+        assert_eq!(node.shutdowns(), asked, "{stage:?} {machine_type:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_talos_does_not_say_what_the_machine_does_its_last_word_counts() {
+    let running = LastWord {
+        stage: Some(Stage::Running),
+        machine_type: Some(MachineType::Worker),
+    };
+    let maintenance = LastWord {
+        stage: Some(Stage::Maintenance),
+        ..running
+    };
+    for (known, force) in [
+        (running, false),
+        (maintenance, true),
+        (LastWord::default(), true),
+    ] {
+        for hangs in [false, true] {
+            let mut node = Node::new();
+            node.known = known;
+            if hangs {
+                node.api.delay(Method::Get, LONG);
+            } else {
+                node.deny(Method::Get);
+            }
+            let began = Instant::now();
+            let mut power = node.request(SHUTDOWN, LONG);
+            assert_eq!(power.next().await, Some(PowerOutcome::Accepted));
+            assert_eq!(node.shutdowns(), [format!("force={force}")], "{known:?}");
+            let wait = Duration::from_secs(u64::from(hangs));
+            let off = began.elapsed().abs_diff(wait);
+            assert!(off < TICKS, "{off:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_that_installs_upgrades_or_resets_itself_is_not_interrupted() {
+    for (stage, name) in [
+        (TalosStage::MachineStageInstalling, "installing"),
+        (TalosStage::MachineStageUpgrading, "upgrading"),
+        (TalosStage::MachineStageResetting, "resetting"),
+    ] {
+        for (operation, method) in [(SHUTDOWN, Method::Shutdown), (REBOOT, Method::Reboot)] {
+            let mut node = Node::new();
+            node.api.set_stage(stage, false);
+            let why = node.request(operation, LONG).rejected().await;
+            assert!(why.contains(name) && why.contains("power.busy"), "{why}");
+            assert_eq!(node.api.calls_of(method).len(), 0);
+
+            node.busy = BusyPolicy::Pass;
+            let mut power = node.request(operation, LONG);
+            assert_eq!(power.next().await, Some(PowerOutcome::Accepted));
+            assert_eq!(node.api.calls_of(method).len(), 1);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_operation_that_nobody_followed_and_of_which_nothing_came_is_called_again() {
+    let node = Node::new();
+    node.deny(Method::Events);
+    node.api.set_power(PowerBehaviour::AcceptSilently);
+    for calls in 1..=3 {
+        let mut power = node.accepted().await;
+        assert_eq!(power.next().await, Some(PowerOutcome::NotFollowed));
+        assert_eq!(node.api.calls_of(Method::Reboot).len(), calls);
+        pass(6).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_operation_that_nobody_followed_and_that_goes_on_is_not_called_again() {
+    for (operation, method) in [(SHUTDOWN, Method::Shutdown), (REBOOT, Method::Reboot)] {
+        let node = Node::new();
+        node.deny(Method::Events);
+        for _ in 0..3 {
+            let mut power = node.request(operation, LONG);
+            assert_eq!(power.next().await, Some(PowerOutcome::Accepted));
+            assert_eq!(power.next().await, Some(PowerOutcome::NotFollowed));
+            assert_eq!(node.api.calls_of(method).len(), 1);
+            pass(6).await;
+        }
+    }
+}
+
+/// Up to Talos 1.13.
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_that_ends_in_the_stage_of_a_reboot_is_not_called_again() {
+    let node = Node::new();
+    node.deny(Method::Events);
+    let mut power = node.request(SHUTDOWN, LONG);
+    assert_eq!(power.next().await, Some(PowerOutcome::Accepted));
+    node.api.set_stage(TalosStage::MachineStageRebooting, false);
+    pass(30).await;
+    let mut power = node.request(SHUTDOWN, LONG);
+    assert_eq!(power.next().await, Some(PowerOutcome::Accepted));
+    assert_eq!(node.shutdowns().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_press_gives_the_first_five_seconds_to_show() {
+    let node = Node::new();
+    node.deny(Method::Events);
+    node.api.set_power(PowerBehaviour::AcceptSilently);
+    let mut power = node.accepted().await;
+    assert_eq!(power.next().await, Some(PowerOutcome::NotFollowed));
+    // Nothing shows of it for the time being.
+    let mut again = node.begin(LONG);
+    pass(4).await;
+    assert_eq!(again.reports.try_recv(), Err(TryRecvError::Empty));
+    node.api.set_stage(TalosStage::MachineStageRebooting, false);
+    assert_eq!(again.next().await, Some(PowerOutcome::Accepted));
+    assert_eq!(node.api.calls_of(Method::Reboot).len(), 1);
+
+    // And here nothing ever does.
+    let node = Node::new();
+    node.deny(Method::Events);
+    node.api.set_power(PowerBehaviour::AcceptSilently);
+    node.accepted().await.next().await;
+    let began = Instant::now();
+    node.accepted().await;
+    let off = began.elapsed().abs_diff(GRACE);
+    assert!(off < POLL, "{off:?}");
+    assert_eq!(node.api.calls_of(Method::Reboot).len(), 2);
+}
+
+/// Its start is in the events of the last ten minutes, and proves nothing.
+#[tokio::test(start_paused = true)]
+async fn a_machine_that_runs_on_after_ten_minutes_is_called_again() {
+    let node = Node::new();
+    let mut power = node.accepted().await;
+    assert_eq!(power.next().await, Some(PowerOutcome::NotFollowed));
+    node.api.set_stage(TalosStage::MachineStageRunning, true);
+    node.accepted().await;
+    assert_eq!(node.api.calls_of(Method::Reboot).len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_that_said_it_goes_down_and_is_still_there_is_called_again() {
+    let node = Node::new();
+    let mut power = node.accepted().await;
+    let last = "task rebootMachine: unix.Reboot(LINUX_REBOOT_CMD_RESTART) failed";
+    node.publish(Action::Noop, Some((common::Code::Fatal, last)));
+    pass(599).await;
+    assert_eq!(power.reports.try_recv(), Err(TryRecvError::Empty));
+    assert_eq!(power.next().await, Some(PowerOutcome::NotFollowed));
+    assert_eq!(power.next().await, None);
+}
+
+/// Without events and stage nobody knows; but what is still there after ten minutes has not gone down.
+#[tokio::test(start_paused = true)]
+async fn where_talos_says_nothing_at_all_a_second_call_waits_for_ten_minutes() {
+    let node = Node::new();
+    node.deny(Method::Events);
+    node.deny(Method::Get);
+    let mut power = node.accepted().await;
+    assert_eq!(power.next().await, Some(PowerOutcome::NotFollowed));
+    pass(60).await;
+    node.begin(LONG).rejected().await;
+    assert_eq!(node.api.calls_of(Method::Reboot).len(), 1);
+    pass(600).await;
+    node.accepted().await;
+    assert_eq!(node.api.calls_of(Method::Reboot).len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_became_of_an_earlier_call_is_not_held_against_the_next() {
+    let node = Node::new();
+    node.deny(Method::Get);
+    node.api.set_power(PowerBehaviour::AcceptSilently);
+    let mut power = node.accepted().await;
+    assert_eq!(power.next().await, Some(PowerOutcome::NotFollowed));
+    let locked = "sequence not started: locked";
+    node.publish(Action::Noop, Some((common::Code::Locked, locked)));
+    node.api.set_power(PowerBehaviour::Accept);
+    node.accepted().await;
+    assert_eq!(node.api.calls_of(Method::Reboot).len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_does_not_wait_for_a_stream_that_has_nothing_to_say() {
+    for mute in [false, true] {
+        let node = Node::new();
+        if mute {
+            node.api.mute_events();
+        }
+        let began = Instant::now();
+        let mut power = node.begin(LONG);
+        let called = node.api.until_calls(Method::Reboot, 1, LONG).await;
+        called.unwrap();
+        let wait = Duration::from_millis(if mute { 100 } else { 0 });
+        let off = began.elapsed().abs_diff(wait);
+        assert!(off < TICKS, "{off:?}");
+        // What the call leads to is heard all the same.
+        assert_eq!(power.next().await, Some(PowerOutcome::Accepted));
+        assert!(began.elapsed() < wait + TICKS, "{:?}", began.elapsed());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_has_nothing_to_say_says_that_a_reboot_is_locked_out() {
+    let node = Node::new();
+    node.api.mute_events();
+    node.api.set_power(PowerBehaviour::AcceptLocked);
+    let why = node.begin(LONG).rejected().await;
+    assert!(why.contains("busy with another sequence"), "{why}");
 }
 
 /// Talos has whole seconds, cut off, in the ids of its events.
@@ -199,38 +473,54 @@ async fn the_events_that_are_asked_for_again_begin_before_the_call() {
 struct Node {
     api: Apid,
     client: Client,
-    folder: PathBuf,
+    known: LastWord,
+    busy: BusyPolicy,
+}
+
+/// The way to its API.
+#[derive(Debug)]
+struct Pipe(Apid);
+
+impl Dial for Pipe {
+    type Stream = DuplexStream;
+
+    async fn dial(&self) -> io::Result<DuplexStream> {
+        self.0.connect()
+    }
 }
 
 impl Node {
     fn new() -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("talos-power-{}-{number}", std::process::id());
-        let folder = std::env::temp_dir().join(name);
-        std::fs::create_dir_all(&folder).unwrap();
-        let socket = folder.join("machine.sock");
-        let api = Apid::machined(&socket).unwrap();
+        let api = Apid::in_process();
         api.set_stage(TalosStage::MachineStageRunning, true);
-        let client = Client::machined(socket, "os:operator");
+        api.set_machine_type(TalosType::Worker);
+        let socket = PathBuf::from("/machine.sock");
+        let client = Client::machined_with_dialer(Pipe(api.clone()), socket, "os:operator");
         Self {
             api,
             client,
-            folder,
+            known: LastWord::default(),
+            busy: BusyPolicy::Refuse,
         }
     }
 
     /// A reboot has been asked for.
     fn begin(&self, deadline: Duration) -> Power {
+        self.request(REBOOT, deadline)
+    }
+
+    /// An operation has been asked for.
+    fn request(&self, operation: PowerOperation, deadline: Duration) -> Power {
         let (sender, reports) = unbounded_channel();
-        let client = self.client.clone();
+        let (client, known) = (self.client.clone(), self.known);
+        let how = PowerConfig {
+            deadline,
+            force_shutdown: false,
+            reboot_mode: RebootMode::Default,
+            busy: self.busy,
+        };
         let task = tokio::spawn(async move {
-            let how = PowerConfig {
-                deadline,
-                force_shutdown: false,
-                reboot_mode: RebootMode::Default,
-            };
-            carry_out(&client, REBOOT, how, |outcome| {
+            carry_out(&client, operation, how, known, |outcome| {
                 let _ = sender.send(outcome);
             })
             .await;
@@ -242,7 +532,6 @@ impl Node {
     async fn accepted(&self) -> Power {
         let mut power = self.begin(LONG);
         assert_eq!(power.next().await, Some(PowerOutcome::Accepted));
-        self.told().await;
         power
     }
 
@@ -257,23 +546,15 @@ impl Node {
         power
     }
 
-    /// Everything that Talos has said has been heard: on one connection nothing overtakes.
-    async fn told(&self) {
-        for _ in 0..2 {
-            timeout(LONG, async {
-                while self.client.version().await.is_err() {}
-            })
-            .await
-            .unwrap();
-        }
+    /// What the Shutdown calls asked for.
+    fn shutdowns(&self) -> Vec<String> {
+        let calls = self.api.calls_of(Method::Shutdown).into_iter();
+        calls.map(|call| call.request).collect()
     }
 
-    /// Turns our clock forward.
-    async fn pass(&self, seconds: u64) {
-        tokio::time::pause();
-        tokio::time::advance(Duration::from_secs(seconds)).await;
-        tokio::time::resume();
-        self.told().await;
+    /// Talos does not let us call this method.
+    fn deny(&self, method: Method) {
+        self.api.allow(method, &[]);
     }
 
     fn publish(&self, action: Action, error: Option<(common::Code, &str)>) {
@@ -291,10 +572,9 @@ impl Node {
     }
 }
 
-impl Drop for Node {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.folder);
-    }
+/// Time passes.
+async fn pass(seconds: u64) {
+    sleep(Duration::from_secs(seconds)).await;
 }
 
 /// A power operation under way.
@@ -306,7 +586,9 @@ struct Power {
 impl Power {
     /// The next report; `None` when there is none any more.
     async fn next(&mut self) -> Option<PowerOutcome> {
-        timeout(LONG, self.reports.recv()).await.expect("in time")
+        timeout(SEQUENCE_WINDOW * 2, self.reports.recv())
+            .await
+            .expect("in time")
     }
 
     async fn rejected(&mut self) -> String {

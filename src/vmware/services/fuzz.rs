@@ -57,7 +57,7 @@ pub fn fuzz_services(bytes: &[u8]) {
             }
             3 | 4 => Event::Outcome(choices.below(8)),
             5 => Event::Facts(Box::new(facts(&mut choices))),
-            6 => Event::Power(choices.below(3)),
+            6 => Event::Power(choices.below(4)),
             8 => Event::Measured(choices.below(3)),
             9 => Event::Lost,
             _ => {

@@ -25,7 +25,8 @@ pub(super) enum Event {
     Facts(Box<Facts>),
     /// The oldest message comes to its end: taken (0 to 4), refused (5) or lost.
     Outcome(u8),
-    /// Talos accepts the operation (0), rejects it (1), or accepts it and does not carry it out.
+    /// Talos accepts the operation (0), rejects it (1), accepts it and does not carry it out (2), or accepts it and
+    /// nobody knows what comes of it.
     Power(u8),
     /// The measurement is done (0), fails (1) or takes too long.
     Measured(u8),
@@ -180,7 +181,11 @@ impl Judge {
                 let accepted = PowerOutcome::Accepted;
                 self.services.handle_power(operation, accepted, self.now);
                 self.look();
-                PowerOutcome::DidNotHappen(why())
+                if kind == 2 {
+                    PowerOutcome::DidNotHappen(why())
+                } else {
+                    PowerOutcome::NotFollowed
+                }
             }
         };
         self.services.handle_power(operation, outcome, self.now);

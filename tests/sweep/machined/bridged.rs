@@ -4,7 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use apid::{Apid, scene};
-use talos_vmtoolsd::config::{PowerConfig, RebootMode};
+use talos_vmtoolsd::config::{BusyPolicy, PowerConfig, RebootMode};
 use talos_vmtoolsd::talos::Dial;
 use tokio::io::DuplexStream;
 
@@ -51,4 +51,5 @@ pub(super) const POWER: PowerConfig = PowerConfig {
     deadline: Duration::from_secs(30),
     force_shutdown: false,
     reboot_mode: RebootMode::Default,
+    busy: BusyPolicy::Refuse,
 };

@@ -2,7 +2,7 @@
 
 use super::host::{Host, ms, node};
 use crate::power::PowerOperation::{Reboot, Shutdown};
-use crate::power::PowerOutcome::{Accepted, DidNotHappen, Rejected};
+use crate::power::PowerOutcome::{Accepted, DidNotHappen, NotFollowed, Rejected};
 
 fn host() -> Host {
     Host::with_node(&node("cp1", &["10.0.0.5"]))
@@ -170,4 +170,18 @@ fn a_refused_status_is_not_repeated() {
     assert_eq!(host.ask(b"OS_PowerOn").len(), 2);
     host.pass(ms(10_000));
     assert_eq!(host.take(), Vec::<String>::new());
+}
+
+#[test]
+fn an_accepted_operation_that_nobody_follows_any_more_is_sent_again_and_answered_by_what_comes_of_it()
+ {
+    let mut host = host();
+    host.request(b"OS_Halt");
+    host.power(Shutdown, Accepted);
+    host.take();
+    host.power(Shutdown, NotFollowed);
+    assert_eq!(host.take(), Vec::<String>::new());
+    assert_eq!(host.ask(b"OS_Halt"), ["< OK ", "! Shutdown"]);
+    host.power(Shutdown, Rejected("locked".into()));
+    assert_eq!(host.take(), [r"> tools.os.statechange.status 0 1\x00"]);
 }
