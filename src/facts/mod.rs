@@ -5,6 +5,7 @@
 //! once; afterwards it keeps the last known value, also while Talos is away. So `None` always means "not known
 //! yet", never "gone", and nothing made up is ever reported.
 
+mod counters;
 mod link;
 mod load;
 mod machine;
@@ -14,6 +15,7 @@ mod node;
 pub(crate) mod of_layout;
 mod storage;
 
+pub use counters::Counters;
 pub use link::{Address, AddressScope, AddressStatus, Link, Mac};
 pub use load::{DiskLoad, Load, Memory};
 pub use machine::Machine;

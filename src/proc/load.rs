@@ -7,7 +7,7 @@
 //! ```
 
 use super::{Kernel, read};
-use crate::facts::{DiskLoad, Load, Memory};
+use crate::facts::{Counters, DiskLoad, Load, Memory};
 
 impl Kernel {
     /// Reads everything once.
@@ -29,6 +29,27 @@ impl Kernel {
                 .map(|text| disks(&text, |name| blocks.join(name).exists())),
         }
     }
+}
+
+impl Kernel {
+    /// Reads the counters that tell this machine from others; `None` when the kernel does not show them.
+    pub fn counters(&self) -> Option<Counters> {
+        counters(&read(&self.proc.join("stat"))?)
+    }
+}
+
+/// This machine's counters at this moment.
+pub fn own_counters() -> Option<Counters> {
+    Kernel::new().counters()
+}
+
+/// Parses stat.
+pub fn counters(text: &str) -> Option<Counters> {
+    Some(Counters {
+        boot_time: field(text, "btime")?,
+        context_switches: field(text, "ctxt")?,
+        processes: field(text, "processes")?,
+    })
 }
 
 /// Parses meminfo.
@@ -239,6 +260,22 @@ procs_blocked 0
         assert!(load.memory.total.is_some_and(|total| total > 1024));
         assert!(load.context_switches.is_some());
         assert!(load.running.is_some());
+    }
+
+    #[test]
+    fn the_counters_of_a_machine_are_read_whole_or_not_at_all() {
+        let expected = Counters {
+            boot_time: 1_700_000_000,
+            context_switches: 987_654,
+            processes: 4242,
+        };
+        assert_eq!(counters(STAT), Some(expected));
+        for word in ["ctxt", "btime", "processes"] {
+            assert_eq!(counters(&STAT.replace(word, "x")), None, "{word}");
+        }
+        let (before, after) = (own_counters().unwrap(), own_counters().unwrap());
+        assert!(before.context_switches <= after.context_switches);
+        assert!(before.processes <= after.processes);
     }
 
     proptest! {

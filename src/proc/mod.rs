@@ -9,6 +9,7 @@ pub mod load;
 mod uname;
 
 pub use device_names::DeviceNames;
+pub use load::own_counters;
 pub use uname::machine;
 
 use std::fs::File;
