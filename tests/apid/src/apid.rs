@@ -181,13 +181,14 @@ impl Apid {
 
 /// Certificates.
 impl Apid {
-    /// The talosconfig of the client, with this server as its endpoint and no nodes.
+    /// The talosconfig of the client, with this server as its endpoint and its only node.
     ///
     /// # Panics
     /// On a machined socket, which has none.
     pub fn talosconfig(&self) -> String {
         let endpoint = self.endpoint().expect("only a TLS server has one");
-        self.talosconfig_for(&[endpoint.to_string()], &[])
+        let endpoint = [endpoint.to_string()];
+        self.talosconfig_for(&endpoint, &endpoint)
     }
 
     /// The talosconfig of the client with these endpoints and nodes.

@@ -55,7 +55,7 @@ pub use apid::Apid;
 pub use journal::Call;
 pub use layout::NODE_IP;
 pub use method::{ADMIN, IMPERSONATOR, Method, OPERATOR, READER};
-pub use node::Node;
+pub use node::{Node, another_machine, twin};
 pub use power::PowerBehaviour;
 pub use proto::definitions::enums::RuntimeMachineStage as Stage;
 pub use proto::resource::config::MachineType;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tonic::{Code, Request, Response, Status};
 
 use crate::Method;
+use crate::node;
 use crate::power;
 use crate::proto::common::Metadata;
 use crate::proto::google::rpc;
@@ -12,7 +13,7 @@ use crate::proto::machine::machine_service_server::MachineService;
 use crate::proto::machine::reboot_request::Mode;
 use crate::proto::machine::{
     Event, EventsRequest, Mounts, MountsResponse, Reboot, RebootRequest, RebootResponse, Shutdown,
-    ShutdownRequest, ShutdownResponse, Version, VersionResponse,
+    ShutdownRequest, ShutdownResponse, SystemStat, SystemStatResponse, Version, VersionResponse,
 };
 use crate::shared::{Admitted, Shared};
 use crate::streams::Receiver;
@@ -36,7 +37,7 @@ macro_rules! per_node {
     )*};
 }
 
-per_node!(Mounts, Reboot, Shutdown, Version);
+per_node!(Mounts, Reboot, Shutdown, SystemStat, Version);
 
 impl Machine {
     /// One message without metadata, or one a node with metadata when apid fans out.
@@ -143,6 +144,20 @@ impl MachineService for Machine {
         };
         self.0
             .answer(Method::Shutdown, request, summary, shutdown)
+            .await
+    }
+
+    async fn system_stat(
+        &self,
+        request: Request<()>,
+    ) -> Result<Response<SystemStatResponse>, Status> {
+        let tell = |(), admitted: &Admitted| {
+            let stat = self.0.node().stat;
+            let messages = self.messages(admitted, || stat(node::this_machine()));
+            Ok(SystemStatResponse { messages })
+        };
+        self.0
+            .answer(Method::SystemStat, request, String::new(), tell)
             .await
     }
 

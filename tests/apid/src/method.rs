@@ -11,6 +11,8 @@ pub enum Method {
     Reboot,
     /// `/machine.MachineService/Shutdown`
     Shutdown,
+    /// `/machine.MachineService/SystemStat`
+    SystemStat,
     /// `/machine.MachineService/Version`
     Version,
     /// `/cosi.resource.State/Get`
@@ -30,11 +32,12 @@ pub const IMPERSONATOR: &str = "os:impersonator";
 
 impl Method {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Events,
         Self::Mounts,
         Self::Reboot,
         Self::Shutdown,
+        Self::SystemStat,
         Self::Version,
         Self::Get,
         Self::Watch,
@@ -47,6 +50,7 @@ impl Method {
             Self::Mounts => "/machine.MachineService/Mounts",
             Self::Reboot => "/machine.MachineService/Reboot",
             Self::Shutdown => "/machine.MachineService/Shutdown",
+            Self::SystemStat => "/machine.MachineService/SystemStat",
             Self::Version => "/machine.MachineService/Version",
             Self::Get => "/cosi.resource.State/Get",
             Self::Watch => "/cosi.resource.State/Watch",

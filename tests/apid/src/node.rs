@@ -1,8 +1,8 @@
 //! What the MachineService methods say of the node.
 
-use crate::proto::machine::{FeaturesInfo, MountStat, PlatformInfo, VersionInfo};
+use crate::proto::machine::{FeaturesInfo, MountStat, PlatformInfo, SystemStat, VersionInfo};
 
-/// The answers of Version and Mounts.
+/// The answers of Version, Mounts and SystemStat.
 #[derive(Clone, Debug)]
 pub struct Node {
     /// Version's `version`.
@@ -13,6 +13,41 @@ pub struct Node {
     pub features: Option<FeaturesInfo>,
     /// Mounted file systems, sizes in bytes.
     pub mounts: Vec<MountStat>,
+    /// What SystemStat makes of the counters of the machine that the tests run on: nothing, or those of another
+    /// machine ([`another_machine`]).
+    pub stat: fn(SystemStat) -> SystemStat,
+}
+
+/// For [`Node::stat`]: a machine that booted an hour earlier.
+pub fn another_machine(stat: SystemStat) -> SystemStat {
+    SystemStat {
+        boot_time: stat.boot_time.saturating_sub(3600),
+        ..stat
+    }
+}
+
+/// For [`Node::stat`]: a machine that booted in the same second and has done less since.
+pub fn twin(stat: SystemStat) -> SystemStat {
+    SystemStat {
+        context_switches: stat.context_switches / 2,
+        ..stat
+    }
+}
+
+/// What the kernel counts.
+pub(crate) fn this_machine() -> SystemStat {
+    let text = std::fs::read_to_string("/proc/stat").unwrap_or_default();
+    let field = |name: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(name));
+        line.and_then(|rest| rest.trim().parse().ok())
+            .unwrap_or_default()
+    };
+    SystemStat {
+        metadata: None,
+        boot_time: field("btime "),
+        context_switches: field("ctxt "),
+        process_created: field("processes "),
+    }
 }
 
 impl Default for Node {
@@ -42,6 +77,7 @@ impl Default for Node {
                 mount("/dev/sda6", "/var", 8 << 30, 5 << 30),
                 mount("/dev/sda5", "/system/state", 100 << 20, 90 << 20),
             ],
+            stat: |stat| stat,
         }
     }
 }

@@ -35,6 +35,40 @@ async fn the_node_says_what_it_runs_and_what_it_has_mounted() {
 }
 
 #[tokio::test]
+async fn the_counters_are_this_machines_or_those_of_another_one() {
+    let (_directory, apid, channel) = machined().await;
+    let mut machine = machine(&channel);
+    let own = || {
+        let text = std::fs::read_to_string("/proc/stat").unwrap();
+        let field = |name: &str| -> u64 {
+            let line = text.lines().find_map(|line| line.strip_prefix(name));
+            line.unwrap().trim().parse().unwrap()
+        };
+        (field("btime "), field("ctxt "))
+    };
+    let mut ask = async || {
+        let stat = machine.system_stat(as_operator(())).await.unwrap();
+        stat.into_inner().messages.remove(0)
+    };
+    let (boot_time, before) = own();
+    let stat = ask().await;
+    let (_, after) = own();
+    assert_eq!(stat.boot_time, boot_time);
+    assert!((before..=after).contains(&stat.context_switches));
+
+    apid.update_node(|node| node.stat = apid::another_machine);
+    assert_eq!(ask().await.boot_time, boot_time - 3600);
+    apid.update_node(|node| node.stat = apid::twin);
+    let twin = ask().await;
+    assert_eq!(twin.boot_time, boot_time);
+    assert!(twin.context_switches < before);
+
+    let refused = claiming("os:etcd:backup", ());
+    let refused = self::machine(&channel).system_stat(refused).await;
+    assert_eq!(refused.unwrap_err().code(), Code::PermissionDenied);
+}
+
+#[tokio::test]
 async fn roles_decide_who_may_call_what() {
     let (_directory, apid, channel) = machined().await;
     let mut machine = machine(&channel);

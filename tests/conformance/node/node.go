@@ -9,6 +9,8 @@ import (
 	stdx509 "crypto/x509"
 	"fmt"
 	"net"
+	"os"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -186,6 +188,28 @@ func (n *Node) Version(context.Context, *emptypb.Empty) (*machine.VersionRespons
 		Platform: &machine.PlatformInfo{Name: "vmware", Mode: "cloud"},
 		Features: &machine.FeaturesInfo{Rbac: true},
 	}}}, nil
+}
+
+// SystemStat answers with the counters of the machine that the tests run on, which is the agent's.
+func (n *Node) SystemStat(context.Context, *emptypb.Empty) (*machine.SystemStatResponse, error) {
+	text, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return nil, err
+	}
+
+	stat := &machine.SystemStat{}
+	counters := map[string]*uint64{"btime": &stat.BootTime, "ctxt": &stat.ContextSwitches, "processes": &stat.ProcessCreated}
+
+	for line := range strings.Lines(string(text)) {
+		name, value, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if counter := counters[name]; counter != nil {
+			if *counter, err = strconv.ParseUint(value, 10, 64); err != nil {
+				return nil, err
+			}
+		}
+	}
+
+	return &machine.SystemStatResponse{Messages: []*machine.SystemStat{stat}}, nil
 }
 
 // Shutdown counts.
