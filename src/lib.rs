@@ -15,7 +15,7 @@
 //! the kernel. [`sandbox`] gives up what the process does not need.
 //!
 //! Codecs and state machines are sans-IO: they are fed bytes, facts and the time, and say what they want done.
-//! [`daemon`] has the only event loop, the only clock and the only `spawn`.
+//! [`daemon`] has the only event loop and the only clock; beside it, [`talos`] alone spawns a task, to connect to apid.
 //!
 //! # Where to start reading
 //!

@@ -13,13 +13,15 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use apid::{
-    Apid, Certificate, Code, Method, PowerBehaviour, Status, Step, TlsOptions, Trouble, scene,
+    Apid, Certificate, Code, Method, PowerBehaviour, Status, Step, TlsOptions, Trouble,
+    another_machine, scene, twin,
 };
 use talos_vmtoolsd::config::talosconfig::Endpoint;
 use talos_vmtoolsd::config::{BusyPolicy, PowerConfig, RebootMode};
 use talos_vmtoolsd::facts::{Facts, MachineType, Stage};
 use talos_vmtoolsd::power::PowerOperation::{self, Reboot, Shutdown};
 use talos_vmtoolsd::power::PowerOutcome;
+use talos_vmtoolsd::proc::own_counters;
 use talos_vmtoolsd::report::{AddressOrigin, NetworkPolicy, decide};
 use talos_vmtoolsd::talos::{Client, Dial, Error, LastWord, TlsTrouble, carry_out, observe, query};
 use tokio::io::DuplexStream;
@@ -444,28 +446,12 @@ mod tls {
     }
 
     #[tokio::test]
-    async fn the_next_endpoint_is_tried() {
-        let api = Apid::tls(TlsOptions::default()).unwrap();
-        scene::single_nic(&api);
-        let directory = Directory::new();
-        let dead = dead_endpoint();
-        let live = api.endpoint().unwrap().to_string();
-        write(
-            &directory,
-            &api.talosconfig_for(&[dead, live], &["10.0.0.9".into()]),
-        );
-        let client = Client::apid(directory.join("talosconfig"), None);
-        assert!(client.version().await.is_ok());
-        assert_eq!(client.endpoint(), api.endpoint().unwrap().to_string());
-    }
-
-    #[tokio::test]
     async fn the_node_is_the_endpoint() {
         let api = Apid::tls(TlsOptions::default()).unwrap();
         let directory = Directory::new();
         write(&directory, &api.talosconfig_for(&[dead_endpoint()], &[]));
         let node: Endpoint = api.endpoint().unwrap().to_string().parse().unwrap();
-        let client = Client::apid(directory.join("talosconfig"), Some(node));
+        let client = Client::apid(directory.join("talosconfig"), Some(node), own_counters);
         assert!(client.version().await.is_ok());
     }
 
@@ -512,7 +498,7 @@ mod tls {
                 .unwrap();
             std::future::pending::<()>().await;
         });
-        let client = Client::apid(directory.join("talosconfig"), Some(node));
+        let client = Client::apid(directory.join("talosconfig"), Some(node), own_counters);
         let error = client.version().await.unwrap_err();
         assert!(
             matches!(
@@ -524,6 +510,169 @@ mod tls {
             ),
             "{error:?}"
         );
+    }
+}
+
+mod this_machine {
+    use std::sync::atomic::AtomicBool;
+
+    use apid::proto::machine::SystemStat;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn all_who_need_a_connection_share_one_and_its_proof() {
+        let (api, client, _directory) = over_tls(TlsOptions::default());
+        scene::single_nic(&api);
+        Observed::new(client).complete().await;
+        assert_eq!(api.connections_accepted(), 1);
+        let calls = api.calls();
+        assert_eq!(calls.first().unwrap().method, Some(Method::SystemStat));
+        assert_eq!(api.calls_of(Method::SystemStat).len(), 1);
+    }
+
+    #[tokio::test]
+    async fn another_machine_is_named_and_asked_for_nothing_but_its_counters_and_name() {
+        for stat in [another_machine, twin] {
+            let (api, client, _directory) = over_tls(TlsOptions::default());
+            scene::single_nic(&api);
+            api.update_node(|node| node.stat = stat);
+            let calls = [
+                client.version().await.map(drop),
+                client.mounts().await.map(drop),
+                client.stage().await.map(drop),
+                client.shutdown(true, LONG).await.map(drop),
+                client.reboot(RebootMode::Default, LONG).await.map(drop),
+            ];
+            for error in calls.map(Result::unwrap_err) {
+                assert!(matches!(error, Error::OtherMachine { .. }), "{error:?}");
+                assert!(!error.is_retryable(), "{error}");
+                let words = error.with_causes();
+                let endpoint = api.endpoint().unwrap();
+                let who = format!("{endpoint} (talos-cp-1.example.com) is another machine");
+                assert!(words.starts_with(&who), "{words}");
+                assert!(words.contains("boot time") && words.contains("context switches"));
+            }
+            let allowed = [Some(Method::SystemStat), Some(Method::Get)];
+            let calls = api.calls();
+            assert!(calls.iter().all(|call| allowed.contains(&call.method)));
+            assert_eq!(api.calls_of(Method::Get).len(), 5, "its name each time");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_role_that_may_not_ask_for_counters_proves_nothing() {
+        let (api, client, _directory) = over_tls(TlsOptions {
+            roles: vec!["os:etcd:backup".into()],
+            ..TlsOptions::default()
+        });
+        let error = client.shutdown(true, LONG).await.unwrap_err();
+        assert!(matches!(error, Error::NotProven { .. }), "{error:?}");
+        assert!(error.with_causes().contains("needs os:operator"), "{error}");
+        assert_eq!(api.calls_of(Method::Shutdown).len(), 0);
+    }
+
+    #[tokio::test]
+    async fn without_counters_of_our_own_nothing_is_proven() {
+        let (api, _, directory) = over_tls(TlsOptions::default());
+        let client = Client::apid(directory.join("talosconfig"), None, || None);
+        let error = client.version().await.unwrap_err();
+        assert!(matches!(error, Error::NotProven { .. }), "{error:?}");
+        assert_eq!(api.calls_of(Method::Version).len(), 0);
+    }
+
+    #[tokio::test]
+    async fn endpoints_are_not_dialled_when_no_node_or_several_are_named() {
+        for nodes in [vec![], vec!["10.0.0.8".to_owned(), "10.0.0.9".to_owned()]] {
+            let api = Apid::tls(TlsOptions::default()).unwrap();
+            let directory = Directory::new();
+            let endpoints = [api.endpoint().unwrap().to_string()];
+            write(&directory, &api.talosconfig_for(&endpoints, &nodes));
+            let client = Client::apid(directory.join("talosconfig"), None, own_counters);
+            let error = client.reboot(RebootMode::Default, LONG).await.unwrap_err();
+            assert!(matches!(error, Error::NoNode { .. }), "{error:?}");
+            assert!(!error.is_retryable());
+            let words = error.with_causes();
+            assert!(words.contains("no node is named"), "{words}");
+            assert!(words.contains("127.0.0.1:50000"), "{words}");
+            assert_eq!(api.connections_accepted(), 0);
+        }
+    }
+
+    #[tokio::test]
+    async fn every_new_connection_is_proven_anew() {
+        let (api, client, _directory) = over_tls(TlsOptions::default());
+        scene::single_nic(&api);
+        client.version().await.unwrap();
+        api.update_node(|node| node.stat = another_machine);
+        client.version().await.expect("proven is proven");
+        api.drop_connections();
+        let mut power = Power::begin(client.clone(), Shutdown, HOW);
+        let rejected = power.next().await.unwrap();
+        assert!(
+            matches!(&rejected, PowerOutcome::Rejected(why) if why.contains("is another machine")),
+            "{rejected:?}"
+        );
+        assert_eq!(api.calls_of(Method::Shutdown).len(), 0);
+        // It left no doubt, either: the next request asks once what the machine is doing, as every one does.
+        api.update_node(|node| node.stat = |stat| stat);
+        let mut power = Power::begin(client, Shutdown, HOW);
+        assert_eq!(power.next().await, Some(PowerOutcome::Accepted));
+        assert_eq!(api.calls_of(Method::Shutdown).len(), 1);
+        let asked = api.calls_of(Method::Get);
+        let stages = asked
+            .iter()
+            .filter(|call| call.request.contains("MachineStatus"));
+        assert_eq!(stages.count(), 1, "{asked:#?}");
+    }
+
+    #[tokio::test]
+    async fn a_clock_that_is_stepped_while_we_look_makes_no_other_machine() {
+        static STEPPED: AtomicBool = AtomicBool::new(false);
+        fn once(stat: SystemStat) -> SystemStat {
+            if STEPPED.swap(true, Ordering::SeqCst) {
+                stat
+            } else {
+                another_machine(stat)
+            }
+        }
+        let (api, client, _directory) = over_tls(TlsOptions::default());
+        api.update_node(|node| node.stat = once);
+        client.version().await.unwrap();
+        assert_eq!(api.calls_of(Method::SystemStat).len(), 2);
+    }
+
+    #[tokio::test]
+    async fn an_attempt_goes_on_when_the_first_who_waited_has_left() {
+        let (api, client, _directory) = over_tls(TlsOptions::default());
+        api.delay(Method::SystemStat, Duration::from_millis(200));
+        let impatient = timeout(Duration::from_millis(50), client.version()).await;
+        assert!(impatient.is_err());
+        client.version().await.unwrap();
+        assert_eq!(api.connections_accepted(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_doubt_is_known_to_the_clients_that_come_after() {
+        let (api, client, directory) = over_tls(TlsOptions::default());
+        scene::single_nic(&api);
+        api.set_power(PowerBehaviour::DieBeforeReply);
+        let quick = within(Duration::from_secs(1));
+        let mut power = Power::begin(client.clone(), Shutdown, quick);
+        assert!(matches!(
+            power.next().await,
+            Some(PowerOutcome::Rejected(_))
+        ));
+        api.set_power(PowerBehaviour::Accept);
+        api.restart().unwrap();
+        let config = talos_vmtoolsd::config::TalosConfig::Apid {
+            talosconfig: directory.join("talosconfig"),
+            node: None,
+        };
+        let renewed = client.successor(&config, own_counters).unwrap();
+        let mut power = Power::begin(renewed, Shutdown, HOW);
+        assert_eq!(power.next().await, Some(PowerOutcome::Accepted));
+        assert_eq!(api.calls_of(Method::Shutdown).len(), 1);
     }
 }
 
@@ -798,7 +947,7 @@ fn over_tls(options: TlsOptions) -> (Apid, Client, Directory) {
     let api = Apid::tls(options).unwrap();
     let directory = Directory::new();
     write(&directory, &api.talosconfig());
-    let client = Client::apid(directory.join("talosconfig"), None);
+    let client = Client::apid(directory.join("talosconfig"), None, own_counters);
     (api, client, directory)
 }
 

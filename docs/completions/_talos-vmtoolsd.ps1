@@ -23,7 +23,7 @@ Register-ArgumentCompleter -Native -CommandName 'talos-vmtoolsd' -ScriptBlock {
         'talos-vmtoolsd' {
             [CompletionResult]::new('--use-machined', '--use-machined', [CompletionResultType]::ParameterName, 'Reach Talos through machined''s socket, as an extension service does; wins over --talos-config')
             [CompletionResult]::new('--talos-config', '--talos-config', [CompletionResultType]::ParameterName, 'Reach Talos through apid with this talosconfig, which is read again when it changes [default: /var/run/secrets/talos.dev/config if it exists]')
-            [CompletionResult]::new('--talos-node', '--talos-node', [CompletionResultType]::ParameterName, 'Node to talk to with --talos-config, and its endpoint: HOST or HOST:PORT (50000) [default: the talosconfig''s endpoints]')
+            [CompletionResult]::new('--talos-node', '--talos-node', [CompletionResultType]::ParameterName, 'Node to talk to with --talos-config, and its endpoint: HOST or HOST:PORT (50000) [default: the talosconfig''s only node, else 127.0.0.1]')
             [CompletionResult]::new('--machined-socket', '--machined-socket', [CompletionResultType]::ParameterName, 'Path of machined''s socket [default: /system/run/machined/machine.sock]')
             [CompletionResult]::new('--machined-role', '--machined-role', [CompletionResultType]::ParameterName, 'Role claimed on machined''s socket [default: os:operator]')
             [CompletionResult]::new('--transport', '--transport', [CompletionResultType]::ParameterName, 'Way to the host; auto tries vsock, then the backdoor, in each direction [default: auto]')
@@ -53,7 +53,7 @@ Register-ArgumentCompleter -Native -CommandName 'talos-vmtoolsd' -ScriptBlock {
         'talos-vmtoolsd;vmtoolsd' {
             [CompletionResult]::new('--use-machined', '--use-machined', [CompletionResultType]::ParameterName, 'Reach Talos through machined''s socket, as an extension service does; wins over --talos-config')
             [CompletionResult]::new('--talos-config', '--talos-config', [CompletionResultType]::ParameterName, 'Reach Talos through apid with this talosconfig, which is read again when it changes [default: /var/run/secrets/talos.dev/config if it exists]')
-            [CompletionResult]::new('--talos-node', '--talos-node', [CompletionResultType]::ParameterName, 'Node to talk to with --talos-config, and its endpoint: HOST or HOST:PORT (50000) [default: the talosconfig''s endpoints]')
+            [CompletionResult]::new('--talos-node', '--talos-node', [CompletionResultType]::ParameterName, 'Node to talk to with --talos-config, and its endpoint: HOST or HOST:PORT (50000) [default: the talosconfig''s only node, else 127.0.0.1]')
             [CompletionResult]::new('--machined-socket', '--machined-socket', [CompletionResultType]::ParameterName, 'Path of machined''s socket [default: /system/run/machined/machine.sock]')
             [CompletionResult]::new('--machined-role', '--machined-role', [CompletionResultType]::ParameterName, 'Role claimed on machined''s socket [default: os:operator]')
             [CompletionResult]::new('--transport', '--transport', [CompletionResultType]::ParameterName, 'Way to the host; auto tries vsock, then the backdoor, in each direction [default: auto]')
@@ -76,7 +76,7 @@ Register-ArgumentCompleter -Native -CommandName 'talos-vmtoolsd' -ScriptBlock {
         'talos-vmtoolsd;talosquery' {
             [CompletionResult]::new('--use-machined', '--use-machined', [CompletionResultType]::ParameterName, 'Reach Talos through machined''s socket, as an extension service does; wins over --talos-config')
             [CompletionResult]::new('--talos-config', '--talos-config', [CompletionResultType]::ParameterName, 'Reach Talos through apid with this talosconfig, which is read again when it changes [default: /var/run/secrets/talos.dev/config if it exists]')
-            [CompletionResult]::new('--talos-node', '--talos-node', [CompletionResultType]::ParameterName, 'Node to talk to with --talos-config, and its endpoint: HOST or HOST:PORT (50000) [default: the talosconfig''s endpoints]')
+            [CompletionResult]::new('--talos-node', '--talos-node', [CompletionResultType]::ParameterName, 'Node to talk to with --talos-config, and its endpoint: HOST or HOST:PORT (50000) [default: the talosconfig''s only node, else 127.0.0.1]')
             [CompletionResult]::new('--machined-socket', '--machined-socket', [CompletionResultType]::ParameterName, 'Path of machined''s socket [default: /system/run/machined/machine.sock]')
             [CompletionResult]::new('--machined-role', '--machined-role', [CompletionResultType]::ParameterName, 'Role claimed on machined''s socket [default: os:operator]')
             [CompletionResult]::new('--transport', '--transport', [CompletionResultType]::ParameterName, 'Way to the host; auto tries vsock, then the backdoor, in each direction [default: auto]')
@@ -100,7 +100,7 @@ Register-ArgumentCompleter -Native -CommandName 'talos-vmtoolsd' -ScriptBlock {
         'talos-vmtoolsd;rpc' {
             [CompletionResult]::new('--use-machined', '--use-machined', [CompletionResultType]::ParameterName, 'Reach Talos through machined''s socket, as an extension service does; wins over --talos-config')
             [CompletionResult]::new('--talos-config', '--talos-config', [CompletionResultType]::ParameterName, 'Reach Talos through apid with this talosconfig, which is read again when it changes [default: /var/run/secrets/talos.dev/config if it exists]')
-            [CompletionResult]::new('--talos-node', '--talos-node', [CompletionResultType]::ParameterName, 'Node to talk to with --talos-config, and its endpoint: HOST or HOST:PORT (50000) [default: the talosconfig''s endpoints]')
+            [CompletionResult]::new('--talos-node', '--talos-node', [CompletionResultType]::ParameterName, 'Node to talk to with --talos-config, and its endpoint: HOST or HOST:PORT (50000) [default: the talosconfig''s only node, else 127.0.0.1]')
             [CompletionResult]::new('--machined-socket', '--machined-socket', [CompletionResultType]::ParameterName, 'Path of machined''s socket [default: /system/run/machined/machine.sock]')
             [CompletionResult]::new('--machined-role', '--machined-role', [CompletionResultType]::ParameterName, 'Role claimed on machined''s socket [default: os:operator]')
             [CompletionResult]::new('--transport', '--transport', [CompletionResultType]::ParameterName, 'Way to the host; auto tries vsock, then the backdoor, in each direction [default: auto]')
@@ -123,7 +123,7 @@ Register-ArgumentCompleter -Native -CommandName 'talos-vmtoolsd' -ScriptBlock {
         'talos-vmtoolsd;check' {
             [CompletionResult]::new('--use-machined', '--use-machined', [CompletionResultType]::ParameterName, 'Reach Talos through machined''s socket, as an extension service does; wins over --talos-config')
             [CompletionResult]::new('--talos-config', '--talos-config', [CompletionResultType]::ParameterName, 'Reach Talos through apid with this talosconfig, which is read again when it changes [default: /var/run/secrets/talos.dev/config if it exists]')
-            [CompletionResult]::new('--talos-node', '--talos-node', [CompletionResultType]::ParameterName, 'Node to talk to with --talos-config, and its endpoint: HOST or HOST:PORT (50000) [default: the talosconfig''s endpoints]')
+            [CompletionResult]::new('--talos-node', '--talos-node', [CompletionResultType]::ParameterName, 'Node to talk to with --talos-config, and its endpoint: HOST or HOST:PORT (50000) [default: the talosconfig''s only node, else 127.0.0.1]')
             [CompletionResult]::new('--machined-socket', '--machined-socket', [CompletionResultType]::ParameterName, 'Path of machined''s socket [default: /system/run/machined/machine.sock]')
             [CompletionResult]::new('--machined-role', '--machined-role', [CompletionResultType]::ParameterName, 'Role claimed on machined''s socket [default: os:operator]')
             [CompletionResult]::new('--transport', '--transport', [CompletionResultType]::ParameterName, 'Way to the host; auto tries vsock, then the backdoor, in each direction [default: auto]')

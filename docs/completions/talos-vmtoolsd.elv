@@ -20,7 +20,7 @@ set edit:completion:arg-completer[talos-vmtoolsd] = {|@words|
         &'talos-vmtoolsd'= {
             cand --use-machined 'Reach Talos through machined''s socket, as an extension service does; wins over --talos-config'
             cand --talos-config 'Reach Talos through apid with this talosconfig, which is read again when it changes [default: /var/run/secrets/talos.dev/config if it exists]'
-            cand --talos-node 'Node to talk to with --talos-config, and its endpoint: HOST or HOST:PORT (50000) [default: the talosconfig''s endpoints]'
+            cand --talos-node 'Node to talk to with --talos-config, and its endpoint: HOST or HOST:PORT (50000) [default: the talosconfig''s only node, else 127.0.0.1]'
             cand --machined-socket 'Path of machined''s socket [default: /system/run/machined/machine.sock]'
             cand --machined-role 'Role claimed on machined''s socket [default: os:operator]'
             cand --transport 'Way to the host; auto tries vsock, then the backdoor, in each direction [default: auto]'
@@ -49,7 +49,7 @@ set edit:completion:arg-completer[talos-vmtoolsd] = {|@words|
         &'talos-vmtoolsd;vmtoolsd'= {
             cand --use-machined 'Reach Talos through machined''s socket, as an extension service does; wins over --talos-config'
             cand --talos-config 'Reach Talos through apid with this talosconfig, which is read again when it changes [default: /var/run/secrets/talos.dev/config if it exists]'
-            cand --talos-node 'Node to talk to with --talos-config, and its endpoint: HOST or HOST:PORT (50000) [default: the talosconfig''s endpoints]'
+            cand --talos-node 'Node to talk to with --talos-config, and its endpoint: HOST or HOST:PORT (50000) [default: the talosconfig''s only node, else 127.0.0.1]'
             cand --machined-socket 'Path of machined''s socket [default: /system/run/machined/machine.sock]'
             cand --machined-role 'Role claimed on machined''s socket [default: os:operator]'
             cand --transport 'Way to the host; auto tries vsock, then the backdoor, in each direction [default: auto]'
@@ -71,7 +71,7 @@ set edit:completion:arg-completer[talos-vmtoolsd] = {|@words|
         &'talos-vmtoolsd;talosquery'= {
             cand --use-machined 'Reach Talos through machined''s socket, as an extension service does; wins over --talos-config'
             cand --talos-config 'Reach Talos through apid with this talosconfig, which is read again when it changes [default: /var/run/secrets/talos.dev/config if it exists]'
-            cand --talos-node 'Node to talk to with --talos-config, and its endpoint: HOST or HOST:PORT (50000) [default: the talosconfig''s endpoints]'
+            cand --talos-node 'Node to talk to with --talos-config, and its endpoint: HOST or HOST:PORT (50000) [default: the talosconfig''s only node, else 127.0.0.1]'
             cand --machined-socket 'Path of machined''s socket [default: /system/run/machined/machine.sock]'
             cand --machined-role 'Role claimed on machined''s socket [default: os:operator]'
             cand --transport 'Way to the host; auto tries vsock, then the backdoor, in each direction [default: auto]'
@@ -94,7 +94,7 @@ set edit:completion:arg-completer[talos-vmtoolsd] = {|@words|
         &'talos-vmtoolsd;rpc'= {
             cand --use-machined 'Reach Talos through machined''s socket, as an extension service does; wins over --talos-config'
             cand --talos-config 'Reach Talos through apid with this talosconfig, which is read again when it changes [default: /var/run/secrets/talos.dev/config if it exists]'
-            cand --talos-node 'Node to talk to with --talos-config, and its endpoint: HOST or HOST:PORT (50000) [default: the talosconfig''s endpoints]'
+            cand --talos-node 'Node to talk to with --talos-config, and its endpoint: HOST or HOST:PORT (50000) [default: the talosconfig''s only node, else 127.0.0.1]'
             cand --machined-socket 'Path of machined''s socket [default: /system/run/machined/machine.sock]'
             cand --machined-role 'Role claimed on machined''s socket [default: os:operator]'
             cand --transport 'Way to the host; auto tries vsock, then the backdoor, in each direction [default: auto]'
@@ -116,7 +116,7 @@ set edit:completion:arg-completer[talos-vmtoolsd] = {|@words|
         &'talos-vmtoolsd;check'= {
             cand --use-machined 'Reach Talos through machined''s socket, as an extension service does; wins over --talos-config'
             cand --talos-config 'Reach Talos through apid with this talosconfig, which is read again when it changes [default: /var/run/secrets/talos.dev/config if it exists]'
-            cand --talos-node 'Node to talk to with --talos-config, and its endpoint: HOST or HOST:PORT (50000) [default: the talosconfig''s endpoints]'
+            cand --talos-node 'Node to talk to with --talos-config, and its endpoint: HOST or HOST:PORT (50000) [default: the talosconfig''s only node, else 127.0.0.1]'
             cand --machined-socket 'Path of machined''s socket [default: /system/run/machined/machine.sock]'
             cand --machined-role 'Role claimed on machined''s socket [default: os:operator]'
             cand --transport 'Way to the host; auto tries vsock, then the backdoor, in each direction [default: auto]'

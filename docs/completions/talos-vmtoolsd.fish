@@ -26,7 +26,7 @@ end
 
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -l use-machined -d 'Reach Talos through machined\'s socket, as an extension service does; wins over --talos-config' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -l talos-config -d 'Reach Talos through apid with this talosconfig, which is read again when it changes [default: /var/run/secrets/talos.dev/config if it exists]' -r
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -l talos-node -d 'Node to talk to with --talos-config, and its endpoint: HOST or HOST:PORT (50000) [default: the talosconfig\'s endpoints]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -l talos-node -d 'Node to talk to with --talos-config, and its endpoint: HOST or HOST:PORT (50000) [default: the talosconfig\'s only node, else 127.0.0.1]' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -l machined-socket -d 'Path of machined\'s socket [default: /system/run/machined/machine.sock]' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -l machined-role -d 'Role claimed on machined\'s socket [default: os:operator]' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -l transport -d 'Way to the host; auto tries vsock, then the backdoor, in each direction [default: auto]' -r -f -a "auto\t''
@@ -64,7 +64,7 @@ complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -f -a "check
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -l use-machined -d 'Reach Talos through machined\'s socket, as an extension service does; wins over --talos-config' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -l talos-config -d 'Reach Talos through apid with this talosconfig, which is read again when it changes [default: /var/run/secrets/talos.dev/config if it exists]' -r
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -l talos-node -d 'Node to talk to with --talos-config, and its endpoint: HOST or HOST:PORT (50000) [default: the talosconfig\'s endpoints]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -l talos-node -d 'Node to talk to with --talos-config, and its endpoint: HOST or HOST:PORT (50000) [default: the talosconfig\'s only node, else 127.0.0.1]' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -l machined-socket -d 'Path of machined\'s socket [default: /system/run/machined/machine.sock]' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -l machined-role -d 'Role claimed on machined\'s socket [default: os:operator]' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -l transport -d 'Way to the host; auto tries vsock, then the backdoor, in each direction [default: auto]' -r -f -a "auto\t''
@@ -96,7 +96,7 @@ complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" 
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -s h -l help -d 'Print help'
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -l use-machined -d 'Reach Talos through machined\'s socket, as an extension service does; wins over --talos-config' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -l talos-config -d 'Reach Talos through apid with this talosconfig, which is read again when it changes [default: /var/run/secrets/talos.dev/config if it exists]' -r
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -l talos-node -d 'Node to talk to with --talos-config, and its endpoint: HOST or HOST:PORT (50000) [default: the talosconfig\'s endpoints]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -l talos-node -d 'Node to talk to with --talos-config, and its endpoint: HOST or HOST:PORT (50000) [default: the talosconfig\'s only node, else 127.0.0.1]' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -l machined-socket -d 'Path of machined\'s socket [default: /system/run/machined/machine.sock]' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -l machined-role -d 'Role claimed on machined\'s socket [default: os:operator]' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -l transport -d 'Way to the host; auto tries vsock, then the backdoor, in each direction [default: auto]' -r -f -a "auto\t''
@@ -129,7 +129,7 @@ complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -s h -l help -d 'Print help'
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l use-machined -d 'Reach Talos through machined\'s socket, as an extension service does; wins over --talos-config' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l talos-config -d 'Reach Talos through apid with this talosconfig, which is read again when it changes [default: /var/run/secrets/talos.dev/config if it exists]' -r
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l talos-node -d 'Node to talk to with --talos-config, and its endpoint: HOST or HOST:PORT (50000) [default: the talosconfig\'s endpoints]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l talos-node -d 'Node to talk to with --talos-config, and its endpoint: HOST or HOST:PORT (50000) [default: the talosconfig\'s only node, else 127.0.0.1]' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l machined-socket -d 'Path of machined\'s socket [default: /system/run/machined/machine.sock]' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l machined-role -d 'Role claimed on machined\'s socket [default: os:operator]' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l transport -d 'Way to the host; auto tries vsock, then the backdoor, in each direction [default: auto]' -r -f -a "auto\t''
@@ -161,7 +161,7 @@ complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l co
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -s h -l help -d 'Print help'
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l use-machined -d 'Reach Talos through machined\'s socket, as an extension service does; wins over --talos-config' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l talos-config -d 'Reach Talos through apid with this talosconfig, which is read again when it changes [default: /var/run/secrets/talos.dev/config if it exists]' -r
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l talos-node -d 'Node to talk to with --talos-config, and its endpoint: HOST or HOST:PORT (50000) [default: the talosconfig\'s endpoints]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l talos-node -d 'Node to talk to with --talos-config, and its endpoint: HOST or HOST:PORT (50000) [default: the talosconfig\'s only node, else 127.0.0.1]' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l machined-socket -d 'Path of machined\'s socket [default: /system/run/machined/machine.sock]' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l machined-role -d 'Role claimed on machined\'s socket [default: os:operator]' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l transport -d 'Way to the host; auto tries vsock, then the backdoor, in each direction [default: auto]' -r -f -a "auto\t''

@@ -6,7 +6,7 @@ use super::check::Outcome;
 use crate::config::{SettingError, TalosConfig};
 use crate::facts::{Facts, is_valid_uuid};
 use crate::log::Chain;
-use crate::proc::DeviceNames;
+use crate::proc::{DeviceNames, own_counters};
 use crate::talos::{Access, Client, Error};
 use crate::vmware::services::identity::REMEDY;
 
@@ -18,10 +18,12 @@ const DEADLINE: Duration = Duration::from_secs(15);
 /// is asked beside the resources, the file systems are not known.
 pub(super) async fn facts(config: &Result<TalosConfig, SettingError>) -> Result<Facts, String> {
     let config = config.as_ref().map_err(|error| Chain(error).to_string())?;
-    let client = Client::new(config).map_err(|error| Chain(&error).to_string())?;
-    let mut facts = crate::talos::query(&client, DEADLINE)
-        .await
-        .map_err(|error| Chain(&error).to_string())?;
+    let client = Client::new(config, own_counters).map_err(|error| Chain(&error).to_string())?;
+    let facts = crate::talos::query(&client, DEADLINE).await;
+    let mut facts = facts.map_err(|error| match error.remedy() {
+        Some(remedy) => format!("{}; {remedy}", Chain(&error)),
+        None => Chain(&error).to_string(),
+    })?;
     facts.storage.spaces = client.mounts().await.ok();
     DeviceNames::default().complete(&mut facts.storage);
     Ok(facts)
@@ -36,7 +38,7 @@ pub(super) async fn checks(
         Ok(config) => config,
         Err(error) => return (unconfigured(error), unasked(), None),
     };
-    let client = match Client::new(config) {
+    let client = match Client::new(config, own_counters) {
         Ok(client) => client,
         Err(error) => {
             let problem = Chain(&error).to_string();
@@ -68,7 +70,11 @@ fn not_asked(error: &Error) -> Outcome {
             Error::Unreachable { .. }
             | Error::Deadline { .. }
             | Error::Tls { .. }
-            | Error::Talosconfig(_) => "there is no connection to Talos",
+            | Error::Talosconfig(_)
+            | Error::NoNode { .. } => "there is no connection to Talos",
+            Error::OtherMachine { .. } | Error::NotProven { .. } => {
+                "this machine's Talos is not reached, see the line before"
+            }
             Error::Unsupported { .. } | Error::Talos { .. } | Error::Malformed { .. } => {
                 "Talos does not say its version, see the line before"
             }
@@ -138,7 +144,15 @@ fn identity(uuid: &str) -> Option<Outcome> {
 }
 
 fn unusable(config: &TalosConfig, error: &Error) -> Outcome {
-    let remedy = match (error, config) {
+    let remedy = error.remedy().unwrap_or_else(|| remedy(config, error));
+    Outcome::Fails {
+        problem: Chain(error).to_string(),
+        remedy: remedy.to_owned(),
+    }
+}
+
+fn remedy(config: &TalosConfig, error: &Error) -> &'static str {
+    match (error, config) {
         (Error::Unreachable { .. } | Error::Deadline { .. }, TalosConfig::Machined { .. }) => {
             "mount machined's socket into the container, see extension/talos-vmtoolsd.yaml"
         }
@@ -154,13 +168,15 @@ fn unusable(config: &TalosConfig, error: &Error) -> Outcome {
         (Error::Denied { .. }, TalosConfig::Apid { .. }) => {
             "make a new talosconfig with talosctl config new --roles os:operator"
         }
-        (Error::Unsupported { .. } | Error::Talos { .. } | Error::Malformed { .. }, _) => {
-            "look at the node with talosctl; Talos 1.4 or newer is needed"
-        }
-    };
-    Outcome::Fails {
-        problem: Chain(error).to_string(),
-        remedy: remedy.to_owned(),
+        (
+            Error::Unsupported { .. }
+            | Error::Talos { .. }
+            | Error::Malformed { .. }
+            | Error::OtherMachine { .. }
+            | Error::NotProven { .. }
+            | Error::NoNode { .. },
+            _,
+        ) => "look at the node with talosctl; Talos 1.4 or newer is needed",
     }
 }
 

@@ -33,7 +33,7 @@ pub static SETTINGS: &[Setting] = &[
         key: Some("talos.node"),
         flag: Some("talos-node"),
         value: "NODE",
-        unset: Otherwise("the talosconfig's endpoints"),
+        unset: Otherwise("the talosconfig's only node, else 127.0.0.1"),
         applied: OnReload,
         help: "Node to talk to with --talos-config, and its endpoint: HOST or HOST:PORT (50000)",
         field: field!(talos.node),

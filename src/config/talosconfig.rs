@@ -1,13 +1,16 @@
-//! talosconfig: endpoints, authorities, certificate and key of a Talos client.
+//! talosconfig: node, authorities, certificate and key of a Talos client.
 //!
 //! The file is Talos' own, so unknown keys are none of our business. The PEM blocks are base64 once more;
 //! Talos labels an Ed25519 key `ED25519 PRIVATE KEY` although its content is plain PKCS#8.
+//!
+//! `endpoints` are for talosctl, which talks to any node through any control plane. We talk to the machine that we
+//! run on and to no other, so they are none of our business either.
 //!
 //! ```yaml
 //! context: mycluster
 //! contexts:
 //!   mycluster:
-//!     endpoints: [10.0.0.1, "cp.example:50000", "https://proxy"]
+//!     nodes: [10.0.0.1]
 //!     ca: LS0tLS1CRUdJTi…
 //!     crt: LS0tLS1CRUdJTi…
 //!     key: LS0tLS1CRUdJTi…
@@ -25,6 +28,7 @@ use base64::Engine;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
@@ -43,8 +47,10 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 pub struct Talosconfig {
     /// Name of the context.
     pub context: String,
-    /// Where apid listens, in the file's order; may be empty when a node is named elsewhere.
-    pub endpoints: Vec<Endpoint>,
+    /// The nodes that the context names, in the file's order.
+    pub nodes: Vec<Endpoint>,
+    /// What stands under `nodes` and cannot be one.
+    pub bad_nodes: Vec<BadEndpoint>,
     /// Authorities that may have issued the server's certificate; empty stands for the system's roots.
     pub authorities: Vec<CertificateDer<'static>>,
     /// The client's certificate, leaf first.
@@ -75,13 +81,7 @@ impl Talosconfig {
             path,
             context: &name,
         };
-        let endpoints = context
-            .endpoints
-            .iter()
-            .flatten()
-            .chain(&context.target)
-            .map(|text| text.parse().map_err(|source| place.bad_endpoint(source)))
-            .collect::<Result<_, _>>()?;
+        let (nodes, bad_nodes) = context.nodes();
         let authorities = match present(&context.ca) {
             Some(text) => place.certificates("ca", text)?,
             None => Vec::new(),
@@ -98,12 +98,22 @@ impl Talosconfig {
             });
         };
         Ok(Self {
-            endpoints,
+            nodes,
+            bad_nodes,
             authorities,
             certificates: place.certificates("crt", crt)?,
             key: place.key(key)?,
             context: name,
         })
+    }
+
+    /// Where this machine's apid should be: the node that was given, else the only one that the context names,
+    /// else this machine itself.
+    pub fn destination(&self, given: Option<&Endpoint>) -> Destination {
+        match (given, self.nodes.as_slice()) {
+            (Some(node), _) | (None, [node]) => Destination::Named(node.clone()),
+            (None, _) => Destination::Here,
+        }
     }
 
     /// The Talos roles that the certificate carries (`os:…` entries of its organization), in its order.
@@ -123,8 +133,31 @@ impl fmt::Debug for Talosconfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Talosconfig")
             .field("context", &self.context)
-            .field("endpoints", &self.endpoints)
+            .field("nodes", &self.nodes)
             .finish_non_exhaustive()
+    }
+}
+
+/// Where to look for this machine's apid.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Destination {
+    /// A node that somebody has named.
+    Named(Endpoint),
+    /// Nobody has named one. In the host's network namespace apid listens on 127.0.0.1, and its certificate has
+    /// that address.
+    Here,
+}
+
+impl Destination {
+    /// What to connect to.
+    pub fn endpoint(&self) -> Endpoint {
+        match self {
+            Self::Named(endpoint) => endpoint.clone(),
+            Self::Here => Endpoint {
+                host: "127.0.0.1".to_owned(),
+                port: APID_PORT,
+            },
+        }
     }
 }
 
@@ -265,17 +298,6 @@ pub enum Error {
         /// What it should have been.
         expected: &'static str,
     },
-    /// An endpoint cannot be understood.
-    #[error("bad entry in {context}.endpoints of the talosconfig {}", path.display())]
-    BadEndpoint {
-        /// The file.
-        path: PathBuf,
-        /// Name of the context.
-        context: String,
-        /// Which.
-        #[source]
-        source: BadEndpoint,
-    },
 }
 
 /// The file as far as it concerns us.
@@ -290,10 +312,7 @@ struct File {
 #[derive(Default, Deserialize)]
 struct Context {
     #[serde(default)]
-    endpoints: Option<Vec<String>>,
-    /// One endpoint, in files of Talos before 0.4.
-    #[serde(default)]
-    target: Option<String>,
+    nodes: Option<Nodes>,
     #[serde(default)]
     ca: Option<String>,
     #[serde(default)]
@@ -302,6 +321,45 @@ struct Context {
     key: Option<String>,
     #[serde(default)]
     auth: Option<Auth>,
+}
+
+/// A list, if it is one: something odd here does not spoil certificate and key.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Nodes {
+    List(Vec<Entry>),
+    Odd(IgnoredAny),
+}
+
+/// A text, if it is one.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Entry {
+    Text(String),
+    Odd(IgnoredAny),
+}
+
+impl Context {
+    /// The nodes, and what is none.
+    fn nodes(&self) -> (Vec<Endpoint>, Vec<BadEndpoint>) {
+        let entries = match &self.nodes {
+            None => &[],
+            Some(Nodes::List(entries)) => entries.as_slice(),
+            Some(Nodes::Odd(_)) => &[Entry::Odd(IgnoredAny)],
+        };
+        let (mut nodes, mut bad) = (Vec::new(), Vec::new());
+        for entry in entries {
+            let parsed = match entry {
+                Entry::Text(text) => text.parse(),
+                Entry::Odd(_) => Err(BadEndpoint("(not a text)".to_owned())),
+            };
+            match parsed {
+                Ok(node) => nodes.push(node),
+                Err(error) => bad.push(error),
+            }
+        }
+        (nodes, bad)
+    }
 }
 
 #[derive(Default, Deserialize)]
@@ -346,14 +404,6 @@ impl Place<'_> {
             path: self.path.to_owned(),
             context: self.context.to_owned(),
             key,
-        }
-    }
-
-    fn bad_endpoint(&self, source: BadEndpoint) -> Error {
-        Error::BadEndpoint {
-            path: self.path.to_owned(),
-            context: self.context.to_owned(),
-            source,
         }
     }
 

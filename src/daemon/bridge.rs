@@ -10,7 +10,7 @@ use crate::config::{PowerConfig, TalosConfig, talosconfig::BadEndpoint};
 use crate::facts::{Facts, Load};
 use crate::front_end::Measured;
 use crate::power::{PowerOperation, PowerOutcome};
-use crate::proc::{DeviceNames, Kernel};
+use crate::proc::{self, DeviceNames, Kernel};
 use crate::talos::{self, Client};
 
 /// Talos, seen from the event loop.
@@ -36,7 +36,7 @@ impl Bridge {
     /// # Errors
     /// When the configured node is no endpoint.
     pub fn start(config: &TalosConfig, power: PowerConfig) -> Result<Self, BadEndpoint> {
-        let mut bridge = Self::with_client(Client::new(config)?, power);
+        let mut bridge = Self::with_client(Client::new(config, proc::own_counters)?, power);
         bridge.talosconfig = watch_of(config);
         Ok(bridge)
     }
@@ -71,12 +71,16 @@ impl Bridge {
         self.power = power;
     }
 
-    /// Turns to another Talos API. What is known stays known; a power operation under way goes on.
+    /// Turns to another Talos API of the same machine. What is known stays known, doubts about power calls included; a
+    /// power operation under way goes on.
     ///
     /// # Errors
     /// When the configured node is no endpoint; then all stays as it is.
     pub fn reconnect(&mut self, config: &TalosConfig) -> Result<(), BadEndpoint> {
-        let client = Client::new(config)?;
+        let client = match &self.client {
+            Ok(client) => client.successor(config, proc::own_counters)?,
+            Err(_) => Client::new(config, proc::own_counters)?,
+        };
         self.talosconfig = watch_of(config);
         self.observe(client);
         Ok(())

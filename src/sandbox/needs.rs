@@ -40,7 +40,7 @@ pub(super) struct Needs {
 }
 
 impl Needs {
-    /// What this configuration needs; reads the talosconfig, for the ports of its endpoints. `ssl_cert_file` is
+    /// What this configuration needs; reads the talosconfig, for the port of its node. `ssl_cert_file` is
     /// SSL_CERT_FILE of the environment.
     pub(super) fn of(config: &Config, ssl_cert_file: Option<PathBuf>) -> Self {
         let mut needs = Self {
@@ -88,14 +88,14 @@ fn place(file: &Path) -> Option<PathBuf> {
     file.exists().then(|| file.to_owned())
 }
 
-/// What is connected to: the node, or the talosconfig's endpoints.
+/// What is connected to: the node.
 fn network(talosconfig: &Path, node: Option<&str>) -> Network {
-    let endpoints: Vec<Endpoint> = match (node, Talosconfig::load(talosconfig)) {
+    let endpoint: Option<Endpoint> = match (node, Talosconfig::load(talosconfig)) {
         // With one that is no endpoint Talos is done without.
-        (Some(node), _) => node.parse().into_iter().collect(),
-        (None, Ok(config)) => config.endpoints,
+        (Some(node), _) => node.parse().ok(),
+        (None, Ok(config)) => Some(config.destination(None).endpoint()),
         (None, Err(_)) => return Network::Any,
     };
-    let ports = endpoints.iter().map(|endpoint| endpoint.port);
-    Network::Ports(ports.chain([DNS_PORT]).collect())
+    let port = endpoint.map(|endpoint| endpoint.port);
+    Network::Ports(port.into_iter().chain([DNS_PORT]).collect())
 }

@@ -456,6 +456,28 @@ fn needs_follow_the_configuration() {
 }
 
 #[test]
+fn the_ports_that_may_be_dialled_are_those_of_the_node_alone() {
+    let api = apid::Apid::tls(apid::TlsOptions::default()).unwrap();
+    let file = std::env::temp_dir().join(format!("talos-vmtoolsd-needs-{}", std::process::id()));
+    let endpoints = ["10.0.0.1:1111".to_owned()];
+    for (nodes, port) in [
+        (&[][..], 50000),
+        (&["10.0.0.1:2222".to_owned()], 2222),
+        (&["10.0.0.1:2222".to_owned(), "10.0.0.2".to_owned()], 50000),
+    ] {
+        std::fs::write(&file, api.talosconfig_for(&endpoints, nodes)).unwrap();
+        let arguments = format!("--talos-config={}", file.display());
+        let needs = Needs::of(&config(&[&arguments]), None);
+        assert_eq!(
+            needs.network,
+            Network::Ports([53, port].into()),
+            "{nodes:?}"
+        );
+    }
+    std::fs::remove_file(file).unwrap();
+}
+
+#[test]
 fn the_document_lists_the_calls_that_the_filter_lets_through() {
     let document = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/sandbox.md"));
     let (_, rest) = document.split_once("<!-- system calls: begin -->").unwrap();

@@ -1,19 +1,25 @@
 //! One client of the Talos API: a channel that connects when it is needed, and the calls we make on it.
 //!
 //! To machined we send a role in the metadata key `talos-role` and nothing else; for apid our certificate carries
-//! the roles. We never send `node` metadata: the endpoint is the node, so no call can reach another one.
+//! the roles. We never send `node` metadata: the endpoint is the node, and apid has to prove that it is this machine
+//! ([`super::proven`]), so no call can reach another one.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, timeout};
+use tonic::codegen::http::Uri;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::{Channel, Endpoint as ChannelEndpoint};
 use tonic::{Code, Request, Status, Streaming};
+use tower_service::Service;
 
-use super::connect::{Apid, ApidTarget, Dial, Machined, MachinedSocket};
+use super::connect::{ApidTarget, Dial, Machined, MachinedSocket};
+use super::doubt::Doubts;
 use super::error::Error;
 use super::facts;
 use super::proto::common::Metadata;
@@ -23,9 +29,10 @@ use super::proto::machine::machine_service_client::MachineServiceClient;
 use super::proto::machine::{
     Event, EventsRequest, RebootRequest, ShutdownRequest, reboot_request::Mode,
 };
-use crate::config::talosconfig::{Endpoint, Talosconfig};
+use super::proven::Proven;
+use crate::config::talosconfig::{BadEndpoint, Endpoint, Talosconfig};
 use crate::config::{RebootMode, TalosConfig};
-use crate::facts::{MachineType, Space, Stage, TalosVersion};
+use crate::facts::{Counters, MachineType, Space, Stage, TalosVersion};
 use crate::power::PowerOperation;
 
 /// Largest message Talos sends (GRPCMaxMessageSize).
@@ -40,6 +47,9 @@ const WARM_UP: Duration = Duration::from_secs(60);
 /// How many requests may wait for the channel.
 const QUEUE: usize = 16;
 
+/// Reads the counters of the kernel that we run on; `None` when it cannot.
+pub type OwnCounters = fn() -> Option<Counters>;
+
 /// A client of one node's Talos API. It is cheap to clone; all clones share one connection.
 #[derive(Clone, Debug)]
 pub struct Client {
@@ -48,21 +58,24 @@ pub struct Client {
 
 #[derive(Debug)]
 struct Inner {
-    channel: Channel,
-    /// Values of `talos-role`.
-    roles: Vec<MetadataValue<Ascii>>,
-    target: Target,
+    way: Way,
     created: Instant,
     /// Whether Talos has accepted any call of ours.
     authorized: AtomicBool,
-    /// A power call that we gave up on without an answer, and when we sent it.
-    doubt: Mutex<Option<(PowerOperation, Instant)>>,
+    doubts: Doubts,
 }
 
 #[derive(Debug)]
-enum Target {
-    Machined { socket: PathBuf, role: String },
-    Apid(Arc<ApidTarget>),
+enum Way {
+    /// The socket is of this machine.
+    Machined {
+        channel: Channel,
+        socket: PathBuf,
+        role: String,
+        /// Values of `talos-role`.
+        roles: Vec<MetadataValue<Ascii>>,
+    },
+    Apid(Proven),
 }
 
 /// What `check` finds out about our access to Talos.
@@ -79,18 +92,38 @@ pub struct Access {
 }
 
 impl Client {
-    /// A client as configured; nothing is connected or read yet. Must be called within a tokio runtime.
+    /// A client as configured; nothing is connected or read yet. Must be called within a tokio runtime. `own` reads
+    /// what apid has to prove.
     ///
     /// # Errors
     /// When the node is not an endpoint.
-    pub fn new(config: &TalosConfig) -> Result<Self, crate::config::talosconfig::BadEndpoint> {
-        Ok(match config {
-            TalosConfig::Machined { socket, role } => Self::machined(socket.clone(), role),
-            TalosConfig::Apid { talosconfig, node } => Self::apid(
-                talosconfig.clone(),
-                node.as_deref().map(str::parse).transpose()?,
-            ),
-        })
+    pub fn new(config: &TalosConfig, own: OwnCounters) -> Result<Self, BadEndpoint> {
+        Self::configured(config, own, Doubts::default())
+    }
+
+    /// As [`Client::new`], but with the doubts of this one about power calls: the machine is the same.
+    ///
+    /// # Errors
+    /// When the node is not an endpoint.
+    pub fn successor(&self, config: &TalosConfig, own: OwnCounters) -> Result<Self, BadEndpoint> {
+        Self::configured(config, own, self.inner.doubts.clone())
+    }
+
+    fn configured(
+        config: &TalosConfig,
+        own: OwnCounters,
+        doubts: Doubts,
+    ) -> Result<Self, BadEndpoint> {
+        let way = match config {
+            TalosConfig::Machined { socket, role } => {
+                Way::machined(MachinedSocket(socket.clone()), socket.clone(), role)
+            }
+            TalosConfig::Apid { talosconfig, node } => {
+                let node = node.as_deref().map(str::parse).transpose()?;
+                Way::Apid(Proven::new(ApidTarget::new(talosconfig.clone(), node), own))
+            }
+        };
+        Ok(Self::on(way, doubts))
     }
 
     /// A client on machined's unix socket that claims `role` (several are separated by commas).
@@ -100,69 +133,49 @@ impl Client {
 
     /// As [`Client::machined`], but connected by `dialer`; `socket` is only what the log calls it.
     pub fn machined_with_dialer(dialer: impl Dial, socket: PathBuf, role: &str) -> Self {
-        let channel =
-            endpoint("http://machined").connect_with_connector_lazy(Machined::new(dialer, &socket));
-        let target = Target::Machined {
-            socket,
-            role: role.to_owned(),
-        };
-        let roles = role
-            .split(',')
-            .map(str::trim)
-            .filter(|role| !role.is_empty());
-        Self::on(
-            channel,
-            roles.filter_map(|role| role.parse().ok()).collect(),
-            target,
-        )
+        Self::on(Way::machined(dialer, socket, role), Doubts::default())
     }
 
-    /// A client of apid with the certificates of `talosconfig`, which is read at every new connection.
-    /// Without a `node` the file's endpoints are used in turn.
-    pub fn apid(talosconfig: PathBuf, node: Option<Endpoint>) -> Self {
-        let target = Arc::new(ApidTarget::new(talosconfig, node));
-        let channel =
-            endpoint("https://apid").connect_with_connector_lazy(Apid::new(Arc::clone(&target)));
-        Self::on(channel, Vec::new(), Target::Apid(target))
+    /// A client of apid with the certificates of `talosconfig`, which is read at every new connection. Without a
+    /// `node` the file's only one counts, else 127.0.0.1.
+    pub fn apid(talosconfig: PathBuf, node: Option<Endpoint>, own: OwnCounters) -> Self {
+        let way = Way::Apid(Proven::new(ApidTarget::new(talosconfig, node), own));
+        Self::on(way, Doubts::default())
     }
 
-    fn on(channel: Channel, roles: Vec<MetadataValue<Ascii>>, target: Target) -> Self {
+    fn on(way: Way, doubts: Doubts) -> Self {
         Self {
             inner: Arc::new(Inner {
-                channel,
-                roles,
-                target,
+                way,
                 created: Instant::now(),
                 authorized: AtomicBool::new(false),
-                doubt: Mutex::new(None),
+                doubts,
             }),
         }
     }
 
     /// Where Talos is, for the log: the socket's path or host:port.
     pub fn endpoint(&self) -> String {
-        match &self.inner.target {
-            Target::Machined { socket, .. } => socket.display().to_string(),
-            Target::Apid(target) => target
-                .current()
-                .or_else(|| target.node.as_ref().map(ToString::to_string))
-                .unwrap_or_else(|| format!("the endpoints of {}", target.talosconfig.display())),
+        match &self.inner.way {
+            Way::Machined { socket, .. } => socket.display().to_string(),
+            Way::Apid(proven) => proven.target().endpoint(),
         }
     }
 
     /// Whose roles we have, for the log: the role claimed, or the certificate.
     pub fn role(&self) -> String {
-        match &self.inner.target {
-            Target::Machined { role, .. } => role.clone(),
-            Target::Apid(target) => format!("the certificate in {}", target.talosconfig.display()),
+        match &self.inner.way {
+            Way::Machined { role, .. } => role.clone(),
+            Way::Apid(proven) => proven.target().role(),
         }
     }
 
     /// Which Talos runs (MachineService.Version).
     pub async fn version(&self) -> Result<TalosVersion, Error> {
         let request = self.request(());
+        let mut machine = self.machine().await?;
         let answer = self
-            .unary("Version", CALL_TIMEOUT, self.machine().version(request))
+            .unary("Version", CALL_TIMEOUT, machine.version(request))
             .await?;
         let version = one("Version", answer.messages, |message| &message.metadata)?;
         let (info, platform) = (
@@ -180,8 +193,9 @@ impl Client {
     /// rarely: Talos looks at every mount of the node for it.
     pub async fn mounts(&self) -> Result<Vec<Space>, Error> {
         let request = self.request(());
+        let mut machine = self.machine().await?;
         let answer = self
-            .unary("Mounts", CALL_TIMEOUT, self.machine().mounts(request))
+            .unary("Mounts", CALL_TIMEOUT, machine.mounts(request))
             .await?;
         one("Mounts", answer.messages, |message| &message.metadata)
             .map(|message| message.stats.into_iter().filter_map(facts::space).collect())
@@ -190,9 +204,20 @@ impl Client {
     /// Asks Talos to shut down (MachineService.Shutdown) and returns the actor id of the sequence. `force`
     /// skips cordon and drain. Never call it again after an answer: that restarts the sequence.
     pub async fn shutdown(&self, force: bool, deadline: Duration) -> Result<String, Error> {
+        self.shutdown_on(self.way().await?, force, deadline).await
+    }
+
+    /// As [`Client::shutdown`], on a way that is there.
+    pub(super) async fn shutdown_on(
+        &self,
+        ThisMachine(channel): ThisMachine,
+        force: bool,
+        deadline: Duration,
+    ) -> Result<String, Error> {
         let request = self.request(ShutdownRequest { force });
+        let mut machine = machine_on(channel);
         let answer = self
-            .unary("Shutdown", deadline, self.machine().shutdown(request))
+            .unary("Shutdown", deadline, machine.shutdown(request))
             .await?;
         accepted("Shutdown", answer.messages, |message| {
             (&message.metadata, &message.actor_id)
@@ -201,14 +226,25 @@ impl Client {
 
     /// Asks Talos to reboot (MachineService.Reboot) and returns the actor id of the sequence.
     pub async fn reboot(&self, mode: RebootMode, deadline: Duration) -> Result<String, Error> {
+        self.reboot_on(self.way().await?, mode, deadline).await
+    }
+
+    /// As [`Client::reboot`], on a way that is there.
+    pub(super) async fn reboot_on(
+        &self,
+        ThisMachine(channel): ThisMachine,
+        mode: RebootMode,
+        deadline: Duration,
+    ) -> Result<String, Error> {
         let mode = match mode {
             RebootMode::Default => Mode::Default,
             RebootMode::Powercycle => Mode::Powercycle,
             RebootMode::Force => Mode::Force,
         };
         let request = self.request(RebootRequest { mode: mode.into() });
+        let mut machine = machine_on(channel);
         let answer = self
-            .unary("Reboot", deadline, self.machine().reboot(request))
+            .unary("Reboot", deadline, machine.reboot(request))
             .await?;
         accepted("Reboot", answer.messages, |message| {
             (&message.metadata, &message.actor_id)
@@ -274,8 +310,9 @@ impl Client {
             id: id.to_owned(),
             options: None,
         });
+        let mut state = self.state().await?;
         let answer = self
-            .unary(kind.kind, CALL_TIMEOUT, self.state().get(request))
+            .unary(kind.kind, CALL_TIMEOUT, state.get(request))
             .await?;
         let spec = answer.resource.and_then(|resource| resource.spec);
         spec.map(|spec| spec.proto_spec).ok_or(Error::Malformed {
@@ -290,13 +327,13 @@ impl Client {
     /// When not even Version can be called.
     pub async fn check_access(&self) -> Result<Access, Error> {
         let version = self.version().await?;
-        let roles = match &self.inner.target {
-            Target::Machined { role, .. } => role
+        let roles = match &self.inner.way {
+            Way::Machined { role, .. } => role
                 .split(',')
                 .map(|role| role.trim().to_owned())
                 .filter(|role| !role.is_empty())
                 .collect(),
-            Target::Apid(target) => Talosconfig::load(&target.talosconfig)?.roles(),
+            Way::Apid(proven) => Talosconfig::load(&proven.target().talosconfig)?.roles(),
         };
         let read = self.stage().await.map(drop);
         let power = roles
@@ -321,25 +358,17 @@ impl Client {
 
     /// Notes that we gave up on a power call that Talos may have got at this time.
     pub(super) fn leave_doubt(&self, operation: PowerOperation, sent: Instant) {
-        *self.doubt() = Some((operation, sent));
+        self.inner.doubts.leave(operation, sent);
     }
 
     /// When we sent an earlier call for this operation without knowing whether Talos got it; asking clears it.
     pub(super) fn take_doubt(&self, operation: PowerOperation) -> Option<Instant> {
-        let left = self.doubt().take_if(|(left, _)| *left == operation);
-        left.map(|(_, sent)| sent)
-    }
-
-    fn doubt(&self) -> MutexGuard<'_, Option<(PowerOperation, Instant)>> {
-        self.inner
-            .doubt
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.inner.doubts.take(operation)
     }
 
     /// Whether a proxy (apid) stands between us and machined.
     pub(super) fn is_proxied(&self) -> bool {
-        matches!(self.inner.target, Target::Apid(_))
+        matches!(self.inner.way, Way::Apid(_))
     }
 
     /// Watches every resource of a type: first those that exist, then BOOTSTRAPPED, then changes.
@@ -359,7 +388,8 @@ impl Client {
             // With 0 the server would keep BOOTSTRAPPED and ERRORED to itself.
             api_version: 1,
         });
-        self.unary(kind.kind, CALL_TIMEOUT, self.state().watch(request))
+        let mut state = self.state().await?;
+        self.unary(kind.kind, CALL_TIMEOUT, state.watch(request))
             .await
     }
 
@@ -369,7 +399,8 @@ impl Client {
             tail_seconds,
             ..EventsRequest::default()
         });
-        self.unary("Events", CALL_TIMEOUT, self.machine().events(request))
+        let mut machine = self.machine().await?;
+        self.unary("Events", CALL_TIMEOUT, machine.events(request))
             .await
     }
 
@@ -378,18 +409,28 @@ impl Client {
         Error::from_status(call, &self.endpoint(), &self.role(), status)
     }
 
-    fn machine(&self) -> MachineServiceClient<Channel> {
-        MachineServiceClient::new(self.inner.channel.clone()).max_decoding_message_size(MAX_MESSAGE)
+    /// A way to this machine's Talos. When there is none, nothing has been sent.
+    pub(super) async fn way(&self) -> Result<ThisMachine, Error> {
+        match &self.inner.way {
+            Way::Machined { channel, .. } => Ok(ThisMachine(channel.clone())),
+            Way::Apid(proven) => proven.channel().await.map(ThisMachine),
+        }
     }
 
-    fn state(&self) -> StateClient<Channel> {
-        StateClient::new(self.inner.channel.clone()).max_decoding_message_size(MAX_MESSAGE)
+    async fn machine(&self) -> Result<MachineServiceClient<Channel>, Error> {
+        self.way().await.map(|way| machine_on(way.0))
+    }
+
+    async fn state(&self) -> Result<StateClient<Channel>, Error> {
+        self.way().await.map(|way| state_on(way.0))
     }
 
     fn request<T>(&self, message: T) -> Request<T> {
         let mut request = Request::new(message);
-        for role in &self.inner.roles {
-            request.metadata_mut().append("talos-role", role.clone());
+        if let Way::Machined { roles, .. } = &self.inner.way {
+            for role in roles {
+                request.metadata_mut().append("talos-role", role.clone());
+            }
         }
         request
     }
@@ -419,13 +460,47 @@ impl Client {
     }
 }
 
-/// The settings of the channel. HTTP/2 keepalive stays off: Talos' server hangs up on frequent pings.
-fn endpoint(uri: &'static str) -> ChannelEndpoint {
-    ChannelEndpoint::from_static(uri).buffer_size(QUEUE)
+/// A way that leads to this machine and to no other.
+#[derive(Debug)]
+pub(super) struct ThisMachine(Channel);
+
+impl Way {
+    fn machined(dialer: impl Dial, socket: PathBuf, role: &str) -> Self {
+        let roles = role
+            .split(',')
+            .map(str::trim)
+            .filter(|role| !role.is_empty());
+        Self::Machined {
+            channel: channel_on("http://machined", Machined::new(dialer, &socket)),
+            roles: roles.filter_map(|role| role.parse().ok()).collect(),
+            socket,
+            role: role.to_owned(),
+        }
+    }
+}
+
+/// A channel that connects when it is used. HTTP/2 keepalive stays off: Talos' server hangs up on frequent pings.
+pub(super) fn channel_on<C, S>(uri: &'static str, connector: C) -> Channel
+where
+    C: Service<Uri, Response = TokioIo<S>, Error = Error> + Send + 'static,
+    C::Future: Send,
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    ChannelEndpoint::from_static(uri)
+        .buffer_size(QUEUE)
+        .connect_with_connector_lazy(connector)
+}
+
+pub(super) fn machine_on(channel: Channel) -> MachineServiceClient<Channel> {
+    MachineServiceClient::new(channel).max_decoding_message_size(MAX_MESSAGE)
+}
+
+pub(super) fn state_on(channel: Channel) -> StateClient<Channel> {
+    StateClient::new(channel).max_decoding_message_size(MAX_MESSAGE)
 }
 
 /// The one message of an answer. An apid that proxied the call puts a failure into the metadata of an OK.
-fn one<T>(
+pub(super) fn one<T>(
     call: &'static str,
     messages: Vec<T>,
     metadata: impl Fn(&T) -> &Option<Metadata>,

@@ -1,17 +1,17 @@
-//! The ways to Talos, as connectors of a tonic channel: machined's unix socket, or apid over mutual TLS.
+//! The ways to Talos: machined's unix socket, as the connector of a tonic channel, or apid over mutual TLS.
 //!
-//! For every new connection the connector reads the talosconfig again: a certificate that is renewed while we
+//! For every new connection the talosconfig is read again: a certificate that is renewed while we
 //! run (a ServiceAccount's lives six hours) is used from the next connection on. Proxy variables of the
 //! environment are ignored.
 //!
 //! Under TLS 1.3 the client's handshake ends before the server has seen its certificate; a rejection would only
-//! show on the first read, somewhere inside HTTP/2. A gRPC server speaks first (its SETTINGS frame), so the
-//! connector waits a moment for the first bytes and finds the rejection there.
+//! show on the first read, somewhere inside HTTP/2. A gRPC server speaks first (its SETTINGS frame), so we wait a
+//! moment for the first bytes and find the rejection there.
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -30,7 +30,7 @@ use tower_service::Service;
 
 use super::error::Error;
 use super::tls::{self, TlsTrouble};
-use crate::config::talosconfig::{self, Endpoint, Talosconfig};
+use crate::config::talosconfig::{Endpoint, Talosconfig};
 
 /// How long one endpoint may take to connect, TLS included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -125,24 +125,21 @@ fn explained(socket: &Path, error: io::Error) -> io::Error {
     )
 }
 
-/// Connects to apid: to the configured node, otherwise to the talosconfig's endpoints in turn, starting with the
-/// one that worked last.
-#[derive(Clone, Debug)]
-pub(super) struct Apid(Arc<ApidTarget>);
-
-/// What [`Apid`] connects to.
+/// Where apid is, and with which certificates.
 #[derive(Debug)]
 pub(super) struct ApidTarget {
-    /// The file with endpoints and certificates.
+    /// The file with node and certificates.
     pub(super) talosconfig: PathBuf,
     /// The node to talk to, which is also the endpoint.
     pub(super) node: Option<Endpoint>,
     /// SSL_CERT_FILE of the environment.
-    pub(super) ssl_cert_file: Option<PathBuf>,
-    /// Index of the endpoint that worked last.
-    last: AtomicUsize,
+    ssl_cert_file: Option<PathBuf>,
     /// The endpoint that was tried last, for the log.
     current: Mutex<Option<String>>,
+    /// Whether bad entries of the file have been logged.
+    warned: AtomicBool,
+    /// Whether a connection has led to this machine.
+    was_here: AtomicBool,
 }
 
 impl ApidTarget {
@@ -151,55 +148,76 @@ impl ApidTarget {
             talosconfig,
             node,
             ssl_cert_file: std::env::var_os("SSL_CERT_FILE").map(PathBuf::from),
-            last: AtomicUsize::new(0),
             current: Mutex::new(None),
+            warned: AtomicBool::new(false),
+            was_here: AtomicBool::new(false),
         }
     }
 
-    /// The endpoint that is in use or was tried last; `None` before the first attempt.
-    pub(super) fn current(&self) -> Option<String> {
-        self.current
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+    /// The endpoint that is in use or was tried last, else what is known of it.
+    pub(super) fn endpoint(&self) -> String {
+        let current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        let current = current.clone();
+        current
+            .or_else(|| self.node.as_ref().map(ToString::to_string))
+            .unwrap_or_else(|| format!("the node of {}", self.talosconfig.display()))
     }
 
-    async fn connect(&self) -> Result<BufReader<TlsStream<TcpStream>>, Error> {
+    /// Where the roles come from, for the log.
+    pub(super) fn role(&self) -> String {
+        format!("the certificate in {}", self.talosconfig.display())
+    }
+
+    /// Whether a connection has been proven to lead to this machine.
+    pub(super) fn was_here(&self) -> bool {
+        self.was_here.load(Ordering::Relaxed)
+    }
+
+    /// A connection has been proven to lead to this machine.
+    pub(super) fn has_been_here(&self) {
+        self.was_here.store(true, Ordering::Relaxed);
+    }
+
+    /// Reads the file.
+    pub(super) fn load(&self) -> Result<Talosconfig, Error> {
         let config = Talosconfig::load(&self.talosconfig)?;
-        let endpoints = match &self.node {
-            Some(node) => std::slice::from_ref(node),
-            None => &config.endpoints,
-        };
-        let mut failure = Error::from(talosconfig::Error::Missing {
-            path: self.talosconfig.clone(),
-            context: config.context.clone(),
-            key: "endpoints",
-        });
-        let tls = tls::client_config(&config, self.ssl_cert_file.as_deref());
-        let tls = match (tls, endpoints.first()) {
-            (Ok(tls), _) => Arc::new(tls),
-            (Err(trouble), Some(endpoint)) => return Err(self.tls_error(endpoint, trouble)),
-            (Err(_), None) => return Err(failure),
-        };
-        let first = self.last.load(Ordering::Relaxed);
-        let indices = first..first.saturating_add(endpoints.len());
-        for index in indices.map(|index| index % endpoints.len().max(1)) {
-            let Some(endpoint) = endpoints.get(index) else {
-                continue;
-            };
-            *self.current.lock().unwrap_or_else(PoisonError::into_inner) =
-                Some(endpoint.to_string());
-            match self.connect_to(endpoint, Arc::clone(&tls)).await {
-                Ok(stream) => {
-                    self.last.store(index, Ordering::Relaxed);
-                    return Ok(stream);
-                }
-                // Of several failures report the one about trust: it does not go away by itself.
-                Err(_) if matches!(failure, Error::Tls { .. }) => {}
-                Err(error) => failure = error,
+        for bad in &config.bad_nodes {
+            if !self.warned.load(Ordering::Relaxed) {
+                tracing::warn!(
+                    talosconfig = %self.talosconfig.display(),
+                    context = config.context,
+                    error = %bad,
+                    "an entry of `nodes` is left out; correct it, or name the node with --talos-node"
+                );
             }
         }
-        Err(failure)
+        self.warned.store(true, Ordering::Relaxed);
+        Ok(config)
+    }
+
+    /// A connection to whoever answers there.
+    pub(super) async fn connect(
+        &self,
+        config: &Talosconfig,
+        endpoint: &Endpoint,
+    ) -> Result<BufReader<TlsStream<TcpStream>>, Error> {
+        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Some(endpoint.to_string());
+        let tls = tls::client_config(config, self.ssl_cert_file.as_deref())
+            .map_err(|trouble| self.tls_error(endpoint, trouble))?;
+        self.connect_to(endpoint, Arc::new(tls))
+            .await
+            .map_err(|error| match error {
+                Error::Tls {
+                    endpoint,
+                    trouble: TlsTrouble::ServerUnknownAuthority,
+                    talosconfig,
+                } if config.authorities.is_empty() => Error::Tls {
+                    endpoint,
+                    trouble: TlsTrouble::ServerNotOfTheSystem,
+                    talosconfig,
+                },
+                other => other,
+            })
     }
 
     async fn connect_to(
@@ -258,27 +276,6 @@ enum Trouble {
     Tls(io::Error),
 }
 
-impl Apid {
-    pub(super) fn new(target: Arc<ApidTarget>) -> Self {
-        Self(target)
-    }
-}
-
-impl Service<Uri> for Apid {
-    type Response = TokioIo<BufReader<TlsStream<TcpStream>>>;
-    type Error = Error;
-    type Future = Connecting<BufReader<TlsStream<TcpStream>>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, _: Uri) -> Self::Future {
-        let target = Arc::clone(&self.0);
-        Box::pin(async move { target.connect().await.map(TokioIo::new) })
-    }
-}
-
 /// A silent peer must be noticed. HTTP/2 pings would not do: Talos' server hangs up on frequent ones.
 fn keep_alive(tcp: &TcpStream) -> io::Result<()> {
     tcp.set_nodelay(true)?;
@@ -295,7 +292,7 @@ async fn in_time<T>(attempt: impl Future<Output = io::Result<T>>) -> io::Result<
         .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
 
-fn unreachable(endpoint: String, source: io::Error) -> Error {
+pub(super) fn unreachable(endpoint: String, source: io::Error) -> Error {
     Error::Unreachable {
         endpoint,
         sent: false,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tonic::{Code, Status};
 
+use super::proof::Difference;
 use super::tls::TlsTrouble;
 use crate::config::talosconfig;
 use crate::log::Chain;
@@ -37,6 +38,31 @@ pub enum Error {
     /// The talosconfig cannot be used.
     #[error(transparent)]
     Talosconfig(#[from] talosconfig::Error),
+    /// The machine that answers is not the one that we run on.
+    #[error("{} is another machine: {difference}", name(endpoint, host_name.as_deref()))]
+    OtherMachine {
+        /// host:port
+        endpoint: String,
+        /// The name that it says it has.
+        host_name: Option<String>,
+        /// How it is another one.
+        difference: Difference,
+    },
+    /// Whoever answers does not show whether it is the machine that we run on.
+    #[error("{endpoint} does not prove that it is this machine: {why}")]
+    NotProven {
+        /// host:port
+        endpoint: String,
+        /// Why not.
+        why: String,
+    },
+    /// Nobody has named a node, and this machine's own address has not stood in for one.
+    #[error("no node is named, and this machine's own address is of no use")]
+    NoNode {
+        /// What is wrong with this machine's own address.
+        #[source]
+        source: Arc<Self>,
+    },
     /// Talos refuses the call to our roles.
     #[error("Talos denies {call} to {role} (needs os:operator): {message}")]
     Denied {
@@ -81,9 +107,50 @@ pub enum Error {
     },
 }
 
+/// An endpoint, with the name that it says it has.
+fn name(endpoint: &str, host_name: Option<&str>) -> String {
+    match host_name {
+        Some(host_name) => format!("{endpoint} ({host_name})"),
+        None => endpoint.to_owned(),
+    }
+}
+
+/// How an operator names the node.
+const NAME_THE_NODE: &str = "name this node: VMTOOLSD_TALOS_NODE from status.hostIP, or --talos-node; \
+                             an extension needs none, it has machined's socket";
+
 impl Error {
+    /// What an operator can do about a machine that is not proven to be this one; `None` for other errors.
+    pub const fn remedy(&self) -> Option<&'static str> {
+        match self {
+            Self::OtherMachine { .. } | Self::NoNode { .. } => Some(NAME_THE_NODE),
+            Self::NotProven { .. } => Some(
+                "give us the role os:operator (talosctl config new --roles os:operator) and this machine's /proc",
+            ),
+            _ => None,
+        }
+    }
+
+    /// The same for errors that say the same. The counters of another machine are others each time.
+    pub(super) fn gist(&self) -> String {
+        match self {
+            Self::OtherMachine {
+                endpoint,
+                host_name,
+                difference,
+            } => {
+                let boot_time = difference.peer_boot_time();
+                format!("{} {boot_time}", name(endpoint, host_name.as_deref()))
+            }
+            // However this machine's own address is of no use, the remedy is to name the node.
+            Self::NoNode { .. } => "no node".to_owned(),
+            other => other.with_causes(),
+        }
+    }
+
     /// Whether the same call may succeed later. True for TLS and talosconfig trouble too: certificates are
-    /// renewed while the daemon runs.
+    /// renewed while the daemon runs. False for a machine that is not this one, since no waiting makes it so; the
+    /// observer looks again all the same.
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Unreachable { .. }
@@ -101,7 +168,11 @@ impl Error {
                         | Code::Cancelled
                 )
             }
-            Self::Unsupported { .. } | Self::Malformed { .. } => false,
+            Self::OtherMachine { .. }
+            | Self::NotProven { .. }
+            | Self::NoNode { .. }
+            | Self::Unsupported { .. }
+            | Self::Malformed { .. } => false,
         }
     }
 
@@ -111,6 +182,9 @@ impl Error {
             Self::Unreachable { .. }
             | Self::Tls { .. }
             | Self::Talosconfig(_)
+            | Self::OtherMachine { .. }
+            | Self::NotProven { .. }
+            | Self::NoNode { .. }
             | Self::Deadline { .. } => true,
             // apid answers so when it cannot reach machined.
             Self::Talos { code, .. } => *code == Code::Unavailable,
@@ -130,6 +204,8 @@ impl Error {
                 code,
                 Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled
             ),
+            // Before anything but SystemStat is sent.
+            Self::OtherMachine { .. } | Self::NotProven { .. } | Self::NoNode { .. } => false,
             Self::Tls { .. }
             | Self::Talosconfig(_)
             | Self::Denied { .. }
@@ -194,6 +270,8 @@ impl Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::facts::Counters;
+    use crate::talos::proof::compare;
 
     fn from(status: Status) -> Error {
         Error::from_status("Reboot", "here:1", "os:reader", &status)
@@ -237,6 +315,38 @@ mod tests {
             let error = from(Status::new(code, "context deadline exceeded"));
             assert!(error.is_retryable() && error.is_ambiguous() && !error.is_connection());
         }
+    }
+
+    #[test]
+    fn what_is_not_this_machine_is_final_for_a_call_and_nothing_was_sent() {
+        let counters = |context_switches| Counters {
+            boot_time: 5,
+            context_switches,
+            processes: 3,
+        };
+        let other = |context_switches| Error::OtherMachine {
+            endpoint: "10.0.0.9:50000".into(),
+            host_name: Some("cp-2".into()),
+            difference: compare(counters(100), counters(context_switches), counters(101))
+                .unwrap_err(),
+        };
+        let not_proven = Error::NotProven {
+            endpoint: "10.0.0.9:50000".into(),
+            why: "it is silent".into(),
+        };
+        let no_node = |context_switches| Error::NoNode {
+            source: Arc::new(other(context_switches)),
+        };
+        for error in [other(7), not_proven, no_node(7)] {
+            assert!(!error.is_retryable() && error.is_connection() && !error.is_ambiguous());
+            assert!(error.remedy().is_some(), "{error}");
+        }
+        for (one, again) in [(other(7), other(8)), (no_node(7), no_node(8))] {
+            assert_ne!(one.with_causes(), again.with_causes());
+            assert_eq!(one.gist(), again.gist(), "logged once");
+        }
+        let words = other(7).to_string();
+        assert!(words.starts_with("10.0.0.9:50000 (cp-2) is another machine: boot time 5"));
     }
 
     #[test]

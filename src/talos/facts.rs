@@ -123,7 +123,7 @@ pub(super) const NODE_ADDRESSES: Source<Vec<IpAddr>> = Source {
     never_empty: true,
 };
 
-fn host_name(spec: &[u8]) -> Result<HostName, Malformed> {
+pub(super) fn host_name(spec: &[u8]) -> Result<HostName, Malformed> {
     let spec = HostnameStatusSpec::decode(spec)?;
     if spec.hostname.is_empty() {
         return Err(Malformed::NoName);

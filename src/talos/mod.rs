@@ -3,7 +3,8 @@
 //! ```text
 //!  observe ── COSI watches ──┐                          ┌─ machined's unix socket, role in the metadata
 //!                            ├─ Client ── one channel ──┤
-//!  power ──── calls, Events ─┘                          └─ apid, mutual TLS, roles in the certificate
+//!  power ──── calls, Events ─┘                          └─ apid, mutual TLS, roles in the certificate, and the
+//!                                                          proof that it is this machine's
 //! ```
 //!
 //! A [`Client`] does not touch the network when it is made, and reconnects by itself. [`observe()`] keeps one value
@@ -14,6 +15,7 @@ mod client;
 pub mod codec;
 mod connect;
 mod cosi;
+mod doubt;
 mod error;
 mod facts;
 #[cfg(any(test, fuzzing))]
@@ -21,15 +23,19 @@ mod facts;
 pub mod fuzz;
 mod observe;
 mod power;
+mod proof;
 pub mod proto;
+mod proven;
 #[cfg(test)]
 mod schedule_tests;
 mod sequence;
+mod single;
 mod tls;
 
-pub use client::{Access, Client};
+pub use client::{Access, Client, OwnCounters};
 pub use connect::{Dial, MachinedSocket};
 pub use error::Error;
 pub use observe::{observe, query};
 pub use power::{LastWord, carry_out};
+pub use proof::Difference;
 pub use tls::TlsTrouble;

@@ -319,8 +319,8 @@ impl Standing {
             *self = Self::Away {
                 since: Instant::now(),
                 attempts: 0,
-                reasons: if again {
-                    vec![reason.clone()]
+                reasons: if again && error.remedy().is_none() {
+                    vec![error.gist()]
                 } else {
                     Vec::new()
                 },
@@ -335,10 +335,18 @@ impl Standing {
         };
         *attempts += 1;
         let passing = matches!(error, Error::Denied { .. }) && client.denial_may_pass();
-        if passing || reasons.len() >= MAX_REASONS || reasons.contains(&reason) {
+        let gist = error.gist();
+        if passing || reasons.len() >= MAX_REASONS || reasons.contains(&gist) {
             return;
         }
         match error {
+            Error::OtherMachine { .. } | Error::NotProven { .. } | Error::NoNode { .. } => {
+                tracing::error!(
+                    error = reason,
+                    remedy = error.remedy(),
+                    "no Talos API is proven to be this machine's; the host is served without it, power requests get status 0"
+                );
+            }
             Error::Unreachable { .. } | Error::Deadline { .. } => {
                 tracing::info!(
                     error = reason,
@@ -357,6 +365,6 @@ impl Standing {
                 );
             }
         }
-        reasons.push(reason);
+        reasons.push(gist);
     }
 }

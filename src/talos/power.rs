@@ -26,7 +26,7 @@ use tonic::Code;
 use self::events::{Events, seconds_since};
 pub use self::look::LastWord;
 use self::look::{Look, look};
-use super::client::{CALL_TIMEOUT, Client};
+use super::client::{CALL_TIMEOUT, Client, ThisMachine};
 use super::error::Error;
 use super::sequence::{Outlook, Verdict};
 use crate::backoff::Backoff;
@@ -96,6 +96,7 @@ fn outlook(operation: PowerOperation) -> Outlook {
 /// Makes the call; the actor id of the sequence. A Shutdown is forced where nothing can be drained.
 async fn call(
     client: &Client,
+    way: ThisMachine,
     operation: PowerOperation,
     how: PowerConfig,
     undrainable: Option<&'static str>,
@@ -109,9 +110,9 @@ async fn call(
                 );
             }
             let force = how.force_shutdown || undrainable.is_some();
-            client.shutdown(force, CALL_TIMEOUT).await
+            client.shutdown_on(way, force, CALL_TIMEOUT).await
         }
-        PowerOperation::Reboot => client.reboot(how.reboot_mode, CALL_TIMEOUT).await,
+        PowerOperation::Reboot => client.reboot_on(way, how.reboot_mode, CALL_TIMEOUT).await,
     }
 }
 
@@ -287,9 +288,11 @@ impl<'a> Attempt<'a> {
         if self.how.busy == BusyPolicy::Refuse && is_busy(stage) {
             return Err(Refusal::Busy(stage));
         }
+        // Before this nothing is sent.
+        let way = self.client.way().await?;
         // In doubt until the answer comes: the deadline may cut this short.
         self.doubt = Some(Instant::now());
-        let answer = call(self.client, self.operation, self.how, undrainable).await;
+        let answer = call(self.client, way, self.operation, self.how, undrainable).await;
         match &answer {
             // The next stream starts early enough to show what became of this call.
             Err(error) if self.is_doubtful(error) => self.events = Events::Closed,

@@ -35,6 +35,8 @@ pub enum TlsTrouble {
     ServerNotYetValid,
     /// None of the talosconfig's authorities issued the server's certificate.
     ServerUnknownAuthority,
+    /// No authority in the talosconfig, and none of the system's issued the server's certificate.
+    ServerNotOfTheSystem,
     /// The server's certificate is for other names.
     ServerOtherName {
         /// The name or address that we connected to.
@@ -48,19 +50,21 @@ pub enum TlsTrouble {
     ClientExpired,
     /// The server does not know the authority of our certificate.
     ClientUnknownAuthority,
-    /// The server refuses our certificate without a reason; the alert's name.
-    ClientRefused(String),
+    /// The server refuses our certificate; its reason.
+    ClientRefused(&'static str),
     /// Our certificate and key cannot be used.
     ClientUnusable(String),
     /// No authority in the talosconfig, and none on this system.
     NoRoots,
+    /// So many certificates in `ca`, and none is usable as an authority.
+    NoAuthority(usize),
     /// The host of the endpoint is neither a DNS name nor an address.
     BadName(String),
     /// The server does not speak TLS.
     NotTls,
     /// The server hung up instead of going on.
     HungUp,
-    /// Anything else, in rustls' words.
+    /// Anything else.
     Protocol(String),
 }
 
@@ -75,6 +79,9 @@ impl fmt::Display for TlsTrouble {
             ),
             Self::ServerUnknownAuthority => f.write_str(
                 "unknown certificate authority: none of `ca` issued the server's certificate; is it the talosconfig of this cluster?",
+            ),
+            Self::ServerNotOfTheSystem => f.write_str(
+                "unknown certificate authority: there is no `ca` in this context, and none of the system's authorities issued the server's certificate; add `ca`",
             ),
             Self::ServerOtherName {
                 expected,
@@ -97,7 +104,11 @@ impl fmt::Display for TlsTrouble {
             ),
             Self::ClientUnusable(why) => write!(f, "`crt` and `key` cannot be used: {why}"),
             Self::NoRoots => f.write_str(
-                "no certificate authority: the context has no `ca`, and this system has no roots; add `ca` or set SSL_CERT_FILE",
+                "no certificate authority: there is no `ca` in this context, and this system has none; add `ca` or set SSL_CERT_FILE",
+            ),
+            Self::NoAuthority(count) => write!(
+                f,
+                "no certificate authority: `ca` has {count} certificates, none of them an authority; download the talosconfig again"
             ),
             Self::BadName(host) => write!(f, "{host:?} is neither a DNS name nor an address"),
             Self::NotTls => f.write_str("the server does not speak TLS; is it apid's port?"),
@@ -116,13 +127,36 @@ impl TlsTrouble {
         inner.downcast_ref::<Error>().map(Self::from_rustls)
     }
 
+    /// rustls' own words for many of its errors are names of its types, so the words are ours.
     fn from_rustls(error: &Error) -> Self {
-        match error {
-            Error::InvalidCertificate(why) => Self::from_certificate(why),
-            Error::AlertReceived(alert) => Self::from_alert(*alert),
-            Error::InvalidMessage(_) => Self::NotTls,
-            other => Self::Protocol(other.to_string()),
-        }
+        Self::Protocol(
+            match error {
+                Error::InvalidCertificate(why) => return Self::from_certificate(why),
+                Error::AlertReceived(alert) => return Self::from_alert(*alert),
+                Error::InvalidMessage(_) => return Self::NotTls,
+                Error::NoCertificatesPresented => "the server shows no certificate",
+                Error::PeerIncompatible(_)
+                | Error::NoApplicationProtocol
+                | Error::InvalidEncryptedClientHello(_) => {
+                    "the server and we have no version, cipher or protocol of TLS in common"
+                }
+                Error::InappropriateMessage { .. }
+                | Error::InappropriateHandshakeMessage { .. }
+                | Error::PeerMisbehaved(_)
+                | Error::PeerSentOversizedRecord
+                | Error::DecryptError => {
+                    "the server breaks the rules of TLS, or something between changes the bytes"
+                }
+                Error::FailedToGetCurrentTime => "this machine has no clock",
+                Error::FailedToGetRandomBytes => "this machine has no random numbers",
+                Error::InconsistentKeys(_) => {
+                    return Self::ClientUnusable("they do not belong together".to_owned());
+                }
+                Error::General(why) => return Self::Protocol(why.clone()),
+                _ => "the TLS library has failed",
+            }
+            .to_owned(),
+        )
     }
 
     fn from_certificate(error: &CertificateError) -> Self {
@@ -149,7 +183,24 @@ impl TlsTrouble {
                 expected: expected.to_str().into_owned(),
                 presented: presented.clone(),
             },
-            other => Self::ServerBad(other.to_string()),
+            other => Self::ServerBad(
+                match other {
+                    CertificateError::BadEncoding => "it is malformed",
+                    CertificateError::Revoked => "it is revoked",
+                    CertificateError::InvalidPurpose
+                    | CertificateError::InvalidPurposeContext { .. } => "it is not for a server",
+                    CertificateError::UnhandledCriticalExtension => {
+                        "it has a critical extension that we do not know"
+                    }
+                    CertificateError::UnsupportedSignatureAlgorithmContext { .. }
+                    | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext {
+                        ..
+                    } => "it is signed in a way that we do not know",
+                    // For example, it is an authority's.
+                    _ => "it breaks a rule for certificates",
+                }
+                .to_owned(),
+            ),
         }
     }
 
@@ -157,15 +208,35 @@ impl TlsTrouble {
         match alert {
             AlertDescription::CertificateExpired => Self::ClientExpired,
             AlertDescription::UnknownCA => Self::ClientUnknownAuthority,
-            AlertDescription::BadCertificate
-            | AlertDescription::UnsupportedCertificate
-            | AlertDescription::CertificateRevoked
-            | AlertDescription::CertificateUnknown
-            | AlertDescription::CertificateRequired
-            | AlertDescription::NoCertificate
-            | AlertDescription::AccessDenied
-            | AlertDescription::DecryptError => Self::ClientRefused(format!("{alert:?}")),
-            other => Self::Protocol(format!("the server says {other:?}")),
+            AlertDescription::BadCertificate => Self::ClientRefused("it is bad"),
+            AlertDescription::UnsupportedCertificate => {
+                Self::ClientRefused("it is of a kind that the server does not take")
+            }
+            AlertDescription::CertificateRevoked => Self::ClientRefused("it is revoked"),
+            AlertDescription::CertificateRequired | AlertDescription::NoCertificate => {
+                Self::ClientRefused("the server has seen none")
+            }
+            AlertDescription::AccessDenied => Self::ClientRefused("access denied"),
+            AlertDescription::DecryptError => Self::ClientRefused("its signature is wrong"),
+            AlertDescription::CertificateUnknown => {
+                Self::ClientRefused("the server does not say why")
+            }
+            AlertDescription::HandshakeFailure
+            | AlertDescription::ProtocolVersion
+            | AlertDescription::InsufficientSecurity
+            | AlertDescription::NoApplicationProtocol => Self::Protocol(
+                "the server and we have no version, cipher or protocol of TLS in common".to_owned(),
+            ),
+            AlertDescription::UnrecognisedName => {
+                Self::Protocol("the server does not serve this host name".to_owned())
+            }
+            AlertDescription::InternalError => {
+                Self::Protocol("the server has failed; look at its log".to_owned())
+            }
+            other => Self::Protocol(format!(
+                "the server breaks off with alert {} of TLS",
+                u8::from(other)
+            )),
         }
     }
 }
@@ -180,13 +251,17 @@ pub(super) fn client_config(
     let provider = Arc::new(crypto::ring::default_provider());
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .map_err(|error| TlsTrouble::Protocol(error.to_string()))?
+        .map_err(|error| TlsTrouble::from_rustls(&error))?
         .with_root_certificates(roots)
         .with_client_auth_cert(
             talosconfig.certificates.clone(),
             talosconfig.key.clone_key(),
         )
-        .map_err(|error| TlsTrouble::ClientUnusable(error.to_string()))?;
+        .map_err(|error| match TlsTrouble::from_rustls(&error) {
+            TlsTrouble::Protocol(why) => TlsTrouble::ClientUnusable(why),
+            TlsTrouble::ServerBad(why) => TlsTrouble::ClientUnusable(format!("`crt`: {why}")),
+            other => other,
+        })?;
     config.alpn_protocols = vec![b"h2".to_vec()];
     // One connection at a time that lives for days: nothing to resume, so nothing to keep.
     config.resumption = tokio_rustls::rustls::client::Resumption::disabled();
@@ -216,9 +291,7 @@ fn roots(
     }
     let (_, unusable) = roots.add_parsable_certificates(talosconfig.authorities.iter().cloned());
     if roots.is_empty() {
-        return Err(TlsTrouble::ServerBad(format!(
-            "{unusable} certificates in `ca`, none of them an authority"
-        )));
+        return Err(TlsTrouble::NoAuthority(unusable));
     }
     Ok(roots)
 }
@@ -226,6 +299,9 @@ fn roots(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tokio_rustls::rustls::{
+        ContentType, InconsistentKeys, InvalidMessage, OtherError, PeerIncompatible, PeerMisbehaved,
+    };
 
     fn trouble(error: Error) -> String {
         let io = io::Error::new(io::ErrorKind::InvalidData, error);
@@ -264,11 +340,52 @@ mod tests {
             ),
             (
                 Error::AlertReceived(AlertDescription::BadCertificate),
-                "refuses the client's certificate (`crt`): BadCertificate",
+                "refuses the client's certificate (`crt`): it is bad",
             ),
         ] {
             let text = trouble(error);
             assert!(text.contains(words), "{text}");
+        }
+    }
+
+    #[test]
+    fn no_name_of_a_type_of_the_library_is_shown() {
+        let alerts = (0..=u8::MAX).map(|number| Error::AlertReceived(number.into()));
+        let certificates = [
+            CertificateError::BadEncoding,
+            CertificateError::Revoked,
+            CertificateError::UnhandledCriticalExtension,
+            CertificateError::InvalidPurpose,
+            CertificateError::ApplicationVerificationFailure,
+            CertificateError::Other(OtherError(Arc::new(io::Error::other("CaUsedAsEndEntity")))),
+            CertificateError::UnsupportedSignatureAlgorithmContext {
+                signature_algorithm_id: vec![1, 2],
+                supported_algorithms: Vec::new(),
+            },
+        ];
+        let others = [
+            Error::PeerIncompatible(PeerIncompatible::Tls12NotOffered),
+            Error::PeerMisbehaved(PeerMisbehaved::TooMuchEarlyDataReceived),
+            Error::InconsistentKeys(InconsistentKeys::KeyMismatch),
+            Error::InappropriateMessage {
+                expect_types: vec![ContentType::Alert],
+                got_type: ContentType::Handshake,
+            },
+            Error::NoApplicationProtocol,
+            Error::HandshakeNotComplete,
+            Error::InvalidMessage(InvalidMessage::InvalidContentType),
+        ];
+        let certificates = certificates.into_iter().map(Error::InvalidCertificate);
+        for error in alerts.chain(certificates).chain(others) {
+            let text = trouble(error);
+            let shouted = |word: &str| {
+                let inner = word.trim_matches(|c: char| !c.is_ascii_alphanumeric());
+                let mixed = inner.chars().skip(1).any(|c| c.is_ascii_uppercase())
+                    && inner.chars().any(|c| c.is_ascii_lowercase());
+                mixed || word.contains("::") || word.contains('{')
+            };
+            let found = text.split_whitespace().find(|word| shouted(word));
+            assert_eq!(found, None, "{text}");
         }
     }
 

@@ -147,6 +147,45 @@ fn check_tells_a_role_that_is_too_small() {
 }
 
 #[test]
+fn check_and_talosquery_name_another_machine_and_the_remedy() {
+    let talos = Talos::tls(TlsOptions::default());
+    talos.update_node(|node| node.stat = apid::another_machine);
+    let (report, code) = json(command(&talos, &["check", "--json"]));
+    assert_eq!(code, Some(1));
+    let found = result(&report, "talos");
+    assert_eq!(found["result"], "failed");
+    let detail = found["detail"].as_str().unwrap();
+    assert!(detail.contains("is another machine: boot time"), "{found}");
+    assert!(detail.contains(NAME), "{found}");
+    let remedy = found["remedy"].as_str().unwrap();
+    assert!(remedy.contains("VMTOOLSD_TALOS_NODE"), "{found}");
+    assert_eq!(result(&report, "role")["result"], "not_checked");
+
+    let query = Run::start(command(&talos, &["talosquery"]));
+    assert_eq!(query.wait_exit(SOON).unwrap().code(), Some(1));
+    assert_eq!(query.output(Stream::Stdout), [""; 0]);
+    let log = query.log().join("\n");
+    assert!(
+        log.contains("is another machine") && log.contains(remedy),
+        "{log}"
+    );
+}
+
+#[test]
+fn check_names_the_node_that_is_missing() {
+    let talos = Talos::tls(TlsOptions::default());
+    let text = talos.talosconfig_for(&[talos.endpoint().unwrap().to_string()], &[]);
+    talos.folder.write("talosconfig", &text);
+    let (report, code) = json(command(&talos, &["check", "--json"]));
+    assert_eq!(code, Some(1));
+    let found = result(&report, "talos");
+    let detail = found["detail"].as_str().unwrap();
+    assert!(detail.contains("no node is named"), "{found}");
+    assert!(found["remedy"].as_str().unwrap().contains("--talos-node"));
+    assert_eq!(talos.connections_accepted(), 0);
+}
+
+#[test]
 fn check_neither_reboots_nor_shuts_down() {
     let talos = Talos::new();
     run(command(&talos, &["check"]));

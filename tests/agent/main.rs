@@ -29,6 +29,7 @@ mod registration;
 mod reload;
 #[path = "../sweep/report.rs"]
 mod report;
+mod right_node;
 mod rpc_command;
 mod sandbox;
 mod schedule;

@@ -109,19 +109,6 @@ fn several_authorities_in_the_talosconfig_are_all_believed() {
 }
 
 #[test]
-fn the_next_endpoint_is_tried_where_one_does_not_answer() {
-    let talos = Talos::tls(TlsOptions::default());
-    let endpoints = [
-        "127.0.0.1:1".to_owned(),
-        talos.endpoint().unwrap().to_string(),
-    ];
-    talos
-        .folder
-        .write("talosconfig", &talos.talosconfig_for(&endpoints, &[]));
-    talos.run().stop();
-}
-
-#[test]
 fn an_expired_server_certificate_is_said_in_plain_words() {
     let options = TlsOptions {
         server_certificate: Certificate::Expired,

@@ -33,9 +33,9 @@ fn b64(text: &str) -> String {
     base64::engine::general_purpose::STANDARD.encode(text)
 }
 
-fn config(endpoints: &str) -> String {
+fn config(nodes: &str) -> String {
     format!(
-        "context: mine\ncontexts:\n  other: {{}}\n  mine:\n    endpoints: {endpoints}\n    ca: {}\n    crt: {}\n    key: {}\n",
+        "context: mine\ncontexts:\n  other: {{}}\n  mine:\n    endpoints: [10.0.0.1, 10.0.0.2]\n    nodes: {nodes}\n    ca: {}\n    crt: {}\n    key: {}\n",
         b64(&format!("{CA}{CA}")),
         b64(CRT),
         b64(KEY)
@@ -54,8 +54,8 @@ fn endpoint(text: &str) -> Option<String> {
 fn the_selected_context_is_decoded() {
     let config = parse(&config("[10.0.0.1, \"cp.example:50001\"]")).unwrap();
     assert_eq!(config.context, "mine");
-    assert_eq!(config.endpoints[0].to_string(), "10.0.0.1:50000");
-    assert_eq!(config.endpoints[1].to_string(), "cp.example:50001");
+    assert_eq!(config.nodes[0].to_string(), "10.0.0.1:50000");
+    assert_eq!(config.nodes[1].to_string(), "cp.example:50001");
     assert_eq!(config.authorities.len(), 2);
     assert_eq!(config.certificates.len(), 1);
     assert!(matches!(config.key, PrivateKeyDer::Pkcs8(_)));
@@ -65,10 +65,53 @@ fn the_selected_context_is_decoded() {
 #[test]
 fn what_is_talos_own_business_is_tolerated() {
     let text = config("null")
-        + "    nodes: [10.0.0.9]\n    cluster: c\n    proxy-url: http://p\n    auth: {basic: {username: u}}\n    target: old.example\nversion: 9\n";
+        + "    cluster: c\n    proxy-url: http://p\n    auth: {basic: {username: u}}\n    target: old.example\nversion: 9\n";
     // `version` lands at the top level, the rest in the context.
     let config = parse(&text).unwrap();
-    assert_eq!(config.endpoints[0].to_string(), "old.example:50000");
+    assert_eq!(config.nodes, []);
+}
+
+#[test]
+fn one_node_is_the_destination_and_with_none_or_several_it_is_this_machine() {
+    let destination = |nodes: &str, given: Option<&str>| {
+        let given = given.map(|given| given.parse::<Endpoint>().unwrap());
+        let destination = parse(&config(nodes)).unwrap().destination(given.as_ref());
+        (
+            matches!(destination, Destination::Named(_)),
+            destination.endpoint().to_string(),
+        )
+    };
+    for nodes in ["null", "[]", "[10.0.0.8, 10.0.0.9]"] {
+        assert_eq!(
+            destination(nodes, None),
+            (false, "127.0.0.1:50000".into()),
+            "endpoints are no nodes"
+        );
+        assert_eq!(destination(nodes, Some("n:1")), (true, "n:1".into()));
+    }
+    assert_eq!(
+        destination("[10.0.0.9]", None),
+        (true, "10.0.0.9:50000".into())
+    );
+    assert_eq!(destination("[10.0.0.9]", Some("n:1")), (true, "n:1".into()));
+}
+
+#[test]
+fn an_entry_that_is_no_endpoint_spoils_only_itself() {
+    for (nodes, good, bad) in [
+        ("['a:b', 10.0.0.9]", 1, "\"a:b\" is not an endpoint"),
+        ("[10.0.0.9, {host: x}]", 1, "is not an endpoint"),
+        ("[[], 10.0.0.9]", 1, "is not an endpoint"),
+        ("{10.0.0.9: x}", 0, "is not an endpoint"),
+    ] {
+        let text = config(nodes).replace("[10.0.0.1, 10.0.0.2]", "{no: list}");
+        let config = parse(&text).unwrap();
+        assert_eq!(config.nodes.len(), good, "{nodes}");
+        assert_eq!(config.bad_nodes.len(), 1, "{nodes}");
+        let words = config.bad_nodes[0].to_string();
+        assert!(words.contains(bad), "{words}");
+        assert_eq!(config.roles(), ["os:operator"]);
+    }
 }
 
 #[test]
@@ -127,10 +170,6 @@ fn errors_name_file_context_key_and_remedy() {
         (
             "context: a\ncontexts: {a: {ca: '%', crt: Zm9v, key: Zm9v}}",
             "a.ca in the talosconfig /tc",
-        ),
-        (
-            "context: a\ncontexts: {a: {endpoints: ['a:b']}}",
-            "bad entry in a.endpoints",
         ),
         (
             "context: a\ncontexts: {a: {auth: {siderov1: {identity: me}}}}",

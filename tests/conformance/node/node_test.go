@@ -57,7 +57,7 @@ func TestOperatorIsEnough(t *testing.T) {
 		}
 	}
 
-	if methods < 7 {
+	if methods < 8 {
 		t.Errorf("only %d methods", methods)
 	}
 
@@ -104,8 +104,25 @@ func TestTalosqueryOverTLS(t *testing.T) {
 		compare(t, judged, "talosquery", "--json", "--talos-config", path, "--talos-node", endpoint)
 	}
 
-	// Without a node the talosconfig's endpoints serve, the one that is away left aside.
-	compare(t, judged, "talosquery", "--json", "--talos-config", talosconfig(t, bundle, []string{"127.0.0.1:1", endpoint}, time.Hour, role.Operator))
+	// Without a node the talosconfig's endpoints do not serve: they may be any node's.
+	out, err := run(t, "talosquery", "--json", "--talos-config", talosconfig(t, bundle, []string{"127.0.0.1:1", endpoint}, time.Hour, role.Operator))
+
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || !strings.Contains(string(exit.Stderr), "no node is named") {
+		t.Errorf("without a node: %v, %s", err, out)
+	}
+}
+
+// The role for backups of etcd may not ask for counters, so it proves nothing.
+func TestARoleWithoutCountersIsRefused(t *testing.T) {
+	_, bundle, endpoint := overTLS(t)
+
+	_, err := run(t, append([]string{"talosquery", "--json"}, tls(t, bundle, endpoint, role.EtcdBackup)...)...)
+
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || !strings.Contains(string(exit.Stderr), "does not prove that it is this machine") {
+		t.Errorf("%v", err)
+	}
 }
 
 // After a change in the state the same answer is wrong: the comparison can fail.
