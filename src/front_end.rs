@@ -59,8 +59,26 @@ pub trait FrontEnd {
     /// When [`FrontEnd::handle_timeout`] wants to be called.
     fn poll_timeout(&self) -> Option<Duration>;
 
-    /// Says good-bye to the host.
+    /// The process is about to end: from here on the host is asked and answered nothing, and of what waits to be
+    /// sent only what [`FrontEnd::debt`] means is still sent, at once.
+    fn stop(&mut self, now: Duration);
+
+    /// What the host still waits for after [`FrontEnd::stop`].
+    fn debt(&self) -> Debt;
+
+    /// Says good-bye to the host. Dropped when it takes too long.
     fn close(self) -> impl Future<Output = ()>;
+}
+
+/// What a host waits for while the process ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Debt {
+    /// Nothing.
+    None,
+    /// What becomes of an [`Order::Power`] that is under way.
+    Outcome,
+    /// A message that is on its way, such as that outcome.
+    Message,
 }
 
 /// What a front end wants done.

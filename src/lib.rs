@@ -36,9 +36,11 @@
 //! ```text
 //! commands          → config daemon facts log proc report sandbox talos
 //!                     vmware::link vmware::rpc vmware::services vmware::transport vmware::wire
-//! daemon            → config facts front_end log power proc sandbox talos vmware vmware::link vmware::transport
+//! daemon            → config facts fairness front_end log power proc sandbox talos
+//!                     vmware vmware::link vmware::transport
 //! sandbox           → config log traps
-//! vmware            → config facts front_end power vmware::link vmware::rpc vmware::services vmware::transport
+//! vmware            → config facts fairness front_end power
+//!                     vmware::link vmware::rpc vmware::services vmware::transport
 //! vmware::services  → backoff facts front_end power report vmware::wire
 //! vmware::link      → config log vmware::rpc vmware::transport vmware::wire
 //! vmware::rpc       → backoff vmware::wire
@@ -54,6 +56,7 @@
 //! power             → –
 //! traps             → –
 //! backoff           → –
+//! fairness          → –
 //! ```
 
 pub mod backoff;
@@ -61,6 +64,7 @@ pub mod commands;
 pub mod config;
 pub mod daemon;
 pub mod facts;
+pub mod fairness;
 pub mod front_end;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]

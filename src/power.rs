@@ -104,11 +104,16 @@ impl Once {
     /// The host announces a change of the machine that needs nothing of Talos, such as a suspend: `Accepted` or
     /// `Busy`.
     pub fn announce(&self) -> Decision {
-        let is_under_way = |progress| matches!(progress, Progress::UnderWay { .. });
-        if is_under_way(self.shutdown) || is_under_way(self.reboot) {
+        if self.is_under_way() {
             return refuse();
         }
         Decision::Accepted
+    }
+
+    /// Whether Talos has been asked for an operation and its outcome is not known.
+    pub fn is_under_way(&self) -> bool {
+        let is_under_way = |progress| matches!(progress, Progress::UnderWay { .. });
+        is_under_way(self.shutdown) || is_under_way(self.reboot)
     }
 
     /// What became of an operation; how many requests wait for this answer.

@@ -20,7 +20,7 @@ use std::time::Duration;
 use talos_vmtoolsd::config::Config;
 use talos_vmtoolsd::daemon::core::{Clock, Core, Left, News, Node};
 use talos_vmtoolsd::facts::{Facts, HostName, Load};
-use talos_vmtoolsd::front_end::{FrontEnd, Measured, Order, Work};
+use talos_vmtoolsd::front_end::{Debt, FrontEnd, Measured, Order, Work};
 use talos_vmtoolsd::power::{PowerOperation, PowerOutcome};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, DuplexStream, Lines, split};
 use tokio::time::{Instant, timeout};
@@ -169,6 +169,12 @@ impl FrontEnd for Tiny {
 
     fn poll_timeout(&self) -> Option<Duration> {
         self.freezing
+    }
+
+    fn stop(&mut self, _: Duration) {}
+
+    fn debt(&self) -> Debt {
+        Debt::None
     }
 
     async fn close(mut self) {

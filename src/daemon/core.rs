@@ -11,11 +11,20 @@ use std::future::Future;
 use std::ops::Deref;
 use std::time::Duration;
 
-use tokio::task::JoinSet;
+use tokio::task::coop::unconstrained;
+use tokio::task::{JoinError, JoinSet};
 
 use crate::facts::{Facts, Load};
-use crate::front_end::{FrontEnd, Measured, Order, Work};
+use crate::fairness::Turns;
+use crate::front_end::{Debt, FrontEnd, Measured, Order, Work};
 use crate::power::{PowerOperation, PowerOutcome};
+
+/// How long after the start of [`Core::close`] the outcome of a power operation is waited for: longer than Talos
+/// takes to say that it cannot carry an operation out.
+const OUTCOME_WAIT: Duration = Duration::from_millis(700);
+/// How long after it a message to the host may be on its way. Service managers and people expect an end within a
+/// second.
+const MESSAGE_WAIT: Duration = Duration::from_millis(900);
 
 /// What comes from the node.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,6 +79,8 @@ pub struct Core<F: FrontEnd, N, C> {
     clock: C,
     /// Work off the loop, each on a thread of its own.
     work: JoinSet<<F::Work as Work>::Result>,
+    /// Between the host and all else.
+    turns: Turns,
 }
 
 impl<F: FrontEnd, N: Node, C: Clock> Core<F, N, C> {
@@ -80,6 +91,7 @@ impl<F: FrontEnd, N: Node, C: Clock> Core<F, N, C> {
             node,
             clock,
             work: JoinSet::new(),
+            turns: Turns::default(),
         }
     }
 
@@ -93,18 +105,55 @@ impl<F: FrontEnd, N: Node, C: Clock> Core<F, N, C> {
         self.front_end.configure(config, self.clock.now());
     }
 
-    /// Does what is to be done, then waits for one event and hands it on; cancel-safe. The host comes first.
+    /// Does what is to be done, then waits for one event and hands it on; cancel-safe. The host comes first, but
+    /// however much it asks, all else that is ready has a turn after a few of its events.
     pub async fn step(&mut self) -> Left {
-        self.carry_out();
-        let deadline = self.front_end.poll_timeout();
+        self.advance(None).await
+    }
+
+    /// Ends the front end, within a second whatever hangs: what the host waits for is sent as far as that time goes,
+    /// the rest is dropped. Work under way is not waited for.
+    pub async fn close(mut self) {
+        let start = self.clock.now();
+        self.front_end.stop(start);
+        let limit = start.saturating_add(MESSAGE_WAIT);
+        loop {
+            self.carry_out();
+            let until = match self.front_end.debt() {
+                Debt::None => break,
+                Debt::Outcome => start.saturating_add(OUTCOME_WAIT),
+                Debt::Message => limit,
+            };
+            if self.clock.now() >= until {
+                tracing::warn!("stopping, although the host waits for the status of a power operation");
+                break;
+            }
+            self.advance(Some(until)).await;
+        }
         tokio::select! {
             biased;
-            event = self.front_end.next() => self.front_end.handle(event, self.clock.now()),
-            Some(result) = self.work.join_next() => match result {
-                Ok(result) => self.front_end.handle_work(result, self.clock.now()),
-                // A panic ends the shipped process at once.
-                Err(error) => tracing::error!(%error, "work off the loop ended without a result"),
-            },
+            () = self.front_end.close() => {}
+            () = self.clock.sleep_until(Some(limit)) => {}
+        }
+    }
+
+    /// One step, which ends at `limit` at the latest.
+    async fn advance(&mut self, limit: Option<Duration>) -> Left {
+        self.carry_out();
+        if self.turns.others_first() {
+            self.turns.others_had_theirs();
+            return self.serve_others().await;
+        }
+        let deadline = self.front_end.poll_timeout();
+        let deadline = deadline.into_iter().chain(limit).min();
+        tokio::select! {
+            biased;
+            event = self.front_end.next() => {
+                self.turns.served();
+                self.front_end.handle(event, self.clock.now());
+                return Left::Nothing;
+            }
+            Some(result) = self.work.join_next() => self.handle_work(result),
             news = self.node.next() => return self.handle_news(news),
             () = self.clock.sleep_until(deadline) => {
                 self.front_end.handle_timeout(self.clock.now());
@@ -113,9 +162,35 @@ impl<F: FrontEnd, N: Node, C: Clock> Core<F, N, C> {
         Left::Nothing
     }
 
-    /// Ends the front end. Work under way is not waited for.
-    pub async fn close(self) {
-        self.front_end.close().await;
+    /// One turn for each that has something ready and is not the host. Waits for nothing.
+    async fn serve_others(&mut self) -> Left {
+        let now = self.clock.now();
+        if self.front_end.poll_timeout().is_some_and(|due| due <= now) {
+            self.front_end.handle_timeout(now);
+        }
+        if let Some(result) = self.work.try_join_next() {
+            self.handle_work(result);
+        }
+        // Whatever of its budget the task has used up for the host.
+        let news = unconstrained(async {
+            tokio::select! {
+                biased;
+                news = self.node.next() => Some(news),
+                () = std::future::ready(()) => None,
+            }
+        });
+        match news.await {
+            Some(news) => self.handle_news(news),
+            None => Left::Nothing,
+        }
+    }
+
+    fn handle_work(&mut self, result: Result<<F::Work as Work>::Result, JoinError>) {
+        match result {
+            Ok(result) => self.front_end.handle_work(result, self.clock.now()),
+            // A panic ends the shipped process at once.
+            Err(error) => tracing::error!(%error, "work off the loop ended without a result"),
+        }
     }
 
     fn handle_news(&mut self, news: News) -> Left {
@@ -147,3 +222,6 @@ impl<F: FrontEnd, N: Node, C: Clock> Core<F, N, C> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,6 +8,8 @@
 
 use std::time::Duration;
 
+use tokio::task::coop::unconstrained;
+
 use super::link::LinkSettings;
 use super::link::alarm::Alarm;
 use super::link::rpci::RpciLink;
@@ -18,7 +20,8 @@ use super::transport::backdoor::RegisterAccess;
 use super::transport::vsock::{Dial, HostVsock};
 use crate::config::{Config, GuestInfoConfig};
 use crate::facts::{Facts, Load, Machine};
-use crate::front_end::{FrontEnd, Measured, NoWork, Order};
+use crate::fairness::Turns;
+use crate::front_end::{Debt, FrontEnd, Measured, NoWork, Order};
 use crate::power::{PowerOperation, PowerOutcome};
 
 /// See the module.
@@ -27,6 +30,8 @@ pub struct Vmware<A: RegisterAccess, V = HostVsock> {
     services: Services,
     tclo: TcloLink<A, V>,
     rpci: RpciQueue<A, V>,
+    /// Between TCLO and RPCI.
+    turns: Turns,
 }
 
 /// What happens on the host's side.
@@ -57,6 +62,7 @@ impl<A: RegisterAccess + Clone + 'static, V: Dial + Clone + 'static> Vmware<A, V
             services: Services::new(machine),
             rpci: RpciQueue::new(RpciLink::with_dialer(settings.clone(), dialer.clone())),
             tclo: TcloLink::with_dialer(settings, dialer, alarm),
+            turns: Turns::default(),
         }
     }
 }
@@ -81,13 +87,34 @@ where
             .set_network_policy(config.network.clone(), now);
     }
 
-    /// TCLO first: requests of the host are served before anything is sent to it.
+    /// TCLO first: requests of the host are served before anything is sent to it. A host that always has one more
+    /// must not keep back what it waits for, so after a few of them a command has its turn.
     async fn next(&mut self) -> Event {
         let away = self.services.host_is_away();
+        if self.turns.others_first() {
+            self.turns.others_had_theirs();
+            let outcome = async {
+                tokio::select! {
+                    biased;
+                    outcome = self.rpci.outcome(away) => Some(outcome),
+                    () = std::future::ready(()) => None,
+                }
+            };
+            // Whatever of its budget the task has used up for TCLO.
+            if let Some((id, outcome)) = unconstrained(outcome).await {
+                return Event::Rpci(id, outcome);
+            }
+        }
         tokio::select! {
             biased;
-            event = self.tclo.next() => Event::Tclo(event),
-            (id, outcome) = self.rpci.outcome(away) => Event::Rpci(id, outcome),
+            event = self.tclo.next() => {
+                self.turns.served();
+                Event::Tclo(event)
+            }
+            (id, outcome) = self.rpci.outcome(away) => {
+                self.turns.others_had_theirs();
+                Event::Rpci(id, outcome)
+            }
         }
     }
 
@@ -96,9 +123,11 @@ where
             Event::Tclo(TcloEvent::Connected { .. }) => {
                 self.rpci.forget_failures();
                 self.services.handle_connected(now);
+                self.rpci.keep(|id| self.services.awaits(id));
             }
             Event::Tclo(TcloEvent::Request(request)) => {
                 self.services.handle_request(&request, now);
+                self.rpci.keep(|id| self.services.awaits(id));
             }
             Event::Tclo(TcloEvent::Lost) => self.services.handle_lost(),
             Event::Rpci(id, outcome) => self.services.handle_rpci(id, outcome, now),
@@ -145,8 +174,17 @@ where
         self.services.poll_timeout()
     }
 
-    async fn close(mut self) {
+    fn stop(&mut self, now: Duration) {
         self.tclo.close();
-        self.rpci.close(self.services.host_is_away()).await;
+        self.rpci.keep_urgent();
+        self.services.hurry(now);
+    }
+
+    fn debt(&self) -> Debt {
+        self.services.debt()
+    }
+
+    async fn close(self) {
+        self.rpci.close();
     }
 }

@@ -13,7 +13,7 @@ use crate::vmware::transport::vsock::{Dial, HostVsock};
 /// An exchange under way, which has the link.
 type Exchange<A, V> = Pin<Box<dyn Future<Output = (RpciLink<A, V>, RpciId, RpciOutcome)>>>;
 
-/// Commands that wait, and the one under way. The services bound it: each has few commands under way.
+/// Commands that wait, and the one under way. [`RpciQueue::keep`] bounds it: of each publication one alone waits.
 pub(super) struct RpciQueue<A: RegisterAccess, V = HostVsock> {
     /// Ahead of `normal`.
     urgent: VecDeque<(RpciId, Vec<u8>)>,
@@ -23,6 +23,8 @@ pub(super) struct RpciQueue<A: RegisterAccess, V = HostVsock> {
     under_way: Option<Exchange<A, V>>,
     /// The link has failures to forget, as soon as it is idle.
     forget: bool,
+    /// The process ends: what is not urgent is dropped.
+    stopping: bool,
 }
 
 impl<A: RegisterAccess, V> std::fmt::Debug for RpciQueue<A, V> {
@@ -43,6 +45,7 @@ impl<A: RegisterAccess + Clone + 'static, V: Dial + 'static> RpciQueue<A, V> {
             idle: Some(link),
             under_way: None,
             forget: false,
+            stopping: false,
         }
     }
 
@@ -50,9 +53,22 @@ impl<A: RegisterAccess + Clone + 'static, V: Dial + 'static> RpciQueue<A, V> {
     pub(super) fn send(&mut self, lane: Lane, id: RpciId, message: Vec<u8>) {
         let queue = match lane {
             Lane::Urgent => &mut self.urgent,
+            Lane::Normal if self.stopping => return,
             Lane::Normal => &mut self.normal,
         };
         queue.push_back((id, message));
+    }
+
+    /// Drops what is not urgent and whose outcome nobody awaits any more: a host that has forgotten everything gets
+    /// newer messages, and one that is reset faster than it answers must not fill our memory.
+    pub(super) fn keep(&mut self, mut is_awaited: impl FnMut(RpciId) -> bool) {
+        self.normal.retain(|(id, _)| is_awaited(*id));
+    }
+
+    /// From here on only what is urgent is sent; the rest has no outcome.
+    pub(super) fn keep_urgent(&mut self) {
+        self.stopping = true;
+        self.normal.clear();
     }
 
     /// The host has (re)opened the other direction: what failed before may work now.
@@ -87,11 +103,8 @@ impl<A: RegisterAccess + Clone + 'static, V: Dial + 'static> RpciQueue<A, V> {
         }
     }
 
-    /// Finishes what is queued, then closes the channel.
-    pub(super) async fn close(mut self, is_away: bool) {
-        while self.under_way.is_some() || !(self.urgent.is_empty() && self.normal.is_empty()) {
-            self.outcome(is_away).await;
-        }
+    /// Closes the channel, whatever waits or is under way.
+    pub(super) fn close(self) {
         if let Some(mut link) = self.idle {
             link.close();
         }
@@ -176,7 +189,7 @@ mod tests {
             assert_eq!(outcome, (RpciId(id), RpciOutcome::Failed));
         }
         assert_eq!(count(), 3 * one);
-        queue.close(true).await;
+        queue.close();
     }
 
     #[tokio::test(start_paused = true)]

@@ -57,6 +57,16 @@ impl EventLine {
         self.waiting.push_back(Event { command, message });
     }
 
+    /// Whether nothing waits to be sent or acknowledged.
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// Whether the outcome of this message is awaited.
+    pub(super) fn is_sent_as(&self, id: RpciId) -> bool {
+        self.in_flight == Some(id)
+    }
+
     /// The channel is open again: what waits goes at once.
     pub(super) const fn connected(&mut self) {
         self.backoff.reset();

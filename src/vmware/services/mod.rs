@@ -40,7 +40,7 @@ use std::time::Duration;
 use tracing::debug;
 
 use crate::facts::{Facts, Load, Machine};
-use crate::front_end::Measured;
+use crate::front_end::{Debt, Measured};
 use crate::power::{PowerOperation, PowerOutcome};
 use crate::report::{NetworkPolicy, Report};
 use crate::vmware::wire::nic_info_v3::MAX_NICS;
@@ -108,6 +108,10 @@ trait Service {
     fn ask(&mut self, _cx: &mut Context<'_>) {}
     /// A message that is neither a publication nor an event has come to its end, maybe one of this service.
     fn answered(&mut self, _id: RpciId, _outcome: &RpciOutcome, _cx: &mut Context<'_>) {}
+    /// Whether this service waits for the outcome of this message, which it has sent itself.
+    fn awaits(&self, _id: RpciId) -> bool {
+        false
+    }
     /// When something will be due, if nothing else happens; later than the last time it was asked.
     fn deadline(&self) -> Option<Duration> {
         None
@@ -150,7 +154,8 @@ impl Members {
 ///
 /// Whoever drives it keeps three promises: a request is handed in only when the one before has been answered or
 /// its channel is gone; after the channel has been opened again, [`Services::handle_connected`] comes before
-/// the first request; every [`Output::Rpci`] is followed by one outcome, [`RpciOutcome::Failed`] if need be.
+/// the first request; every [`Output::Rpci`] is followed by one outcome, [`RpciOutcome::Failed`] if need be, unless
+/// nobody awaits it any more ([`Services::awaits`]) or the process ends.
 #[derive(Debug)]
 pub struct Services {
     members: Members,
@@ -295,6 +300,33 @@ impl Services {
         self.presence.settled(outcome == RpciOutcome::Failed);
         self.rest_while_away();
         self.drive(now);
+    }
+
+    /// Whether anyone still waits for the outcome of an [`Output::Rpci`]. After a reset or a new connection the earlier
+    /// ones mostly are of no use.
+    pub fn awaits(&mut self, id: RpciId) -> bool {
+        self.events.is_sent_as(id)
+            || self.publications.is_sent_as(id)
+            || self.members.each().iter().any(|service| service.awaits(id))
+    }
+
+    /// The process ends: what the host waits for goes at once, whatever was lost before.
+    pub fn hurry(&mut self, now: Duration) {
+        self.events.connected();
+        self.drive(now);
+    }
+
+    /// What the host still waits for, if it is there to be sent anything.
+    pub fn debt(&self) -> Debt {
+        if self.presence.is_away() {
+            Debt::None
+        } else if !self.events.is_empty() {
+            Debt::Message
+        } else if self.members.power.is_under_way() {
+            Debt::Outcome
+        } else {
+            Debt::None
+        }
     }
 
     /// The facts have changed.

@@ -126,6 +126,11 @@ impl Power {
         }
     }
 
+    /// Whether Talos has been asked for an operation and its outcome is not known.
+    pub(super) fn is_under_way(&self) -> bool {
+        self.once.is_under_way()
+    }
+
     /// What became of an operation.
     pub(super) fn finished(
         &mut self,

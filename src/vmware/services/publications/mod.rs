@@ -65,6 +65,13 @@ impl Publications {
         publication.is_some_and(Publication::is_in_flight)
     }
 
+    /// Whether the outcome of this message is awaited.
+    pub(super) fn is_sent_as(&self, id: RpciId) -> bool {
+        self.wanted
+            .values()
+            .any(|publication| publication.is_sent_as(id))
+    }
+
     /// Whether [`Publications::send`] would send it.
     pub(super) fn is_due(&self, topic: Topic, now: Duration) -> bool {
         let publication = self.wanted.get(&topic);
