@@ -125,7 +125,9 @@ impl<F: FrontEnd, N: Node, C: Clock> Core<F, N, C> {
                 Debt::Message => limit,
             };
             if self.clock.now() >= until {
-                tracing::warn!("stopping, although the host waits for the status of a power operation");
+                tracing::warn!(
+                    "stopping, although the host waits for the status of a power operation"
+                );
                 break;
             }
             self.advance(Some(until)).await;

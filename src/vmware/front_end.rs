@@ -24,6 +24,10 @@ use crate::fairness::Turns;
 use crate::front_end::{Debt, FrontEnd, Measured, NoWork, Order};
 use crate::power::{PowerOperation, PowerOutcome};
 
+/// How long a session must have held before guest information is sent over it, when the one before was short: a host
+/// that takes the channel away again and again must not get everything each time.
+const PROOF: Duration = Duration::from_secs(5);
+
 /// See the module.
 #[derive(Debug)]
 pub struct Vmware<A: RegisterAccess, V = HostVsock> {
@@ -122,6 +126,9 @@ where
         match event {
             Event::Tclo(TcloEvent::Connected { .. }) => {
                 self.rpci.forget_failures();
+                let proven = now.saturating_add(PROOF);
+                let until = self.tclo.is_doubtful().then_some(proven);
+                self.services.hold_back(until);
                 self.services.handle_connected(now);
                 self.rpci.keep(|id| self.services.awaits(id));
             }

@@ -214,4 +214,43 @@ mod tests {
         }
         assert_eq!(order, [3, 4, 1, 2]);
     }
+    fn queue() -> RpciQueue<Gone> {
+        static ACCESSES: AtomicUsize = AtomicUsize::new(0);
+        RpciQueue::new(RpciLink::new(LinkSettings {
+            transport: TransportChoice::Backdoor,
+            access: Some(Gone(&ACCESSES)),
+            bandwidth: Bandwidth::High,
+        }))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_nobody_awaits_any_more_is_dropped_unless_it_is_urgent() {
+        let mut queue = queue();
+        for (id, lane) in [
+            (1, Lane::Normal),
+            (2, Lane::Urgent),
+            (3, Lane::Normal),
+            (4, Lane::Normal),
+        ] {
+            queue.send(lane, RpciId(id), b"log".to_vec());
+        }
+        queue.keep(|id| id == RpciId(3));
+        let mut order = Vec::new();
+        for _ in 0..2 {
+            order.push(queue.outcome(true).await.0.0);
+        }
+        assert_eq!(order, [2, 3]);
+        assert!(queue.normal.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn while_the_process_ends_only_what_is_urgent_is_sent() {
+        let mut queue = queue();
+        queue.send(Lane::Normal, RpciId(1), b"log".to_vec());
+        queue.keep_urgent();
+        queue.send(Lane::Normal, RpciId(2), b"log".to_vec());
+        queue.send(Lane::Urgent, RpciId(3), b"log".to_vec());
+        assert_eq!(queue.outcome(true).await.0, RpciId(3));
+        assert!(queue.normal.is_empty());
+    }
 }

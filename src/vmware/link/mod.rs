@@ -11,14 +11,14 @@ use std::collections::BTreeSet;
 use std::io;
 use std::time::Duration;
 
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 
 use crate::config::{HostConfig, TransportChoice};
 use crate::log::Chain;
 use crate::vmware::rpc::message_channel::{Bandwidth, ChannelError};
 use crate::vmware::rpc::route::{OpenFailure, Policy, Transport};
 use crate::vmware::rpc::rpci::MalformedReply;
-use crate::vmware::rpc::tclo::Silent;
+use crate::vmware::rpc::tclo::GivenUp;
 use crate::vmware::transport::vsock::ConnectError;
 use crate::vmware::wire::guest_rpc_packet::PacketError;
 
@@ -28,6 +28,12 @@ pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_millis(900);
 
 /// How many different faults of one outage are logged at INFO.
 const MAX_LOGGED: usize = 8;
+
+/// How many short sessions in a row are logged one by one; the rest is counted.
+const LOGGED_LOSSES: u32 = 3;
+
+/// After how many short sessions in a row somebody else must be behind it.
+const CONTESTED: u32 = 5;
 
 /// How to reach the host.
 #[derive(Clone, Copy, Debug)]
@@ -98,9 +104,9 @@ pub enum LinkError {
         /// How long was waited.
         timeout: Duration,
     },
-    /// The host accepted a TCLO connection but did not use it.
+    /// A TCLO connection that the host does not use.
     #[error(transparent)]
-    Unused(#[from] Silent),
+    Unused(#[from] GivenUp),
     /// There is no way to make backdoor calls.
     #[error("no backdoor was found on this machine")]
     NoBackdoor,
@@ -132,6 +138,8 @@ pub(super) struct LinkLog {
     /// Failures since the last connection.
     failures: u64,
     logged: BTreeSet<(Transport, String)>,
+    /// Short sessions in a row.
+    losses: u32,
 }
 
 impl LinkLog {
@@ -141,6 +149,7 @@ impl LinkLog {
             connected: None,
             failures: 0,
             logged: BTreeSet::new(),
+            losses: 0,
         }
     }
 
@@ -164,21 +173,50 @@ impl LinkLog {
         if self.connected == Some(transport) && failures == 0 {
             return;
         }
-        if self.connected == Some(transport) {
+        if self.connected == Some(transport) || self.losses > LOGGED_LOSSES {
             debug!(channel, %transport, failures, "connected to the host again");
         } else {
             info!(channel, %transport, failures, "connected to the host");
         }
         self.failures = 0;
         self.connected = Some(transport);
-        // Faults of the other transport stay in the set: falling back again and again is no news.
-        self.logged.retain(|(logged, _)| *logged != transport);
+        // Faults of the other transport stay in the set: falling back again and again is no news. Nor is it that
+        // a channel breaks which always does.
+        if self.losses == 0 {
+            self.logged.retain(|(logged, _)| *logged != transport);
+        }
     }
 
-    /// The host is gone.
-    pub(super) fn lost(&mut self, transport: Transport) {
-        info!(channel = self.channel, %transport, "lost the host");
+    /// The host is gone, and so many sessions in a row were short.
+    pub(super) fn lost(&mut self, transport: Transport, losses: u32) {
+        let channel = self.channel;
         self.connected = None;
+        self.losses = losses;
+        if losses == CONTESTED {
+            warn!(
+                channel,
+                %transport,
+                losses,
+                likely = "a second guest agent runs on this node, such as open-vm-tools, or this one as extension and as DaemonSet",
+                remedy = "keep one of them",
+                "the host takes the channel away again and again; power requests may go unanswered meanwhile"
+            );
+        } else if losses > LOGGED_LOSSES {
+            debug!(channel, %transport, losses, "lost the host");
+        } else {
+            info!(channel, %transport, "lost the host");
+        }
+    }
+
+    /// The session has lasted.
+    pub(super) fn lasted(&mut self) {
+        let losses = std::mem::take(&mut self.losses);
+        if losses > LOGGED_LOSSES {
+            info!(
+                channel = self.channel,
+                losses, "the host keeps the channel again"
+            );
+        }
     }
 }
 
@@ -237,6 +275,39 @@ mod tests {
         assert_eq!(lines.take(), 1);
         log.connected(Transport::Backdoor);
         assert_eq!(lines.take(), 0);
+    }
+
+    #[test]
+    fn a_channel_that_is_taken_away_again_and_again_is_warned_of_once_and_then_counted() {
+        let logged = crate::log::logged::Logged::new();
+        let lines = || -> Vec<_> {
+            let lines = logged.take().into_iter();
+            lines
+                .filter(|(level, _)| *level <= tracing::Level::INFO)
+                .collect()
+        };
+        let mut log = LinkLog::new("tclo");
+        log.connected(Transport::Vsock);
+        assert_eq!(lines().len(), 1);
+        for losses in 1..=1_000 {
+            log.failed(Transport::Vsock, &LinkError::Closed);
+            log.lost(Transport::Vsock, losses);
+            log.connected(Transport::Vsock);
+        }
+        // One reason, three times lost and back, one warning.
+        let said = lines();
+        assert_eq!(said.len(), 1 + 3 * 2 + 1, "{said:#?}");
+        let (level, warning) = said.last().unwrap();
+        assert_eq!(*level, tracing::Level::WARN);
+        assert!(warning.contains("second guest agent"), "{warning}");
+        log.lasted();
+        log.lasted();
+        let said = lines();
+        assert_eq!(said.len(), 1, "{said:#?}");
+        assert!(said[0].1.contains("losses=1000"), "{said:#?}");
+        log.lost(Transport::Vsock, 0);
+        log.connected(Transport::Vsock);
+        assert_eq!(lines().len(), 2);
     }
 
     #[test]

@@ -100,6 +100,9 @@ impl<A: RegisterAccess + Clone, V: Dial> TcloLink<A, V> {
             if let Err(error) = self.tclo.handle_timeout(now) {
                 self.log.failed(Transport::Vsock, &error.into());
             }
+            if self.tclo.short_sessions() == 0 {
+                self.log.lasted();
+            }
             if let Some(event) = self.perform() {
                 return event;
             }
@@ -119,6 +122,11 @@ impl<A: RegisterAccess + Clone, V: Dial> TcloLink<A, V> {
             Ok(false) => tracing::debug!(channel = "tclo", "reply to a lost request dropped"),
             Err(error) => self.log.failed(Transport::Vsock, &error.into()),
         }
+    }
+
+    /// Whether the last session was short, so that this one may be, too.
+    pub const fn is_doubtful(&self) -> bool {
+        self.tclo.short_sessions() > 0
     }
 
     /// Closes the connection for good; [`TcloLink::next`] stays silent from here on.
@@ -156,7 +164,7 @@ impl<A: RegisterAccess + Clone, V: Dial> TcloLink<A, V> {
                 }
                 Output::Request(request) => return Some(TcloEvent::Request(request)),
                 Output::Lost(transport) => {
-                    self.log.lost(transport);
+                    self.log.lost(transport, self.tclo.short_sessions());
                     return Some(TcloEvent::Lost);
                 }
             }
@@ -248,12 +256,23 @@ impl<A: RegisterAccess + Clone, V: Dial> TcloLink<A, V> {
         while !unwritten.is_empty() {
             match stream.try_write(unwritten.as_slices().0) {
                 Ok(len) => drop(unwritten.drain(..len.min(unwritten.len()))),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    let left = unwritten.len();
+                    return self.written(left);
+                }
                 Err(error) => return self.broken(Transport::Vsock, &error.into()),
             }
         }
         // A long reply must not hold its memory for the life of the connection.
         unwritten.shrink_to(256);
+        self.written(0);
+    }
+
+    /// Reports how much the socket has left over.
+    fn written(&mut self, left: usize) {
+        if let Err(error) = self.tclo.handle_unwritten(left, self.now()) {
+            self.log.failed(Transport::Vsock, &error.into());
+        }
     }
 
     fn broken(&mut self, transport: Transport, error: &LinkError) {

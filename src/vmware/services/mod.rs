@@ -173,6 +173,8 @@ pub struct Services {
     changes: Option<Changes>,
     /// When the next member wants to be driven.
     deadline: Option<Duration>,
+    /// Until when guest information is held back.
+    held_back: Option<Duration>,
 }
 
 impl Services {
@@ -202,6 +204,7 @@ impl Services {
             presence: Presence::Away,
             changes: None,
             deadline: None,
+            held_back: None,
         }
     }
 
@@ -229,6 +232,11 @@ impl Services {
         self.refresh_report();
         self.each(now, |service, cx| service.connected(cx));
         self.drive(now);
+    }
+
+    /// Sends no guest information before `until`, but what registers this agent, and what the host waits for.
+    pub const fn hold_back(&mut self, until: Option<Duration>) {
+        self.held_back = until;
     }
 
     /// The TCLO channel is gone, and with it a request without reply. RPCI may still reach the host, so things go
@@ -421,6 +429,8 @@ impl Services {
         if self.presence.is_away() {
             return;
         }
+        self.held_back.take_if(|until| *until <= now);
+        self.publications.hold_back(self.held_back.is_some());
         let due = |changes: &mut Changes| changes.deadline() <= now;
         if self.changes.take_if(due).is_some() {
             self.refresh_report();
@@ -433,6 +443,7 @@ impl Services {
             self.changes.map(Changes::deadline),
             self.events.deadline(),
             self.publications.deadline(),
+            self.held_back,
         ]
         .into_iter()
         .flatten()

@@ -68,6 +68,19 @@ pub(super) struct Spec {
 }
 
 impl Topic {
+    /// Whether it says what this agent is and can, without which the host offers nothing; the others are guest
+    /// information.
+    pub(super) const fn registers(self) -> bool {
+        matches!(
+            self,
+            Self::UnifiedLoop
+                | Self::StateChange
+                | Self::SoftPowerOpRetry
+                | Self::VersionType
+                | Self::VersionNumber
+        )
+    }
+
     /// Its row of the table.
     pub(super) const fn spec(self) -> Spec {
         match self {

@@ -225,14 +225,14 @@ impl Service for UnsafeConfig {
     }
 
     fn awaits(&self, id: RpciId) -> bool {
-        self.keys.iter().any(|key| {
-            matches!(key.state, State::Looking(sent) | State::Blanking(sent) if sent == id)
-        })
+        self.keys.iter().any(
+            |key| matches!(key.state, State::Looking(sent) | State::Blanking(sent) if sent == id),
+        )
     }
 
     fn ask(&mut self, cx: &mut Context<'_>) {
         for key in &mut self.keys {
-            if key.backoff.is_held(cx.now) {
+            if key.backoff.is_held(cx.now) || cx.publications.is_held_back() {
                 continue;
             }
             let Some(step) = key.next(cx.facts, self.scrub) else {

@@ -8,8 +8,8 @@
 //! ```
 //!
 //! The first attempt after a loss comes soon, because the host shows the node as not running until then; the
-//! pauses grow while attempts fail or connections die young. Unlike open-vm-tools (60 attempts, then exit) we
-//! never give up.
+//! pauses grow while attempts fail or sessions are short, as they are where another agent of this guest takes the
+//! channel from us, and we from it. Unlike open-vm-tools (60 attempts, then exit) we never give up.
 //!
 //! A connection counts as made once the host has responded: a poll that went through, a packet. If a vsock
 //! connection is accepted but stays silent, or is closed without a word, we change to the backdoor.
@@ -36,7 +36,9 @@ use streaming::{Incoming, Streaming};
 const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 /// Longest pause between attempts.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-/// A connection that lives shorter than this does not shorten the pauses again.
+/// A session that lives shorter than this does not shorten the pauses again.
+const SHORT: Duration = Duration::from_secs(60);
+/// A vsock connection that lives shorter than this may have nobody behind it.
 const YOUNG: Duration = Duration::from_secs(1);
 /// How many vsock connections in a row may die young before the backdoor is preferred.
 const MAX_YOUNG_DEATHS: u8 = 2;
@@ -66,12 +68,21 @@ pub enum Output {
     Lost(Transport),
 }
 
-/// The host accepted a vsock connection and then said nothing, while the backdoor could serve instead.
+/// Why a connection was given up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the host accepted the connection but sent nothing for {} ms", .silent.as_millis())]
-pub struct Silent {
-    /// How long it was silent.
-    pub silent: Duration,
+pub enum GivenUp {
+    /// The host accepted a vsock connection and then said nothing, while the backdoor could serve instead.
+    #[error("the host accepted the connection but sent nothing for {} ms", .silent.as_millis())]
+    Silent {
+        /// How long it was silent.
+        silent: Duration,
+    },
+    /// The host does not read what is written to it.
+    #[error("the host has read nothing for {} ms", .unread.as_millis())]
+    Unread {
+        /// For how long.
+        unread: Duration,
+    },
 }
 
 /// An open connection.
@@ -127,6 +138,8 @@ pub struct Tclo {
     pause: Backoff,
     silence: Backoff,
     young_deaths: u8,
+    /// Sessions in a row that the host ended soon.
+    short_sessions: u32,
     outputs: VecDeque<Output>,
 }
 
@@ -141,6 +154,7 @@ impl Tclo {
             pause: Backoff::new(SHORTEST_PAUSE, LONGEST_PAUSE),
             silence: Backoff::new(SHORTEST_SILENCE, LONGEST_SILENCE),
             young_deaths: 0,
+            short_sessions: 0,
             outputs: VecDeque::new(),
         }
     }
@@ -234,13 +248,17 @@ impl Tclo {
         };
         let transport = session.line.transport();
         let (heard, switched) = (session.heard, session.switched);
-        let young = now.saturating_sub(session.opened) < YOUNG;
+        let lived = now.saturating_sub(session.opened);
+        let young = lived < YOUNG;
         self.outputs.push_back(Output::Close);
         if heard {
             self.outputs.push_back(Output::Lost(transport));
         }
+        if heard {
+            self.short_sessions = self.short_sessions.saturating_add(1);
+            self.forgive(lived);
+        }
         if !young && heard {
-            self.pause.reset();
             self.young_deaths = 0;
         }
         match transport {
@@ -289,8 +307,16 @@ impl Tclo {
     /// The time of [`Tclo::poll_timeout`] has come. Call it once at the start, too.
     ///
     /// # Errors
-    /// [`Silent`], for the log: the connection has been given up.
-    pub fn handle_timeout(&mut self, now: Duration) -> Result<(), Silent> {
+    /// [`GivenUp`], for the log: the connection has been closed.
+    pub fn handle_timeout(&mut self, now: Duration) -> Result<(), GivenUp> {
+        if let State::Open(Session {
+            opened,
+            heard: true,
+            ..
+        }) = self.state
+        {
+            self.forgive(now.saturating_sub(opened));
+        }
         match &mut self.state {
             State::Waiting { until } if now >= *until => {
                 let transport = self.route.choose(now);
@@ -307,9 +333,13 @@ impl Tclo {
                 } if now >= *until => {
                     let silent = now.saturating_sub(session.opened);
                     self.handle_broken(now);
-                    return Err(Silent { silent });
+                    return Err(GivenUp::Silent { silent });
                 }
                 Line::Vsock { streaming, .. } => {
+                    if let Some(unread) = streaming.is_unread(now) {
+                        self.handle_broken(now);
+                        return Err(GivenUp::Unread { unread });
+                    }
                     let ping = streaming.handle_timeout(now);
                     self.outputs.extend(ping.map(Output::Write));
                 }
@@ -317,6 +347,26 @@ impl Tclo {
             State::Waiting { .. } | State::Opening { .. } | State::Closed => {}
         }
         Ok(())
+    }
+
+    /// How many sessions in a row the host has ended soon. Zero again once one has lasted.
+    pub const fn short_sessions(&self) -> u32 {
+        self.short_sessions
+    }
+
+    /// So many bytes are left that the vsock connection has not taken; to be called after each attempt to write.
+    ///
+    /// # Errors
+    /// [`PacketError`], as [`Tclo::handle_bytes`].
+    pub fn handle_unwritten(&mut self, bytes: usize, now: Duration) -> Result<(), PacketError> {
+        if let State::Open(Session {
+            line: Line::Vsock { streaming, .. },
+            ..
+        }) = &mut self.state
+        {
+            streaming.handle_unwritten(bytes, now);
+        }
+        self.take_packets(now)
     }
 
     /// Closes what is open, for good.
@@ -348,6 +398,14 @@ impl Tclo {
                 },
             },
             State::Opening { .. } | State::Closed => None,
+        }
+    }
+
+    /// A session that has lasted makes up for those before it.
+    fn forgive(&mut self, lived: Duration) {
+        if lived >= SHORT {
+            self.short_sessions = 0;
+            self.pause.reset();
         }
     }
 

@@ -7,7 +7,9 @@
 //!
 //! open-vm-tools stays at 100 ms. Polls are nearly the whole cost of an idle daemon, and the host talks in bursts:
 //! after two seconds without a request the pause is 200 ms. That halves the cost, delays the first request of the
-//! next burst by 50 ms on average, and still gives five signs of life a second, where one is enough on vsock.
+//! next burst by 50 ms on average, and still gives five signs of life a second, where one is enough on vsock. A lone
+//! request out of silence is no burst: hosts ping every 15 s. It gets a few quick polls, and a second one makes the
+//! burst.
 
 use std::time::Duration;
 
@@ -18,6 +20,8 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 /// Silence after which a burst of the host counts as over.
 const QUIET_AFTER: Duration = Duration::from_secs(2);
 const QUIET_PAUSE: Duration = Duration::from_millis(200);
+/// Quick polls after a request out of silence: those after 10, 20 and 40 ms.
+const LONE_POLLS: u8 = 3;
 
 #[derive(Debug)]
 enum State {
@@ -31,6 +35,15 @@ enum State {
     Resting { until: Duration },
 }
 
+/// How long the pauses are short.
+#[derive(Clone, Copy, Debug)]
+enum Quick {
+    /// The host talks, or is new.
+    Until(Duration),
+    /// For so many polls more.
+    Polls(u8),
+}
+
 /// The polls of one connection.
 #[derive(Debug)]
 pub(super) struct Polling {
@@ -38,6 +51,7 @@ pub(super) struct Polling {
     pause: Backoff,
     /// When the host last asked something, or the connection was made.
     asked: Duration,
+    quick: Quick,
 }
 
 impl Polling {
@@ -46,6 +60,7 @@ impl Polling {
             state: State::Due(Vec::new()),
             pause: Backoff::new(SHORTEST_PAUSE, LONGEST_PAUSE),
             asked: now,
+            quick: Quick::Until(now.saturating_add(QUIET_AFTER)),
         }
     }
 
@@ -69,12 +84,18 @@ impl Polling {
         match message {
             Some(request) if !request.is_empty() => {
                 self.pause.reset();
+                let is_burst = now.saturating_sub(self.asked) < QUIET_AFTER;
+                self.quick = if is_burst {
+                    Quick::Until(now.saturating_add(QUIET_AFTER))
+                } else {
+                    Quick::Polls(LONE_POLLS)
+                };
                 self.asked = now;
                 self.state = State::Owed;
                 Some(request)
             }
             Some(_) | None => {
-                let pause = if now.saturating_sub(self.asked) < QUIET_AFTER {
+                let pause = if self.is_quick(now) {
                     self.pause.next_delay()
                 } else {
                     QUIET_PAUSE
@@ -82,6 +103,18 @@ impl Polling {
                 let until = now.saturating_add(pause);
                 self.state = State::Resting { until };
                 None
+            }
+        }
+    }
+
+    /// Whether the pause after this poll is a short one.
+    fn is_quick(&mut self, now: Duration) -> bool {
+        match &mut self.quick {
+            Quick::Until(until) => now < *until,
+            Quick::Polls(0) => false,
+            Quick::Polls(left) => {
+                *left -= 1;
+                true
             }
         }
     }

@@ -2,13 +2,17 @@
 //!
 //! The host sends a request, the guest replies, and so on in order; a second request stays in the buffer until the
 //! first has its reply. From the first reply on we send a PING every 1000 ms, even while a reply is owed: HA depends
-//! on it [rpcin.c: RPCIN_HEARTBEAT_INTERVAL].
+//! on it [rpcin.c: RPCIN_HEARTBEAT_INTERVAL]. While the socket does not take what we have written nothing is read and
+//! no further PING is made, so that a host that does not read cannot fill our memory either.
 
 use std::time::Duration;
 
 use crate::vmware::wire::guest_rpc_packet::{Deframer, Packet, PacketError};
 
 const PING_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long the socket may take nothing of what is to be written before the connection counts as broken.
+pub(super) const LONGEST_UNREAD: Duration = Duration::from_secs(5);
 
 /// When the next PING is due.
 #[derive(Clone, Copy, Debug)]
@@ -24,6 +28,15 @@ pub(super) struct Streaming {
     deframer: Deframer,
     owed: bool,
     heartbeat: Heartbeat,
+    unwritten: Option<Unwritten>,
+}
+
+/// What the socket has not yet taken.
+#[derive(Clone, Copy, Debug)]
+struct Unwritten {
+    bytes: usize,
+    /// When it last took any.
+    since: Duration,
 }
 
 /// What comes next in the buffer.
@@ -43,12 +56,28 @@ impl Streaming {
             deframer: Deframer::new(),
             owed: false,
             heartbeat: Heartbeat::None,
+            unwritten: None,
         }
     }
 
-    /// Whether the socket may be read: not while a reply is owed, so that the host cannot fill our memory.
+    /// Whether the socket may be read: not while a reply is owed or on its way, so that the host cannot fill our
+    /// memory.
     pub(super) const fn wants_bytes(&self) -> bool {
-        !self.owed
+        !self.owed && self.unwritten.is_none()
+    }
+
+    /// So many bytes are left that the socket has not taken.
+    pub(super) fn handle_unwritten(&mut self, bytes: usize, now: Duration) {
+        let before = self.unwritten.filter(|before| before.bytes <= bytes);
+        let since = before.map_or(now, |before| before.since);
+        self.unwritten = (bytes > 0).then_some(Unwritten { bytes, since });
+    }
+
+    /// For how long the host has read nothing, when that is too long.
+    pub(super) fn is_unread(&self, now: Duration) -> Option<Duration> {
+        let Unwritten { since, .. } = self.unwritten?;
+        let unread = now.saturating_sub(since);
+        (unread >= LONGEST_UNREAD).then_some(unread)
     }
 
     pub(super) fn push(&mut self, bytes: &[u8]) {
@@ -56,7 +85,7 @@ impl Streaming {
     }
 
     pub(super) fn next_incoming(&mut self) -> Result<Incoming, PacketError> {
-        if self.owed {
+        if !self.wants_bytes() {
             return Ok(Incoming::Nothing);
         }
         Ok(match self.deframer.next_packet()? {
@@ -87,16 +116,19 @@ impl Streaming {
             Heartbeat::Due(due) if now >= due => {
                 // Counted from now: after a pause of the whole machine one PING is enough.
                 self.heartbeat = Heartbeat::Due(now.saturating_add(PING_INTERVAL));
-                Some(Packet::ping().encode())
+                self.unwritten.is_none().then(|| Packet::ping().encode())
             }
             Heartbeat::Due(_) | Heartbeat::None => None,
         }
     }
 
-    pub(super) const fn poll_timeout(&self) -> Option<Duration> {
-        match self.heartbeat {
+    pub(super) fn poll_timeout(&self) -> Option<Duration> {
+        let ping = match self.heartbeat {
             Heartbeat::Due(due) => Some(due),
             Heartbeat::None => None,
-        }
+        };
+        let unread = self.unwritten;
+        let unread = unread.map(|unwritten| unwritten.since.saturating_add(LONGEST_UNREAD));
+        ping.into_iter().chain(unread).min()
     }
 }

@@ -35,10 +35,40 @@ fn after_two_seconds_of_silence_the_host_is_polled_every_200_ms_until_it_asks() 
     guest.trace.clear();
     guest.reply(b"OK ");
     guest.run_until(2_950);
-    assert_eq!(
-        guest.trace(),
-        "2700 poll OK |2710 poll|2730 poll|2770 poll|2850 poll|2950 poll"
-    );
+    assert_eq!(guest.trace(), "2700 poll OK |2710 poll|2730 poll|2770 poll");
+}
+
+#[test]
+fn a_lone_request_out_of_silence_starts_no_burst_and_a_second_one_does() {
+    let mut guest = Guest::new(Policy::Only(Backdoor));
+    let ask = |guest: &mut Guest| {
+        guest.host.requests = vec![b"ping".to_vec()];
+        guest.run_for(200);
+        guest.reply(b"OK ");
+        guest.trace.clear();
+    };
+    guest.run_until(10_000);
+    ask(&mut guest);
+    guest.run_for(1_500);
+    assert_eq!(guest.count("poll"), 3 + 7, "{}", guest.trace());
+    ask(&mut guest);
+    guest.run_for(1_500);
+    assert_eq!(guest.count("poll"), 4 + 13, "{}", guest.trace());
+}
+
+#[test]
+fn a_host_that_pings_every_15_seconds_costs_hardly_more_than_a_silent_one() {
+    let mut guest = Guest::new(Policy::Only(Backdoor));
+    guest.run_until(10_000);
+    guest.trace.clear();
+    for _ in 0..240 {
+        guest.host.requests = vec![b"ping".to_vec()];
+        guest.run_for(200);
+        guest.reply(b"OK ");
+        guest.run_for(14_800);
+    }
+    let polls = guest.count("poll");
+    assert!(polls <= 240 * (75 + 4), "{polls}");
 }
 
 #[test]
@@ -164,6 +194,106 @@ fn a_channel_that_opens_but_dies_at_once_does_not_shorten_the_pauses() {
     assert_eq!(guest.count("open backdoor"), 17);
     assert_eq!(guest.count("connected"), 0);
     assert_eq!(guest.count("lost"), 0);
+}
+
+/// Plays sessions that the host ends after so long, and gives the pauses between them.
+fn pauses(policy: Policy, lives: &[u64]) -> Vec<u64> {
+    let mut guest = Guest::new(policy);
+    guest.host.vsock = policy == Policy::Only(Vsock);
+    let mut pauses = Vec::new();
+    for life in lives {
+        guest.run_for(0);
+        if guest.host.vsock {
+            guest.send(b"reset");
+            guest.reply(b"OK ATR toolbox");
+        }
+        guest.run_for(*life);
+        guest.tclo.handle_broken(guest.now());
+        guest.trace.clear();
+        let lost = guest.millis;
+        while guest.count("open") == 0 {
+            guest.run_for(10);
+        }
+        pauses.push(guest.millis - lost);
+    }
+    pauses
+}
+
+#[test]
+fn a_host_that_takes_the_channel_after_a_few_seconds_each_time_is_left_alone_for_longer_and_longer()
+{
+    for policy in [Policy::Only(Backdoor), Policy::Only(Vsock)] {
+        for life in [10, 3_000, 50_000] {
+            assert_eq!(
+                pauses(policy, &[life; 8]),
+                [100, 200, 400, 800, 1_600, 3_200, 5_000, 5_000],
+                "{policy:?}, {life} ms"
+            );
+        }
+    }
+}
+
+#[test]
+fn after_a_session_of_a_minute_the_next_attempt_comes_soon_again() {
+    for policy in [Policy::Only(Backdoor), Policy::Only(Vsock)] {
+        let lives = [3_000, 3_000, 3_000, 60_000, 3_000];
+        assert_eq!(pauses(policy, &lives), [100, 200, 400, 100, 200]);
+    }
+}
+
+#[test]
+fn short_sessions_are_counted_until_one_has_lasted() {
+    let mut guest = Guest::new(Policy::Only(Backdoor));
+    for count in 1..=7 {
+        guest.run_for(6_000);
+        guest.tclo.handle_broken(guest.now());
+        assert_eq!(guest.tclo.short_sessions(), count);
+    }
+    // It is known while the session goes on.
+    guest.run_for(70_000);
+    assert_eq!(guest.tclo.short_sessions(), 0);
+    assert_eq!(guest.count("lost"), 7);
+}
+
+#[test]
+fn a_vsock_that_is_not_read_gets_no_more_and_is_left_after_five_seconds() {
+    let mut guest = Guest::new(Policy::Only(Vsock));
+    guest.host.vsock = true;
+    guest.run_until(0);
+    guest.send(b"reset");
+    guest.reply(b"OK ATR toolbox");
+    guest.run_until(500);
+    guest.tclo.handle_unwritten(80, guest.now()).unwrap();
+    assert!(!guest.tclo.wants_bytes());
+    guest.run_until(3_000);
+    assert_eq!(guest.count("ping"), 0);
+    // It reads a little.
+    guest.tclo.handle_unwritten(40, guest.now()).unwrap();
+    guest.run_until(7_900);
+    // Nobody has read anything since.
+    guest.tclo.handle_unwritten(40, guest.now()).unwrap();
+    assert_eq!(guest.count("lost"), 0);
+    guest.millis = 8_000;
+    let unread = Duration::from_secs(5);
+    let outcome = guest.tclo.handle_timeout(guest.now());
+    assert_eq!(outcome, Err(GivenUp::Unread { unread }));
+    guest.drain();
+    assert_eq!(guest.count("8000 lost vsock"), 1);
+}
+
+#[test]
+fn a_vsock_that_is_read_at_last_goes_on_with_what_was_asked_meanwhile() {
+    let mut guest = Guest::new(Policy::Only(Vsock));
+    guest.host.vsock = true;
+    guest.run_until(0);
+    let both = [b"reset".as_slice(), b"ping"].map(|request| Packet::data(request).encode());
+    guest.bytes(&both.concat()).unwrap();
+    guest.tclo.handle_unwritten(32, guest.now()).unwrap();
+    guest.reply(b"OK ATR toolbox");
+    assert_eq!(guest.count("request ping"), 0);
+    guest.tclo.handle_unwritten(0, guest.now()).unwrap();
+    guest.drain();
+    assert_eq!(guest.count("request ping"), 1);
 }
 
 #[test]

@@ -22,6 +22,8 @@ use publication::{Publication, Settled};
 #[derive(Debug, Default)]
 pub(super) struct Publications {
     wanted: BTreeMap<Topic, Publication>,
+    /// Only what registers this agent is sent.
+    held_back: bool,
 }
 
 impl Publications {
@@ -57,6 +59,16 @@ impl Publications {
                 publication.retire();
             }
         }
+    }
+
+    /// Whether all but what registers this agent waits.
+    pub(super) fn hold_back(&mut self, held_back: bool) {
+        self.held_back = held_back;
+    }
+
+    /// Whether it does.
+    pub(super) fn is_held_back(&self) -> bool {
+        self.held_back
     }
 
     /// Whether an outcome is awaited.
@@ -130,8 +142,11 @@ impl Publications {
             .or_insert_with(|| Publication::new(topic.spec()))
     }
 
-    /// Whether it is its turn: a stand-in's comes when the host has refused the newer form.
+    /// Whether it is its turn: not while it is held back; a stand-in's comes when the host has refused the newer form.
     fn is_active(&self, topic: Topic) -> bool {
+        if self.held_back && !topic.registers() {
+            return false;
+        }
         topic.spec().stands_in_for.is_none_or(|newer| {
             let newer = self.wanted.get(&newer);
             newer.is_some_and(Publication::is_resting)

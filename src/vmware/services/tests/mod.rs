@@ -1,5 +1,6 @@
 //! The services as the host sees them, on virtual time.
 
+mod backlog;
 mod guest_info;
 mod host;
 mod invariants;
