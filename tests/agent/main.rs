@@ -15,6 +15,7 @@ mod check_command;
 mod clocks;
 #[path = "../container/mod.rs"]
 mod container;
+mod flood;
 mod guest_info;
 mod guest_variables;
 mod layouts;
@@ -33,6 +34,7 @@ mod right_node;
 mod rpc_command;
 mod sandbox;
 mod schedule;
+mod second_agent;
 mod settings;
 mod signals;
 mod start_up;

@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 
 use apid::{Method, TlsOptions};
 use nix::sys::signal::Signal;
-use vmx::{By, EventKind, Link, Profile, Protocol, Sandbox, Vmx, VmxBuilder, VsockPolicy};
+use vmx::{
+    By, EventKind, Link, PortPolicy, Profile, Protocol, Sandbox, Vmx, VmxBuilder, VsockPolicy,
+};
 
 use crate::support::{Run, SOON, Talos, agent, agent_with, binary, pass};
 
@@ -76,6 +78,50 @@ fn it_stops_as_fast_while_the_host_does_not_answer() {
     let run = Run::start(talos.agent().profile(Profile::VmwareNoBackdoor));
     run.logs(&["started"], SOON);
     run.stop();
+}
+
+/// Generous, for a loaded machine; the bound of a second is held on virtual time, in `daemon::core`.
+const BOUND: Duration = Duration::from_secs(3);
+
+#[test]
+fn it_stops_soon_while_rpci_is_mute_on_vsock() {
+    let talos = Talos::new();
+    let policy = VsockPolicy {
+        rpci: PortPolicy::Mute,
+        ..VsockPolicy::served()
+    };
+    let run = Run::start(talos.agent().args(["--transport=vsock"]).vsock(policy));
+    // Capabilities_Register waits for commands that get no answer.
+    run.tolerate("took");
+    run.until("a greeting", SOON, |host, _| {
+        host.greeting_done().then_some(())
+    });
+    run.asked("OS_Halt");
+    talos.wait_calls(Method::Shutdown, 1, SOON).unwrap();
+    let asked = Instant::now();
+    run.signal(Signal::SIGTERM);
+    assert!(run.wait_exit(SOON).unwrap().success());
+    assert!(asked.elapsed() < BOUND, "{:?}", asked.elapsed());
+}
+
+#[test]
+fn the_status_of_an_operation_that_talos_has_just_accepted_gets_out_before_the_end() {
+    for policy in [
+        VsockPolicy::refused(nix::libc::EPERM),
+        VsockPolicy::served(),
+    ] {
+        let talos = Talos::new();
+        let run = Run::start(talos.agent().vsock(policy));
+        run.informed();
+        run.ask("OS_Halt");
+        talos.wait_calls(Method::Shutdown, 1, SOON).unwrap();
+        let asked = Instant::now();
+        run.signal(Signal::SIGTERM);
+        assert!(run.wait_exit(SOON).unwrap().success());
+        assert!(asked.elapsed() < BOUND, "{:?}", asked.elapsed());
+        let statuses = run.sent("tools.os.statechange.status 1 1");
+        assert_eq!(statuses.len(), 1, "{:?}", run.vcenter().power);
+    }
 }
 
 /// Whether namespaces and other users may be had; without root they may not.

@@ -1,6 +1,6 @@
 //! Serves the vsock connections of one program: one thread, `poll`, no waiting for anything else.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
@@ -27,6 +27,10 @@ struct Connection {
     stream: UnixStream,
     inbox: Vec<u8>,
     outbox: Vec<u8>,
+    /// Replies that take their time.
+    delayed: VecDeque<(Instant, Vec<u8>)>,
+    /// The host reads nothing.
+    unread: bool,
     /// Closed by the host as soon as the outbox is empty.
     closing: bool,
     over: Option<By>,
@@ -53,6 +57,7 @@ pub(crate) fn serve(shared: &Arc<Shared>, accepted: &mpsc::Receiver<Accepted>) {
             if host.exit.is_some() || shared.is_killing() {
                 return;
             }
+            host.close_overdue(now);
             carry_out_orders(&mut host, &mut connections);
             for (id, connection) in &mut connections {
                 connection.attend(*id, &mut host);
@@ -67,7 +72,15 @@ pub(crate) fn serve(shared: &Arc<Shared>, accepted: &mpsc::Receiver<Accepted>) {
             let pings = connections
                 .keys()
                 .filter_map(|id| host.next_ping(Link::Vsock(*id)));
-            pings.chain(stalled.iter().map(|(until, _)| *until)).min()
+            let delayed = connections
+                .values()
+                .filter_map(|connection| Some(connection.delayed.front()?.0));
+            let closing = [host.next_doom(), host.next_idle_vsock()];
+            pings
+                .chain(stalled.iter().map(|(until, _)| *until))
+                .chain(delayed)
+                .chain(closing.into_iter().flatten())
+                .min()
         };
         shared.changed_if_new();
         let timeout = next_event.map_or(PollTimeout::NONE, |at| {
@@ -77,7 +90,8 @@ pub(crate) fn serve(shared: &Arc<Shared>, accepted: &mpsc::Receiver<Accepted>) {
         });
         let mut fds = vec![PollFd::new(shared.wake.as_fd(), PollFlags::POLLIN)];
         fds.extend(connections.values().map(|connection| {
-            let mut flags = PollFlags::POLLIN;
+            let mut flags = PollFlags::empty();
+            flags.set(PollFlags::POLLIN, !connection.unread);
             flags.set(PollFlags::POLLOUT, !connection.outbox.is_empty());
             PollFd::new(connection.stream.as_fd(), flags)
         }));
@@ -85,9 +99,20 @@ pub(crate) fn serve(shared: &Arc<Shared>, accepted: &mpsc::Receiver<Accepted>) {
             Ok(_) | Err(nix::errno::Errno::EINTR) => {}
             Err(_) => return,
         }
+        let is_over = |fd: &PollFd<'_>| {
+            let events = fd.revents().unwrap_or(PollFlags::empty());
+            events.intersects(PollFlags::POLLHUP | PollFlags::POLLERR)
+        };
+        let over: Vec<bool> = fds.iter().skip(1).map(is_over).collect();
         if fds[0].any() == Some(true) {
             // Only the waking counts, not how often.
             let _count = shared.wake.read();
+        }
+        for (connection, is_over) in connections.values_mut().zip(over) {
+            // Nobody reads the end of this one.
+            if is_over && connection.unread {
+                connection.over = Some(By::Guest);
+            }
         }
     }
 }
@@ -114,6 +139,8 @@ impl Connection {
             stream,
             inbox: Vec::new(),
             outbox: Vec::new(),
+            delayed: VecDeque::new(),
+            unread: false,
             closing: false,
             over: None,
         }
@@ -124,14 +151,16 @@ impl Connection {
         if self.over.is_some() {
             return;
         }
-        let ended = self.fill();
+        self.unread = host.vsock_unread(id);
+        let ended = !self.unread && self.fill();
         loop {
             match Packet::decode(&self.inbox) {
                 Ok(Some((packet, len))) => {
                     self.inbox.drain(..len);
                     let reaction = host.vsock_packet(id, packet, Instant::now());
                     if let Some(reply) = reaction.reply {
-                        self.outbox.extend(reply.encode());
+                        let due = Instant::now() + host.vsock_delay();
+                        self.delayed.push_back((due, reply.encode()));
                     }
                     self.closing |= reaction.close;
                 }
@@ -143,6 +172,10 @@ impl Connection {
                 }
             }
         }
+        let now = Instant::now();
+        while let Some((_, bytes)) = self.delayed.pop_front_if(|(due, _)| *due <= now) {
+            self.outbox.extend(bytes);
+        }
         while !self.closing {
             let now = Instant::now();
             let Some((request, packet)) = host.vsock_request(id, now) else {
@@ -153,7 +186,7 @@ impl Connection {
         }
         if ended || self.flush().is_err() {
             self.over = Some(By::Guest);
-        } else if self.closing && self.outbox.is_empty() {
+        } else if self.closing && self.outbox.is_empty() && self.delayed.is_empty() {
             self.over = Some(By::Host);
         }
     }

@@ -2,7 +2,7 @@
 //! messages out. Channels are strict: a step out of order, a wrong cookie, a count that does not fit are
 //! violations, and get no SUCCESS.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::Host;
 use super::event::{By, EventKind, Link, Protocol};
@@ -36,8 +36,13 @@ pub(super) struct Channel {
     pub(super) receiving: Option<Receiving>,
     /// RPCI: the reply not yet fetched in full.
     reply: Option<Vec<u8>>,
+    /// When the reply is there to be fetched.
+    ready: Instant,
     /// TCLO: the request offered and not yet fetched in full.
     offered: Option<ExchangeId>,
+    /// Of a guest that was killed.
+    pub(super) stale: bool,
+    used: Instant,
 }
 
 #[derive(Debug)]
@@ -58,6 +63,16 @@ impl Channel {
     pub(super) fn protocol(&self) -> Protocol {
         self.protocol
     }
+
+    pub(super) fn is_stale(&self) -> bool {
+        self.stale
+    }
+
+    /// Whether nothing has happened on it for so long.
+    pub(super) fn is_idle(&self, limit: Duration, now: Instant) -> bool {
+        let idle = now.saturating_duration_since(self.used);
+        self.protocol == Protocol::Rpci && !self.stale && idle >= limit
+    }
 }
 
 impl Host {
@@ -77,6 +92,7 @@ impl Host {
             }
         };
         let id = ((r.rdx as u32) >> 16) as u16;
+        self.close_overdue(now);
         let protocol = if step == Step::Open {
             protocol_of(r.rbx as u32 & !FLAG_COOKIE)
         } else {
@@ -93,6 +109,9 @@ impl Host {
             let closed = self.closed_by_host.contains(&id);
             self.status(r, if closed { CLOSED } else { 0 });
             return Verdict::Done;
+        }
+        if let Some(channel) = self.channels.get_mut(&id) {
+            channel.used = now;
         }
         match step {
             Step::SendSize => self.send_size(id, r, now),
@@ -208,22 +227,8 @@ impl Host {
             self.status(r, 0);
             return;
         }
-        let mut id = self.next_channel;
-        while self.channels.contains_key(&id) {
-            id = (id + 1) % MAX_CHANNELS as u16;
-        }
-        self.next_channel = (id + 1) % MAX_CHANNELS as u16;
-        self.closed_by_host.retain(|&closed| closed != id);
         let cookie = cookie_wanted.then(|| (self.junk(), self.junk()));
-        let channel = Channel {
-            protocol,
-            cookie,
-            sending: None,
-            receiving: None,
-            reply: None,
-            offered: None,
-        };
-        self.channels.insert(id, channel);
+        let id = self.add_channel(protocol, cookie, now);
         self.opened(Link::Backdoor(id), protocol, now);
         self.status(r, SUCCESS);
         r.rdx = u64::from(id) << 16 | (r.rdx & 0xffff);
@@ -231,6 +236,34 @@ impl Host {
             r.rsi = u64::from(high);
             r.rdi = u64::from(low);
         }
+    }
+
+    /// A channel under the next free number.
+    pub(super) fn add_channel(
+        &mut self,
+        protocol: Protocol,
+        cookie: Option<(u32, u32)>,
+        now: Instant,
+    ) -> u16 {
+        let mut id = self.next_channel;
+        while self.channels.contains_key(&id) {
+            id = (id + 1) % MAX_CHANNELS as u16;
+        }
+        self.next_channel = (id + 1) % MAX_CHANNELS as u16;
+        self.closed_by_host.retain(|&closed| closed != id);
+        let channel = Channel {
+            protocol,
+            cookie,
+            sending: None,
+            receiving: None,
+            reply: None,
+            ready: now,
+            offered: None,
+            stale: false,
+            used: now,
+        };
+        self.channels.insert(id, channel);
+        id
     }
 
     fn send_size(&mut self, id: u16, r: &mut Registers, now: Instant) {
@@ -313,8 +346,10 @@ impl Host {
         match self.channels.get(&id).map(Channel::protocol) {
             Some(Protocol::Rpci) => {
                 let reply = self.rpci(link, false, &message, now);
+                let ready = now + self.faults.slow;
                 if let Some(channel) = self.channels.get_mut(&id) {
                     channel.reply = Some(reply);
+                    channel.ready = ready;
                 }
             }
             Some(Protocol::Tclo) => self.tclo_sent(link, message, now),
@@ -329,13 +364,14 @@ impl Host {
             return;
         };
         let mid_send = channel.sending.is_some();
+        let ready = channel.ready;
         let message = match channel.protocol {
             Protocol::Rpci => {
                 let reply = channel.reply.clone();
                 if reply.is_none() {
                     self.violation(now, format!("{link}: RECVSIZE with nothing asked"));
                 }
-                reply
+                reply.filter(|_| ready <= now)
             }
             Protocol::Tclo => {
                 let request = channel.offered.or_else(|| self.next_request(link, now));

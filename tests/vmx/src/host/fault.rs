@@ -1,6 +1,6 @@
 //! Faults, played at chosen points.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::event::{By, EventKind, Link, Protocol};
 use super::{Host, Registers};
@@ -89,6 +89,14 @@ pub(super) struct Faults {
     pub(super) dead_port: bool,
     pub(super) restricted: bool,
     pub(super) silent: bool,
+    /// How long a second agent leaves the guest the name.
+    pub(super) rival: Option<Duration>,
+    /// Whether vsock is not read, by protocol.
+    pub(super) unread: [bool; 2],
+    /// How long an RPCI channel may be idle.
+    pub(super) idle: Option<Duration>,
+    /// How long each RPCI reply takes.
+    pub(super) slow: Duration,
     pub(super) answers: Vec<Answer>,
 }
 
@@ -101,6 +109,10 @@ impl Default for Faults {
             dead_port: false,
             restricted: false,
             silent: false,
+            rival: None,
+            unread: [false; 2],
+            idle: None,
+            slow: Duration::ZERO,
             answers: Vec::new(),
         }
     }
@@ -153,6 +165,70 @@ impl Host {
     /// Whether the host keeps its TCLO requests (and pings) to itself.
     pub fn silent(&mut self, silent: bool) {
         self.faults.silent = silent;
+    }
+
+    /// Another agent of the same guest registers as "toolbox" so long after the guest has, each time: the host has
+    /// room for one, and closes the guest's channel.
+    pub fn rival(&mut self, after: Option<Duration>) {
+        self.faults.rival = after;
+    }
+
+    /// Whether the host leaves unread what comes over the vsock connections of a protocol.
+    pub fn leave_unread(&mut self, protocol: Protocol, unread: bool) {
+        self.faults.unread[protocol as usize] = unread;
+    }
+
+    /// Closes RPCI channels that are idle for so long.
+    pub fn close_idle(&mut self, after: Option<Duration>) {
+        self.faults.idle = after;
+    }
+
+    /// How long every RPCI reply takes from here on.
+    pub fn slow_rpci(&mut self, delay: Duration) {
+        self.faults.slow = delay;
+    }
+
+    /// Leaves so many channels of a guest that was killed: nobody answers on them, and they count.
+    pub fn stale_channels(&mut self, protocol: Protocol, count: usize, now: Instant) {
+        for _ in 0..count {
+            let id = self.add_channel(protocol, None, now);
+            if let Some(channel) = self.channels.get_mut(&id) {
+                channel.stale = true;
+            }
+        }
+    }
+
+    /// Closes the channels of a guest that was killed.
+    pub fn drop_stale_channels(&mut self) {
+        self.channels.retain(|_, channel| !channel.is_stale());
+    }
+
+    /// Closes the channels whose time is over.
+    pub(crate) fn close_overdue(&mut self, now: Instant) {
+        let taken: Vec<Link> = self.doomed_sessions(now);
+        for link in taken {
+            self.event(
+                now,
+                EventKind::Fault(format!("{link} goes to a second agent")),
+            );
+            match link {
+                Link::Backdoor(id) => self.lose_channel(id, now),
+                Link::Vsock(id) => self.vsock_closing.push(id),
+            }
+        }
+        let Some(limit) = self.faults.idle else {
+            return;
+        };
+        let idle: Vec<u16> = self
+            .channels
+            .iter()
+            .filter(|(_, channel)| channel.is_idle(limit, now))
+            .map(|(id, _)| *id)
+            .collect();
+        for id in idle {
+            self.lose_channel(id, now);
+        }
+        self.close_idle_vsock(limit, now);
     }
 
     /// Closes the channels of a protocol under the guest (`None`: all), on either transport.

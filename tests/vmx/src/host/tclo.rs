@@ -86,6 +86,7 @@ pub(super) struct Session {
     greeting: VecDeque<ExchangeId>,
     outstanding: Option<ExchangeId>,
     greeted: bool,
+    greeted_at: Option<Instant>,
     last_alive: Instant,
     next_ping: Option<Instant>,
 }
@@ -203,6 +204,7 @@ impl Host {
             greeting,
             outstanding: None,
             greeted: false,
+            greeted_at: None,
             last_alive: now,
             next_ping: self.config.ping_every.map(|every| now + every),
         });
@@ -293,6 +295,28 @@ impl Host {
         Some(id)
     }
 
+    /// When a second agent takes the channel of a session.
+    fn doom(&self, session: &Session) -> Option<Instant> {
+        Some(session.greeted_at? + self.faults.rival?)
+    }
+
+    /// The sessions that a second agent has taken by now.
+    pub(super) fn doomed_sessions(&self, now: Instant) -> Vec<Link> {
+        let sessions = self.sessions.iter();
+        sessions
+            .filter(|session| self.doom(session).is_some_and(|doom| doom <= now))
+            .map(|session| session.link)
+            .collect()
+    }
+
+    /// When the next session of either transport goes to a second agent.
+    pub(crate) fn next_doom(&self) -> Option<Instant> {
+        self.sessions
+            .iter()
+            .filter_map(|session| self.doom(session))
+            .min()
+    }
+
     /// When [`Host::next_request`] may have something new by itself.
     pub(crate) fn next_ping(&self, link: Link) -> Option<Instant> {
         let session = self.sessions.iter().find(|session| session.link == link)?;
@@ -379,6 +403,7 @@ impl Host {
         if message == b"OK ATR toolbox" {
             let already = self.session(link).is_none_or(|session| {
                 session.last_alive = now;
+                session.greeted_at.get_or_insert(now);
                 std::mem::replace(&mut session.greeted, true)
             });
             self.last_alive.get_or_insert(now);

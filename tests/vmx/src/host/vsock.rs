@@ -89,6 +89,7 @@ pub(super) struct Connection {
     protocol: Protocol,
     source: u32,
     mute: bool,
+    used: Instant,
 }
 
 /// What to do on a connection after a packet.
@@ -171,6 +172,7 @@ impl Host {
                 protocol,
                 source,
                 mute,
+                used: now,
             },
         );
         if mute {
@@ -197,13 +199,15 @@ impl Host {
             protocol,
             source,
             mute,
-        }) = self.vsock.get(&id)
+            used,
+        }) = self.vsock.get_mut(&id)
         else {
             return Reaction {
                 reply: None,
                 close: true,
             };
         };
+        *used = now;
         let (protocol, privileged, mute) = (*protocol, *source < 1024, *mute);
         if mute {
             return Reaction::default();
@@ -265,6 +269,37 @@ impl Host {
             .filter(|(_, connection)| connection.protocol == protocol);
         let raw: Vec<_> = wanted.map(|(id, _)| (*id, bytes.clone())).collect();
         self.vsock_raw.extend(raw);
+    }
+
+    /// Whether the host leaves unread what comes over a connection.
+    pub(crate) fn vsock_unread(&self, id: u32) -> bool {
+        let connection = self.vsock.get(&id);
+        connection.is_some_and(|connection| self.faults.unread[connection.protocol as usize])
+    }
+
+    /// How long a reply of RPCI takes.
+    pub(crate) fn vsock_delay(&self) -> Duration {
+        self.faults.slow
+    }
+
+    /// Closes RPCI connections that are idle for so long.
+    pub(super) fn close_idle_vsock(&mut self, limit: Duration, now: Instant) {
+        let idle = self.vsock.iter().filter(|(_, connection)| {
+            let idle = now.saturating_duration_since(connection.used);
+            connection.protocol == Protocol::Rpci && idle >= limit
+        });
+        let idle: Vec<_> = idle.map(|(id, _)| *id).collect();
+        self.vsock_closing.extend(idle);
+    }
+
+    /// When the next idle connection is closed.
+    pub(crate) fn next_idle_vsock(&self) -> Option<Instant> {
+        let limit = self.faults.idle?;
+        self.vsock
+            .values()
+            .filter(|connection| connection.protocol == Protocol::Rpci)
+            .map(|connection| connection.used + limit)
+            .min()
     }
 
     /// Asks for vsock connections to be closed under the guest.
