@@ -92,6 +92,9 @@ pub enum LinkError {
     /// The host closed the vsock connection.
     #[error("the host closed the vsock connection")]
     Closed,
+    /// The host closed the vsock connection before anything was written to it again.
+    #[error("the host closed the idle vsock connection")]
+    ClosedIdle,
     /// The host sent something on vsock without a request.
     #[error("the host sent {len} bytes that are no reply to anything")]
     Unasked {
@@ -123,6 +126,7 @@ impl LinkError {
             | Self::Packet(_)
             | Self::Reply(_)
             | Self::Closed
+            | Self::ClosedIdle
             | Self::Unasked { .. }
             | Self::Unused(_)
             | Self::Silent { .. } => OpenFailure::Failed,

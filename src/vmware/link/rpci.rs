@@ -1,10 +1,10 @@
 //! The RPCI side: [`Client`] on real channels and sockets.
 //!
-//! Nothing is decided here. Over the backdoor an exchange ends without suspending.
+//! Nothing is decided here. Over the backdoor an exchange ends without suspending, unless the host takes its time.
 
 use std::time::Duration;
 
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tracing::debug;
 
 use super::channel::Channel;
@@ -19,6 +19,9 @@ use crate::vmware::wire::guest_rpc_packet::{Deframer, Packet};
 
 /// GUESTRPC_RPCI_VSOCK_LISTEN_PORT [vmci_defs.h]
 const RPCI_PORT: u32 = 976;
+
+/// How long to wait on the backdoor between two looks for a reply that is late.
+const LATE_REPLY: Duration = Duration::from_millis(20);
 
 /// Why a command has no reply.
 #[derive(Debug, thiserror::Error)]
@@ -145,9 +148,11 @@ impl<A: RegisterAccess + Clone, V: Dial> RpciLink<A, V> {
                         }
                     };
                     if let Err(error) = outcome {
-                        // The VMX closes idle channels: on the backdoor that is everyday.
+                        // The VMX closes idle channels, which is everyday; on the backdoor it looks like any fault.
                         debug!(channel = "rpci", error = %Chain(&error), "connection broke");
-                        if let Some(Transport::Vsock) = transport {
+                        if transport == Some(Transport::Vsock)
+                            && !matches!(error, LinkError::ClosedIdle)
+                        {
                             self.log.failed(Transport::Vsock, &error);
                         }
                         last_error = error;
@@ -194,7 +199,17 @@ impl<A: RegisterAccess + Clone, V: Dial> RpciLink<A, V> {
             Line::None => Err(LinkError::Closed),
             Line::Backdoor(channel) => {
                 channel.send(message)?;
-                Ok(channel.receive()?.unwrap_or_default())
+                let reply = async {
+                    loop {
+                        if let Some(reply) = channel.receive()? {
+                            return Ok(reply);
+                        }
+                        sleep(LATE_REPLY).await;
+                    }
+                };
+                timeout(limit, reply)
+                    .await
+                    .unwrap_or(Err(LinkError::Silent { timeout: limit }))
             }
             Line::Vsock(stream, deframer) => {
                 timeout(limit, exchange_packets(stream, deframer, message))
@@ -215,7 +230,7 @@ async fn exchange_packets(
     // that something is there which would pass for the reply.
     match stream.unread()? {
         None if deframer.is_empty() => {}
-        Some(0) => return Err(LinkError::Closed),
+        Some(0) => return Err(LinkError::ClosedIdle),
         unread => {
             let len = unread.unwrap_or(0).saturating_add(deframer.len());
             return Err(LinkError::Unasked { len });
