@@ -37,6 +37,7 @@ mod schedule;
 mod second_agent;
 mod settings;
 mod signals;
+mod slow_host;
 mod start_up;
 mod storage;
 mod support;
