@@ -28,6 +28,10 @@ pub const REPLY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the first reply over a vsock connection may take while the backdoor could serve instead.
 pub const FIRST_REPLY_TIMEOUT: Duration = Duration::from_millis(900);
 
+/// How long the first reply to a command may take on the backdoor, where hosts answer at once: the command may have got
+/// lost, and a registration must not wait for that. The second one has the whole time.
+pub const EARLY_REPLY_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// Failures after which a request is given up: the second.
 const MAX_FAILURES: u8 = 2;
 
@@ -300,6 +304,8 @@ impl Client {
         self.state = State::Exchanging(connection, task);
         let timeout = if self.way_out(connection, task).is_some() {
             FIRST_REPLY_TIMEOUT
+        } else if connection.transport == Transport::Backdoor && task.failures == 0 {
+            EARLY_REPLY_TIMEOUT
         } else {
             REPLY_TIMEOUT
         };

@@ -6,10 +6,10 @@
 //! to say the pauses grow: 10, 20, 40, 80, 100 ms [rpcin.c: RPCIN_MAX_DELAY].
 //!
 //! open-vm-tools stays at 100 ms. Polls are nearly the whole cost of an idle daemon, and the host talks in bursts:
-//! after two seconds without a request the pause is 250 ms. That more than halves the cost, delays the first request of
-//! the next burst by 75 ms on average, and still gives four signs of life a second, where one is enough on vsock. A
-//! lone request out of silence is no burst: hosts ping every 15 s. It gets a few quick polls, and a second one makes
-//! the burst.
+//! after two seconds without a request the pause is 350 ms. That is less than a third of the polls, delays the first
+//! request of the next burst by 125 ms on average, and still gives nearly three signs of life a second, where one is
+//! enough on vsock. A lone request out of silence is no burst: hosts ping every 15 s. It gets a few quick polls, and a
+//! second one makes the burst.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 /// Silence after which a burst of the host counts as over.
 const QUIET_AFTER: Duration = Duration::from_secs(2);
-const QUIET_PAUSE: Duration = Duration::from_millis(250);
+const QUIET_PAUSE: Duration = Duration::from_millis(350);
 /// Quick polls after a request out of silence: those after 10, 20 and 40 ms.
 const LONE_POLLS: u8 = 3;
 
