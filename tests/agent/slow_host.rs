@@ -33,12 +33,12 @@ fn named(run: &Run, name: &str) {
 }
 
 #[test]
-fn rpci_replies_that_take_a_second_arrive_and_requests_do_not_wait_for_them() {
+fn rpci_replies_that_take_their_time_arrive_and_requests_do_not_wait_for_them() {
     for policy in policies() {
         let talos = Talos::new();
         let run = Run::start(talos.agent().vsock(policy));
         run.informed();
-        run.host(|host, _| host.slow_rpci(Duration::from_millis(1_200)));
+        run.host(|host, _| host.slow_rpci(Duration::from_millis(700)));
         talos.set_hostname("slowly", "");
         named(&run, "slowly");
         talos.set_hostname("still-slowly", "");
@@ -51,6 +51,13 @@ fn rpci_replies_that_take_a_second_arrive_and_requests_do_not_wait_for_them() {
             1,
             "sent once more"
         );
+        // On the backdoor the command may have got lost, so it goes twice.
+        run.host(|host, _| host.slow_rpci(Duration::from_secs(3)));
+        talos.set_hostname("very-slowly", "");
+        named(&run, "very-slowly");
+        talos.set_hostname("at-last", "");
+        named(&run, "at-last");
+        assert!(run.sent("SetGuestInfo  1 very-slowly").len() <= 2);
         assert_eq!(run.log_lines(&["refused"]), [""; 0]);
     }
 }
