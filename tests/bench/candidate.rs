@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use apid::{Apid, TlsOptions, scene};
 use vmx::{Profile, Sandbox, Vmx, VsockPolicy};
@@ -31,6 +32,9 @@ pub(crate) struct Running {
     /// Sockets and the talosconfig.
     _folder: Folder,
 }
+
+/// How often real hosts ping.
+const PING: Duration = Duration::from_secs(15);
 
 /// Where Debian's package puts it.
 const VMTOOLSD: &str = "/usr/bin/vmtoolsd";
@@ -108,7 +112,7 @@ impl Candidate {
                 (builder, None)
             }
         };
-        let builder = builder.profile(Profile::Vmware);
+        let builder = builder.profile(Profile::Vmware).ping_every(PING);
         let builder = if count_wakeups {
             builder.count_wakeups()
         } else {

@@ -10,7 +10,7 @@ use crate::candidate::{Candidate, Running};
 /// vmtoolsd gathers its first guest info 30 s after its start.
 const PATIENCE: Duration = Duration::from_secs(45);
 /// How long the idle candidate is watched.
-const IDLE: Duration = Duration::from_secs(20);
+const IDLE: Duration = Duration::from_secs(60);
 /// Pings in the latency measurement, spread over the phases of the poll loop.
 const PINGS: u32 = 40;
 
