@@ -53,7 +53,7 @@ _talos__vmtoolsd() {
 
     case "${cmd}" in
         talos__vmtoolsd)
-            opts="-h -V --use-machined --talos-config --talos-node --machined-socket --machined-role --transport --low-bandwidth --skip-vmware-detection --idle-off-vmware --power-deadline --force-shutdown --reboot-mode --power-busy --scrub-guestinfo --sandbox --log-level --log-format --config --help --version vmtoolsd talosquery rpc check help"
+            opts="-h -V --use-machined --talos-config --talos-node --machined-socket --machined-role --transport --low-bandwidth --skip-vmware-detection --idle-off-vmware --power-deadline --force-shutdown --reboot-mode --power-busy --scrub-guestinfo --guest-variables --sandbox --log-level --log-format --config --help --version vmtoolsd talosquery rpc check help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -115,6 +115,10 @@ _talos__vmtoolsd() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --guest-variables)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --sandbox)
                     COMPREPLY=($(compgen -W "enforce warn off" -- "${cur}"))
                     return 0
@@ -139,7 +143,7 @@ _talos__vmtoolsd() {
             return 0
             ;;
         talos__subcmd__vmtoolsd__subcmd__check)
-            opts="-h --json --use-machined --talos-config --talos-node --machined-socket --machined-role --transport --low-bandwidth --skip-vmware-detection --idle-off-vmware --power-deadline --force-shutdown --reboot-mode --power-busy --scrub-guestinfo --sandbox --log-level --log-format --config --help"
+            opts="-h --json --use-machined --talos-config --talos-node --machined-socket --machined-role --transport --low-bandwidth --skip-vmware-detection --idle-off-vmware --power-deadline --force-shutdown --reboot-mode --power-busy --scrub-guestinfo --guest-variables --sandbox --log-level --log-format --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -198,6 +202,10 @@ _talos__vmtoolsd() {
                     return 0
                     ;;
                 --scrub-guestinfo)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --guest-variables)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -309,7 +317,7 @@ _talos__vmtoolsd() {
             return 0
             ;;
         talos__subcmd__vmtoolsd__subcmd__rpc)
-            opts="-h --use-machined --talos-config --talos-node --machined-socket --machined-role --transport --low-bandwidth --skip-vmware-detection --idle-off-vmware --power-deadline --force-shutdown --reboot-mode --power-busy --scrub-guestinfo --sandbox --log-level --log-format --config --help"
+            opts="-h --use-machined --talos-config --talos-node --machined-socket --machined-role --transport --low-bandwidth --skip-vmware-detection --idle-off-vmware --power-deadline --force-shutdown --reboot-mode --power-busy --scrub-guestinfo --guest-variables --sandbox --log-level --log-format --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -368,6 +376,10 @@ _talos__vmtoolsd() {
                     return 0
                     ;;
                 --scrub-guestinfo)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --guest-variables)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -395,7 +407,7 @@ _talos__vmtoolsd() {
             return 0
             ;;
         talos__subcmd__vmtoolsd__subcmd__talosquery)
-            opts="-h --json --use-machined --talos-config --talos-node --machined-socket --machined-role --transport --low-bandwidth --skip-vmware-detection --idle-off-vmware --power-deadline --force-shutdown --reboot-mode --power-busy --scrub-guestinfo --sandbox --log-level --log-format --config --help"
+            opts="-h --json --use-machined --talos-config --talos-node --machined-socket --machined-role --transport --low-bandwidth --skip-vmware-detection --idle-off-vmware --power-deadline --force-shutdown --reboot-mode --power-busy --scrub-guestinfo --guest-variables --sandbox --log-level --log-format --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -454,6 +466,10 @@ _talos__vmtoolsd() {
                     return 0
                     ;;
                 --scrub-guestinfo)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --guest-variables)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -481,7 +497,7 @@ _talos__vmtoolsd() {
             return 0
             ;;
         talos__subcmd__vmtoolsd__subcmd__vmtoolsd)
-            opts="-h --use-machined --talos-config --talos-node --machined-socket --machined-role --transport --low-bandwidth --skip-vmware-detection --idle-off-vmware --power-deadline --force-shutdown --reboot-mode --power-busy --scrub-guestinfo --sandbox --log-level --log-format --config --help"
+            opts="-h --use-machined --talos-config --talos-node --machined-socket --machined-role --transport --low-bandwidth --skip-vmware-detection --idle-off-vmware --power-deadline --force-shutdown --reboot-mode --power-busy --scrub-guestinfo --guest-variables --sandbox --log-level --log-format --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -540,6 +556,10 @@ _talos__vmtoolsd() {
                     return 0
                     ;;
                 --scrub-guestinfo)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --guest-variables)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -7,6 +7,7 @@
 //! FAIL  talos       cannot connect to /system/run/machined/machine.sock: no such file or directory
 //!                   remedy: mount machined's socket into the container
 //! -     role        not checked: there is no connection to Talos
+//! ok    variables   the host takes and gives guest variables
 //! ok    sandbox     in force: capabilities: none; no_new_privs: set; …
 //! ```
 //! One more, `identity`, is there only when the machine's SMBIOS UUID is none. `sandbox` comes last: the command
@@ -35,7 +36,7 @@ pub enum Outcome {
 /// One check and what became of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Check {
-    /// What was looked at: `hypervisor`, `transport`, `talos`, `role`, `identity`, `sandbox`.
+    /// What was looked at: `hypervisor`, `transport`, `talos`, `role`, `variables`, `identity`, `sandbox`.
     pub name: &'static str,
     /// What became of it.
     pub outcome: Outcome,

@@ -1,6 +1,7 @@
 //! Host access for one-shot subcommands: detect the hypervisor, send one RPCI command.
 
 use super::check::Outcome;
+use super::variables;
 use crate::config::{HostConfig, TransportChoice};
 use crate::log::Chain;
 use crate::vmware::link::LinkSettings;
@@ -35,23 +36,35 @@ pub(super) async fn rpci(config: &HostConfig, command: &[u8]) -> Result<Reply, H
         .map_err(|error| HostError::Unreachable(Chain(&error).to_string()))
 }
 
-/// Looks at the hypervisor and at the transport, in this order.
-pub(super) async fn checks(config: &HostConfig) -> [Outcome; 2] {
+/// Looks at the hypervisor, at the transport and at guest variables, in this order.
+pub(super) async fn checks(config: &HostConfig, variables_wanted: bool) -> [Outcome; 3] {
     let guard = match FaultGuard::install() {
         Ok(guard) => guard,
         Err(error) => {
             let why = format!("faults cannot be caught: {error}");
-            return [Outcome::NotChecked(why.clone()), Outcome::NotChecked(why)];
+            return [(); 3].map(|()| Outcome::NotChecked(why.clone()));
         }
     };
     let detection = detect(config.skip_vmware_detection, guard);
-    let transport = match access(&detection) {
-        None => Outcome::NotChecked("there is no VMware host".to_owned()),
-        Some(access) => transport(config.transport, &exchange(config, access, HARMLESS).await),
+    let [transport, variables] = match access(&detection) {
+        None => [(); 2].map(|()| Outcome::NotChecked("there is no VMware host".to_owned())),
+        Some(access) => {
+            let answer = exchange(config, access, HARMLESS).await;
+            let variables = if answer.is_ok() {
+                let mut link = RpciLink::new(LinkSettings::new(config, Some(access)));
+                let outcome = variables::check(&mut link, variables_wanted).await;
+                link.close();
+                outcome
+            } else {
+                Outcome::NotChecked("the host does not answer".to_owned())
+            };
+            [transport(config.transport, &answer), variables]
+        }
     };
     [
         hypervisor(&detection, config.skip_vmware_detection),
         transport,
+        variables,
     ]
 }
 

@@ -10,6 +10,7 @@ pub mod rpc;
 mod sandbox;
 mod talos;
 pub mod talosquery;
+mod variables;
 
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -199,13 +200,15 @@ async fn online(command: &Command, config: &Config) -> Answer {
 }
 
 async fn checks(config: &Config) -> Vec<Check> {
-    let [hypervisor, transport] = host::checks(&config.host).await;
+    let [hypervisor, transport, variables] =
+        host::checks(&config.host, config.guest_info.variables).await;
     let (talos, role, identity) = talos::checks(&config.talos).await;
     let checks = [
         ("hypervisor", hypervisor),
         ("transport", transport),
         ("talos", talos),
         ("role", role),
+        ("variables", variables),
     ];
     // Nothing to say of a machine whose identity is as it should be.
     let identity = identity.map(|outcome| ("identity", outcome));

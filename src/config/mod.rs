@@ -186,6 +186,8 @@ pub struct PowerConfig {
 pub struct GuestInfoConfig {
     /// Blank machine configs that are exposed in guest variables, once the machine is ready.
     pub scrub: bool,
+    /// Publish guest variables.
+    pub variables: bool,
     /// How often the space on the file systems is measured although nothing was mounted or unmounted.
     pub disk_interval: Duration,
     /// How often memory and processor statistics are sent.

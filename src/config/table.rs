@@ -140,6 +140,16 @@ pub static SETTINGS: &[Setting] = &[
         field: field!(config.guest_info.scrub),
     },
     Setting {
+        key: Some("guestinfo.variables"),
+        flag: Some("guest-variables"),
+        value: "BOOL",
+        unset: Value("true"),
+        applied: OnReload,
+        help: "Publish guest variables (guestinfo.vmtools.*); without, the host has them from nobody, \
+               and the virtual machine's configuration stays as it is",
+        field: field!(config.guest_info.variables),
+    },
+    Setting {
         key: Some("guestinfo.disk_interval"),
         flag: None,
         value: "DURATION",

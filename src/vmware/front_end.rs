@@ -82,10 +82,12 @@ where
     fn configure(&mut self, config: &Config, now: Duration) {
         let GuestInfoConfig {
             scrub,
+            variables,
             disk_interval,
             stats_interval,
         } = config.guest_info;
         self.services.set_intervals(disk_interval, stats_interval);
+        self.services.set_variables(variables, now);
         self.services.set_scrub(scrub, now);
         self.services
             .set_network_policy(config.network.clone(), now);
@@ -126,9 +128,8 @@ where
         match event {
             Event::Tclo(TcloEvent::Connected { .. }) => {
                 self.rpci.forget_failures();
-                let proven = now.saturating_add(PROOF);
-                let until = self.tclo.is_doubtful().then_some(proven);
-                self.services.hold_back(until);
+                let proof = self.tclo.is_doubtful().then_some(PROOF);
+                self.services.require_proof(proof);
                 self.services.handle_connected(now);
                 self.rpci.keep(|id| self.services.awaits(id));
             }

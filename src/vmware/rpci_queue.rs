@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::future::{Future, pending};
 use std::pin::Pin;
 
-use crate::vmware::link::rpci::RpciLink;
+use crate::vmware::link::rpci::{RpciError, RpciLink};
 use crate::vmware::rpc::rpci::Reply;
 use crate::vmware::services::{Lane, RpciId, RpciOutcome};
 use crate::vmware::transport::backdoor::RegisterAccess;
@@ -59,10 +59,13 @@ impl<A: RegisterAccess + Clone + 'static, V: Dial + 'static> RpciQueue<A, V> {
         queue.push_back((id, message));
     }
 
-    /// Drops what is not urgent and whose outcome nobody awaits any more: a host that has forgotten everything gets
-    /// newer messages, and one that is reset faster than it answers must not fill our memory.
+    /// Drops what waits and whose outcome nobody awaits any more: a host that has forgotten everything gets newer
+    /// messages, a status must not outlive its session, and a host that is reset faster than it answers must not fill
+    /// our memory.
     pub(super) fn keep(&mut self, mut is_awaited: impl FnMut(RpciId) -> bool) {
-        self.normal.retain(|(id, _)| is_awaited(*id));
+        for queue in [&mut self.urgent, &mut self.normal] {
+            queue.retain(|(id, _)| is_awaited(*id));
+        }
     }
 
     /// From here on only what is urgent is sent; the rest has no outcome.
@@ -119,6 +122,7 @@ async fn exchange<A: RegisterAccess + Clone, V: Dial>(
     let outcome = match link.exchange(&message).await {
         Ok(Reply::Accepted(text)) => RpciOutcome::Accepted(text),
         Ok(Reply::Refused(text)) => RpciOutcome::Refused(text),
+        Err(RpciError::ReplyTooLong { .. }) => RpciOutcome::TooLong,
         Err(error) => {
             tracing::debug!(error = %error, "rpci command not delivered");
             RpciOutcome::Failed
@@ -224,23 +228,24 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_nobody_awaits_any_more_is_dropped_unless_it_is_urgent() {
+    async fn what_nobody_awaits_any_more_is_dropped() {
         let mut queue = queue();
         for (id, lane) in [
             (1, Lane::Normal),
             (2, Lane::Urgent),
             (3, Lane::Normal),
             (4, Lane::Normal),
+            (5, Lane::Urgent),
         ] {
             queue.send(lane, RpciId(id), b"log".to_vec());
         }
-        queue.keep(|id| id == RpciId(3));
+        queue.keep(|id| id == RpciId(3) || id == RpciId(5));
         let mut order = Vec::new();
         for _ in 0..2 {
             order.push(queue.outcome(true).await.0.0);
         }
-        assert_eq!(order, [2, 3]);
-        assert!(queue.normal.is_empty());
+        assert_eq!(order, [5, 3]);
+        assert!(queue.urgent.is_empty() && queue.normal.is_empty());
     }
 
     #[tokio::test(start_paused = true)]

@@ -54,6 +54,7 @@ fn where_all_is_well_check_is_a_line_each_and_exit_0() {
             ["ok", "transport"],
             ["ok", "talos"],
             ["ok", "role"],
+            ["ok", "variables"],
             ["ok", "sandbox"]
         ]
     );
@@ -62,7 +63,7 @@ fn where_all_is_well_check_is_a_line_each_and_exit_0() {
     assert!(lines[2].contains("v1.13.0"), "{lines:#?}");
     assert!(lines[3].contains("os:operator"), "{lines:#?}");
     assert!(
-        lines[4].contains("in force: capabilities: none;"),
+        lines[5].contains("in force: capabilities: none;"),
         "{lines:#?}"
     );
 }

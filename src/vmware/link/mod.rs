@@ -116,6 +116,15 @@ pub enum LinkError {
 }
 
 impl LinkError {
+    /// Whether the host has announced a message that is longer than we read.
+    pub(super) const fn is_too_long(&self) -> bool {
+        matches!(
+            self,
+            Self::Packet(PacketError::TooLong { .. })
+                | Self::Channel(ChannelError::TooLongToReceive { .. })
+        )
+    }
+
     /// Whether another attempt in this process can do better.
     pub(super) const fn open_failure(&self) -> OpenFailure {
         match self {

@@ -39,6 +39,13 @@ pub enum RpciError {
         #[source]
         source: LinkError,
     },
+    /// The host has carried the command out and answers with more than we read. Asking again gives no less.
+    #[error("the host's reply is too long to be read")]
+    ReplyTooLong {
+        /// What was announced.
+        #[source]
+        source: LinkError,
+    },
     /// The connection broke twice. The host may have carried the command out all the same.
     #[error("the RPCI connection broke twice")]
     Broken {
@@ -121,6 +128,7 @@ impl<A: RegisterAccess + Clone, V: Dial> RpciLink<A, V> {
     /// Does what the machine says until the request is done.
     async fn drive(&mut self, message: &[u8]) -> Result<Reply, RpciError> {
         let mut last_error = LinkError::Closed;
+        let mut too_long = false;
         while let Some(output) = self.client.poll_output() {
             match output {
                 Output::Close => self.line = Line::None,
@@ -142,6 +150,13 @@ impl<A: RegisterAccess + Clone, V: Dial> RpciLink<A, V> {
                     let now = self.epoch.elapsed();
                     let outcome = match outcome {
                         Ok(reply) => self.client.handle_reply(&reply, now).map_err(Into::into),
+                        // Once, the announcement may have been garbled.
+                        Err(source)
+                            if source.is_too_long() && std::mem::replace(&mut too_long, true) =>
+                        {
+                            self.close();
+                            return Err(RpciError::ReplyTooLong { source });
+                        }
                         Err(error) => {
                             self.client.handle_exchange_failed(now);
                             Err(error)

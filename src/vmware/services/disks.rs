@@ -9,7 +9,7 @@
 //! when something was mounted or unmounted, when the host has forgotten, and at an interval. A call that fails is
 //! repeated ever more slowly, one that hangs much more so.
 //!
-//! Type 3 stands in for the JSON form when a host refuses that.
+//! Type 3 stands in for the JSON form when a host refuses that, and when there are too many file systems for it.
 
 use std::time::Duration;
 
@@ -30,6 +30,9 @@ const YOUNG: Duration = Duration::from_secs(30);
 const FIRST_RETRY: Duration = Duration::from_secs(2);
 /// Longest delay after measurements that hang.
 const LONGEST_RETRY: Duration = Duration::from_secs(3600);
+
+/// Where Talos keeps what grows.
+const VAR: &str = "/var";
 
 /// What a measurement was made for.
 type Layout = (Option<Vec<Volume>>, Vec<Mount>);
@@ -133,6 +136,10 @@ fn want(cx: &mut Context<'_>) {
         let entries: Vec<DiskEntry> = systems.iter().map(entry).collect();
         cx.publications
             .want(Topic::Disks, Some(disk_info(&entries)));
+        // Its room ends at 255 file systems: the one that fills up is among them.
+        let (mut entries, rest): (Vec<_>, Vec<_>) =
+            entries.into_iter().partition(|entry| entry.name == VAR);
+        entries.extend(rest);
         cx.publications
             .want(Topic::DisksV0, Some(disk_info_v0(&entries)));
     }

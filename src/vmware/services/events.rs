@@ -2,12 +2,13 @@
 //! power operation.
 //!
 //! One is under way at a time. A lost one is repeated until the channel took it, before any that came later; a
-//! refused one is logged and not repeated.
+//! refused one is logged and not repeated. A message belongs to its session: what the host asked before a suspend
+//! must not be answered after the resume, see [`Lasts`].
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use tracing::{error, warn};
+use tracing::{error, info, warn};
 
 use crate::backoff::Backoff;
 use crate::vmware::wire::text::printable;
@@ -22,11 +23,25 @@ const MAX_DELAY: Duration = Duration::from_secs(2);
 /// Messages that may wait for a channel. A host asks for a handful at most.
 const MAX_WAITING: usize = 256;
 
+/// How long a message stays true when a new session begins before it got out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lasts {
+    /// As long as its session. A host that reads "ready to suspend" behind a resume may suspend once more.
+    ThisSession,
+    /// Some seconds longer: what Talos does goes on when a channel breaks.
+    Longer,
+}
+
+/// How old a message that lasts longer may be when a new session begins.
+const MAX_AGE: Duration = Duration::from_secs(10);
+
 #[derive(Debug)]
 struct Event {
     /// The command, for the log.
     command: &'static str,
     message: Vec<u8>,
+    lasts: Lasts,
+    since: Duration,
 }
 
 /// See the module.
@@ -49,12 +64,23 @@ impl EventLine {
     }
 
     /// Sends a message after all earlier ones.
-    pub(super) fn push(&mut self, command: &'static str, message: Vec<u8>) {
+    pub(super) fn push(
+        &mut self,
+        command: &'static str,
+        message: Vec<u8>,
+        lasts: Lasts,
+        now: Duration,
+    ) {
         if self.waiting.len() >= MAX_WAITING {
             error!(command, "a message is lost: too many wait for the channel");
             return;
         }
-        self.waiting.push_back(Event { command, message });
+        self.waiting.push_back(Event {
+            command,
+            message,
+            lasts,
+            since: now,
+        });
     }
 
     /// Whether nothing waits to be sent or acknowledged.
@@ -67,9 +93,32 @@ impl EventLine {
         self.in_flight == Some(id)
     }
 
-    /// The channel is open again: what waits goes at once.
-    pub(super) const fn connected(&mut self) {
+    /// What was lost is sent again at once, whatever the pause.
+    pub(super) const fn hurry(&mut self) {
         self.backoff.reset();
+    }
+
+    /// A session begins: a new channel, a reset, a resume. What is still true goes at once, the rest never.
+    pub(super) fn new_session(&mut self, now: Duration) {
+        self.backoff.reset();
+        let is_true = |event: &Event| {
+            event.lasts == Lasts::Longer && now.saturating_sub(event.since) <= MAX_AGE
+        };
+        if !self.waiting.front().is_some_and(is_true) {
+            // Its outcome no longer matters.
+            self.in_flight = None;
+        }
+        self.waiting.retain(|event| {
+            let keep = is_true(event);
+            if !keep {
+                let (command, message) = (event.command, printable(&event.message));
+                info!(
+                    command,
+                    message, "not sent: the session it belongs to is over"
+                );
+            }
+            keep
+        });
     }
 
     /// Sends the next message, if it is time.
@@ -88,7 +137,7 @@ impl EventLine {
             return false;
         }
         match outcome {
-            RpciOutcome::Failed => {
+            RpciOutcome::TooLong | RpciOutcome::Failed => {
                 self.backoff.hold(now);
                 return true;
             }
@@ -127,7 +176,7 @@ mod tests {
         fn with(messages: &[&[u8]]) -> Self {
             let mut line = EventLine::new();
             for message in messages {
-                line.push("test", message.to_vec());
+                line.push("test", message.to_vec(), Lasts::Longer, NOW);
             }
             Self {
                 line,
@@ -174,18 +223,43 @@ mod tests {
             let (id, message) = bench.sent(NOW).unwrap();
             assert_eq!(message, b"a");
             bench.line.settle(id, &RpciOutcome::Failed, NOW);
-            bench.line.push("test", b"b".to_vec());
+            bench.line.push("test", b"b".to_vec(), Lasts::Longer, NOW);
             let due = NOW + Duration::from_millis(delay);
             assert_eq!(bench.line.deadline(), Some(due));
             assert_eq!(bench.sent(due - Duration::from_millis(1)), None);
             bench.line.backoff.release();
         }
-        bench.line.connected();
+        bench.line.new_session(NOW);
         let (id, _) = bench.sent(NOW).unwrap();
         bench.line.settle(id, &RpciOutcome::Failed, NOW);
         assert!(bench.line.deadline() < Some(NOW + Duration::from_secs(1)));
-        bench.line.connected();
+        bench.line.new_session(NOW);
         assert!(bench.sent(NOW).is_some(), "a new channel is tried at once");
+    }
+
+    #[test]
+    fn a_new_session_hears_only_what_is_still_true() {
+        for (lasts, age, sent) in [
+            (Lasts::ThisSession, 0, false),
+            (Lasts::Longer, 10, true),
+            (Lasts::Longer, 11, false),
+        ] {
+            for in_flight in [false, true] {
+                let mut bench = Bench::with(&[]);
+                bench.line.push("test", b"a".to_vec(), lasts, NOW);
+                let id = in_flight.then(|| bench.sent(NOW).unwrap().0);
+                let later = NOW + Duration::from_secs(age);
+                bench.line.push("test", b"b".to_vec(), Lasts::Longer, later);
+                bench.line.new_session(later);
+                if let Some(id) = id {
+                    let settled = bench.line.settle(id, &RpciOutcome::Failed, later);
+                    assert_eq!(settled, sent, "{lasts:?}");
+                    bench.line.backoff.release();
+                }
+                let expected: &[u8] = if sent { b"a" } else { b"b" };
+                assert_eq!(bench.sent(later).unwrap().1, expected, "{lasts:?} {age}");
+            }
+        }
     }
 
     #[test]

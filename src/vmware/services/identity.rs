@@ -33,7 +33,7 @@ impl Identity {
 }
 
 impl Service for Identity {
-    fn connected(&mut self, cx: &mut Context<'_>) {
+    fn forgotten(&mut self, cx: &mut Context<'_>) {
         self.look(cx);
     }
 

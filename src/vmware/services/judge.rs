@@ -23,7 +23,7 @@ pub(super) enum Event {
     Request(Vec<u8>),
     /// The node changes.
     Facts(Box<Facts>),
-    /// The oldest message comes to its end: taken (0 to 4), refused (5) or lost.
+    /// The oldest message comes to its end: taken (0 to 4), refused (5), answered with too much (6) or lost.
     Outcome(u8),
     /// Talos accepts the operation (0), rejects it (1), accepts it and does not carry it out (2), or accepts it and
     /// nobody knows what comes of it.
@@ -39,15 +39,19 @@ pub(super) struct Judge {
     services: Services,
     now: Duration,
     reply_owed: bool,
-    sent: VecDeque<(RpciId, Vec<u8>)>,
+    /// Each with the session it was sent in.
+    sent: VecDeque<(RpciId, Vec<u8>, usize)>,
     under_way: Option<PowerOperation>,
     measuring: bool,
     /// Last acknowledged message by command; cleared when the host forgets or asks.
     acknowledged: BTreeMap<String, Vec<u8>>,
     /// Messages of which an outcome no longer counts, because the host has forgotten since.
     stale_before: RpciId,
-    statuses_due: usize,
-    statuses_taken: usize,
+    /// Counts channels, resets and resumes.
+    session: usize,
+    /// When the channel was opened, until everything is sent.
+    opened: Option<Duration>,
+    statuses: Statuses,
     /// TCLO is open.
     connected: bool,
     /// The last message was lost.
@@ -71,8 +75,9 @@ impl Judge {
             measuring: false,
             acknowledged: BTreeMap::new(),
             stale_before: RpciId(0),
-            statuses_due: 0,
-            statuses_taken: 0,
+            session: 0,
+            opened: None,
+            statuses: Statuses::default(),
             connected: false,
             failed: false,
             away: true,
@@ -89,9 +94,12 @@ impl Judge {
         match event {
             Event::Connect => {
                 self.host_forgets();
+                self.new_session();
+                self.opened = Some(self.now);
                 self.reply_owed = false;
                 (self.connected, self.failed, self.away) = (true, false, false);
                 self.services.handle_connected(self.now);
+                self.drop_unawaited();
             }
             Event::Lost => {
                 self.reply_owed = false;
@@ -117,6 +125,12 @@ impl Judge {
         self.stale_before = RpciId(u64::MAX);
     }
 
+    /// What the host asked before is over; what Talos was asked for goes on for a while.
+    fn new_session(&mut self) {
+        self.session += 1;
+        self.statuses.new_session(self.now);
+    }
+
     fn request(&mut self, request: &[u8]) {
         if !self.connected {
             self.play(Event::Connect);
@@ -125,17 +139,37 @@ impl Judge {
         self.reply_owed = true;
         if let Some(TcloRequest { name, args }) = TcloRequest::parse(request) {
             match name {
-                b"reset" | b"Capabilities_Register" => self.host_forgets(),
+                b"reset" => {
+                    self.host_forgets();
+                    self.new_session();
+                    self.opened = None;
+                }
+                b"Capabilities_Register" => self.host_forgets(),
                 b"Set_Option" if args.starts_with(b"broadcastIP") => self.host_forgets(),
                 b"OS_Resume" => {
                     self.host_forgets();
-                    self.statuses_due += 1;
+                    self.new_session();
                 }
-                b"OS_Halt" | b"OS_Reboot" | b"OS_PowerOn" | b"OS_Suspend" => self.statuses_due += 1,
                 _ => {}
+            }
+            if let Some(state) = state_asked_for(name) {
+                self.statuses.asked.push((state, self.now));
             }
         }
         self.services.handle_request(request, self.now);
+        self.drop_unawaited();
+    }
+
+    /// As the daemon does: what waits goes only if someone awaits its outcome. The oldest message is on its way, unless
+    /// it is a status, which the events above may have overtaken.
+    fn drop_unawaited(&mut self) {
+        let Self { services, sent, .. } = self;
+        let mut is_oldest = true;
+        sent.retain(|(id, message, ..)| {
+            let is_on_its_way =
+                std::mem::take(&mut is_oldest) && !message.starts_with(b"tools.os.statechange");
+            is_on_its_way || services.awaits(*id)
+        });
     }
 
     /// The host takes every message until it has its reply; it asks nothing new before.
@@ -155,14 +189,20 @@ impl Judge {
     }
 
     fn outcome(&mut self, kind: u8) {
-        let Some((id, message)) = self.sent.pop_front() else {
+        let Some((id, message, session)) = self.sent.pop_front() else {
             return;
         };
         let outcome = match kind {
             0..5 => RpciOutcome::Accepted(Vec::new()),
             5 => RpciOutcome::Refused(b"no".to_vec()),
+            6 => RpciOutcome::TooLong,
             _ => RpciOutcome::Failed,
         };
+        if let Some(state) = status_of(&message)
+            && matches!(outcome, RpciOutcome::Accepted(_) | RpciOutcome::Refused(_))
+        {
+            self.statuses.taken(state, session == self.session);
+        }
         self.note(id, message, &outcome);
         self.failed = outcome == RpciOutcome::Failed;
         self.away |= !self.connected && self.failed;
@@ -221,9 +261,6 @@ impl Judge {
     /// The host has taken, or not taken, a message.
     fn note(&mut self, id: RpciId, message: Vec<u8>, outcome: &RpciOutcome) {
         let stale = id <= self.stale_before;
-        if message.starts_with(b"tools.os.statechange.status") && *outcome != RpciOutcome::Failed {
-            self.statuses_taken += 1;
-        }
         // The command with its key, or with the type of guest information.
         let text = String::from_utf8_lossy(&message).into_owned();
         let words = if text.starts_with("SetGuestInfo") {
@@ -242,7 +279,7 @@ impl Judge {
                 assert_ne!(before, Some(message), "sent twice: {text}");
             }
             RpciOutcome::Refused(_) => {}
-            RpciOutcome::Failed => {
+            RpciOutcome::TooLong | RpciOutcome::Failed => {
                 self.acknowledged.remove(&command);
             }
         }
@@ -257,7 +294,7 @@ impl Judge {
                     assert!(reply.starts_with(b"OK ") || reply.starts_with(b"ERROR "));
                     self.reply_owed = false;
                     if reply == b"ERROR State change already in progress" {
-                        self.statuses_due -= 1;
+                        self.statuses.asked.pop();
                     }
                 }
                 Output::Power(operation) => {
@@ -277,9 +314,32 @@ impl Judge {
                         self.stale_before = RpciId(id.0 - 1);
                     }
                     judge(&message);
-                    self.sent.push_back((id, message));
+                    self.look_at_opening(&message);
+                    if let Some(state) = status_of(&message) {
+                        self.statuses.sent(state);
+                    }
+                    self.sent.push_back((id, message, self.session));
                 }
             }
+        }
+    }
+
+    /// A channel that has just opened hears who we are and what it asks for, the rest after its reset.
+    fn look_at_opening(&mut self, message: &[u8]) {
+        const FIRST: [&[u8]; 7] = [
+            b"info-set guestinfo.vmtools.description",
+            b"info-set guestinfo.vmtools.version",
+            b"info-set guestinfo.vmtools.buildNumber",
+            b"info-set guestinfo.ip ",
+            b"SetGuestInfo  7 ",
+            b"tools.",
+            b"vmx.capability.unified_loop",
+        ];
+        let now = self.now;
+        self.opened = self.opened.filter(|at| now < *at + Duration::from_secs(1));
+        if self.opened.is_some() {
+            let first = FIRST.iter().any(|first| message.starts_with(first));
+            assert!(first, "sent twice: {}", String::from_utf8_lossy(message));
         }
     }
 
@@ -294,18 +354,85 @@ impl Judge {
                 Event::Power(0)
             } else if !self.sent.is_empty() {
                 Event::Outcome(0)
-            } else if self.reply_owed || self.statuses_taken < self.statuses_due {
+            } else if self.reply_owed || self.statuses.are_missing() {
                 Event::Pass(Duration::from_secs(3))
             } else {
                 break;
             });
         }
         assert!(!self.reply_owed, "a request without a reply");
-        assert_eq!(
-            self.statuses_taken, self.statuses_due,
-            "a status for each request"
+        assert!(!self.statuses.are_missing(), "a status for each request");
+    }
+}
+
+/// The statuses of power operations: each request has one, unless a new session makes it untrue.
+#[derive(Debug, Default)]
+struct Statuses {
+    /// What this session asked for, and what is still true of the sessions before; without what was answered.
+    asked: Vec<(u8, Duration)>,
+    /// Statuses of earlier sessions that may have been dropped: by their age nobody but the services knows it.
+    maybe: Vec<u8>,
+}
+
+impl Statuses {
+    fn new_session(&mut self, now: Duration) {
+        let asked = std::mem::take(&mut self.asked);
+        for (state, at) in asked {
+            match state {
+                1 | 2 if now <= at + Duration::from_secs(10) => self.asked.push((state, at)),
+                1 | 2 => self.maybe.push(state),
+                _ => {}
+            }
+        }
+    }
+
+    /// A status is on its way.
+    fn sent(&self, state: u8) {
+        let known = self.asked.iter().any(|(asked, _)| *asked == state);
+        assert!(
+            known || self.maybe.contains(&state),
+            "status {state}: this session asked for nothing like it"
         );
     }
+
+    /// The host has it.
+    fn taken(&mut self, state: u8, in_its_session: bool) {
+        if !in_its_session && state > 2 {
+            return;
+        }
+        if let Some(at) = self.asked.iter().position(|(asked, _)| *asked == state) {
+            self.asked.remove(at);
+        } else if let Some(at) = self.maybe.iter().position(|asked| *asked == state) {
+            self.maybe.remove(at);
+        } else {
+            panic!("status {state} once too often");
+        }
+    }
+
+    fn are_missing(&self) -> bool {
+        !self.asked.is_empty()
+    }
+}
+
+/// The number of the state change that a request asks for.
+fn state_asked_for(name: &[u8]) -> Option<u8> {
+    const NAMES: [&[u8]; 5] = [
+        b"OS_Halt",
+        b"OS_Reboot",
+        b"OS_PowerOn",
+        b"OS_Resume",
+        b"OS_Suspend",
+    ];
+    (1..)
+        .zip(NAMES)
+        .find(|(_, known)| *known == name)
+        .map(|(state, _)| state)
+}
+
+/// The number of the state change that a message reports.
+fn status_of(message: &[u8]) -> Option<u8> {
+    let text = message.strip_prefix(b"tools.os.statechange.status ")?;
+    text.get(2)?.checked_sub(b'0')
 }
 
 /// What holds for every message.
@@ -323,6 +450,13 @@ fn judge(message: &[u8]) {
         "{text}"
     );
     assert_ne!(text, "SetGuestInfo  7 0\0");
+    assert!(message.len() <= 62 * 1024, "{} bytes", message.len());
+    if let Some((_, value)) = text
+        .strip_prefix("info-set guestinfo.")
+        .and_then(|set| set.split_once(' '))
+    {
+        assert_ne!(value, "\0", "no host takes an empty value");
+    }
 }
 
 /// NIC lists as the simulator reads them, which the fuzzer is built without.

@@ -19,6 +19,7 @@ mod guest_info;
 pub mod identity;
 #[cfg(any(test, fuzzing))]
 mod judge;
+mod names;
 mod outbox;
 mod output;
 mod ping;
@@ -51,7 +52,7 @@ use events::EventLine;
 use outbox::{Outbox, ReplyTo};
 pub use output::{Lane, Output, RpciId, RpciOutcome};
 use presence::Presence;
-use publications::Publications;
+use publications::{Hold, Publications};
 
 /// What a handler does with a request: its arguments, and how to answer. The reply may come later.
 type Handler = fn(&mut Members, &[u8], &mut Context<'_>, ReplyTo);
@@ -71,6 +72,10 @@ const HANDLERS: &[(&[u8], Handler)] = &[
     (b"Vix_1_Relayed_Command", vix::handle),
 ];
 
+/// How long a session that has just opened waits for the host's reset before everything is sent without one. The reset
+/// comes at once on every host that was seen.
+const WITHOUT_RESET: Duration = Duration::from_secs(1);
+
 /// What every service may look at and write to.
 #[derive(Debug)]
 struct Context<'a> {
@@ -81,15 +86,16 @@ struct Context<'a> {
     /// What is worth showing of the facts.
     report: &'a Report,
     machine: &'a Machine,
+    /// Whether guest variables of ours are published.
+    variables: bool,
     now: Duration,
 }
 
 /// A service with a life of its own.
 trait Service {
-    /// The channels to the host are (again) open.
-    fn connected(&mut self, cx: &mut Context<'_>) {
-        self.forgotten(cx);
-    }
+    /// The channels to the host are (again) open: what goes before a reset. The rest goes at the reset, or as after
+    /// [`Service::forgotten`] when none comes.
+    fn connected(&mut self, _cx: &mut Context<'_>) {}
     /// The host resets its tools.
     fn reset(&mut self, cx: &mut Context<'_>) {
         self.forgotten(cx);
@@ -98,8 +104,10 @@ trait Service {
     fn resumed(&mut self, cx: &mut Context<'_>) {
         self.forgotten(cx);
     }
-    /// After any of these three: the host may have forgotten everything.
+    /// After a reset or a resume, or in a session without a reset: the host may have forgotten everything.
     fn forgotten(&mut self, _cx: &mut Context<'_>) {}
+    /// Guest variables of ours are published from here on.
+    fn variables_wanted(&mut self, _cx: &mut Context<'_>) {}
     /// The facts have changed, and are quiet.
     fn facts_changed(&mut self, _cx: &mut Context<'_>) {}
     /// Does what is due at this moment. Called after everything else.
@@ -168,13 +176,14 @@ pub struct Services {
     /// The report is not of these facts, or not by this policy.
     report_is_stale: bool,
     machine: Machine,
+    variables: bool,
     presence: Presence,
     /// Changes of the facts that no member has heard of.
     changes: Option<Changes>,
     /// When the next member wants to be driven.
     deadline: Option<Duration>,
-    /// Until when guest information is held back.
-    held_back: Option<Duration>,
+    /// How long the next session must have held before it gets guest information.
+    proof: Option<Duration>,
 }
 
 impl Services {
@@ -201,10 +210,11 @@ impl Services {
             report: Report::default(),
             report_is_stale: true,
             machine,
+            variables: true,
             presence: Presence::Away,
             changes: None,
             deadline: None,
-            held_back: None,
+            proof: None,
         }
     }
 
@@ -223,20 +233,35 @@ impl Services {
     }
 
     /// The channels to the host are (again) open. A request that came over the old TCLO channel is no longer
-    /// answered, and everything is sent again, for the host at the other end may know nothing.
+    /// answered, and everything is sent again, for the host at the other end may know nothing: at its reset, or a
+    /// second later.
     pub fn handle_connected(&mut self, now: Duration) {
         self.presence.connected();
         self.changes = None;
         self.outbox.forget_reply();
-        self.events.connected();
-        self.refresh_report();
+        self.events.new_session(now);
+        let proof = self.proof.take();
+        if proof.is_none() {
+            self.publications.hold(Hold {
+                until: now.saturating_add(WITHOUT_RESET),
+                through_resets: false,
+            });
+        }
         self.each(now, |service, cx| service.connected(cx));
+        if let Some(proof) = proof {
+            // What a session begins with waits as well.
+            self.publications.hold(Hold {
+                until: now.saturating_add(proof),
+                through_resets: true,
+            });
+        }
         self.drive(now);
     }
 
-    /// Sends no guest information before `until`, but what registers this agent, and what the host waits for.
-    pub const fn hold_back(&mut self, until: Option<Duration>) {
-        self.held_back = until;
+    /// The session that comes may be as short as the one before: it gets no guest information before it has held for
+    /// this long, but for what the host asks for.
+    pub const fn require_proof(&mut self, proof: Option<Duration>) {
+        self.proof = proof;
     }
 
     /// The TCLO channel is gone, and with it a request without reply. RPCI may still reach the host, so things go
@@ -267,6 +292,20 @@ impl Services {
         self.drive(now);
     }
 
+    /// Whether guest variables of ours are published; they are until this is called. What was published stays on the
+    /// host.
+    pub fn set_variables(&mut self, publish: bool, now: Duration) {
+        if std::mem::replace(&mut self.variables, publish) == publish {
+            return;
+        }
+        self.publications.retire(version::TOPICS);
+        self.publications.retire(variables::topics());
+        if publish && !self.presence.is_away() {
+            self.each(now, |service, cx| service.variables_wanted(cx));
+            self.drive(now);
+        }
+    }
+
     /// One TCLO request, as received. Exactly one [`Output::Reply`] follows, maybe after RPCI outcomes.
     pub fn handle_request(&mut self, request: &[u8], now: Duration) {
         if !self.presence.is_connected() {
@@ -281,6 +320,7 @@ impl Services {
             facts: &self.facts,
             report: &self.report,
             machine: &self.machine,
+            variables: self.variables,
             now,
         };
         match TcloRequest::parse(request) {
@@ -320,7 +360,7 @@ impl Services {
 
     /// The process ends: what the host waits for goes at once, whatever was lost before.
     pub fn hurry(&mut self, now: Duration) {
-        self.events.connected();
+        self.events.hurry();
         self.drive(now);
     }
 
@@ -360,7 +400,7 @@ impl Services {
     ) {
         self.members
             .power
-            .finished(operation, outcome, &mut self.events);
+            .finished(operation, outcome, &mut self.events, now);
         self.drive(now);
     }
 
@@ -418,6 +458,7 @@ impl Services {
             facts: &self.facts,
             report: &self.report,
             machine: &self.machine,
+            variables: self.variables,
             now,
         };
         for service in self.members.each() {
@@ -429,29 +470,38 @@ impl Services {
         if self.presence.is_away() {
             return;
         }
-        self.held_back.take_if(|until| *until <= now);
-        self.publications.hold_back(self.held_back.is_some());
-        let due = |changes: &mut Changes| changes.deadline() <= now;
-        if self.changes.take_if(due).is_some() {
+        if self.publications.release_if_due(now) {
             self.refresh_report();
-            self.each(now, |service, cx| service.facts_changed(cx));
+            self.each(now, |service, cx| service.forgotten(cx));
         }
-        self.each(now, |service, cx| service.due(cx));
+        let opening = self.publications.held_until();
+        if opening.is_none() {
+            let due = |changes: &mut Changes| changes.deadline() <= now;
+            if self.changes.take_if(due).is_some() {
+                self.refresh_report();
+                self.each(now, |service, cx| service.facts_changed(cx));
+            }
+            self.each(now, |service, cx| service.due(cx));
+        }
         self.events.send(&mut self.outbox, now);
         self.publications.send(&mut self.outbox, now);
         let mut deadline = [
-            self.changes.map(Changes::deadline),
+            opening,
+            self.changes
+                .map(Changes::deadline)
+                .filter(|_| opening.is_none()),
             self.events.deadline(),
             self.publications.deadline(),
-            self.held_back,
         ]
         .into_iter()
         .flatten()
         .min();
-        self.each(now, |service, cx| {
-            service.ask(cx);
-            deadline = deadline.into_iter().chain(service.deadline()).min();
-        });
+        if opening.is_none() {
+            self.each(now, |service, cx| {
+                service.ask(cx);
+                deadline = deadline.into_iter().chain(service.deadline()).min();
+            });
+        }
         let is_in_flight = |topic| self.publications.is_in_flight(topic);
         self.outbox.reply_if_settled(is_in_flight, now);
         self.deadline = deadline.into_iter().chain(self.outbox.deadline()).min();

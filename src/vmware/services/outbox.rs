@@ -6,7 +6,7 @@ use std::time::Duration;
 use tracing::error;
 
 use crate::power::PowerOperation;
-use crate::vmware::wire::message::MAX_TO_HOST;
+use crate::vmware::wire::message::MAX_MESSAGE;
 use crate::vmware::wire::text;
 
 use super::topic::Topic;
@@ -63,10 +63,10 @@ impl Outbox {
             return;
         }
         self.later = None;
-        let bytes = if bytes.len() > MAX_TO_HOST {
+        let bytes = if bytes.len() > MAX_MESSAGE {
             error!(
                 bytes = bytes.len(),
-                max = MAX_TO_HOST,
+                max = MAX_MESSAGE,
                 "a reply is too long for the host, it gets an error"
             );
             text::error("Reply too long")
@@ -165,12 +165,12 @@ mod tests {
         let logged = crate::log::logged::Logged::new();
         let mut outbox = Outbox::default();
         let request = outbox.owe_reply();
-        let longest = vec![b'x'; 65_536];
+        let longest = vec![b'x'; MAX_MESSAGE];
         outbox.reply(request, longest.clone());
         assert_eq!(replies(&mut outbox), [longest]);
         assert!(logged.take().is_empty());
         let request = outbox.owe_reply();
-        outbox.reply(request, vec![b'x'; 65_537]);
+        outbox.reply(request, vec![b'x'; MAX_MESSAGE + 1]);
         assert_eq!(replies(&mut outbox), [b"ERROR Reply too long"]);
         assert_eq!(logged.take().len(), 1);
     }

@@ -48,6 +48,8 @@ pub enum RpciOutcome {
     Accepted(Vec<u8>),
     /// The host answered `0 …`; the text after the status.
     Refused(Vec<u8>),
+    /// The host has answered, with more than we read: there is a value, and it is longer than any of ours.
+    TooLong,
     /// No answer: the channel is broken and could not be mended at once.
     Failed,
 }
@@ -57,6 +59,7 @@ impl fmt::Debug for RpciOutcome {
         match self {
             Self::Accepted(text) => write!(f, "Accepted({} bytes)", text.len()),
             Self::Refused(text) => write!(f, "Refused({} bytes)", text.len()),
+            Self::TooLong => f.write_str("TooLong"),
             Self::Failed => f.write_str("Failed"),
         }
     }

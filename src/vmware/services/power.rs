@@ -6,10 +6,12 @@
 //!           ─► tools.os.statechange.status 1 2    when Talos has accepted, 0 when it has not
 //! ```
 //!
-//! Every request is answered by one status message, on the urgent lane, which is repeated until the channel took it,
-//! and says what is true: [`Once`] decides. Operations that concern the hypervisor alone are reported done at once.
+//! Every request is answered by one status message, on the urgent lane, which is repeated until the channel took it or
+//! a new session makes it untrue: [`Once`] decides what it says. Operations that concern the hypervisor alone are reported done at once.
 
-use super::events::EventLine;
+use std::time::Duration;
+
+use super::events::{EventLine, Lasts};
 use super::outbox::ReplyTo;
 use super::{Context, Members};
 use crate::power::{Decision, Once, PowerOperation, PowerOutcome};
@@ -82,6 +84,8 @@ pub(super) fn handle_resume(
     cx: &mut Context<'_>,
     reply_to: ReplyTo,
 ) {
+    // A machine that has slept has a new session, even on the old channel.
+    cx.events.new_session(cx.now);
     members.power.agree(StateChange::Resume, cx, reply_to);
     for service in members.each() {
         service.resumed(cx);
@@ -112,7 +116,7 @@ impl Power {
         reply(decision, cx, reply_to);
         match decision {
             Decision::Ask => cx.outbox.power(operation),
-            Decision::Accepted => report(StateChange::of(operation), true, cx.events),
+            Decision::Accepted => report(StateChange::of(operation), true, cx.events, cx.now),
             Decision::Wait | Decision::Busy => {}
         }
     }
@@ -122,7 +126,7 @@ impl Power {
         let decision = self.once.announce();
         reply(decision, cx, reply_to);
         if decision == Decision::Accepted {
-            report(change, true, cx.events);
+            report(change, true, cx.events, cx.now);
         }
     }
 
@@ -137,11 +141,12 @@ impl Power {
         operation: PowerOperation,
         outcome: PowerOutcome,
         events: &mut EventLine,
+        now: Duration,
     ) {
         let accepted = outcome == PowerOutcome::Accepted;
         let waiting = self.once.finished(operation, outcome);
         for _ in 0..waiting.min(MAX_STATUSES) {
-            report(StateChange::of(operation), accepted, events);
+            report(StateChange::of(operation), accepted, events, now);
         }
     }
 }
@@ -155,8 +160,12 @@ fn reply(decision: Decision, cx: &mut Context<'_>, reply_to: ReplyTo) {
 }
 
 /// Sends a status message.
-fn report(change: StateChange, success: bool, events: &mut EventLine) {
+fn report(change: StateChange, success: bool, events: &mut EventLine, now: Duration) {
     const COMMAND: &str = "tools.os.statechange.status";
     let message = format!("{COMMAND} {} {}", u8::from(success), change as u8);
-    events.push(COMMAND, terminated(&message));
+    let lasts = match change {
+        StateChange::Halt | StateChange::Reboot => Lasts::Longer,
+        StateChange::PowerOn | StateChange::Resume | StateChange::Suspend => Lasts::ThisSession,
+    };
+    events.push(COMMAND, terminated(&message), lasts, now);
 }

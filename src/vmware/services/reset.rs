@@ -16,6 +16,8 @@ pub(super) struct Reset;
 /// Answers, and lets every service start afresh.
 pub(super) fn handle(members: &mut Members, _args: &[u8], cx: &mut Context<'_>, reply_to: ReplyTo) {
     cx.outbox.reply(reply_to, ok(b"ATR toolbox"));
+    cx.events.new_session(cx.now);
+    cx.publications.release_at_reset();
     for service in members.each() {
         service.reset(cx);
     }

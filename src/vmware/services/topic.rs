@@ -54,12 +54,16 @@ pub(super) enum Acceptance {
 /// What is known of a publication beforehand.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Spec {
-    /// The command, for the log. One refusal is logged for all topics that share it.
+    /// The command, for the log.
     pub(super) command: &'static str,
+    /// One refusal is logged for all topics of a kind.
+    pub(super) kind: &'static str,
     /// Which answers mean that the host has it.
     pub(super) acceptance: Acceptance,
     /// What happens instead when the host refuses, for the log.
     pub(super) fallback: &'static str,
+    /// What an operator can do when the host refuses, for the log.
+    pub(super) remedy: &'static str,
     /// The older form of another topic: it is sent once the host has refused that one, which then rests until the
     /// host forgets.
     pub(super) stands_in_for: Option<Topic>,
@@ -68,42 +72,35 @@ pub(super) struct Spec {
 }
 
 impl Topic {
-    /// Whether it says what this agent is and can, without which the host offers nothing; the others are guest
-    /// information.
-    pub(super) const fn registers(self) -> bool {
-        matches!(
-            self,
-            Self::UnifiedLoop
-                | Self::StateChange
-                | Self::SoftPowerOpRetry
-                | Self::VersionType
-                | Self::VersionNumber
-        )
-    }
-
     /// Its row of the table.
     pub(super) const fn spec(self) -> Spec {
         match self {
-            Self::Version(_) => status("info-set guestinfo.vmtools"),
+            Self::Version(_) => variable("info-set guestinfo.vmtools"),
             Self::UnifiedLoop => status("vmx.capability.unified_loop"),
             Self::StateChange => {
                 status("tools.capability.statechange").or("none: no soft power operations")
             }
             Self::SoftPowerOpRetry => status("tools.capability.softpowerop_retry"),
-            Self::Uptime => empty_text("SetGuestInfo 7"),
+            Self::Uptime => empty_text("SetGuestInfo 7").guest_info(),
             Self::VersionType => status("tools.set.versiontype").or("tools.set.version"),
             Self::VersionNumber => status("tools.set.version").instead_of(Self::VersionType),
             Self::OsDetailed => status("SetGuestInfo 11").or("SetGuestInfo 5 and 6"),
-            Self::OsFullName => empty_text("SetGuestInfo 5").instead_of(Self::OsDetailed),
-            Self::OsShortName => empty_text("SetGuestInfo 6").instead_of(Self::OsDetailed),
-            Self::HostName => empty_text("SetGuestInfo 1"),
+            Self::OsFullName => empty_text("SetGuestInfo 5")
+                .guest_info()
+                .instead_of(Self::OsDetailed),
+            Self::OsShortName => empty_text("SetGuestInfo 6")
+                .guest_info()
+                .instead_of(Self::OsDetailed),
+            Self::HostName => empty_text("SetGuestInfo 1").guest_info(),
             Self::Nics => status("SetGuestInfo 10").or("SetGuestInfo 9"),
-            Self::NicsV2 => status("SetGuestInfo 9").instead_of(Self::Nics),
-            Self::Address => status("info-set guestinfo.ip"),
-            Self::Variable(_) => status("info-set guestinfo.vmtools.talos"),
+            Self::NicsV2 => status("SetGuestInfo 9").guest_info().instead_of(Self::Nics),
+            Self::Address => variable("info-set guestinfo.ip"),
+            Self::Variable(_) => variable("info-set guestinfo.vmtools.talos"),
             Self::Disks => empty_text("SetGuestDiskInfo").or("SetGuestInfo 3"),
-            Self::DisksV0 => empty_text("SetGuestInfo 3").instead_of(Self::Disks),
-            Self::Statistics => status("SetGuestInfo 8").once(),
+            Self::DisksV0 => empty_text("SetGuestInfo 3")
+                .guest_info()
+                .instead_of(Self::Disks),
+            Self::Statistics => status("SetGuestInfo 8").guest_info().once(),
         }
     }
 }
@@ -111,10 +108,22 @@ impl Topic {
 const fn status(command: &'static str) -> Spec {
     Spec {
         command,
+        kind: command,
         acceptance: Acceptance::Status,
         fallback: "none",
+        remedy: "look into vmware.log of the VM",
         stands_in_for: None,
         repeated: true,
+    }
+}
+
+/// A guest variable: a host that refuses one refuses all.
+const fn variable(command: &'static str) -> Spec {
+    Spec {
+        kind: "guest variables",
+        remedy: "clear guest_rpc.rpci.auth.cmd.info-set and isolation.tools.setInfo.disable in the VM's \
+                 configuration, or set guestinfo.variables to false; talos-vmtoolsd check says which it is",
+        ..status(command)
     }
 }
 
@@ -128,6 +137,15 @@ const fn empty_text(command: &'static str) -> Spec {
 impl Spec {
     const fn or(self, fallback: &'static str) -> Self {
         Self { fallback, ..self }
+    }
+
+    /// Guest information without another form: a host that refuses one kind of it mostly refuses all.
+    const fn guest_info(self) -> Self {
+        Self {
+            kind: "guest information",
+            remedy: "clear isolation.tools.setInfo.disable in the VM's configuration",
+            ..self
+        }
     }
 
     const fn instead_of(self, topic: Topic) -> Self {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!            stage running              a value is there             scrub: running and ready
-//!  Unlooked ───info-get──► Looking ──────► Exposed (one warning) ───info-set ""──► Blanking ──► Unlooked
+//!  Unlooked ───info-get──► Looking ──────► Exposed (one warning) ──info-set " "──► Blanking ──► Unlooked
 //!     ▲                       └─ none ───► Safe                        ▲              │
 //!     └── reset, new connection                                        └──── refused ─┘
 //! ```
@@ -20,7 +20,7 @@ use tracing::{debug, info, warn};
 use crate::backoff::Backoff;
 use crate::facts::{Facts, Stage};
 use crate::vmware::wire::ovf_env;
-use crate::vmware::wire::text::info_set;
+use crate::vmware::wire::text::{BLANK, info_set, is_blank};
 
 use super::variables::is_ready;
 use super::{Context, RpciId, RpciOutcome, Service};
@@ -44,9 +44,7 @@ const VARIABLES: [Variable; 3] = [
 ];
 
 fn is_set(value: &[u8]) -> bool {
-    value
-        .iter()
-        .any(|byte| *byte != 0 && !byte.is_ascii_whitespace())
+    !is_blank(value)
 }
 
 /// See the module.
@@ -126,11 +124,11 @@ impl Key {
         }
     }
 
-    /// The host has answered a look; `value` is `None` when there is none.
-    fn looked(&mut self, value: Option<&[u8]>, scrub: bool, now: Duration) {
+    /// The host has answered a look.
+    fn looked(&mut self, is_secret: bool, scrub: bool, now: Duration) {
         let name = self.name;
         let blanked = std::mem::take(&mut self.blanked);
-        if !value.is_some_and(self.is_secret) {
+        if !is_secret {
             self.state = State::Safe;
             self.backoff.reset();
             if blanked {
@@ -197,16 +195,20 @@ impl Service for UnsafeConfig {
         for key in &mut self.keys {
             match (key.state, outcome) {
                 (State::Looking(sent), outcome) if sent == id => match outcome {
-                    RpciOutcome::Accepted(value) => key.looked(Some(value), self.scrub, cx.now),
+                    RpciOutcome::Accepted(value) => {
+                        key.looked((key.is_secret)(value), self.scrub, cx.now);
+                    }
                     // "No value found", or a host that gives no variables to anybody.
-                    RpciOutcome::Refused(_) => key.looked(None, self.scrub, cx.now),
+                    RpciOutcome::Refused(_) => key.looked(false, self.scrub, cx.now),
+                    // Nothing else is so long.
+                    RpciOutcome::TooLong => key.looked(true, self.scrub, cx.now),
                     RpciOutcome::Failed => {
                         key.state = State::Unlooked;
                         key.hold(cx.now, LOST_DELAY);
                     }
                 },
                 (State::Blanking(sent), outcome) if sent == id => match outcome {
-                    RpciOutcome::Accepted(_) => {
+                    RpciOutcome::Accepted(_) | RpciOutcome::TooLong => {
                         key.state = State::Unlooked;
                         key.blanked = true;
                     }
@@ -232,7 +234,7 @@ impl Service for UnsafeConfig {
 
     fn ask(&mut self, cx: &mut Context<'_>) {
         for key in &mut self.keys {
-            if key.backoff.is_held(cx.now) || cx.publications.is_held_back() {
+            if key.backoff.is_held(cx.now) {
                 continue;
             }
             let Some(step) = key.next(cx.facts, self.scrub) else {
@@ -243,7 +245,7 @@ impl Service for UnsafeConfig {
                     let message = format!("info-get guestinfo.{}", key.name);
                     State::Looking(cx.outbox.rpci(message.into_bytes()))
                 }
-                Step::Blank => State::Blanking(cx.outbox.rpci(info_set(key.name, ""))),
+                Step::Blank => State::Blanking(cx.outbox.rpci(info_set(key.name, BLANK))),
             };
         }
     }

@@ -10,7 +10,7 @@
 //! in there can be taken for a setting of Talos.
 
 use crate::facts::{Facts, MachineType, Stage};
-use crate::vmware::wire::text::info_set;
+use crate::vmware::wire::text::{info_set, line};
 
 use super::topic::Topic;
 use super::{Context, Service};
@@ -19,13 +19,16 @@ use super::{Context, Service};
 /// (tools.setInfo.sizeLimit).
 const MAX_VALUE: usize = 1024;
 
+/// What stands for a list without names: a host takes no empty value.
+const NONE: &str = "none";
+
 /// How a variable gets its value; `None` while Talos has not reported it.
 type Value = fn(&Facts) -> Option<String>;
 
 /// Every variable: its key below `guestinfo.`, and its value.
 const VARIABLES: &[(&str, Value)] = &[
     ("vmtools.talos.version", |facts| {
-        facts.talos.as_ref().map(|talos| clean(&talos.tag))
+        facts.talos.as_ref().and_then(|talos| word(&talos.tag))
     }),
     ("vmtools.talos.stage", |facts| {
         facts.stage.map(|stage| stage.name().to_owned())
@@ -42,10 +45,11 @@ const VARIABLES: &[(&str, Value)] = &[
         Some(machine_type.to_owned())
     }),
     ("vmtools.talos.nodeName", |facts| {
-        facts.node.node_name.as_deref().map(clean)
+        facts.node.node_name.as_deref().and_then(word)
     }),
     ("vmtools.talos.schematic", |facts| {
-        facts.node.schematic().map(clean)
+        let schematic = facts.node.schematic()?;
+        Some(word(schematic).unwrap_or_else(|| NONE.to_owned()))
     }),
     ("vmtools.talos.extensions", |facts| {
         facts.node.extension_names().map(list)
@@ -55,6 +59,11 @@ const VARIABLES: &[(&str, Value)] = &[
     }),
 ];
 
+/// Their topics.
+pub(super) fn topics() -> impl Iterator<Item = Topic> {
+    (0..VARIABLES.len()).map(Topic::Variable)
+}
+
 /// Whether the machine runs and is ready. Talos also calls a machine ready that waits for its config, which is not
 /// what readers of `ready` expect.
 pub(super) fn is_ready(facts: &Facts) -> Option<bool> {
@@ -62,28 +71,16 @@ pub(super) fn is_ready(facts: &Facts) -> Option<bool> {
     Some(facts.stage == Some(Stage::Running) && readiness.ready)
 }
 
-/// A text that neither tears a message apart nor breaks the host's XML: without control characters, and no
-/// longer than [`MAX_VALUE`].
-fn clean(text: &str) -> String {
-    let mut cleaned = String::new();
-    for c in text.trim().chars().filter(|&c| !is_unprintable(c)) {
-        if cleaned.len() + c.len_utf8() > MAX_VALUE {
-            break;
-        }
-        cleaned.push(c);
-    }
-    cleaned
+/// A value of one line; `None` when nothing of it is printable.
+fn word(text: &str) -> Option<String> {
+    Some(line(text, MAX_VALUE)).filter(|word| !word.is_empty())
 }
 
-fn is_unprintable(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{FFFE}' | '\u{FFFF}')
-}
-
-/// Names separated by commas; as many whole names as [`MAX_VALUE`] has room for.
+/// Names separated by commas, as many whole names as [`MAX_VALUE`] has room for; [`NONE`] without any.
 fn list<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     let mut text = String::new();
     for name in names {
-        let name = clean(name).replace(',', "");
+        let name = line(name, MAX_VALUE).replace(',', "");
         let comma = usize::from(!text.is_empty());
         if name.is_empty() {
             continue;
@@ -96,6 +93,9 @@ fn list<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
         }
         text.push_str(&name);
     }
+    if text.is_empty() {
+        text.push_str(NONE);
+    }
     text
 }
 
@@ -105,12 +105,18 @@ pub(super) struct Variables;
 
 impl Service for Variables {
     fn forgotten(&mut self, cx: &mut Context<'_>) {
-        cx.publications
-            .forget((0..VARIABLES.len()).map(Topic::Variable));
+        cx.publications.forget(topics());
+        self.facts_changed(cx);
+    }
+
+    fn variables_wanted(&mut self, cx: &mut Context<'_>) {
         self.facts_changed(cx);
     }
 
     fn facts_changed(&mut self, cx: &mut Context<'_>) {
+        if !cx.variables {
+            return;
+        }
         for (variable, (key, value)) in VARIABLES.iter().enumerate() {
             let message = value(cx.facts).map(|value| info_set(key, &value));
             cx.publications.want(Topic::Variable(variable), message);
@@ -124,6 +130,7 @@ mod tests {
 
     use super::*;
     use crate::facts::Readiness;
+    use crate::vmware::wire::text::is_unprintable;
 
     #[test]
     fn no_key_can_be_taken_for_a_setting_of_talos() {
@@ -198,7 +205,8 @@ mod tests {
 
     #[test]
     fn names_are_cut_between_names() {
-        assert_eq!(list([]), "");
+        assert_eq!(list([]), "none");
+        assert_eq!(list(["", "\n"]), "none");
         assert_eq!(list(["network", "nodeReady"]), "network,nodeReady");
         assert_eq!(list(["a,b", "", "\n", "c\0d\x1b"]), "ab,cd");
         let long = "x".repeat(600);
@@ -211,8 +219,8 @@ mod tests {
     proptest! {
         #[test]
         fn any_value_is_one_short_line(text in "(?s).{0,1500}", names in prop::collection::vec("(?s).{0,300}", 0..20)) {
-            for value in [clean(&text), list(names.iter().map(String::as_str))] {
-                prop_assert!(value.len() <= MAX_VALUE);
+            for value in [word(&text).unwrap_or_else(|| NONE.to_owned()), list(names.iter().map(String::as_str))] {
+                prop_assert!((1..=MAX_VALUE).contains(&value.len()));
                 prop_assert!(!value.contains(is_unprintable));
             }
         }

@@ -9,6 +9,14 @@ use super::{Context, Service};
 /// Our version: three numbers.
 pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
+/// The variables.
+pub(super) const TOPICS: [Topic; 4] = [
+    Topic::Version(0),
+    Topic::Version(1),
+    Topic::Version(2),
+    Topic::Version(3),
+];
+
 /// The four variables, sent once a connection: the host keeps them over a reset.
 #[derive(Debug)]
 pub(super) struct Version;
@@ -34,9 +42,14 @@ fn number(version: &str) -> u32 {
 
 impl Service for Version {
     fn connected(&mut self, cx: &mut Context<'_>) {
-        for (variable, (key, value)) in values().into_iter().enumerate() {
-            let message = info_set(key, &value);
-            cx.publications.renew(Topic::Version(variable), message);
+        if cx.variables {
+            self.variables_wanted(cx);
+        }
+    }
+
+    fn variables_wanted(&mut self, cx: &mut Context<'_>) {
+        for (topic, (key, value)) in TOPICS.into_iter().zip(values()) {
+            cx.publications.renew(topic, info_set(key, &value));
         }
     }
 }

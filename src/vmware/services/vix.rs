@@ -6,14 +6,13 @@
 
 use tracing::debug;
 
-use crate::facts::HostName;
 use crate::vmware::wire::text::ok;
 use crate::vmware::wire::vix::{Property, VixError, VixRequest, property_list, result};
 
 use super::guest_info::os;
 use super::outbox::ReplyTo;
 use super::version::VERSION;
-use super::{Context, Members};
+use super::{Context, Members, names};
 
 /// VIX_COMMAND_GET_TOOLS_STATE.
 const GET_TOOLS_STATE: u32 = 62;
@@ -63,12 +62,8 @@ fn is_guest_operation(opcode: u32) -> bool {
 /// The properties in open-vm-tools' order. A name that is not known is empty, as open-vm-tools has it.
 fn tools_state(cx: &Context<'_>) -> Vec<(i32, Property)> {
     let text = |text: &str| Property::Text(text.to_owned());
-    let host_name = cx
-        .facts
-        .host_name
-        .as_ref()
-        .map(HostName::fqdn)
-        .unwrap_or_default();
+    let host_name = names::host_name(cx.facts);
+    let host_name = host_name.map_or_else(String::new, |name| name.fqdn());
     let mut properties = vec![
         (
             4503,

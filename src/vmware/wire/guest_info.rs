@@ -9,7 +9,7 @@
 
 use std::time::Duration;
 
-use super::message::MAX_TO_HOST;
+use super::message::MAX_MESSAGE;
 use super::nic_info_v3::{MAX_ADDRESSES, MAX_ADDRESSES_V2, NicInfoV3};
 
 /// INFO_DNS_NAME.
@@ -76,13 +76,13 @@ pub fn nics_v2(info: &NicInfoV3) -> Vec<u8> {
 /// message that the host drops.
 fn nics_of(kind: u8, info: &NicInfoV3, limit: usize) -> Vec<u8> {
     let whole = binary(kind, &info.encode(limit));
-    if whole.len() <= MAX_TO_HOST {
+    if whole.len() <= MAX_MESSAGE {
         return whole;
     }
     let (mut fitting, mut too_many) = (0, limit);
     while too_many - fitting > 1 {
         let middle = fitting.midpoint(too_many);
-        if binary(kind, &info.encode(middle)).len() <= MAX_TO_HOST {
+        if binary(kind, &info.encode(middle)).len() <= MAX_MESSAGE {
             fitting = middle;
         } else {
             too_many = middle;
@@ -119,7 +119,7 @@ fn text(kind: u8, value: &str) -> Vec<u8> {
 }
 
 /// The text up to its first NUL, where the host would end it.
-pub(crate) fn before_nul(value: &str) -> &str {
+fn before_nul(value: &str) -> &str {
     value.split('\0').next().unwrap_or_default()
 }
 
@@ -270,9 +270,9 @@ mod tests {
                 ..NicInfoV3::default()
             };
             let message = nics(&info);
-            assert!(message.len() <= MAX_TO_HOST, "{}", message.len());
+            assert!(message.len() <= MAX_MESSAGE, "{}", message.len());
             // One more address a NIC would not have fitted.
-            assert!(message.len() + nic_count * 40 > MAX_TO_HOST);
+            assert!(message.len() + nic_count * 40 > MAX_MESSAGE);
             let decoded = NicInfo::decode(&message[17..]).unwrap();
             assert_eq!(decoded.nics.len(), nic_count);
         }

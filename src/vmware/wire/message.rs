@@ -20,6 +20,9 @@ use super::registers::{
 pub const FLAG_COOKIE: u32 = 0x8000_0000;
 /// Longest message the host accepts, in bytes (GUESTMSG_MAX_IN_SIZE).
 pub const MAX_TO_HOST: usize = 65_536;
+/// Longest message that we send, in bytes. The host's 64 KiB include an overhead that is nowhere measured: the packet
+/// around a message, the words before a value. open-vm-tools keeps its longest (guestinfo.appInfo) at 62 KiB.
+pub const MAX_MESSAGE: usize = 62 * 1024;
 
 /// Who asks on a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -82,11 +82,39 @@ pub fn terminated(message: &str) -> Vec<u8> {
     [message.as_bytes(), b"\0"].concat()
 }
 
+/// What a guest variable without a value holds: no host lets one be set to nothing.
+pub const BLANK: &str = " ";
+
+/// Whether a guest variable holds nothing: it is empty, or was blanked by [`BLANK`] or the like.
+pub fn is_blank(value: &[u8]) -> bool {
+    value
+        .iter()
+        .all(|byte| *byte == 0 || byte.is_ascii_whitespace())
+}
+
 /// The RPCI message that sets the guest variable `guestinfo.<key>`, NUL-terminated. A NUL in the value would
-/// end it early, so the value is cut there.
+/// end it early, so the value is cut there; one without any value is [`BLANK`].
 pub fn info_set(key: &str, value: &str) -> Vec<u8> {
     let value = value.split('\0').next().unwrap_or_default();
+    let value = if value.is_empty() { BLANK } else { value };
     terminated(&format!("info-set guestinfo.{key} {value}"))
+}
+
+/// One line for the host that neither tears a message apart nor breaks the host's XML: without what cannot be
+/// printed, without blanks at its ends, and cut between two characters to `max` bytes.
+pub fn line(text: &str, max: usize) -> String {
+    let printable: String = text.chars().filter(|&c| !is_unprintable(c)).collect();
+    let trimmed = printable.trim();
+    let end = trimmed.floor_char_boundary(max.min(trimmed.len()));
+    trimmed.get(..end).unwrap_or_default().trim_end().to_owned()
+}
+
+/// Control characters, line ends, what XML does not know, and marks without a form of their own, which turn the text
+/// around them.
+pub fn is_unprintable(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{206F}')
+        || matches!(c, '\u{FEFF}' | '\u{FFFD}'..='\u{FFFF}')
 }
 
 /// Bytes from the host for the log: escaped, and cut to 128.
@@ -172,6 +200,27 @@ mod tests {
             b"info-set guestinfo.ip 192.0.2.2\0"
         );
         assert_eq!(info_set("ip", "a\0b"), b"info-set guestinfo.ip a\0");
+        assert_eq!(info_set("ip", ""), b"info-set guestinfo.ip  \0");
+        assert_eq!(info_set("ip", "\0b"), b"info-set guestinfo.ip  \0");
+    }
+
+    #[test]
+    fn a_blank_variable_holds_no_value() {
+        for blank in [&b""[..], b" ", b"\0", b" \n\0"] {
+            assert!(is_blank(blank), "{blank:?}");
+        }
+        assert!(!is_blank(b" x"));
+    }
+
+    #[test]
+    fn a_line_is_printable_and_cut_between_characters() {
+        assert_eq!(
+            line(" a\0b\r\nc\u{1b}[31m\u{85}\u{202e}d\u{fffd} ", 99),
+            "abc[31md"
+        );
+        assert_eq!(line("h\u{e9}llo", 2), "h");
+        assert_eq!(line("ab cd", 3), "ab");
+        assert_eq!(line("", 0), "");
     }
 
     /// Neither carries a NUL: VMware's host does not expect one [rpcin.c].

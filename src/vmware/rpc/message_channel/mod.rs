@@ -69,6 +69,14 @@ pub enum ChannelError {
         /// The longest that is possible.
         max: usize,
     },
+    /// The host has announced a message that is longer than we read; none of it was taken.
+    #[error("the host has a message of {len} bytes, more than the {max} that are read")]
+    TooLongToReceive {
+        /// What the host has announced.
+        len: usize,
+        /// The longest that is read.
+        max: usize,
+    },
     /// The reply cannot come from a host that keeps to the protocol.
     #[error("the host broke the protocol: {what}")]
     HostMisbehaved {

@@ -86,8 +86,9 @@ impl Receive {
         if len > MAX_FROM_HOST {
             return self.fail(
                 len,
-                ChannelError::HostMisbehaved {
-                    what: "a message longer than 1 MiB is announced",
+                ChannelError::TooLongToReceive {
+                    len,
+                    max: MAX_FROM_HOST,
                 },
             );
         }

@@ -481,7 +481,9 @@ fn failing_to_receive_is_told_to_the_host() {
 fn an_oversized_announcement_is_refused_before_memory_is_taken() {
     for len in [MAX_FROM_HOST as u32 + 1, u32::MAX - 3] {
         let (result, calls) = scripted(receive(), &[piece(0x83, 1, len), status(1)]);
-        assert!(matches!(result, Err(ChannelError::HostMisbehaved { .. })));
+        let max = MAX_FROM_HOST;
+        let len = len as usize;
+        assert_eq!(result, Err(ChannelError::TooLongToReceive { len, max }));
         assert_eq!(calls.last(), Some(&low(0, 0x0004_001E)));
     }
 }

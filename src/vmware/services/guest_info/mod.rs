@@ -5,9 +5,9 @@
 //! ```
 //!
 //! A change is sent as soon as the facts have been quiet for a moment, so that a burst becomes one message.
-//! What is not known is not sent, and never replaces what was known. A reset or a new connection makes the host
-//! forget: then everything goes out at once. Uptime goes at those moments too and every 30 s, for a smaller
-//! value shows the host that there was a reboot [guestInfoServer.c].
+//! What is not known is not sent, and never replaces what was known. A reset makes the host forget: then
+//! everything goes out at once. Uptime goes with the registration that follows, and every 30 s, for a smaller value shows
+//! the host that there was a reboot [guestInfoServer.c].
 //!
 //! Older forms stand in for what a host refuses: full and short name for detailed OS data, type 9 for NICs as type 10.
 
@@ -24,39 +24,45 @@ use crate::vmware::wire::nic_info_v3::MAX_NICS;
 use crate::vmware::wire::text::info_set;
 
 use super::topic::Topic;
-use super::{Context, Service};
+use super::{Context, Service, names};
 
 /// guestinfo.poll-interval of open-vm-tools.
 const UPTIME_INTERVAL: Duration = Duration::from_secs(30);
 
-/// What the host forgets at a reset. Uptime has its own way.
-const TOPICS: [Topic; 7] = [
+/// How long after a reset the host may take to register us, which sends the uptime.
+const REGISTRATION: Duration = Duration::from_secs(1);
+
+/// What the host forgets at a reset. Uptime has its own way, and the host asks again for the address, a variable that
+/// it keeps.
+const TOPICS: [Topic; 6] = [
     Topic::OsDetailed,
     Topic::OsFullName,
     Topic::OsShortName,
     Topic::HostName,
     Topic::Nics,
     Topic::NicsV2,
-    Topic::Address,
 ];
 
 /// See the module.
 #[derive(Debug)]
 pub(super) struct GuestInfo {
-    /// NICs that are too many, as logged last.
-    cut: Vec<String>,
+    /// That NICs are left out was logged: once, since some of them come and go all the time.
+    cut_is_logged: bool,
     next_uptime: Option<Duration>,
     /// Whether the host has asked for the primary address.
     broadcasting: bool,
+    /// Whether it has asked on this channel.
+    asked: bool,
 }
 
 impl GuestInfo {
     /// Nothing known, nothing sent.
     pub(super) fn new() -> Self {
         Self {
-            cut: Vec::new(),
+            cut_is_logged: false,
             next_uptime: None,
             broadcasting: false,
+            asked: false,
         }
     }
 
@@ -70,9 +76,11 @@ impl GuestInfo {
     /// The host asks for the primary address: it is sent at once, whatever the host has, and whenever it
     /// changes.
     pub(super) fn broadcast_address(&mut self, cx: &mut Context<'_>) {
-        self.broadcasting = true;
-        cx.publications.forget([Topic::Address]);
-        self.want_address(cx);
+        (self.broadcasting, self.asked) = (true, true);
+        match address(cx) {
+            Some(message) => cx.publications.renew(Topic::Address, message),
+            None => cx.publications.forget([Topic::Address]),
+        }
     }
 
     /// The host no longer asks for the primary address.
@@ -102,16 +110,12 @@ impl GuestInfo {
         }
     }
 
-    /// Logs which NICs are left out, once per change.
+    /// Logs which NICs are left out, once.
     fn log_cut(&mut self, decision: &Decision) {
-        if self.cut == decision.cut {
-            return;
-        }
-        self.cut.clone_from(&decision.cut);
-        if !self.cut.is_empty() {
+        if !decision.cut.is_empty() && !std::mem::replace(&mut self.cut_is_logged, true) {
             info!(
                 limit = MAX_NICS,
-                left_out = self.cut.join(" "),
+                left_out = decision.cut.join(" "),
                 "more NICs than a host takes; network.exclude_nics and primary_nics choose"
             );
         }
@@ -119,19 +123,20 @@ impl GuestInfo {
 
     fn want_address(&self, cx: &mut Context<'_>) {
         if self.broadcasting {
-            let decision = cx.report.network.as_ref();
-            let address = decision.and_then(|decision| decision.primary_address);
-            let message = address.map(|ip| info_set("ip", &ip.to_string()));
-            cx.publications.want(Topic::Address, message);
+            cx.publications.want(Topic::Address, address(cx));
         }
     }
 }
 
+/// The primary address, as a guest variable.
+fn address(cx: &Context<'_>) -> Option<Vec<u8>> {
+    let ip = cx.report.network.as_ref()?.primary_address?;
+    Some(info_set("ip", &ip.to_string()))
+}
+
 fn want_host_name(cx: &mut Context<'_>) {
-    let name = cx.facts.host_name.as_ref();
-    let message = name
-        .filter(|name| !name.host.is_empty())
-        .map(|name| guest_info::host_name(&name.fqdn()));
+    let name = names::host_name(cx.facts);
+    let message = name.map(|name| guest_info::host_name(&name.fqdn()));
     cx.publications.want(Topic::HostName, message);
 }
 
@@ -156,10 +161,30 @@ fn want_os(cx: &mut Context<'_>) {
 }
 
 impl Service for GuestInfo {
+    fn connected(&mut self, cx: &mut Context<'_>) {
+        self.asked = false;
+        cx.publications.retire([Topic::Uptime]);
+    }
+
+    fn reset(&mut self, cx: &mut Context<'_>) {
+        cx.publications.forget(TOPICS);
+        cx.publications.retire([Topic::Uptime]);
+        self.next_uptime = Some(cx.now.saturating_add(REGISTRATION));
+        self.facts_changed(cx);
+    }
+
     fn forgotten(&mut self, cx: &mut Context<'_>) {
         cx.publications.forget(TOPICS);
+        if !self.asked {
+            cx.publications.forget([Topic::Address]);
+        }
         self.send_uptime(cx);
         self.facts_changed(cx);
+    }
+
+    fn resumed(&mut self, cx: &mut Context<'_>) {
+        cx.publications.forget([Topic::Address]);
+        self.forgotten(cx);
     }
 
     fn facts_changed(&mut self, cx: &mut Context<'_>) {

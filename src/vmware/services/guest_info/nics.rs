@@ -5,7 +5,7 @@
 
 use crate::facts::{AddressStatus, Facts, Resolver};
 use crate::report::{AddressOrigin, Decision, Nic, NicAddress, NicRoute};
-use crate::vmware::wire::guest_info::before_nul;
+use crate::vmware::services::names;
 use crate::vmware::wire::nic_info_v3::{
     DhcpConfig, DnsConfig, GuestNic, IpOrigin, IpStatus, NicInfoV3, NicIp, Route,
 };
@@ -71,18 +71,15 @@ fn dhcp(enabled: bool) -> DhcpConfig {
 
 /// The node's name and resolver, as far as they are known.
 fn dns(facts: &Facts) -> Option<DnsConfig> {
-    let name = facts
-        .host_name
-        .as_ref()
-        .filter(|name| !name.host.is_empty());
+    let name = names::host_name(facts);
     let told = facts.network.resolver.as_ref();
     if name.is_none() && told.is_none() {
         return None;
     }
     Some(DnsConfig {
-        host_name: name.map(|name| before_nul(&name.host).to_owned()),
+        host_name: name.as_ref().map(|name| name.host.clone()),
         domain: name
-            .map(|name| before_nul(&name.domain).to_owned())
+            .map(|name| name.domain)
             .filter(|domain| !domain.is_empty()),
         ..told.map(resolver).unwrap_or_default()
     })
@@ -94,7 +91,7 @@ fn resolver(resolver: &Resolver) -> DnsConfig {
         suffixes: resolver
             .search_domains
             .iter()
-            .map(|name| before_nul(name).to_owned())
+            .map(|name| names::dns_name(name))
             .collect(),
         ..DnsConfig::default()
     }
@@ -240,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn names_end_at_a_nul() {
+    fn names_are_printable() {
         let facts = Facts {
             host_name: Some(HostName {
                 host: "a\0b".into(),
@@ -249,8 +246,8 @@ mod tests {
             ..Facts::default()
         };
         let dns = dns(&facts).unwrap();
-        assert_eq!(dns.host_name.as_deref(), Some("a"));
-        assert_eq!(dns.domain, None);
+        assert_eq!(dns.host_name.as_deref(), Some("ab"));
+        assert_eq!(dns.domain.as_deref(), Some("example.com"));
     }
 
     #[test]

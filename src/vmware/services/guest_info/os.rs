@@ -6,6 +6,7 @@
 use crate::facts::Machine;
 use crate::facts::TalosVersion;
 use crate::vmware::wire::guest_info::DetailedOs;
+use crate::vmware::wire::text::line;
 
 /// VMware's id of the OS, such as `other6xlinux-64`.
 pub(in crate::vmware::services) fn short_name(machine: &Machine) -> String {
@@ -30,15 +31,20 @@ pub(in crate::vmware::services) fn short_name(machine: &Machine) -> String {
     }
 }
 
+/// Longest full name in bytes: vCenter stumbles over longer ones (VMware's KB 95714).
+const MAX_FULL_NAME: usize = 127;
+
 /// The OS in words: system, kernel, distribution. Without a Talos version, what uname says.
 pub(in crate::vmware::services) fn full_name(
     machine: &Machine,
     talos: Option<&TalosVersion>,
 ) -> String {
-    match talos.and_then(pretty_name) {
-        Some(pretty) => format!("Linux {} {pretty}", machine.kernel_release),
-        None => format!("Linux {}", machine.kernel_release),
-    }
+    let kernel = &machine.kernel_release;
+    let name = match talos.and_then(pretty_name) {
+        Some(pretty) => format!("Linux {kernel} {pretty}"),
+        None => format!("Linux {kernel}"),
+    };
+    line(&name, MAX_FULL_NAME)
 }
 
 /// Everything known of the OS; `None` while the Talos version is not.
@@ -55,9 +61,9 @@ pub(super) fn detailed(machine: &Machine, talos: &TalosVersion) -> Option<Detail
         architecture: architecture.to_owned(),
         bitness: if is_64_bit(machine) { "64" } else { "32" }.to_owned(),
         distro_name: "Talos".to_owned(),
-        distro_version: talos.tag.clone(),
+        distro_version: line(&talos.tag, MAX_FULL_NAME),
         family_name: "Linux".to_owned(),
-        kernel_version: machine.kernel_release.clone(),
+        kernel_version: line(&machine.kernel_release, MAX_FULL_NAME),
         pretty_name,
         ..DetailedOs::default()
     })
@@ -65,7 +71,8 @@ pub(super) fn detailed(machine: &Machine, talos: &TalosVersion) -> Option<Detail
 
 /// PRETTY_NAME of Talos' os-release.
 fn pretty_name(talos: &TalosVersion) -> Option<String> {
-    (!talos.tag.is_empty()).then(|| format!("Talos ({})", talos.tag))
+    let tag = line(&talos.tag, MAX_FULL_NAME);
+    (!tag.is_empty()).then(|| format!("Talos ({tag})"))
 }
 
 /// Word size of the machine, from its name.
@@ -115,6 +122,22 @@ mod tests {
             "architecture='Arm' bitness='64' distroName='Talos' distroVersion='v1.13.0' familyName='Linux' \
              kernelVersion='6.18.1-talos' prettyName='Talos (v1.13.0)'"
         );
+    }
+
+    #[test]
+    fn a_name_in_words_is_printable_and_has_127_bytes_at_most() {
+        let talos = TalosVersion {
+            tag: format!("v1.13.0-\u{7}dirty\n{}", "x".repeat(200)),
+            ..TalosVersion::default()
+        };
+        let details = detailed(&machine("6.18.1-talos", "x86_64"), &talos).unwrap();
+        assert_eq!(details.full_name.len(), 127);
+        assert!(
+            details
+                .full_name
+                .starts_with("Linux 6.18.1-talos Talos (v1.13.0-dirtyxxx")
+        );
+        assert!(!details.text().contains(char::is_control));
     }
 
     #[test]

@@ -4,41 +4,87 @@
 //! service ──want──► Publications ──send──► RPCI ──settle──► stored, lost (again soon), refused (stand-in, or later)
 //! ```
 //!
+//! While a session opens, most of them are held: a reset follows, and everything would go twice.
+//!
 //! What each publication is called, and what stands in for it, is in the table of [`Topic`]; how one is kept on
 //! the host, in [`Publication`].
 
 mod publication;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use tracing::{debug, warn};
+
 use super::outbox::Outbox;
-use super::topic::Topic;
+use super::topic::{Spec, Topic};
 use super::{RpciId, RpciOutcome};
+use crate::vmware::wire::text::printable;
 
 use publication::{Publication, Settled};
+
+/// Only what was renewed since is sent.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Hold {
+    /// Until then.
+    pub(super) until: Duration,
+    /// A reset of the host does not end it.
+    pub(super) through_resets: bool,
+}
 
 /// All of them; see the module.
 #[derive(Debug, Default)]
 pub(super) struct Publications {
     wanted: BTreeMap<Topic, Publication>,
-    /// Only what registers this agent is sent.
-    held_back: bool,
+    held: Option<Hold>,
+    /// The kinds of messages of which a refusal is logged.
+    refusals: BTreeSet<&'static str>,
 }
 
 impl Publications {
     /// The host should hold `message`; the older forms that can stand in for it are wanted beside it. `None` means
     /// not known: what was wanted before stays wanted.
     pub(super) fn want(&mut self, topic: Topic, message: Option<Vec<u8>>) {
-        if let Some(message) = message {
-            self.entry(topic).want(message);
+        let Some(message) = message else {
+            return;
+        };
+        if self.entry(topic).want(message) {
+            // What the host holds by now is the newer form.
+            for (other, publication) in &mut self.wanted {
+                if other.spec().stands_in_for == Some(topic) {
+                    publication.forget();
+                }
+            }
         }
     }
 
-    /// The host should be sent `message` at once, even if it holds the same.
+    /// A session opens: for this time only what is renewed from now on is sent.
+    pub(super) fn hold(&mut self, hold: Hold) {
+        self.held = Some(hold);
+        for publication in self.wanted.values_mut() {
+            publication.hold();
+        }
+    }
+
+    /// Everything may be sent, if the time has come; whether it has come just now.
+    pub(super) fn release_if_due(&mut self, now: Duration) -> bool {
+        self.held.take_if(|hold| hold.until <= now).is_some()
+    }
+
+    /// The host has reset its tools: everything may be sent, unless that has to wait longer.
+    pub(super) fn release_at_reset(&mut self) {
+        self.held.take_if(|hold| !hold.through_resets);
+    }
+
+    /// Until when most is held.
+    pub(super) fn held_until(&self) -> Option<Duration> {
+        self.held.map(|hold| hold.until)
+    }
+
+    /// The host should be sent `message` at once, even if it holds the same and others are held.
     pub(super) fn renew(&mut self, topic: Topic, message: Vec<u8>) {
         let publication = self.entry(topic);
-        publication.forget();
+        publication.renew();
         publication.want(message);
     }
 
@@ -59,16 +105,6 @@ impl Publications {
                 publication.retire();
             }
         }
-    }
-
-    /// Whether all but what registers this agent waits.
-    pub(super) fn hold_back(&mut self, held_back: bool) {
-        self.held_back = held_back;
-    }
-
-    /// Whether it does.
-    pub(super) fn is_held_back(&self) -> bool {
-        self.held_back
     }
 
     /// Whether an outcome is awaited.
@@ -113,13 +149,9 @@ impl Publications {
             if self.has_stand_in(topic) {
                 self.entry(topic).rest();
             }
-            // A host that takes no variables refuses them all; one line says so.
-            let command = topic.spec().command;
-            for (other, publication) in &mut self.wanted {
-                if other.spec().command == command {
-                    publication.refusal_is_logged();
-                }
-            }
+            self.log_refusal(topic, outcome);
+        } else if settled == Settled::Stored {
+            self.forget_refusal(topic.spec().kind);
         }
         if settled != Settled::Stored && !topic.spec().repeated {
             self.entry(topic).retire();
@@ -136,6 +168,39 @@ impl Publications {
             .min()
     }
 
+    /// A host that takes no variables refuses them all, again and again: one line says so.
+    fn log_refusal(&mut self, topic: Topic, outcome: &RpciOutcome) {
+        let Spec {
+            command,
+            kind,
+            fallback,
+            remedy,
+            ..
+        } = topic.spec();
+        let (RpciOutcome::Accepted(text) | RpciOutcome::Refused(text)) = outcome else {
+            return;
+        };
+        let reply = printable(text);
+        if self.refusals.insert(kind) {
+            warn!(
+                command,
+                reply, fallback, remedy, "the host refused a message"
+            );
+        } else {
+            debug!(command, reply, "refused as well");
+        }
+    }
+
+    /// The next refusal of this kind is news again, unless the host still refuses another one.
+    fn forget_refusal(&mut self, kind: &'static str) {
+        let refused = |(topic, publication): (&Topic, &Publication)| {
+            topic.spec().kind == kind && publication.is_refused()
+        };
+        if !self.wanted.iter().any(refused) {
+            self.refusals.remove(kind);
+        }
+    }
+
     fn entry(&mut self, topic: Topic) -> &mut Publication {
         self.wanted
             .entry(topic)
@@ -144,7 +209,8 @@ impl Publications {
 
     /// Whether it is its turn: not while it is held back; a stand-in's comes when the host has refused the newer form.
     fn is_active(&self, topic: Topic) -> bool {
-        if self.held_back && !topic.registers() {
+        let is_held = |publication: &Publication| !publication.is_renewed();
+        if self.held.is_some() && self.wanted.get(&topic).is_some_and(is_held) {
             return false;
         }
         topic.spec().stands_in_for.is_none_or(|newer| {

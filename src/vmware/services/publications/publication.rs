@@ -11,8 +11,7 @@ use tracing::{debug, warn};
 use crate::backoff::Backoff;
 use crate::vmware::services::outbox::Outbox;
 use crate::vmware::services::{RpciId, RpciOutcome};
-use crate::vmware::wire::message::MAX_TO_HOST;
-use crate::vmware::wire::text::printable;
+use crate::vmware::wire::message::MAX_MESSAGE;
 
 use crate::vmware::services::topic::{Acceptance, Spec};
 
@@ -46,10 +45,12 @@ pub(super) struct Publication {
     backoff: Backoff,
     /// The host has refused it, and something stands in for it until the host forgets.
     resting: bool,
-    /// The latest message was too long for the host.
+    /// The latest message was too long for the host; nothing goes until one is not.
     oversize: bool,
-    /// A refusal has been logged, and the host has acknowledged nothing since.
-    refusal_is_logged: bool,
+    /// The host has refused it, and has acknowledged nothing since.
+    refused: bool,
+    /// It was asked for while a session opens, and goes although others are held.
+    renewed: bool,
 }
 
 impl Publication {
@@ -63,35 +64,45 @@ impl Publication {
             backoff: Backoff::new(FIRST_DELAY, MAX_DELAY),
             resting: false,
             oversize: false,
-            refusal_is_logged: false,
+            refused: false,
+            renewed: false,
         }
     }
 
-    /// The host should hold `message`. One longer than the host takes (64 KiB) changes nothing.
-    pub(super) fn want(&mut self, message: Vec<u8>) {
-        if self.wanted.as_ref() == Some(&message) {
-            return;
-        }
+    /// The host should hold `message`. One longer than [`MAX_MESSAGE`] rests, and what stands in for it goes;
+    /// true when that begins.
+    pub(super) fn want(&mut self, message: Vec<u8>) -> bool {
         let bytes = message.len();
-        if bytes > MAX_TO_HOST {
+        if bytes > MAX_MESSAGE {
             // No channel carries it, however often it is tried.
-            if !std::mem::replace(&mut self.oversize, true) {
-                let command = self.spec.command;
+            let begins = !std::mem::replace(&mut self.oversize, true);
+            if begins {
+                let Spec {
+                    command, fallback, ..
+                } = self.spec;
                 warn!(
                     command,
                     bytes,
-                    max = MAX_TO_HOST,
+                    max = MAX_MESSAGE,
+                    fallback,
                     "too long for the host, not sent"
                 );
             }
-            return;
+            return begins;
         }
-        self.oversize = false;
+        if std::mem::take(&mut self.oversize) {
+            // What stood in for it is what the host holds now.
+            self.acknowledged = None;
+        }
+        if self.wanted.as_ref() == Some(&message) {
+            return false;
+        }
         // A new message deserves a new hearing; a broken channel is no better for it.
         if !self.backoff.has_failed() {
             self.backoff.release();
         }
         self.wanted = Some(message);
+        false
     }
 
     /// The host has forgotten everything: what is wanted is to be sent again at once. The outcome of what is in
@@ -101,6 +112,22 @@ impl Publication {
         self.in_flight = None;
         self.resting = false;
         self.backoff.reset();
+    }
+
+    /// It is to be sent at once, whatever the host holds and although others are held.
+    pub(super) fn renew(&mut self) {
+        self.forget();
+        self.renewed = true;
+    }
+
+    /// From now on it goes only when it is renewed, as long as others are held.
+    pub(super) fn hold(&mut self) {
+        self.renewed = false;
+    }
+
+    /// Whether it was renewed since a session has begun to open.
+    pub(super) fn is_renewed(&self) -> bool {
+        self.renewed
     }
 
     /// Nothing is wanted any more.
@@ -116,7 +143,7 @@ impl Publication {
 
     /// Whether something else stands in for it.
     pub(super) fn is_resting(&self) -> bool {
-        self.resting
+        self.resting || self.oversize
     }
 
     /// Whether there is a message that the host should hold.
@@ -156,7 +183,7 @@ impl Publication {
     }
 
     fn is_outstanding(&self) -> bool {
-        !self.resting
+        !self.is_resting()
             && self.in_flight.is_none()
             && self.wanted.is_some()
             && self.wanted != self.acknowledged
@@ -166,43 +193,34 @@ impl Publication {
     pub(super) fn settle(&mut self, outcome: &RpciOutcome, now: Duration) -> Settled {
         let sent = self.in_flight.take().map(|(_, message)| message);
         let command = self.spec.command;
-        let refusal = match outcome {
+        match outcome {
             RpciOutcome::Accepted(text) if self.is_success(text) => {
                 debug!(command, "the host has it");
                 self.acknowledged = sent;
                 self.backoff.reset();
-                self.refusal_is_logged = false;
+                self.refused = false;
                 return Settled::Stored;
             }
-            RpciOutcome::Accepted(text) | RpciOutcome::Refused(text) => text,
-            RpciOutcome::Failed => {
+            RpciOutcome::Accepted(_) | RpciOutcome::Refused(_) => {}
+            RpciOutcome::TooLong | RpciOutcome::Failed => {
                 // It may have arrived all the same.
                 self.acknowledged = None;
                 self.backoff.hold(now);
                 debug!(command, "message lost");
                 return Settled::Lost;
             }
-        };
+        }
         self.backoff.reset();
         if self.wanted == sent {
             self.backoff.hold_for(REFUSED_DELAY, now);
         }
-        if self.refusal_is_logged {
-            debug!(command, "refused again");
-        } else {
-            warn!(
-                command,
-                reply = printable(refusal),
-                fallback = self.spec.fallback,
-                "the host refused a message"
-            );
-        }
+        self.refused = true;
         Settled::Refused
     }
 
-    /// A refusal under its command has been logged, which is enough.
-    pub(super) fn refusal_is_logged(&mut self) {
-        self.refusal_is_logged = true;
+    /// Whether the host has refused it and has acknowledged nothing since.
+    pub(super) fn is_refused(&self) -> bool {
+        self.refused
     }
 
     fn is_success(&self, text: &[u8]) -> bool {
@@ -259,17 +277,20 @@ mod tests {
     }
 
     #[test]
-    fn what_no_channel_carries_is_not_tried_and_what_was_wanted_stays() {
+    fn what_no_channel_carries_is_not_tried_until_it_is_shorter() {
         let mut bench = Bench::new();
         bench.want(b"short");
         assert_eq!(bench.sent().unwrap(), b"short");
         bench.accept();
-        bench.want(&vec![b'x'; MAX_TO_HOST + 1]);
+        bench.want(&vec![b'x'; MAX_MESSAGE + 1]);
+        assert!(bench.publication.is_resting(), "what stands in for it goes");
         assert_eq!(bench.sent(), None);
         bench.publication.forget();
+        assert_eq!(bench.sent(), None, "nor what was true before");
+        bench.want(b"short");
         assert_eq!(bench.sent().unwrap(), b"short");
         bench.accept();
-        let longest = vec![b'x'; MAX_TO_HOST];
+        let longest = vec![b'x'; MAX_MESSAGE];
         bench.want(&longest);
         assert_eq!(bench.sent().unwrap(), longest);
     }

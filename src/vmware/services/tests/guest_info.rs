@@ -21,6 +21,7 @@ fn nothing_is_told_before_it_is_known() {
     let told = host.take();
     let unexpected: Vec<&String> = told
         .iter()
+        .filter(|line| !line.contains("unified_loop"))
         .filter(|line| !line.contains("vmtools.") && !line.starts_with("> SetGuestInfo  7 "))
         .filter(|line| !line.starts_with("> SetGuestInfo  11 "))
         .collect();
@@ -115,6 +116,7 @@ fn a_new_connection_hears_everything_at_once() {
     host.take();
     host.deaf = false;
     host.connect();
+    host.request(b"Capabilities_Register");
     let told = host.take();
     for start in [
         "> SetGuestInfo  1 ",
@@ -139,9 +141,9 @@ fn uptime_is_true_and_told_every_thirty_seconds() {
     assert_eq!(
         host.take(),
         [
-            r"> SetGuestInfo  7 4000\x00",
-            r"> SetGuestInfo  7 7000\x00",
-            r"> SetGuestInfo  7 10000\x00"
+            r"> SetGuestInfo  7 4100\x00",
+            r"> SetGuestInfo  7 7100\x00",
+            r"> SetGuestInfo  7 10100\x00"
         ]
     );
     host.deaf = true;
@@ -313,8 +315,17 @@ fn the_primary_address_follows_once_it_was_asked_for() {
         host.take()
             .contains(&r"> info-set guestinfo.ip 10.0.0.5\x00".to_owned())
     );
+    let again = host.ask(b"reset");
     assert!(
-        host.ask(b"reset")
+        !again.iter().any(|line| line.contains("guestinfo.ip")),
+        "the host asks again"
+    );
+    assert_eq!(
+        host.ask(b"Set_Option broadcastIP 1")[0],
+        r"> info-set guestinfo.ip 10.0.0.5\x00"
+    );
+    assert!(
+        host.ask(b"OS_Resume")
             .contains(&r"> info-set guestinfo.ip 10.0.0.5\x00".to_owned())
     );
     host.request(b"Set_Option broadcastIP 0");
@@ -359,7 +370,7 @@ fn routes_that_no_nic_has_are_no_news_for_the_host() {
 }
 
 #[test]
-fn nics_that_are_too_many_are_named_once_per_change() {
+fn nics_that_are_too_many_are_named_once_though_they_come_and_go() {
     use crate::facts::{Link, Mac};
     use crate::vmware::link::fake_peer::CountLines;
     let mut many = node("cp1", &["10.0.0.5"]);
@@ -384,8 +395,13 @@ fn nics_that_are_too_many_are_named_once_per_change() {
     host.pass(ms(100));
     host.request(b"reset");
     assert_eq!(lines.take(), 0);
-    many.links.as_mut().unwrap().pop();
-    host.facts(&many);
-    host.pass(ms(100));
-    assert_eq!(lines.take(), 1, "another choice is another line");
+    for _ in 0..10 {
+        let last = many.links.as_mut().unwrap().pop().unwrap();
+        host.facts(&many);
+        host.pass(ms(100));
+        many.links.as_mut().unwrap().push(last);
+        host.facts(&many);
+        host.pass(ms(100));
+    }
+    assert_eq!(lines.take(), 0);
 }

@@ -15,6 +15,11 @@ use crate::power::{PowerOperation, PowerOutcome};
 use crate::report::NetworkPolicy;
 use crate::vmware::services::{Output, RpciId, RpciOutcome, Services};
 
+/// Longest message that the host takes: 64 KiB, a part of which is its own.
+const LONGEST: usize = 63 * 1024;
+/// Longest value that we can read.
+const READABLE: usize = 128 * 1024;
+
 pub(super) fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
@@ -158,9 +163,18 @@ impl Host {
         host
     }
 
-    pub(super) fn connect(&mut self) {
+    /// TCLO opens its channel, and the host does not reset it yet.
+    pub(super) fn open(&mut self) {
         self.services.handle_connected(self.now);
+        self.drop_unawaited();
         self.drain();
+    }
+
+    /// TCLO opens its channel, and the host resets it, as every host does.
+    pub(super) fn connect(&mut self) {
+        self.open();
+        self.request(b"reset");
+        self.heard.retain(|line| line != "< OK ATR toolbox");
     }
 
     pub(super) fn lose(&mut self) {
@@ -173,8 +187,14 @@ impl Host {
         self.drain();
     }
 
+    pub(super) fn variables_wanted(&mut self, wanted: bool) {
+        self.services.set_variables(wanted, self.now);
+        self.drain();
+    }
+
     pub(super) fn request(&mut self, request: &[u8]) {
         self.services.handle_request(request, self.now);
+        self.drop_unawaited();
         self.drain();
     }
 
@@ -233,6 +253,7 @@ impl Host {
         match (self.deaf, refused) {
             (true, _) => RpciOutcome::Failed,
             (_, true) => RpciOutcome::Refused(b"Unknown command".to_vec()),
+            _ if message.len() > LONGEST => RpciOutcome::Refused(b"Message too long".to_vec()),
             _ => self.variable(message),
         }
     }
@@ -242,12 +263,17 @@ impl Host {
         let text = String::from_utf8_lossy(message);
         if let Some(key) = text.strip_prefix("info-get guestinfo.") {
             return match self.variables.get(key) {
+                Some(value) if value.len() > READABLE => RpciOutcome::TooLong,
                 Some(value) => RpciOutcome::Accepted(value.clone()),
                 None => RpciOutcome::Refused(b"No value found".to_vec()),
             };
         }
         let set = text.strip_prefix("info-set guestinfo.");
-        if let Some((key, value)) = set.and_then(|set| set.split_once(' '))
+        let set = set.and_then(|set| set.split_once(' '));
+        if let Some((_, "" | "\0")) = set {
+            return RpciOutcome::Refused(b"Invalid argument".to_vec());
+        }
+        if let Some((key, value)) = set
             && let Some(variable) = self.variables.get_mut(key)
             && !self.stubborn
         {
@@ -263,6 +289,16 @@ impl Host {
             self.services.handle_rpci(id, outcome, self.now);
             self.drain();
         }
+    }
+
+    /// As the daemon does after these two.
+    fn drop_unawaited(&mut self) {
+        let Self {
+            services,
+            unanswered,
+            ..
+        } = self;
+        unanswered.retain(|(id, _)| services.awaits(*id));
     }
 
     fn drain(&mut self) {

@@ -152,15 +152,67 @@ fn a_new_connection_gets_a_waiting_status_at_once() {
     host.request(b"OS_Halt");
     host.deaf = true;
     host.power(Shutdown, Accepted);
-    host.pass(ms(20_000));
+    host.pass(ms(9000));
     host.deaf = false;
     host.take();
-    host.connect();
+    host.open();
     let status = r"> tools.os.statechange.status 1 1\x00".to_owned();
     assert_eq!(
         host.take().iter().filter(|line| **line == status).count(),
         1
     );
+}
+
+/// The statuses among what was said.
+fn statuses(told: Vec<String>) -> Vec<String> {
+    let is_status = |line: &String| line.starts_with("> tools.os.");
+    told.into_iter().filter(is_status).collect()
+}
+
+#[test]
+fn a_status_that_did_not_get_out_before_a_suspend_is_not_sent_after_the_resume() {
+    for new_channel in [true, false] {
+        let mut host = host();
+        host.deaf = true;
+        host.request(b"OS_Suspend");
+        host.pass(ms(50));
+        host.sleep(ms(60_000));
+        host.deaf = false;
+        host.take();
+        if new_channel {
+            host.connect();
+        }
+        host.request(b"OS_Resume");
+        host.pass(ms(5000));
+        assert_eq!(
+            statuses(host.take()),
+            [r"> tools.os.statechange.status 1 4\x00"],
+            "new channel: {new_channel}"
+        );
+    }
+}
+
+#[test]
+fn a_reset_makes_old_statuses_untrue() {
+    for (request, lasts) in [
+        (&b"OS_PowerOn"[..], false),
+        (b"OS_Suspend", false),
+        (b"OS_Halt", true),
+    ] {
+        for (age, in_time) in [(9000, true), (11_000, false)] {
+            let mut host = host();
+            host.deaf = true;
+            host.request(request);
+            host.power(Shutdown, Accepted);
+            host.pass(ms(age));
+            host.deaf = false;
+            host.take();
+            host.request(b"reset");
+            host.pass(ms(5000));
+            let sent = statuses(host.take()).len();
+            assert_eq!(sent, usize::from(lasts && in_time), "{age}");
+        }
+    }
 }
 
 #[test]

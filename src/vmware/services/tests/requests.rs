@@ -78,7 +78,7 @@ fn a_request_of_64_kib_is_answered() {
 #[test]
 fn connecting_tells_who_we_are() {
     let mut host = Host::new();
-    host.connect();
+    host.open();
     let version = env!("CARGO_PKG_VERSION");
     let heard = host.take();
     assert_eq!(
@@ -90,7 +90,7 @@ fn connecting_tells_who_we_are() {
         ]
     );
     assert_eq!(heard[3], r"> info-set guestinfo.vmtools.buildNumber 0\x00");
-    assert!(heard.contains(&r"> SetGuestInfo  7 1000\x00".to_owned()));
+    assert_eq!(heard.len(), 4, "the rest follows the reset: {heard:?}");
 }
 
 #[test]
@@ -102,7 +102,6 @@ fn reset_is_answered_first_and_then_everything_is_told_again() {
         [
             r"< OK ATR toolbox",
             r"> vmx.capability.unified_loop toolbox\x00",
-            r"> SetGuestInfo  7 1100\x00",
             r"> SetGuestInfo  11 architecture=\'X86\' bitness=\'64\' distroName=\'Talos\' distroVersion=\'v1.13.0\' familyName=\'Linux\' kernelVersion=\'6.18.1-talos\' prettyName=\'Talos (v1.13.0)\'\x00",
             r"> SetGuestInfo  1 cp1.example.com\x00",
             r"> SetGuestInfo  10 00:50:56:01:02:03=10.0.0.5",
@@ -110,6 +109,101 @@ fn reset_is_answered_first_and_then_everything_is_told_again() {
         ]
     );
     assert_eq!(host.ask(b"reset\0"), first, "and so at the next one");
+}
+
+/// Messages that the host has taken, and how often each.
+fn counted(told: &[String]) -> std::collections::BTreeMap<&str, usize> {
+    let mut counts = std::collections::BTreeMap::new();
+    for line in told.iter().filter(|line| line.starts_with("> ")) {
+        *counts.entry(&line[..]).or_insert(0) += 1;
+    }
+    counts
+}
+
+#[test]
+fn at_a_start_each_message_goes_once_with_a_reset_or_without() {
+    use super::host::machine_at;
+    use crate::facts::Stage;
+    let everything = |host: &mut Host, reset: bool| {
+        host.take();
+        host.open();
+        if reset {
+            host.request(b"reset");
+            host.request(b"Capabilities_Register");
+            host.request(b"Set_Option broadcastIP 1");
+        } else {
+            host.pass(ms(1010));
+        }
+        host.pass(ms(2000));
+        let told = host.take();
+        let counts = counted(&told);
+        assert!(
+            counts.values().all(|&count| count == 1),
+            "{reset}: {counts:?}"
+        );
+        counts.len()
+    };
+    for reset in [true, false] {
+        let mut host = Host::new();
+        host.facts(&machine_at(Stage::Running, true));
+        let first = everything(&mut host, reset);
+        assert!(first >= 20, "{first}");
+        // A lost channel is another start.
+        host.lose();
+        assert!(everything(&mut host, reset) >= first - 1);
+    }
+}
+
+#[test]
+fn without_a_reset_everything_goes_after_a_second_and_not_before() {
+    let mut host = Host::new();
+    host.facts(&node("cp1", &["10.0.0.5"]));
+    host.open();
+    host.take();
+    host.facts(&node("cp2", &["10.0.0.5"]));
+    host.pass(ms(999));
+    assert!(host.take().is_empty());
+    host.pass(ms(1));
+    let told = host.take();
+    for start in [
+        "> SetGuestInfo  1 cp2",
+        "> SetGuestInfo  7 ",
+        "> SetGuestInfo  10 ",
+    ] {
+        let count = told.iter().filter(|line| line.starts_with(start)).count();
+        assert_eq!(count, 1, "{start}: {told:?}");
+    }
+    host.pass(ms(5000));
+    assert!(host.take().is_empty());
+}
+
+#[test]
+fn what_the_host_asks_for_before_its_reset_is_answered_at_once() {
+    let mut host = Host::with_node(&node("cp1", &["10.0.0.5"]));
+    host.lose();
+    host.open();
+    let told = host.ask(b"Capabilities_Register");
+    assert_eq!(told.len(), 5, "{told:?}");
+    assert_eq!(told[4], "< OK ");
+    let told = host.ask(b"Set_Option broadcastIP 1");
+    assert_eq!(told, [r"> info-set guestinfo.ip 10.0.0.5\x00", "< OK "]);
+}
+
+#[test]
+fn the_uptime_goes_with_the_registration_or_a_second_after_the_reset() {
+    let mut host = Host::with_node(&node("cp1", &["10.0.0.5"]));
+    let uptimes = |told: Vec<String>| {
+        told.iter()
+            .filter(|line| line.starts_with("> SetGuestInfo  7 "))
+            .count()
+    };
+    assert_eq!(uptimes(host.ask(b"reset")), 0);
+    assert_eq!(uptimes(host.ask(b"Capabilities_Register")), 1);
+    host.pass(ms(29_999));
+    assert_eq!(uptimes(host.take()), 0);
+    host.request(b"reset");
+    host.pass(ms(1000));
+    assert_eq!(uptimes(host.take()), 1);
 }
 
 #[test]

@@ -24,6 +24,7 @@ fn while_the_host_is_away_nothing_is_sent_and_nobody_is_woken() {
     assert!(host.take().is_empty());
     host.deaf = false;
     host.connect();
+    host.request(b"Capabilities_Register");
     let told = host.take();
     assert!(told.contains(&r"> info-set guestinfo.vmtools.talos.ready true\x00".to_owned()));
     assert!(told.contains(&r"> SetGuestInfo  7 8644100\x00".to_owned()));
@@ -85,7 +86,7 @@ fn the_outcome_of_a_power_operation_waits_for_the_host() {
     host.power(PowerOperation::Reboot, PowerOutcome::Accepted);
     let status = r"> tools.os.statechange.status 1 2\x00".to_owned();
     assert_eq!(host.take(), std::slice::from_ref(&status), "one try");
-    host.pass(ms(600_000));
+    host.pass(ms(9000));
     assert!(host.take().is_empty());
     host.deaf = false;
     host.connect();

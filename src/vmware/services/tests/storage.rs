@@ -146,6 +146,7 @@ fn what_is_mounted_during_a_measurement_is_measured_after_it() {
             .count()
     };
     services.handle_connected(at(0));
+    services.handle_request(b"reset", at(0));
     services.handle_facts(&with_var(500), at(0));
     services.handle_timeout(at(50));
     assert_eq!(asked(&mut services), 1);
@@ -274,4 +275,58 @@ fn statistics_that_get_lost_or_are_refused_are_not_repeated() {
         .filter(|line| line.starts_with(STATISTICS));
     assert_eq!(sent.count(), 3);
     assert_eq!(host.readings, 3);
+}
+
+#[test]
+fn more_file_systems_than_the_json_form_has_room_for_go_in_the_older_form_with_var_first() {
+    let logged = crate::log::logged::Logged::new();
+    let mut many = with_var(500);
+    let storage = &mut many.storage;
+    for number in 0..900 {
+        let device = format!("/dev/sd{number}");
+        storage.volumes.as_mut().unwrap().insert(
+            0,
+            Volume {
+                id: format!("a{number}"),
+                location: device.clone(),
+                mount_location: device.clone(),
+                file_system: "xfs",
+                ..Volume::default()
+            },
+        );
+        let target = format!("/var/mnt/a-long-name-of-a-volume-{number}");
+        storage.mounts.as_mut().unwrap().insert(Mount {
+            volume: format!("a{number}"),
+            target: target.clone(),
+        });
+        storage.spaces.as_mut().unwrap().insert(
+            0,
+            Space {
+                device,
+                mount_point: target,
+                total: 1000,
+                free: 1,
+            },
+        );
+    }
+    let mut host = Host::new();
+    host.connect();
+    for _ in 0..3 {
+        host.facts(&many);
+        host.pass(ms(100));
+        let told = host.take();
+        let [told] = disks(&told)[..] else { panic!() };
+        // The count, free and total of the first entry, and its name.
+        assert!(
+            told.starts_with(r"> SetGuestInfo  3 \xff\xf4\x01"),
+            "{}",
+            &told[..80]
+        );
+        let name = told.find("/var").unwrap();
+        assert!(told[name..].starts_with(r"/var\x00"), "{}", &told[..120]);
+        host.facts(&with_var(500));
+        host.pass(ms(100));
+        assert_eq!(disks(&host.take()), [json(500)]);
+    }
+    assert_eq!(logged.warnings().len(), 3, "once each time it begins");
 }

@@ -38,6 +38,11 @@ fn exposed() -> Host {
     host
 }
 
+/// Whether all variables hold nothing: no host lets one be set to the empty text.
+fn all_blank(host: &Host) -> bool {
+    host.variables.values().all(|value| value == b" ")
+}
+
 /// What concerns these variables.
 fn about(told: Vec<String>) -> Vec<String> {
     told.into_iter()
@@ -56,9 +61,9 @@ const LOOKS: [&str; 3] = [
 ];
 
 const BLANKS: [&str; 3] = [
-    r"> info-set guestinfo.talos.config \x00",
-    r"> info-set guestinfo.userdata \x00",
-    r"> info-set guestinfo.ovfenv \x00",
+    r"> info-set guestinfo.talos.config  \x00",
+    r"> info-set guestinfo.userdata  \x00",
+    r"> info-set guestinfo.ovfenv  \x00",
 ];
 
 #[test]
@@ -105,7 +110,7 @@ fn a_host_without_configs_is_asked_once_and_not_spoken_of() {
     let logged = Logged::new();
     let mut host = Host::new();
     host.variables = [
-        ("talos.config", Vec::new()),
+        ("talos.config", b" ".to_vec()),
         ("userdata", b"\0".to_vec()),
         ("ovfenv", environment("talos.config", "")),
     ]
@@ -128,11 +133,7 @@ fn configs_are_blanked_within_two_seconds_of_ready_and_looked_at_again() {
     assert_eq!(about(host.take()), LOOKS);
     host.facts(&machine_at(Stage::Running, true));
     host.pass(ms(2000));
-    assert!(
-        host.variables.values().all(Vec::is_empty),
-        "{:?}",
-        host.variables
-    );
+    assert!(all_blank(&host), "{:?}", host.variables);
     assert_eq!(about(host.take()), [&BLANKS[..], &LOOKS[..]].concat());
     assert_eq!(logged.warnings().len(), 3);
     host.pass(ms(3_600_000));
@@ -148,7 +149,7 @@ fn a_config_that_comes_back_is_blanked_after_the_next_reset() {
     host.variables.insert("userdata", SECRET.into());
     host.request(b"reset");
     host.pass(ms(2000));
-    assert_eq!(host.variables["userdata"], b"");
+    assert_eq!(host.variables["userdata"], b" ");
 }
 
 #[test]
@@ -171,7 +172,7 @@ fn a_host_that_refuses_is_asked_again_and_spoken_of_once_a_key() {
         host.refuses.clear();
         host.stubborn = false;
         host.pass(ms(61_000));
-        assert!(host.variables.values().all(Vec::is_empty), "{stubborn}");
+        assert!(all_blank(&host), "{stubborn}");
         host.take();
         host.pass(ms(3_600_000));
         assert!(about(host.take()).is_empty());
@@ -195,7 +196,7 @@ fn lost_messages_are_repeated_and_a_lost_host_is_not_asked() {
     host.deaf = false;
     host.connect();
     host.pass(ms(100));
-    assert!(host.variables.values().all(Vec::is_empty));
+    assert!(all_blank(&host));
 }
 
 #[test]
@@ -206,7 +207,7 @@ fn scrubbing_can_be_switched_on_while_running() {
     assert_eq!(host.variables["userdata"], SECRET.as_bytes());
     host.scrub();
     host.pass(ms(2000));
-    assert!(host.variables.values().all(Vec::is_empty));
+    assert!(all_blank(&host));
 }
 
 #[test]
@@ -231,6 +232,22 @@ fn no_value_is_logged_at_any_level() {
     assert!(!state.contains("dmVy"), "nothing is kept");
 }
 
+#[test]
+fn a_config_too_long_to_read_is_exposed_warned_of_once_and_not_asked_for_again() {
+    let logged = Logged::new();
+    let mut host = Host::new();
+    host.variables = [("talos.config", vec![b'Q'; 200_000])].into();
+    host.connect();
+    host.facts(&machine_at(Stage::Running, true));
+    host.pass(ms(600_000));
+    assert_eq!(about(host.take()), LOOKS);
+    assert_eq!(logged.warnings().len(), 1);
+    host.scrub();
+    host.pass(ms(2000));
+    assert!(all_blank(&host));
+    assert_eq!(about(host.take()), [BLANKS[0], LOOKS[0]]);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -252,7 +269,7 @@ proptest! {
             prop_assert!(may || blanks == 0);
             if may {
                 host.pass(ms(2000));
-                prop_assert!(host.variables.values().all(Vec::is_empty));
+                prop_assert!(all_blank(&host));
                 return Ok(());
             }
         }

@@ -15,7 +15,7 @@ const ALL: &[&str] = &[
     "version v1.13.0",
     "stage running",
     "ready true",
-    "unmetConditions ",
+    "unmetConditions none",
     "machineType controlplane",
     "nodeName cp1",
     "schematic 376567988ad3",
@@ -47,7 +47,10 @@ fn a_change_is_told_within_100_ms_and_alone() {
     assert_eq!(variables(host.take()), ["stage running"]);
     host.facts(&machine_at(Stage::Running, true));
     host.pass(ms(100));
-    assert_eq!(variables(host.take()), ["ready true", "unmetConditions "]);
+    assert_eq!(
+        variables(host.take()),
+        ["ready true", "unmetConditions none"]
+    );
     host.facts(&machine_at(Stage::Rebooting, true));
     host.pass(ms(100));
     assert_eq!(variables(host.take()), ["stage rebooting", "ready false"]);
@@ -98,6 +101,80 @@ fn a_host_that_takes_no_variables_is_told_of_once_in_the_log() {
     assert_eq!(warnings.len(), 1, "{warnings:?}");
     let told = variables(host.take());
     assert!(told.len() <= ALL.len() * 21, "{}", told.len());
+}
+
+#[test]
+fn no_variable_is_ever_empty() {
+    let mut facts = machine_at(Stage::Running, true);
+    facts.node.extensions = Some(Vec::new());
+    facts.node.node_name = Some("\0".into());
+    facts.talos.as_mut().unwrap().tag = String::new();
+    let mut host = Host::new();
+    host.connect();
+    host.facts(&facts);
+    host.pass(ms(100));
+    let told = variables(host.take());
+    for line in ["unmetConditions none", "schematic none", "extensions none"] {
+        assert!(told.contains(&line.to_owned()), "{told:?}");
+    }
+    for key in ["version", "nodeName"] {
+        assert!(!told.iter().any(|line| line.starts_with(key)), "{told:?}");
+    }
+}
+
+#[test]
+fn a_host_that_permits_no_variables_is_spoken_of_in_one_line_with_the_remedy() {
+    let logged = Logged::new();
+    let mut host = Host::new();
+    host.refuses = vec!["info-set "];
+    host.connect();
+    host.request(b"Set_Option broadcastIP 1");
+    host.facts(&machine_at(Stage::Booting, false));
+    host.pass(ms(60_000));
+    // What becomes known later is refused as well.
+    host.facts(&machine_at(Stage::Running, true));
+    host.request(b"reset");
+    host.pass(ms(600_000));
+    let warnings = logged.warnings();
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    for word in [
+        "guest_rpc.rpci.auth.cmd.info-set",
+        "isolation.tools.setInfo.disable",
+        "talos-vmtoolsd check",
+    ] {
+        assert!(warnings[0].contains(word), "{warnings:?}");
+    }
+    host.refuses.clear();
+    host.pass(ms(60_000));
+    host.refuses = vec!["info-set "];
+    host.request(b"OS_Resume");
+    assert_eq!(logged.warnings().len(), 1, "news again");
+}
+
+#[test]
+fn without_variables_nothing_of_ours_is_written_but_what_the_host_asks_for() {
+    let mut host = Host::new();
+    host.services.set_variables(false, host.now);
+    host.connect();
+    host.facts(&machine_at(Stage::Running, true));
+    host.request(b"Set_Option broadcastIP 1");
+    host.pass(ms(60_000));
+    host.request(b"OS_Resume");
+    let written = |told: Vec<String>| -> Vec<String> {
+        let is_written = |line: &String| line.starts_with("> info-set ");
+        told.into_iter().filter(is_written).collect()
+    };
+    let address = r"> info-set guestinfo.ip 10.0.0.5\x00";
+    assert_eq!(written(host.take()), [address, address]);
+
+    host.variables_wanted(true);
+    let told = written(host.take());
+    assert_eq!(told.len(), 4 + ALL.len(), "{told:?}");
+    assert!(told[0].contains("guestinfo.vmtools.description "));
+    host.variables_wanted(false);
+    host.facts(&machine_at(Stage::Rebooting, false));
+    host.pass(ms(60_000));
+    assert!(written(host.take()).is_empty());
 }
 
 #[test]

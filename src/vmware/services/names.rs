@@ -1,0 +1,89 @@
+//! Names as hosts take them: printable, and no longer than their fields.
+//!
+//! ```text
+//! h\u{7}ost . exa\0mple.com      ──►  host.example.com
+//! aaa… . bbb….bbb….bbb….bbb…     ──►  aaa….bbb….bbb….bbb…      whole labels, 255 bytes
+//! ```
+
+use crate::facts::{Facts, HostName};
+use crate::vmware::wire::text::line;
+
+/// Longest host name in bytes (DNSINFO_MAX_ADDRLEN, and the longest name in DNS).
+const MAX_HOST_NAME: usize = 255;
+
+/// The node's name; `None` when it is not known, or nothing of its first label can be shown.
+pub(super) fn host_name(facts: &Facts) -> Option<HostName> {
+    let name = facts.host_name.as_ref()?;
+    let host = dns_name(&name.host);
+    let mut domain = String::new();
+    for label in dns_name(&name.domain).split('.') {
+        let dots = 1 + usize::from(!domain.is_empty());
+        if label.is_empty() {
+            continue;
+        }
+        if host.len() + domain.len() + label.len() + dots > MAX_HOST_NAME {
+            break;
+        }
+        if !domain.is_empty() {
+            domain.push('.');
+        }
+        domain.push_str(label);
+    }
+    (!host.is_empty()).then_some(HostName { host, domain })
+}
+
+/// A name of DNS without what it cannot hold.
+pub(super) fn dns_name(name: &str) -> String {
+    let name = line(name, name.len()).replace(char::is_whitespace, "");
+    line(name.trim_matches('.'), MAX_HOST_NAME)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn named(host: &str, domain: &str) -> Facts {
+        Facts {
+            host_name: Some(HostName {
+                host: host.into(),
+                domain: domain.into(),
+            }),
+            ..Facts::default()
+        }
+    }
+
+    fn fqdn(host: &str, domain: &str) -> Option<String> {
+        host_name(&named(host, domain)).map(|name| name.fqdn())
+    }
+
+    #[test]
+    fn what_no_host_can_show_is_taken_out() {
+        let odd = fqdn("h\u{7}el lo\n\u{202e}w\u{f6}rld", ".exa\0mple..com.");
+        assert_eq!(odd.as_deref(), Some("hellow\u{f6}rld.example.com"));
+        assert_eq!(fqdn(" ", "example.com"), None);
+        assert_eq!(fqdn("\0", ""), None);
+        assert_eq!(host_name(&Facts::default()), None);
+    }
+
+    #[test]
+    fn a_name_too_long_is_cut_between_labels() {
+        let (a, b) = ("a".repeat(63), "b".repeat(62));
+        let domain = [&b[..]; 5].join(".");
+        assert_eq!(fqdn(&a, &domain), Some(format!("{a}.{b}.{b}.{b}")));
+        assert_eq!(fqdn(&"h".repeat(300), "x"), Some("h".repeat(255)));
+        assert_eq!(fqdn(&"h".repeat(253), "x"), Some("h".repeat(253) + ".x"));
+        assert_eq!(fqdn(&"h".repeat(254), "x"), Some("h".repeat(254)));
+    }
+
+    proptest! {
+        #[test]
+        fn any_name_fits(host in "(?s).{0,300}", domain in "(?s).{0,300}") {
+            if let Some(name) = fqdn(&host, &domain) {
+                prop_assert!((1..=MAX_HOST_NAME).contains(&name.len()));
+                prop_assert!(!name.contains(|c: char| c.is_control() || c.is_whitespace()));
+            }
+        }
+    }
+}
