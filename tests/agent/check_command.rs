@@ -2,7 +2,7 @@
 
 use apid::{TlsOptions, scene};
 use serde_json::Value;
-use vmx::{Profile, Stream, Vmx, VmxBuilder, VsockPolicy};
+use vmx::{Profile, Stream, Times, Vmx, VmxBuilder, VsockPolicy};
 
 use crate::support::{ADDRESS, NAME, Run, SOON, Talos, binary};
 
@@ -250,4 +250,68 @@ fn talosquery_without_an_answer_is_one_line_and_exit_1() {
     let log = query.log();
     assert_eq!(log.len(), 1, "{log:#?}");
     assert!(log[0].contains("machine.sock"), "{log:#?}");
+}
+
+#[test]
+fn check_writes_a_variable_reads_it_back_and_puts_it_back() {
+    let talos = Talos::new();
+    let builder = command(&talos, &["check"]).variable("vmtools.description", "before");
+    let checked = Run::start(builder);
+    assert_eq!(checked.wait_exit(SOON).unwrap().code(), Some(0));
+    assert_eq!(
+        checked
+            .sent("info-set guestinfo.vmtools.description ")
+            .len(),
+        2
+    );
+    let after = checked.host(|host, _| host.variable("vmtools.description"));
+    assert_eq!(after.as_deref(), Some("before"));
+}
+
+#[test]
+fn check_names_what_keeps_variables_away_and_the_way_out() {
+    for (refused, reply, option) in [
+        (
+            "info-set ",
+            "0 Permission denied",
+            "guest_rpc.rpci.auth.cmd.info-set",
+        ),
+        (
+            "info-get ",
+            "0 Permission denied",
+            "guest_rpc.rpci.auth.cmd.info-get",
+        ),
+        (
+            "info-set ",
+            "0 Unknown command",
+            "isolation.tools.setInfo.disable",
+        ),
+        // Said to be done, and not done.
+        (
+            "info-get ",
+            "0 No value found",
+            "isolation.tools.setInfo.disable",
+        ),
+    ] {
+        let talos = Talos::new();
+        let builder = command(&talos, &["check", "--json"]);
+        let builder =
+            builder.host(move |host| host.answer(refused, reply.as_bytes(), Times::Forever));
+        let (report, code) = json(builder);
+        assert_eq!(code, Some(1), "{report}");
+        let variables = result(&report, "variables");
+        assert_eq!(variables["result"], "failed", "{variables}");
+        let remedy = variables["remedy"].as_str().unwrap();
+        assert!(remedy.contains(option), "{variables}");
+        assert_eq!(result(&report, "transport")["result"], "ok");
+    }
+}
+
+#[test]
+fn check_writes_no_variable_where_none_are_wanted() {
+    let talos = Talos::new();
+    let builder = command(&talos, &["check", "--guest-variables=false"]);
+    let checked = Run::start(builder);
+    assert_eq!(checked.wait_exit(SOON).unwrap().code(), Some(0));
+    assert_eq!(checked.sent("info-set ").len(), 0);
 }

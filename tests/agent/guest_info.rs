@@ -434,3 +434,28 @@ fn names_with_odd_characters_and_sizes_harm_nothing() {
         view.host_name.as_deref() == Some("plain")
     });
 }
+
+#[test]
+fn odd_names_reach_the_host_clean_and_no_longer_than_their_fields() {
+    let (a, b) = ("a".repeat(63), "b".repeat(62));
+    for (host, domain, shown) in [
+        ("h".repeat(300), String::new(), "h".repeat(255)),
+        (
+            "h\u{e9}\u{7}llo\n\u{202e}w".to_owned(),
+            "exa\u{0}mple.com".to_owned(),
+            "h\u{e9}llow.example.com".to_owned(),
+        ),
+        (a.clone(), [&b[..]; 5].join("."), format!("{a}.{b}.{b}.{b}")),
+    ] {
+        let talos = Talos::new();
+        talos.set_hostname(&host, &domain);
+        talos.set_node_name("n\u{1}\u{85}ode\u{2028}name");
+        let run = Run::start(talos.agent());
+        let view = run.sees("the name", SOON, |view| view.host_name.is_some());
+        assert_eq!(view.host_name, Some(shown));
+        run.sees("the node's name", SOON, |view| {
+            let name = view.variables.get("vmtools.talos.nodeName");
+            name.is_some_and(|name| name == "nodename")
+        });
+    }
+}

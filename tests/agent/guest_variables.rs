@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 use apid::{MachineType, Stage};
-use vmx::{Stream, Vmx, VmxBuilder};
+use vmx::{Stream, Times, Vmx, VmxBuilder, VsockPolicy};
 
-use crate::support::{Run, SOON, Talos, binary};
+use crate::support::{Run, SOON, Talos, binary, pass};
 
 /// What no log may hold; base64 as Talos wants it.
 const SECRET: &str = "U0VDUkVULU1BUktFUi1TRUNSRVQtTUFSS0VS";
@@ -38,7 +38,7 @@ fn what_talos_says_of_the_machine_is_on_the_host_within_a_second() {
     talos.set_conditions(Stage::MachineStageRunning, &[]);
     sees(&run, "stage", "running");
     sees(&run, "ready", "true");
-    sees(&run, "unmetConditions", "");
+    sees(&run, "unmetConditions", "none");
     assert!(started.elapsed() < Duration::from_secs(1));
     talos.set_machine_type(MachineType::Worker);
     sees(&run, "machineType", "worker");
@@ -87,6 +87,68 @@ fn exposed_configs_are_warned_of_once_and_in_no_log_even_at_trace() {
 }
 
 #[test]
+fn a_config_too_long_to_read_is_warned_of_once_over_every_transport() {
+    // What just fits into 64 KiB with the status is read; a backdoor reads 1 MiB, vsock 128 KiB.
+    for (transport, bytes) in [
+        ("backdoor", 65_534),
+        ("vsock", 65_534),
+        ("backdoor", 1_200_000),
+        ("vsock", 200_000),
+    ] {
+        let talos = Talos::new();
+        let agent = talos.agent().args([&format!("--transport={transport}")]);
+        let agent = agent.vsock(VsockPolicy::served());
+        let run = Run::start(agent.variable("userdata", vec![b'Q'; bytes]));
+        run.tolerate("RecvPayload");
+        run.logs(&[EXPOSED, "guestinfo.userdata"], SOON);
+        let asked = |run: &Run| run.sent("info-get guestinfo.userdata").len();
+        let before = asked(&run);
+        assert!((1..=2).contains(&before), "{transport} {bytes}: {before}");
+        pass(&run, Duration::from_secs(5));
+        assert_eq!(asked(&run), before, "{transport} {bytes}");
+        assert_eq!(run.log_lines(&[EXPOSED]).len(), 1);
+    }
+}
+
+#[test]
+fn a_host_that_permits_no_variables_is_one_line_of_the_log() {
+    let talos = Talos::new();
+    let run = Run::start(talos.agent().host(|host| {
+        host.answer("info-set ", *b"0 Permission denied", Times::Forever);
+        host.answer("info-get ", *b"0 Permission denied", Times::Forever);
+    }));
+    run.informed();
+    run.until_sent("info-set guestinfo.vmtools.talos.secureBoot", 1, SOON);
+    talos.set_conditions(Stage::MachineStageRunning, &["services"]);
+    run.asked("reset");
+    run.until_sent("info-set guestinfo.vmtools.talos.secureBoot", 2, SOON);
+    let lines = run.log_lines(&["WARN", "refused"]);
+    assert_eq!(lines.len(), 1, "{lines:#?}");
+    assert!(
+        lines[0].contains("guest_rpc.rpci.auth.cmd.info-set"),
+        "{lines:#?}"
+    );
+}
+
+#[test]
+fn without_variables_the_vm_keeps_its_configuration_until_a_reload_wants_them() {
+    let talos = Talos::new();
+    let config = talos
+        .folder
+        .write("config.yaml", "guestinfo: {variables: false}\n");
+    let run = Run::start(talos.agent().args(["--config"]).args([config]));
+    run.informed();
+    run.until_sent("info-set guestinfo.ip ", 1, SOON);
+    assert_eq!(run.sent("info-set guestinfo.vmtools").len(), 0);
+    talos
+        .folder
+        .write("config.yaml", "guestinfo: {variables: true}\n");
+    run.signal(nix::sys::signal::Signal::SIGHUP);
+    sees(&run, "secureBoot", "false");
+    run.until_sent("info-set guestinfo.vmtools.description ", 1, SOON);
+}
+
+#[test]
 fn exposed_configs_are_blanked_on_request_once_the_machine_is_ready() {
     let talos = Talos::new();
     talos.set_conditions(Stage::MachineStageMaintenance, &[]);
@@ -104,7 +166,7 @@ fn exposed_configs_are_blanked_on_request_once_the_machine_is_ready() {
     let ready = Instant::now();
     talos.set_conditions(Stage::MachineStageRunning, &[]);
     let blank = run.until("blank variables", SOON, |host, now| {
-        let blank = |key: &&str| host.variable(key).is_none_or(|value| value.is_empty());
+        let blank = |key: &&str| host.variable(key).as_deref() == Some(" ");
         KEYS.iter().all(blank).then_some(now)
     });
     assert!(blank - ready < Duration::from_secs(2));

@@ -515,3 +515,23 @@ fn a_status_waits_for_a_host_that_is_gone_when_talos_accepts() {
     assert_eq!(statuses(&run, 1), [REBOOT_DONE]);
     that_was_all(&run, &talos, Method::Reboot, 1);
 }
+
+#[test]
+fn a_suspend_whose_status_did_not_get_out_is_not_reported_behind_the_resume() {
+    let talos = Talos::new();
+    let run = talos.run();
+    run.host(|host, now| {
+        host.refuse_open(Protocol::Rpci, Times::Forever);
+        host.close_channels(Some(Protocol::Rpci), now);
+    });
+    assert_eq!(run.reply("OS_Suspend"), "OK ");
+    run.host(|host, now| host.resume_elsewhere(now));
+    run.until("a new channel", SOON, |host, _| {
+        host.is_greeted().then_some(())
+    });
+    run.host(|host, _| host.refuse_open(Protocol::Rpci, Times::Count(0)));
+    assert_eq!(run.reply("OS_Resume"), "OK ");
+    run.until_sent("tools.os.statechange.status 1 4", 1, SOON);
+    pass(&run, Duration::from_secs(3));
+    assert_eq!(run.sent("tools.os.statechange.status").len(), 1);
+}

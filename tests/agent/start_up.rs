@@ -4,7 +4,7 @@ use std::thread;
 use std::time::Duration;
 
 use apid::{Apid, Method, OPERATOR, scene};
-use vmx::{EventKind, Protocol, Stream};
+use vmx::{EventKind, Protocol, Stream, VsockPolicy};
 
 use crate::support::{ADDRESS, Folder, NAME, Run, SOON, Talos, agent_with, pass};
 
@@ -146,4 +146,38 @@ fn one_channel_a_direction_is_open_while_it_runs() {
         .count();
     // One more for the probe.
     assert!(opened <= 3, "{opened} channels");
+}
+
+#[test]
+fn at_a_start_and_after_a_lost_channel_no_message_goes_twice() {
+    for policy in [
+        VsockPolicy::refused(nix::libc::EPERM),
+        VsockPolicy::served(),
+    ] {
+        let talos = Talos::new();
+        let run = Run::start(talos.agent().vsock(policy));
+        let last = "info-get guestinfo.ovfenv";
+        run.informed();
+        run.until_sent(last, 1, SOON);
+        pass(&run, Duration::from_secs(2));
+        assert_eq!(run.host(|host, _| host.repetitions()), [""; 0]);
+        run.host(|host, now| host.close_channels(Some(Protocol::Tclo), now));
+        run.until_sent(last, 2, SOON);
+        run.green();
+        pass(&run, Duration::from_secs(2));
+        assert_eq!(run.host(|host, _| host.repetitions()), [""; 0]);
+        let names = run.sent("SetGuestInfo  1 ");
+        assert_eq!(names.len(), 2, "once each");
+    }
+}
+
+#[test]
+fn a_host_that_resets_nothing_is_sent_everything_after_a_second() {
+    let talos = Talos::new();
+    let run = Run::start(talos.agent().host(|host| host.config.greeting = false));
+    let names = run.until_sent("SetGuestInfo  1 ", 1, SOON);
+    let first = run.sent("info-set guestinfo.vmtools.description")[0].instant;
+    let waited = names[0].instant - first;
+    assert!(waited >= Duration::from_millis(900), "{waited:?}");
+    run.until_sent("SetGuestInfo  10 ", 1, SOON);
 }

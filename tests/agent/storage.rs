@@ -103,7 +103,7 @@ fn a_host_without_json_gets_the_binary_form() {
     let run = Run::start(talos.agent().host(|host| host.refuse("SetGuestDiskInfo")));
     run.informed();
     let view = run.sees("disks", SOON, |view| view.disks.len() == 3);
-    assert_eq!(lines(&view.disks)[1], "/var 5120/8192 - ");
+    assert_eq!(lines(&view.disks)[0], "/var 5120/8192 - ");
     assert_eq!(run.sent("SetGuestDiskInfo").len(), 1);
 }
 

@@ -6,8 +6,8 @@
 //!
 //! A change is sent as soon as the facts have been quiet for a moment, so that a burst becomes one message.
 //! What is not known is not sent, and never replaces what was known. A reset makes the host forget: then
-//! everything goes out at once. Uptime goes with the registration that follows, and every 30 s, for a smaller value shows
-//! the host that there was a reboot [guestInfoServer.c].
+//! everything goes out at once. Uptime goes at those moments too, on a new channel with the registration that
+//! follows, and every 30 s, for a smaller value shows the host that there was a reboot [guestInfoServer.c].
 //!
 //! Older forms stand in for what a host refuses: full and short name for detailed OS data, type 9 for NICs as type 10.
 
@@ -29,11 +29,10 @@ use super::{Context, Service, names};
 /// guestinfo.poll-interval of open-vm-tools.
 const UPTIME_INTERVAL: Duration = Duration::from_secs(30);
 
-/// How long after a reset the host may take to register us, which sends the uptime.
+/// How long after the reset of a new channel the host may take to register us, which sends the uptime.
 const REGISTRATION: Duration = Duration::from_secs(1);
 
-/// What the host forgets at a reset. Uptime has its own way, and the host asks again for the address, a variable that
-/// it keeps.
+/// What the host forgets at a reset. Uptime and address have ways of their own.
 const TOPICS: [Topic; 6] = [
     Topic::OsDetailed,
     Topic::OsFullName,
@@ -53,6 +52,8 @@ pub(super) struct GuestInfo {
     broadcasting: bool,
     /// Whether it has asked on this channel.
     asked: bool,
+    /// The channel has opened and was not reset yet.
+    opening: bool,
 }
 
 impl GuestInfo {
@@ -63,6 +64,7 @@ impl GuestInfo {
             next_uptime: None,
             broadcasting: false,
             asked: false,
+            opening: false,
         }
     }
 
@@ -162,11 +164,17 @@ fn want_os(cx: &mut Context<'_>) {
 
 impl Service for GuestInfo {
     fn connected(&mut self, cx: &mut Context<'_>) {
-        self.asked = false;
+        (self.asked, self.opening) = (false, true);
         cx.publications.retire([Topic::Uptime]);
     }
 
     fn reset(&mut self, cx: &mut Context<'_>) {
+        if !std::mem::take(&mut self.opening) {
+            cx.publications.forget([Topic::Address]);
+            self.forgotten(cx);
+            return;
+        }
+        // The host registers us next, which sends the uptime, and asks for the address.
         cx.publications.forget(TOPICS);
         cx.publications.retire([Topic::Uptime]);
         self.next_uptime = Some(cx.now.saturating_add(REGISTRATION));
@@ -174,6 +182,7 @@ impl Service for GuestInfo {
     }
 
     fn forgotten(&mut self, cx: &mut Context<'_>) {
+        self.opening = false;
         cx.publications.forget(TOPICS);
         if !self.asked {
             cx.publications.forget([Topic::Address]);

@@ -102,6 +102,7 @@ fn reset_is_answered_first_and_then_everything_is_told_again() {
         [
             r"< OK ATR toolbox",
             r"> vmx.capability.unified_loop toolbox\x00",
+            r"> SetGuestInfo  7 1100\x00",
             r"> SetGuestInfo  11 architecture=\'X86\' bitness=\'64\' distroName=\'Talos\' distroVersion=\'v1.13.0\' familyName=\'Linux\' kernelVersion=\'6.18.1-talos\' prettyName=\'Talos (v1.13.0)\'\x00",
             r"> SetGuestInfo  1 cp1.example.com\x00",
             r"> SetGuestInfo  10 00:50:56:01:02:03=10.0.0.5",
@@ -190,18 +191,21 @@ fn what_the_host_asks_for_before_its_reset_is_answered_at_once() {
 }
 
 #[test]
-fn the_uptime_goes_with_the_registration_or_a_second_after_the_reset() {
+fn on_a_new_channel_the_uptime_goes_with_the_registration_or_a_second_after_the_reset() {
     let mut host = Host::with_node(&node("cp1", &["10.0.0.5"]));
     let uptimes = |told: Vec<String>| {
         told.iter()
             .filter(|line| line.starts_with("> SetGuestInfo  7 "))
             .count()
     };
+    host.lose();
+    host.open();
     assert_eq!(uptimes(host.ask(b"reset")), 0);
     assert_eq!(uptimes(host.ask(b"Capabilities_Register")), 1);
     host.pass(ms(29_999));
     assert_eq!(uptimes(host.take()), 0);
-    host.request(b"reset");
+    host.lose();
+    host.connect();
     host.pass(ms(1000));
     assert_eq!(uptimes(host.take()), 1);
 }

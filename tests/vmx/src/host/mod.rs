@@ -11,6 +11,7 @@ mod fault;
 mod high_bandwidth;
 mod port;
 mod rpci;
+mod session;
 mod tclo;
 #[cfg(test)]
 mod tests;
@@ -53,6 +54,8 @@ pub struct HostConfig {
     pub ping_every: Option<Duration>,
     /// A TCLO reply that takes longer is a violation.
     pub reply_deadline: Duration,
+    /// Longest message from the guest. The host's 64 KiB include a part of its own, which nobody has measured.
+    pub longest_message: usize,
     /// What the guest may do with vsock. Default: no socket, EPERM.
     pub vsock: VsockPolicy,
 }
@@ -77,6 +80,7 @@ impl Default for HostConfig {
             power_on: false,
             ping_every: None,
             reply_deadline: Duration::from_secs(2),
+            longest_message: 63 * 1024,
             vsock: VsockPolicy::refused(libc::EPERM),
         }
     }
@@ -144,6 +148,7 @@ pub struct Host {
     rpci_log: Vec<RpciEntry>,
     guest: vcenter::Guest,
     sessions: Vec<tclo::Session>,
+    session_book: session::Session,
     exchanges: Vec<Exchange>,
     script: VecDeque<ExchangeId>,
     last_alive: Option<Instant>,
@@ -179,6 +184,7 @@ impl Host {
             rpci_log: Vec::new(),
             guest: vcenter::Guest::default(),
             sessions: Vec::new(),
+            session_book: session::Session::default(),
             exchanges: Vec::new(),
             script: VecDeque::new(),
             last_alive: None,

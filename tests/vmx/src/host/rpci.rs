@@ -59,12 +59,17 @@ impl Host {
             .find_map(|answer| answer.times.take().then(|| answer.reply.clone()));
         let reply = match (&command, scripted) {
             (_, Some(reply)) if !reply.starts_with(b"1 ") => reply,
+            _ if message.len() > self.config.longest_message => b"0 Message too long".to_vec(),
             (Err(_), _) => b"0 Malformed command".to_vec(),
             (Ok(command), scripted) => {
                 let reply = self.execute(command, privileged, now);
                 scripted.unwrap_or(reply)
             }
         };
+        if let Ok(Command::StateChangeStatus { state, .. }) = &command {
+            self.check_status(*state, now);
+        }
+        self.note_answer(message, &reply);
         let index = self.rpci_log.len();
         self.rpci_log.push(RpciEntry {
             at: now.saturating_duration_since(self.started),
@@ -88,6 +93,10 @@ impl Host {
 
     fn execute(&mut self, command: &Command, privileged: bool, now: Instant) -> Vec<u8> {
         match command {
+            // VMware's own cloud-init source says so, and writes a space.
+            Command::InfoSet { value, .. } if value.is_empty() => {
+                return b"0 Invalid argument".to_vec();
+            }
             Command::InfoGet(key) => {
                 return match self.guest.variables.get(key) {
                     Some(value) => [b"1 ", value.as_slice()].concat(),

@@ -183,6 +183,7 @@ impl Host {
         if protocol == Protocol::Rpci {
             return;
         }
+        self.session_book.opened(now);
         let mut greeting = VecDeque::new();
         if self.config.greeting {
             let mut texts = vec!["reset".to_owned(), "Capabilities_Register".to_owned()];
@@ -335,6 +336,7 @@ impl Host {
     pub fn picked_up(&mut self, id: ExchangeId, now: Instant) {
         let exchange = &mut self.exchanges[id.0];
         exchange.picked_up = Some(now);
+        self.session_book.asked(&exchange.request, now);
         let text = printable(&exchange.request, 120);
         self.event(now, EventKind::Request { id, text });
     }
@@ -393,6 +395,10 @@ impl Host {
         }
         if message.ends_with(b"\0") && !is_vix {
             self.violation(now, format!("{link}: reply to {request} ends in NUL"));
+        }
+        if message.len() > self.config.longest_message {
+            let len = message.len();
+            self.violation(now, format!("{link}: reply to {request}: {len} bytes"));
         }
         if latency > deadline {
             self.violation(now, format!("{link}: reply to {request} took {latency:?}"));
