@@ -54,6 +54,7 @@ pub type OwnCounters = fn() -> Option<Counters>;
 #[derive(Clone, Debug)]
 pub struct Client {
     inner: Arc<Inner>,
+    doubts: Doubts,
 }
 
 #[derive(Debug)]
@@ -62,7 +63,6 @@ struct Inner {
     created: Instant,
     /// Whether Talos has accepted any call of ours.
     authorized: AtomicBool,
-    doubts: Doubts,
 }
 
 #[derive(Debug)]
@@ -98,7 +98,13 @@ impl Client {
     /// # Errors
     /// When the node is not an endpoint.
     pub fn new(config: &TalosConfig, own: OwnCounters) -> Result<Self, BadEndpoint> {
-        Self::configured(config, own, Doubts::default())
+        Ok(match config {
+            TalosConfig::Machined { socket, role } => Self::machined(socket.clone(), role),
+            TalosConfig::Apid { talosconfig, node } => {
+                let node = node.as_deref().map(str::parse).transpose()?;
+                Self::apid(talosconfig.clone(), node, own)
+            }
+        })
     }
 
     /// As [`Client::new`], but with the doubts of this one about power calls: the machine is the same.
@@ -106,24 +112,10 @@ impl Client {
     /// # Errors
     /// When the node is not an endpoint.
     pub fn successor(&self, config: &TalosConfig, own: OwnCounters) -> Result<Self, BadEndpoint> {
-        Self::configured(config, own, self.inner.doubts.clone())
-    }
-
-    fn configured(
-        config: &TalosConfig,
-        own: OwnCounters,
-        doubts: Doubts,
-    ) -> Result<Self, BadEndpoint> {
-        let way = match config {
-            TalosConfig::Machined { socket, role } => {
-                Way::machined(MachinedSocket(socket.clone()), socket.clone(), role)
-            }
-            TalosConfig::Apid { talosconfig, node } => {
-                let node = node.as_deref().map(str::parse).transpose()?;
-                Way::Apid(Proven::new(ApidTarget::new(talosconfig.clone(), node), own))
-            }
-        };
-        Ok(Self::on(way, doubts))
+        Ok(Self {
+            doubts: self.doubts.clone(),
+            ..Self::new(config, own)?
+        })
     }
 
     /// A client on machined's unix socket that claims `role` (several are separated by commas).
@@ -133,24 +125,24 @@ impl Client {
 
     /// As [`Client::machined`], but connected by `dialer`; `socket` is only what the log calls it.
     pub fn machined_with_dialer(dialer: impl Dial, socket: PathBuf, role: &str) -> Self {
-        Self::on(Way::machined(dialer, socket, role), Doubts::default())
+        Self::on(Way::machined(dialer, socket, role))
     }
 
     /// A client of apid with the certificates of `talosconfig`, which is read at every new connection. Without a
     /// `node` the file's only one counts, else 127.0.0.1.
     pub fn apid(talosconfig: PathBuf, node: Option<Endpoint>, own: OwnCounters) -> Self {
         let way = Way::Apid(Proven::new(ApidTarget::new(talosconfig, node), own));
-        Self::on(way, Doubts::default())
+        Self::on(way)
     }
 
-    fn on(way: Way, doubts: Doubts) -> Self {
+    fn on(way: Way) -> Self {
         Self {
             inner: Arc::new(Inner {
                 way,
                 created: Instant::now(),
                 authorized: AtomicBool::new(false),
-                doubts,
             }),
+            doubts: Doubts::default(),
         }
     }
 
@@ -203,12 +195,7 @@ impl Client {
 
     /// Asks Talos to shut down (MachineService.Shutdown) and returns the actor id of the sequence. `force`
     /// skips cordon and drain. Never call it again after an answer: that restarts the sequence.
-    pub async fn shutdown(&self, force: bool, deadline: Duration) -> Result<String, Error> {
-        self.shutdown_on(self.way().await?, force, deadline).await
-    }
-
-    /// As [`Client::shutdown`], on a way that is there.
-    pub(super) async fn shutdown_on(
+    pub(super) async fn shutdown(
         &self,
         ThisMachine(channel): ThisMachine,
         force: bool,
@@ -225,12 +212,7 @@ impl Client {
     }
 
     /// Asks Talos to reboot (MachineService.Reboot) and returns the actor id of the sequence.
-    pub async fn reboot(&self, mode: RebootMode, deadline: Duration) -> Result<String, Error> {
-        self.reboot_on(self.way().await?, mode, deadline).await
-    }
-
-    /// As [`Client::reboot`], on a way that is there.
-    pub(super) async fn reboot_on(
+    pub(super) async fn reboot(
         &self,
         ThisMachine(channel): ThisMachine,
         mode: RebootMode,
@@ -358,12 +340,12 @@ impl Client {
 
     /// Notes that we gave up on a power call that Talos may have got at this time.
     pub(super) fn leave_doubt(&self, operation: PowerOperation, sent: Instant) {
-        self.inner.doubts.leave(operation, sent);
+        self.doubts.leave(operation, sent);
     }
 
     /// When we sent an earlier call for this operation without knowing whether Talos got it; asking clears it.
     pub(super) fn take_doubt(&self, operation: PowerOperation) -> Option<Instant> {
-        self.inner.doubts.take(operation)
+        self.doubts.take(operation)
     }
 
     /// Whether a proxy (apid) stands between us and machined.

@@ -110,9 +110,9 @@ async fn call(
                 );
             }
             let force = how.force_shutdown || undrainable.is_some();
-            client.shutdown_on(way, force, CALL_TIMEOUT).await
+            client.shutdown(way, force, CALL_TIMEOUT).await
         }
-        PowerOperation::Reboot => client.reboot_on(way, how.reboot_mode, CALL_TIMEOUT).await,
+        PowerOperation::Reboot => client.reboot(way, how.reboot_mode, CALL_TIMEOUT).await,
     }
 }
 

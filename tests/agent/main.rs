@@ -26,6 +26,7 @@ mod off_vmware;
 mod open_vm_tools;
 mod power;
 mod predecessor;
+mod process;
 mod registration;
 mod reload;
 #[path = "../sweep/report.rs"]

@@ -27,6 +27,7 @@ mod power;
 mod presence;
 mod publications;
 mod reset;
+mod service;
 mod set_option;
 mod statistics;
 mod time_synchronize;
@@ -53,6 +54,7 @@ use outbox::{Outbox, ReplyTo};
 pub use output::{Lane, Output, RpciId, RpciOutcome};
 use presence::Presence;
 use publications::{Hold, Publications};
+use service::{Context, Members, Service};
 
 /// What a handler does with a request: its arguments, and how to answer. The reply may come later.
 type Handler = fn(&mut Members, &[u8], &mut Context<'_>, ReplyTo);
@@ -75,88 +77,6 @@ const HANDLERS: &[(&[u8], Handler)] = &[
 /// How long a session that has just opened waits for the host's reset before everything is sent without one. The reset
 /// comes at once on every host that was seen.
 const WITHOUT_RESET: Duration = Duration::from_secs(1);
-
-/// What every service may look at and write to.
-#[derive(Debug)]
-struct Context<'a> {
-    outbox: &'a mut Outbox,
-    publications: &'a mut Publications,
-    events: &'a mut EventLine,
-    facts: &'a Facts,
-    /// What is worth showing of the facts.
-    report: &'a Report,
-    machine: &'a Machine,
-    /// Whether guest variables of ours are published.
-    variables: bool,
-    now: Duration,
-}
-
-/// A service with a life of its own.
-trait Service {
-    /// The channels to the host are (again) open: what goes before a reset. The rest goes at the reset, or as after
-    /// [`Service::forgotten`] when none comes.
-    fn connected(&mut self, _cx: &mut Context<'_>) {}
-    /// The host resets its tools.
-    fn reset(&mut self, cx: &mut Context<'_>) {
-        self.forgotten(cx);
-    }
-    /// The machine was suspended.
-    fn resumed(&mut self, cx: &mut Context<'_>) {
-        self.forgotten(cx);
-    }
-    /// After a reset or a resume, or in a session without a reset: the host may have forgotten everything.
-    fn forgotten(&mut self, _cx: &mut Context<'_>) {}
-    /// Guest variables of ours are published from here on.
-    fn variables_wanted(&mut self, _cx: &mut Context<'_>) {}
-    /// The facts have changed, and are quiet.
-    fn facts_changed(&mut self, _cx: &mut Context<'_>) {}
-    /// Does what is due at this moment. Called after everything else.
-    fn due(&mut self, _cx: &mut Context<'_>) {}
-    /// Sends what is neither a publication nor an event, after these.
-    fn ask(&mut self, _cx: &mut Context<'_>) {}
-    /// A message that is neither a publication nor an event has come to its end, maybe one of this service.
-    fn answered(&mut self, _id: RpciId, _outcome: &RpciOutcome, _cx: &mut Context<'_>) {}
-    /// Whether this service waits for the outcome of this message, which it has sent itself.
-    fn awaits(&self, _id: RpciId) -> bool {
-        false
-    }
-    /// When something will be due, if nothing else happens; later than the last time it was asked.
-    fn deadline(&self) -> Option<Duration> {
-        None
-    }
-}
-
-/// The services that live longer than a request.
-#[derive(Debug)]
-struct Members {
-    version: version::Version,
-    reset: reset::Reset,
-    capabilities: capabilities::Capabilities,
-    guest_info: guest_info::GuestInfo,
-    power: power::Power,
-    variables: variables::Variables,
-    identity: identity::Identity,
-    unsafe_config: unsafe_config::UnsafeConfig,
-    disks: disks::Disks,
-    statistics: statistics::Statistics,
-}
-
-impl Members {
-    /// All of them, in the order in which they write.
-    fn each(&mut self) -> [&mut dyn Service; 9] {
-        [
-            &mut self.version,
-            &mut self.reset,
-            &mut self.capabilities,
-            &mut self.guest_info,
-            &mut self.variables,
-            &mut self.identity,
-            &mut self.unsafe_config,
-            &mut self.disks,
-            &mut self.statistics,
-        ]
-    }
-}
 
 /// All services behind one TCLO channel.
 ///
@@ -190,18 +110,7 @@ impl Services {
     /// Services of a fresh process.
     pub fn new(machine: Machine) -> Self {
         Self {
-            members: Members {
-                version: version::Version,
-                reset: reset::Reset,
-                capabilities: capabilities::Capabilities,
-                guest_info: guest_info::GuestInfo::new(),
-                power: power::Power::new(),
-                variables: variables::Variables,
-                identity: identity::Identity::default(),
-                unsafe_config: unsafe_config::UnsafeConfig::new(),
-                disks: disks::Disks::new(),
-                statistics: statistics::Statistics::new(),
-            },
+            members: Members::new(),
             outbox: Outbox::default(),
             publications: Publications::default(),
             events: EventLine::new(),

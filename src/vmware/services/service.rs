@@ -1,0 +1,113 @@
+//! A service, what it may look at and write to, and all of them.
+
+use std::time::Duration;
+
+use crate::facts::{Facts, Machine};
+use crate::report::Report;
+
+use super::events::EventLine;
+use super::outbox::Outbox;
+use super::publications::Publications;
+use super::{RpciId, RpciOutcome};
+use super::{
+    capabilities, disks, guest_info, identity, power, reset, statistics, unsafe_config, variables,
+    version,
+};
+
+/// What every service may look at and write to.
+#[derive(Debug)]
+pub(super) struct Context<'a> {
+    pub(super) outbox: &'a mut Outbox,
+    pub(super) publications: &'a mut Publications,
+    pub(super) events: &'a mut EventLine,
+    pub(super) facts: &'a Facts,
+    /// What is worth showing of the facts.
+    pub(super) report: &'a Report,
+    pub(super) machine: &'a Machine,
+    /// Whether guest variables of ours are published.
+    pub(super) variables: bool,
+    pub(super) now: Duration,
+}
+
+/// A service with a life of its own.
+pub(super) trait Service {
+    /// The channels to the host are (again) open: what goes before a reset. The rest goes at the reset, or as after
+    /// [`Service::forgotten`] when none comes.
+    fn connected(&mut self, _cx: &mut Context<'_>) {}
+    /// The host resets its tools.
+    fn reset(&mut self, cx: &mut Context<'_>) {
+        self.forgotten(cx);
+    }
+    /// The machine was suspended.
+    fn resumed(&mut self, cx: &mut Context<'_>) {
+        self.forgotten(cx);
+    }
+    /// After a reset or a resume, or in a session without a reset: the host may have forgotten everything.
+    fn forgotten(&mut self, _cx: &mut Context<'_>) {}
+    /// Guest variables of ours are published from here on.
+    fn variables_wanted(&mut self, _cx: &mut Context<'_>) {}
+    /// The facts have changed, and are quiet.
+    fn facts_changed(&mut self, _cx: &mut Context<'_>) {}
+    /// Does what is due at this moment. Called after everything else.
+    fn due(&mut self, _cx: &mut Context<'_>) {}
+    /// Sends what is neither a publication nor an event, after these.
+    fn ask(&mut self, _cx: &mut Context<'_>) {}
+    /// A message that is neither a publication nor an event has come to its end, maybe one of this service.
+    fn answered(&mut self, _id: RpciId, _outcome: &RpciOutcome, _cx: &mut Context<'_>) {}
+    /// Whether this service waits for the outcome of this message, which it has sent itself.
+    fn awaits(&self, _id: RpciId) -> bool {
+        false
+    }
+    /// When something will be due, if nothing else happens; later than the last time it was asked.
+    fn deadline(&self) -> Option<Duration> {
+        None
+    }
+}
+
+/// The services that live longer than a request.
+#[derive(Debug)]
+pub(super) struct Members {
+    pub(super) version: version::Version,
+    pub(super) reset: reset::Reset,
+    pub(super) capabilities: capabilities::Capabilities,
+    pub(super) guest_info: guest_info::GuestInfo,
+    pub(super) power: power::Power,
+    pub(super) variables: variables::Variables,
+    pub(super) identity: identity::Identity,
+    pub(super) unsafe_config: unsafe_config::UnsafeConfig,
+    pub(super) disks: disks::Disks,
+    pub(super) statistics: statistics::Statistics,
+}
+
+impl Members {
+    /// Those of a fresh process.
+    pub(super) fn new() -> Self {
+        Self {
+            version: version::Version,
+            reset: reset::Reset,
+            capabilities: capabilities::Capabilities,
+            guest_info: guest_info::GuestInfo::new(),
+            power: power::Power::new(),
+            variables: variables::Variables,
+            identity: identity::Identity::default(),
+            unsafe_config: unsafe_config::UnsafeConfig::new(),
+            disks: disks::Disks::new(),
+            statistics: statistics::Statistics::new(),
+        }
+    }
+
+    /// All of them, in the order in which they write.
+    pub(super) fn each(&mut self) -> [&mut dyn Service; 9] {
+        [
+            &mut self.version,
+            &mut self.reset,
+            &mut self.capabilities,
+            &mut self.guest_info,
+            &mut self.variables,
+            &mut self.identity,
+            &mut self.unsafe_config,
+            &mut self.disks,
+            &mut self.statistics,
+        ]
+    }
+}
