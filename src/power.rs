@@ -6,7 +6,7 @@
 //! ```
 //!
 //! An accepted operation is not asked of Talos again, since a second call would start its sequence again, as long as
-//! somebody follows it: until Talos shows that it did not happen, or nobody knows any more; see [`Once`].
+//! it is followed: until Talos shows that it did not happen, or the news of it ends; see [`Once`].
 
 use tracing::{error, info, warn};
 
@@ -30,7 +30,7 @@ pub enum PowerOutcome {
     Rejected(String),
     /// Talos had accepted but then showed that nothing will happen; why, in one phrase.
     DidNotHappen(String),
-    /// Talos had accepted, and nobody follows any more what comes of it. Talos has to be asked what it is doing before
+    /// Talos had accepted, but we no longer follow what comes of it. Talos has to be asked what it is doing before
     /// the next request is answered.
     NotFollowed,
 }

@@ -43,7 +43,7 @@ force\t''"
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -l power-busy -d 'Whether Shut Down and Restart are refused while the machine installs, upgrades or resets itself, or passed on to Talos, which may interrupt that [default: refuse]' -r -f -a "refuse\t''
 pass\t''"
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -l scrub-guestinfo -d 'Blank machine configs that are exposed in guest variables, once the machine is ready' -r
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -l guest-variables -d 'Publish guest variables (guestinfo.vmtools.*); without, the host has them from nobody, and the virtual machine\'s configuration stays as it is' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -l guest-variables -d 'Publish guest variables (guestinfo.vmtools.*); false leaves the virtual machine\'s configuration as it is' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -l sandbox -d 'Give up all rights that the agent does not need; warn denies nothing and logs what would be denied [default: enforce]' -r -f -a "enforce\t''
 warn\t''
 off\t''"
@@ -82,7 +82,7 @@ force\t''"
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -l power-busy -d 'Whether Shut Down and Restart are refused while the machine installs, upgrades or resets itself, or passed on to Talos, which may interrupt that [default: refuse]' -r -f -a "refuse\t''
 pass\t''"
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -l scrub-guestinfo -d 'Blank machine configs that are exposed in guest variables, once the machine is ready' -r
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -l guest-variables -d 'Publish guest variables (guestinfo.vmtools.*); without, the host has them from nobody, and the virtual machine\'s configuration stays as it is' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -l guest-variables -d 'Publish guest variables (guestinfo.vmtools.*); false leaves the virtual machine\'s configuration as it is' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -l sandbox -d 'Give up all rights that the agent does not need; warn denies nothing and logs what would be denied [default: enforce]' -r -f -a "enforce\t''
 warn\t''
 off\t''"
@@ -115,7 +115,7 @@ force\t''"
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -l power-busy -d 'Whether Shut Down and Restart are refused while the machine installs, upgrades or resets itself, or passed on to Talos, which may interrupt that [default: refuse]' -r -f -a "refuse\t''
 pass\t''"
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -l scrub-guestinfo -d 'Blank machine configs that are exposed in guest variables, once the machine is ready' -r
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -l guest-variables -d 'Publish guest variables (guestinfo.vmtools.*); without, the host has them from nobody, and the virtual machine\'s configuration stays as it is' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -l guest-variables -d 'Publish guest variables (guestinfo.vmtools.*); false leaves the virtual machine\'s configuration as it is' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -l sandbox -d 'Give up all rights that the agent does not need; warn denies nothing and logs what would be denied [default: enforce]' -r -f -a "enforce\t''
 warn\t''
 off\t''"
@@ -149,7 +149,7 @@ force\t''"
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l power-busy -d 'Whether Shut Down and Restart are refused while the machine installs, upgrades or resets itself, or passed on to Talos, which may interrupt that [default: refuse]' -r -f -a "refuse\t''
 pass\t''"
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l scrub-guestinfo -d 'Blank machine configs that are exposed in guest variables, once the machine is ready' -r
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l guest-variables -d 'Publish guest variables (guestinfo.vmtools.*); without, the host has them from nobody, and the virtual machine\'s configuration stays as it is' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l guest-variables -d 'Publish guest variables (guestinfo.vmtools.*); false leaves the virtual machine\'s configuration as it is' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l sandbox -d 'Give up all rights that the agent does not need; warn denies nothing and logs what would be denied [default: enforce]' -r -f -a "enforce\t''
 warn\t''
 off\t''"
@@ -182,7 +182,7 @@ force\t''"
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l power-busy -d 'Whether Shut Down and Restart are refused while the machine installs, upgrades or resets itself, or passed on to Talos, which may interrupt that [default: refuse]' -r -f -a "refuse\t''
 pass\t''"
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l scrub-guestinfo -d 'Blank machine configs that are exposed in guest variables, once the machine is ready' -r
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l guest-variables -d 'Publish guest variables (guestinfo.vmtools.*); without, the host has them from nobody, and the virtual machine\'s configuration stays as it is' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l guest-variables -d 'Publish guest variables (guestinfo.vmtools.*); false leaves the virtual machine\'s configuration as it is' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l sandbox -d 'Give up all rights that the agent does not need; warn denies nothing and logs what would be denied [default: enforce]' -r -f -a "enforce\t''
 warn\t''
 off\t''"

@@ -95,7 +95,7 @@ pub fn main(
     let sources = Sources {
         flags: cli.flags,
         variables: variables.into_iter().collect(),
-        // Where nobody knows it, relative paths stay as they are.
+        // Without a working directory, relative paths stay as they are.
         folder: std::env::current_dir().unwrap_or_default(),
     };
     let loaded = config::load(&sources);

@@ -14,7 +14,7 @@ use crate::vmware::rpc::rpci::Reply;
 use crate::vmware::transport::backdoor::RegisterAccess;
 use crate::vmware::wire::text::{info_set, is_blank, printable};
 
-/// Below `guestinfo.`; the daemon writes it at every start, and nobody decides by it.
+/// Below `guestinfo.`; the daemon writes it at every start, and nothing depends on it.
 const KEY: &str = "vmtools.description";
 /// What the daemon writes there.
 const DESCRIPTION: &str = concat!("talos-vmtoolsd ", env!("CARGO_PKG_VERSION"));

@@ -145,8 +145,8 @@ pub static SETTINGS: &[Setting] = &[
         value: "BOOL",
         unset: Value("true"),
         applied: OnReload,
-        help: "Publish guest variables (guestinfo.vmtools.*); without, the host has them from nobody, \
-               and the virtual machine's configuration stays as it is",
+        help: "Publish guest variables (guestinfo.vmtools.*); false leaves the virtual machine's configuration \
+               as it is",
         field: field!(config.guest_info.variables),
     },
     Setting {

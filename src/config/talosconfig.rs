@@ -141,7 +141,7 @@ impl fmt::Debug for Talosconfig {
 /// Where to look for this machine's apid.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Destination {
-    /// A node that somebody has named.
+    /// A node that the operator has named.
     Named(Endpoint),
     /// Nobody has named one. In the host's network namespace apid listens on 127.0.0.1, and its certificate has
     /// that address.

@@ -1,5 +1,5 @@
 //! Signals as events. Process 1 has no default actions: what is not handled here is ignored. It also inherits the
-//! children of others, which stay as zombies until somebody asks how they ended.
+//! children of others, which stay zombies until they are waited for.
 
 use std::io;
 
@@ -22,7 +22,7 @@ pub fn unblock() {
     let _ = SigSet::empty().thread_set_mask();
 }
 
-/// Asks for all children that have ended; we start none, so nobody else wants to know.
+/// Waits for all children that have ended. We start none, so none of their exit codes is needed elsewhere.
 fn reap() {
     while let Ok(WaitStatus::Exited(..) | WaitStatus::Signaled(..)) =
         waitpid(None, Some(WaitPidFlag::WNOHANG))

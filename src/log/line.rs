@@ -28,7 +28,7 @@ enum Value {
 impl Fields {
     /// Those of the line that says how many lines were dropped before it.
     pub(super) fn dropped(dropped: u64) -> Self {
-        let message = "log lines were dropped: nobody was reading them; look at what reads stderr";
+        let message = "log lines were dropped because stderr was full; check what reads it";
         Self(vec![
             (MESSAGE, Value::Text(message.to_owned())),
             ("dropped", Value::Unsigned(dropped)),

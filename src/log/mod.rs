@@ -8,7 +8,7 @@
 //! `Lines` is a layer over tracing's registry, which keeps the spans: fields of an event come first, then
 //! those of the spans around it, from the outside in; a span's name is not printed. Libraries (h2, tonic,
 //! rustls …) are logged at level trace only. Nothing that is logged can break a line: control characters
-//! are escaped, whatever the host or Talos sends. Writing a line waits for nobody: see `sink`.
+//! are escaped, whatever the host or Talos sends. Writing a line never blocks: see `sink`.
 //!
 //! We write it ourselves because the filters and formats of tracing-subscriber's `fmt` would cost more memory on
 //! the node than all of this.
@@ -114,7 +114,7 @@ pub fn init(config: LogConfig) -> Handle {
     drop(tracing::subscriber::set_global_default(
         Registry::default().with(lines),
     ));
-    // The report of a panic waits for nobody either: the process must end, and be started again.
+    // Reporting a panic must not block either: the process has to end and be started again.
     std::panic::set_hook(Box::new(|panic| {
         let text = panic.payload_as_str().unwrap_or_default();
         let place = panic.location().map(ToString::to_string);

@@ -1,9 +1,9 @@
-//! Where the lines go: a file descriptor that others may share and nobody may read, written to without waiting.
+//! Where the lines go: a file descriptor that others may share, written without ever blocking on its reader.
 //!
 //! | stderr is | a line is written | a reader that hangs |
 //! |---|---|---|
-//! | a pipe, a FIFO, a terminal | through a description of our own, opened anew and non-blocking | costs lines |
-//! | one of them that cannot be opened anew | in pieces that poll says fit | costs lines |
+//! | a pipe, a FIFO, a terminal | through a description of our own, opened again, non-blocking | costs lines |
+//! | one of them that cannot be opened again | in pieces that poll says fit | costs lines |
 //! | a socket | with MSG_DONTWAIT | costs lines |
 //! | a file | as it is: the kernel has no way that does not wait | stops us |
 //!

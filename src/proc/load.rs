@@ -32,7 +32,7 @@ impl Kernel {
 }
 
 impl Kernel {
-    /// Reads the counters that tell this machine from others; `None` when the kernel does not show them.
+    /// Reads the counters that identify this machine; `None` when the kernel does not show them.
     pub fn counters(&self) -> Option<Counters> {
         counters(&read(&self.proc.join("stat"))?)
     }

@@ -1,7 +1,7 @@
 //! One power operation, from the request to the last that Talos reports about it.
 //!
 //! ```text
-//! an earlier call that nobody followed? ── yes ─▶ what does Talos do? ── the same ─▶ accepted
+//! an earlier call of unknown outcome? ── yes ─▶ what does Talos do? ── the same ─▶ accepted
 //!        │ no                                             │ something else
 //!        ▼                                                ▼
 //! look at the machine, listen to Events ─▶ call ─▶ OK ─▶ first word ─▶ accepted ─▶ follow the sequence
@@ -119,7 +119,7 @@ async fn call(
 /// Sees one power operation through and reports what becomes of it.
 ///
 /// The deadline is for the acceptance, retries included. After an acceptance the future goes on for up to ten
-/// minutes, until the operation did not happen or nobody follows it any more; dropping it earlier only loses that
+/// minutes, until the operation did not happen or its news end; dropping it earlier only loses that
 /// report. `known` is what counts where Talos does not say what the machine is doing.
 pub async fn carry_out(
     client: &Client,
@@ -194,7 +194,7 @@ struct Attempt<'a> {
     events: Events,
     /// What the events have decided before the call was known to be accepted.
     verdict: Verdict,
-    /// When an earlier request sent a call of which nobody knows what became.
+    /// When an earlier request sent a call whose outcome is unknown.
     earlier: Option<Instant>,
     /// When we sent a call without knowing whether Talos got it.
     doubt: Option<Instant>,
@@ -425,7 +425,7 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    /// Follows the accepted sequence until it did not happen or nobody follows it any more.
+    /// Follows the accepted sequence until it did not happen or its news end.
     async fn watch_sequence(&mut self) -> PowerOutcome {
         let accepted = Instant::now();
         let mut backoff = Backoff::jittered(RETRY.0, RETRY.1 * 5);

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! no connection ─► TLS ─► SystemStat: this machine? ─ yes ─► calls, until it ends ─┐
-//!       ▲                          └─ no, or nobody says ─► Error                 │
+//!       ▲                          └─ no, or no answer ─► Error                   │
 //!       └─────────────────────────────────────────────────────────────────────────┘
 //! ```
 //! Beside SystemStat, an impostor is asked for its host name; nothing else is sent to a machine that is not proven to

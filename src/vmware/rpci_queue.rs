@@ -59,7 +59,7 @@ impl<A: RegisterAccess + Clone + 'static, V: Dial + 'static> RpciQueue<A, V> {
         queue.push_back((id, message));
     }
 
-    /// Drops what waits and whose outcome nobody awaits any more: a host that has forgotten everything gets newer
+    /// Drops what waits and whose outcome is no longer awaited: a host that has forgotten everything gets newer
     /// messages, a status must not outlive its session, and a host that is reset faster than it answers must not fill
     /// our memory.
     pub(super) fn keep(&mut self, mut is_awaited: impl FnMut(RpciId) -> bool) {

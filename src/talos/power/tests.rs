@@ -399,7 +399,7 @@ async fn a_machine_that_said_it_goes_down_and_is_still_there_is_called_again() {
     assert_eq!(power.next().await, None);
 }
 
-/// Without events and stage nobody knows; but what is still there after ten minutes has not gone down.
+/// Without events and stage the outcome is unknown; but what is still there after ten minutes has not gone down.
 #[tokio::test(start_paused = true)]
 async fn where_talos_says_nothing_at_all_a_second_call_waits_for_ten_minutes() {
     let node = Node::new();

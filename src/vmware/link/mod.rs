@@ -32,7 +32,7 @@ const MAX_LOGGED: usize = 8;
 /// How many short sessions in a row are logged one by one; the rest is counted.
 const LOGGED_LOSSES: u32 = 3;
 
-/// After how many short sessions in a row somebody else must be behind it.
+/// Short sessions in a row that point to a second agent.
 const CONTESTED: u32 = 5;
 
 /// How to reach the host.

@@ -26,7 +26,7 @@ pub(super) enum Event {
     /// The oldest message comes to its end: taken (0 to 4), refused (5), answered with too much (6) or lost.
     Outcome(u8),
     /// Talos accepts the operation (0), rejects it (1), accepts it and does not carry it out (2), or accepts it and
-    /// nobody knows what comes of it.
+    /// its outcome is unknown.
     Power(u8),
     /// The measurement is done (0), fails (1) or takes too long.
     Measured(u8),

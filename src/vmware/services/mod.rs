@@ -83,7 +83,7 @@ const WITHOUT_RESET: Duration = Duration::from_secs(1);
 /// Whoever drives it keeps three promises: a request is handed in only when the one before has been answered or
 /// its channel is gone; after the channel has been opened again, [`Services::handle_connected`] comes before
 /// the first request; every [`Output::Rpci`] is followed by one outcome, [`RpciOutcome::Failed`] if need be, unless
-/// nobody awaits it any more ([`Services::awaits`]) or the process ends.
+/// it is no longer awaited ([`Services::awaits`]) or the process ends.
 #[derive(Debug)]
 pub struct Services {
     members: Members,

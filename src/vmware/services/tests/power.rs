@@ -115,15 +115,15 @@ fn what_concerns_the_hypervisor_alone_is_done_at_once() {
         host.ask(b"OS_Suspend"),
         ["< OK ", r"> tools.os.statechange.status 1 5\x00"]
     );
-    let told = host.ask(b"OS_Resume");
-    assert_eq!(told[0], "< OK ");
-    assert!(told.contains(&r"> tools.os.statechange.status 1 4\x00".to_owned()));
+    let heard = host.ask(b"OS_Resume");
+    assert_eq!(heard[0], "< OK ");
+    assert!(heard.contains(&r"> tools.os.statechange.status 1 4\x00".to_owned()));
     for start in [
         "> SetGuestInfo  1 ",
         "> SetGuestInfo  10 ",
         "> SetGuestInfo  11 ",
     ] {
-        assert!(told.iter().any(|line| line.starts_with(start)), "{start}");
+        assert!(heard.iter().any(|line| line.starts_with(start)), "{start}");
     }
 }
 
@@ -164,9 +164,9 @@ fn a_new_connection_gets_a_waiting_status_at_once() {
 }
 
 /// The statuses among what was said.
-fn statuses(told: Vec<String>) -> Vec<String> {
+fn statuses(heard: Vec<String>) -> Vec<String> {
     let is_status = |line: &String| line.starts_with("> tools.os.");
-    told.into_iter().filter(is_status).collect()
+    heard.into_iter().filter(is_status).collect()
 }
 
 #[test]

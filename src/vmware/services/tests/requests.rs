@@ -113,9 +113,9 @@ fn reset_is_answered_first_and_then_everything_is_told_again() {
 }
 
 /// Messages that the host has taken, and how often each.
-fn counted(told: &[String]) -> std::collections::BTreeMap<&str, usize> {
+fn counted(heard: &[String]) -> std::collections::BTreeMap<&str, usize> {
     let mut counts = std::collections::BTreeMap::new();
-    for line in told.iter().filter(|line| line.starts_with("> ")) {
+    for line in heard.iter().filter(|line| line.starts_with("> ")) {
         *counts.entry(&line[..]).or_insert(0) += 1;
     }
     counts
@@ -136,8 +136,8 @@ fn at_a_start_each_message_goes_once_with_a_reset_or_without() {
             host.pass(ms(1010));
         }
         host.pass(ms(2000));
-        let told = host.take();
-        let counts = counted(&told);
+        let heard = host.take();
+        let counts = counted(&heard);
         assert!(
             counts.values().all(|&count| count == 1),
             "{reset}: {counts:?}"
@@ -165,14 +165,14 @@ fn without_a_reset_everything_goes_after_a_second_and_not_before() {
     host.pass(ms(999));
     assert!(host.take().is_empty());
     host.pass(ms(1));
-    let told = host.take();
+    let heard = host.take();
     for start in [
         "> SetGuestInfo  1 cp2",
         "> SetGuestInfo  7 ",
         "> SetGuestInfo  10 ",
     ] {
-        let count = told.iter().filter(|line| line.starts_with(start)).count();
-        assert_eq!(count, 1, "{start}: {told:?}");
+        let count = heard.iter().filter(|line| line.starts_with(start)).count();
+        assert_eq!(count, 1, "{start}: {heard:?}");
     }
     host.pass(ms(5000));
     assert!(host.take().is_empty());
@@ -183,18 +183,19 @@ fn what_the_host_asks_for_before_its_reset_is_answered_at_once() {
     let mut host = Host::with_node(&node("cp1", &["10.0.0.5"]));
     host.lose();
     host.open();
-    let told = host.ask(b"Capabilities_Register");
-    assert_eq!(told.len(), 5, "{told:?}");
-    assert_eq!(told[4], "< OK ");
-    let told = host.ask(b"Set_Option broadcastIP 1");
-    assert_eq!(told, [r"> info-set guestinfo.ip 10.0.0.5\x00", "< OK "]);
+    let heard = host.ask(b"Capabilities_Register");
+    assert_eq!(heard.len(), 5, "{heard:?}");
+    assert_eq!(heard[4], "< OK ");
+    let heard = host.ask(b"Set_Option broadcastIP 1");
+    assert_eq!(heard, [r"> info-set guestinfo.ip 10.0.0.5\x00", "< OK "]);
 }
 
 #[test]
 fn on_a_new_channel_the_uptime_goes_with_the_registration_or_a_second_after_the_reset() {
     let mut host = Host::with_node(&node("cp1", &["10.0.0.5"]));
-    let uptimes = |told: Vec<String>| {
-        told.iter()
+    let uptimes = |heard: Vec<String>| {
+        heard
+            .iter()
             .filter(|line| line.starts_with("> SetGuestInfo  7 "))
             .count()
     };
@@ -322,11 +323,11 @@ fn an_answer_to_a_request_of_a_lost_channel_reaches_nobody() {
 #[test]
 fn the_primary_address_is_on_the_host_before_broadcast_is_answered() {
     let mut host = Host::with_node(&node("cp1", &["10.0.0.5"]));
-    let told = [r"> info-set guestinfo.ip 10.0.0.5\x00", "< OK "];
-    assert_eq!(host.ask(b"Set_Option broadcastIP 1"), told);
-    assert_eq!(host.ask(b"Set_Option broadcastIP 1\0"), told);
+    let heard = [r"> info-set guestinfo.ip 10.0.0.5\x00", "< OK "];
+    assert_eq!(host.ask(b"Set_Option broadcastIP 1"), heard);
+    assert_eq!(host.ask(b"Set_Option broadcastIP 1\0"), heard);
     host.refuses = vec!["info-set guestinfo.ip"];
-    assert_eq!(host.ask(b"Set_Option broadcastIP 1"), told);
+    assert_eq!(host.ask(b"Set_Option broadcastIP 1"), heard);
 }
 
 /// A VIX request with this opcode and these flags.

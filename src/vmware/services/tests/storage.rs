@@ -1,4 +1,4 @@
-//! File systems and statistics: what the host is told of them, and what that costs.
+//! File systems and statistics: what the host is heard of them, and what that costs.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -54,10 +54,10 @@ fn json(free: u64) -> String {
 }
 
 /// Only what concerns disks.
-fn disks(told: &[String]) -> Vec<&str> {
+fn disks(heard: &[String]) -> Vec<&str> {
     let is_disks =
         |line: &&str| line.contains("SetGuestDiskInfo") || line.starts_with("> SetGuestInfo  3 ");
-    told.iter().map(String::as_str).filter(is_disks).collect()
+    heard.iter().map(String::as_str).filter(is_disks).collect()
 }
 
 #[test]
@@ -79,8 +79,8 @@ fn file_systems_are_told_when_they_change_and_when_the_host_forgets() {
     host.pass(ms(200));
     assert!(disks(&host.take()).is_empty());
     for request in [&b"reset"[..], b"OS_Resume"] {
-        let told = host.ask(request);
-        assert_eq!(disks(&told), [json(300)]);
+        let heard = host.ask(request);
+        assert_eq!(disks(&heard), [json(300)]);
     }
 }
 
@@ -91,19 +91,19 @@ fn a_host_without_json_gets_the_binary_form_until_it_forgets() {
     host.connect();
     host.facts(&with_var(500));
     host.pass(ms(100));
-    let told = host.take();
-    let told = disks(&told);
-    assert_eq!(told.len(), 2, "{told:?}");
-    assert_eq!(told[0], json(500));
-    assert!(told[1].starts_with("> SetGuestInfo  3 "));
+    let heard = host.take();
+    let heard = disks(&heard);
+    assert_eq!(heard.len(), 2, "{heard:?}");
+    assert_eq!(heard[0], json(500));
+    assert!(heard[1].starts_with("> SetGuestInfo  3 "));
     host.facts(&with_var(400));
     host.pass(ms(100));
-    let told = host.take();
-    assert_eq!(disks(&told).len(), 1);
-    assert!(disks(&told)[0].starts_with("> SetGuestInfo  3 "));
+    let heard = host.take();
+    assert_eq!(disks(&heard).len(), 1);
+    assert!(disks(&heard)[0].starts_with("> SetGuestInfo  3 "));
     host.refuses.clear();
-    let told = host.ask(b"reset");
-    assert_eq!(disks(&told), [json(400)]);
+    let heard = host.ask(b"reset");
+    assert_eq!(disks(&heard), [json(400)]);
 }
 
 #[test]
@@ -314,16 +314,16 @@ fn more_file_systems_than_the_json_form_has_room_for_go_in_the_older_form_with_v
     for _ in 0..3 {
         host.facts(&many);
         host.pass(ms(100));
-        let told = host.take();
-        let [told] = disks(&told)[..] else { panic!() };
+        let heard = host.take();
+        let [heard] = disks(&heard)[..] else { panic!() };
         // The count, free and total of the first entry, and its name.
         assert!(
-            told.starts_with(r"> SetGuestInfo  3 \xff\xf4\x01"),
+            heard.starts_with(r"> SetGuestInfo  3 \xff\xf4\x01"),
             "{}",
-            &told[..80]
+            &heard[..80]
         );
-        let name = told.find("/var").unwrap();
-        assert!(told[name..].starts_with(r"/var\x00"), "{}", &told[..120]);
+        let name = heard.find("/var").unwrap();
+        assert!(heard[name..].starts_with(r"/var\x00"), "{}", &heard[..120]);
         host.facts(&with_var(500));
         host.pass(ms(100));
         assert_eq!(disks(&host.take()), [json(500)]);

@@ -6,8 +6,8 @@ use crate::log::logged::Logged;
 
 const PREFIX: &str = "> info-set guestinfo.vmtools.talos.";
 
-fn variables(told: Vec<String>) -> Vec<String> {
-    let lines = told.iter().filter_map(|line| line.strip_prefix(PREFIX));
+fn variables(heard: Vec<String>) -> Vec<String> {
+    let lines = heard.iter().filter_map(|line| line.strip_prefix(PREFIX));
     lines.map(|line| line.replace(r"\x00", "")).collect()
 }
 
@@ -99,8 +99,8 @@ fn a_host_that_takes_no_variables_is_told_of_once_in_the_log() {
     host.pass(ms(600_000));
     let warnings = logged.warnings();
     assert_eq!(warnings.len(), 1, "{warnings:?}");
-    let told = variables(host.take());
-    assert!(told.len() <= ALL.len() * 21, "{}", told.len());
+    let heard = variables(host.take());
+    assert!(heard.len() <= ALL.len() * 21, "{}", heard.len());
 }
 
 #[test]
@@ -113,12 +113,12 @@ fn no_variable_is_ever_empty() {
     host.connect();
     host.facts(&facts);
     host.pass(ms(100));
-    let told = variables(host.take());
+    let heard = variables(host.take());
     for line in ["unmetConditions none", "schematic none", "extensions none"] {
-        assert!(told.contains(&line.to_owned()), "{told:?}");
+        assert!(heard.contains(&line.to_owned()), "{heard:?}");
     }
     for key in ["version", "nodeName"] {
-        assert!(!told.iter().any(|line| line.starts_with(key)), "{told:?}");
+        assert!(!heard.iter().any(|line| line.starts_with(key)), "{heard:?}");
     }
 }
 
@@ -160,17 +160,17 @@ fn without_variables_nothing_of_ours_is_written_but_what_the_host_asks_for() {
     host.request(b"Set_Option broadcastIP 1");
     host.pass(ms(60_000));
     host.request(b"OS_Resume");
-    let written = |told: Vec<String>| -> Vec<String> {
+    let written = |heard: Vec<String>| -> Vec<String> {
         let is_written = |line: &String| line.starts_with("> info-set ");
-        told.into_iter().filter(is_written).collect()
+        heard.into_iter().filter(is_written).collect()
     };
     let address = r"> info-set guestinfo.ip 10.0.0.5\x00";
     assert_eq!(written(host.take()), [address, address]);
 
     host.variables_wanted(true);
-    let told = written(host.take());
-    assert_eq!(told.len(), 4 + ALL.len(), "{told:?}");
-    assert!(told[0].contains("guestinfo.vmtools.description "));
+    let heard = written(host.take());
+    assert_eq!(heard.len(), 4 + ALL.len(), "{heard:?}");
+    assert!(heard[0].contains("guestinfo.vmtools.description "));
     host.variables_wanted(false);
     host.facts(&machine_at(Stage::Rebooting, false));
     host.pass(ms(60_000));
