@@ -7,9 +7,9 @@
 //!    └── 0.1, 0.2, 0.4 … 5 s ◄── no transport left, or it had worked ──
 //! ```
 //!
-//! The first attempt after a loss comes soon, because the host shows the node as not running until then; the
-//! pauses grow while attempts fail or sessions are short, as they are where another agent of this guest takes the
-//! channel from us, and we from it. Unlike open-vm-tools (60 attempts, then exit) we never give up.
+//! The first attempt after a loss comes soon, because the host shows the node as not running until then. The pauses
+//! grow while attempts fail, and by a count of their own while sessions are short, as they are where another agent
+//! of this guest takes the channel from us, and we from it. Unlike open-vm-tools (60 attempts, then exit) we never give up.
 //!
 //! A connection counts as made once the host has responded: a poll that went through, a packet. If a vsock
 //! connection is accepted but stays silent, or is closed without a word, we change to the backdoor.
@@ -27,7 +27,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::route::{OpenFailure, Policy, Route, Transport};
-use crate::backoff::Backoff;
+use crate::backoff::{Backoff, doubled};
 use crate::vmware::wire::guest_rpc_packet::PacketError;
 use polling::Polling;
 use streaming::{Incoming, Streaming};
@@ -135,6 +135,7 @@ enum State {
 pub struct Tclo {
     route: Route,
     state: State,
+    /// Between attempts that fail; the host's first sign of life ends it.
     pause: Backoff,
     silence: Backoff,
     young_deaths: u8,
@@ -275,7 +276,12 @@ impl Tclo {
             }
             Transport::Vsock | Transport::Backdoor => {}
         }
-        self.wait(now);
+        if heard {
+            let earlier = self.short_sessions.saturating_sub(1);
+            self.wait(doubled(SHORTEST_PAUSE, earlier, LONGEST_PAUSE), now);
+        } else {
+            self.wait_longer(now);
+        }
     }
 
     /// The reply to the last [`Output::Request`]; false when there is none to reply to, because the
@@ -405,7 +411,6 @@ impl Tclo {
     fn forgive(&mut self, lived: Duration) {
         if lived >= SHORT {
             self.short_sessions = 0;
-            self.pause.reset();
         }
     }
 
@@ -420,13 +425,19 @@ impl Tclo {
     fn open_other_or_wait(&mut self, failed: Transport, switched: bool, now: Duration) {
         match self.route.other(failed) {
             Some(other) if !switched => self.start_opening(other, true),
-            Some(_) | None => self.wait(now),
+            Some(_) | None => self.wait_longer(now),
         }
     }
 
-    fn wait(&mut self, now: Duration) {
+    /// After an attempt that failed, each time longer.
+    fn wait_longer(&mut self, now: Duration) {
+        let pause = self.pause.next_delay();
+        self.wait(pause, now);
+    }
+
+    fn wait(&mut self, pause: Duration, now: Duration) {
         self.state = State::Waiting {
-            until: now.saturating_add(self.pause.next_delay()),
+            until: now.saturating_add(pause),
         };
     }
 
@@ -475,6 +486,7 @@ impl Tclo {
             return;
         }
         session.heard = true;
+        self.pause.reset();
         if let Line::Vsock { silent_until, .. } = &mut session.line {
             *silent_until = None;
             self.route.vsock_worked();

@@ -237,8 +237,24 @@ fn a_host_that_takes_the_channel_after_a_few_seconds_each_time_is_left_alone_for
 fn after_a_session_of_a_minute_the_next_attempt_comes_soon_again() {
     for policy in [Policy::Only(Backdoor), Policy::Only(Vsock)] {
         let lives = [3_000, 3_000, 3_000, 60_000, 3_000];
-        assert_eq!(pauses(policy, &lives), [100, 200, 400, 100, 200]);
+        assert_eq!(pauses(policy, &lives), [100, 200, 400, 100, 100]);
     }
+}
+
+/// A host that restarts while the guest does: each is an outage of its own.
+#[test]
+fn attempts_that_failed_do_not_make_the_pause_after_the_next_session_longer() {
+    let mut guest = Guest::new(Policy::Only(Backdoor));
+    guest.host.backdoor = false;
+    guest.run_until(20_000);
+    assert!(guest.count("open backdoor") > 6, "{}", guest.trace());
+    guest.host.backdoor = true;
+    guest.run_for(6_000);
+    assert_eq!(guest.count("connected backdoor"), 1);
+    guest.tclo.handle_broken(guest.now());
+    guest.trace.clear();
+    guest.run_for(150);
+    assert_eq!(guest.count("connected backdoor"), 1, "{}", guest.trace());
 }
 
 #[test]
