@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fmt::Write as _;
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
@@ -195,6 +196,34 @@ impl Vcenter {
             .collect()
     }
 
+    /// The addresses that the vSphere cloud provider gives to the Kubernetes node: of each family the first that is
+    /// valid beyond its link (pkg/cloudprovider/vsphere/nodemanager.go; no subnets or networks configured).
+    pub fn node_addresses(&self) -> Vec<IpAddr> {
+        let nics = self.nics.iter().flat_map(|info| &info.nics);
+        let usable = |ip: &IpAddr| match ip {
+            IpAddr::V4(ip) => !ip.is_loopback() && !ip.is_link_local(),
+            IpAddr::V6(ip) => !ip.is_loopback() && !ip.is_unicast_link_local(),
+        };
+        let ips: Vec<IpAddr> = nics
+            .flat_map(|nic| &nic.ips)
+            .map(|ip| ip.address)
+            .filter(usable)
+            .collect();
+        let first = |ipv6| ips.iter().find(|ip| ip.is_ipv6() == ipv6).copied();
+        [first(false), first(true)].into_iter().flatten().collect()
+    }
+
+    /// The node that the cloud provider finds by its name, with the addresses that it gives to it.
+    fn cloud_provider(&self) -> Option<String> {
+        let addresses: Vec<_> = self
+            .node_addresses()
+            .iter()
+            .map(IpAddr::to_string)
+            .collect();
+        let name = self.host_name.as_ref().filter(|_| !addresses.is_empty())?;
+        Some(format!("node {name}, {}", addresses.join(", ")))
+    }
+
     /// All MACs, in order.
     pub fn macs(&self) -> Vec<String> {
         let nics = self.nics.iter().flat_map(|info| &info.nics);
@@ -310,6 +339,7 @@ impl fmt::Display for Vcenter {
             ),
             ("DNS name", self.host_name.clone().unwrap_or_else(none)),
             ("IP address", self.ip_address.clone().unwrap_or_else(none)),
+            ("Cloud provider", self.cloud_provider().unwrap_or_else(none)),
             (
                 "Guest OS",
                 self.guest_full_name.clone().unwrap_or_else(none),
