@@ -158,8 +158,9 @@ fn settings_for_the_start_stay_as_they_were_and_are_warned_of_until_they_are_bac
     assert_eq!(warnings(), 1);
     // A connection made after it still goes the way that was configured at the start.
     run.host(|host, now| host.resume_elsewhere(now));
+    let link = run.until("a new channel", SOON, |host, _| host.tclo_link());
+    assert!(matches!(link, Link::Vsock(_)), "{link:?}");
     run.informed();
-    assert!(run.host(|host, _| matches!(host.tclo_link(), Some(Link::Vsock(_)))));
     // The file still differs from what counts.
     reload(&run, &talos, CHANGED);
     assert_eq!(warnings(), 2);
