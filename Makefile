@@ -189,6 +189,17 @@ conformance: images ## Let Talos' own code judge protos, manifests, images and t
 	    EXTENSION_IMAGE='$(CURDIR)/_out/images/extension' RUNTIME_IMAGE='$(CURDIR)/_out/images/runtime' \
 	    tests/conformance/run.sh
 
+go_test := GOWORK=off GOTOOLCHAIN="$${GOTOOLCHAIN:-local}" go test -count=1
+
+# Not in CI: Kubernetes compiles for ten minutes on two cores, once. Its packages are not vetted, which takes as long.
+.PHONY: apiserver
+apiserver: ## Apply deploy/ to a real kube-apiserver by the commands of deploy/README.md (needs Go, ten minutes at first)
+	@cd tests/apiserver; $(go_test) -vet=off .
+
+.PHONY: vcenter
+vcenter: with-jq ## Run the commands of docs/operations.md against a simulated vCenter (needs Go)
+	@cd tests/vcenter; $(go_test) .
+
 .PHONY: deny
 deny: with-cargo-deny ## Check licences, sources and known vulnerabilities of the crates
 	@tests/images/deny

@@ -3,7 +3,7 @@
 
 #![cfg(test)]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -237,6 +237,140 @@ fn every_schedule_has_a_test() {
     for row in rows("reliability.md") {
         assert!(row.tests().next().is_some(), "{}", row.first());
     }
+}
+
+/// The sources of the agent: Rust files below a folder, without what is compiled for tests alone.
+fn sources(folder: &Path, found: &mut Vec<(PathBuf, String)>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let stem = path.file_stem().unwrap();
+        if stem == "tests" || stem == "fuzz" {
+            continue;
+        }
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let text = fs::read_to_string(&path).unwrap();
+            let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+            found.push((path, code.to_owned()));
+        }
+    }
+}
+
+/// What stands between the next quotes, with the line breaks in it undone; and what comes after.
+fn literal(text: &str) -> Option<(String, &str)> {
+    let (_, rest) = text.split_once('"')?;
+    let mut value = String::new();
+    let mut chars = rest.char_indices();
+    while let Some((at, character)) = chars.next() {
+        match character {
+            '"' => return Some((value, &rest[at + 1..])),
+            '\\' => match chars.next()?.1 {
+                '\n' => {
+                    let blank = |c: char| c.is_whitespace();
+                    let (next, _) = chars.clone().find(|(_, c)| !blank(*c))?;
+                    while chars.clone().next().is_some_and(|(at, _)| at < next) {
+                        chars.next();
+                    }
+                }
+                escaped => value.push(escaped),
+            },
+            _ => value.push(character),
+        }
+    }
+    None
+}
+
+/// The message of a log macro: the last literal of its arguments, which ends them. `"{NAME}"` is a constant.
+fn message(arguments: &str, code: &str) -> Option<String> {
+    let mut rest = arguments;
+    loop {
+        let (value, after) = literal(rest)?;
+        if after
+            .trim_start()
+            .trim_start_matches(',')
+            .trim_start()
+            .starts_with(')')
+        {
+            let constant = value
+                .strip_prefix('{')
+                .and_then(|name| name.strip_suffix('}'));
+            let Some(name) = constant else {
+                return Some(value);
+            };
+            let definition = code.split(&format!("const {name}: &str =")).nth(1)?;
+            return Some(literal(definition)?.0);
+        }
+        rest = after;
+    }
+}
+
+/// Each line at ERROR and WARN that the sources have, as the documents write it, with its places.
+fn log_lines() -> BTreeMap<String, String> {
+    let mut files = Vec::new();
+    sources(&root().join("src"), &mut files);
+    let mut lines = BTreeMap::<String, String>::new();
+    for (path, code) in &files {
+        let place = path.strip_prefix(root()).unwrap().display().to_string();
+        for (level, name) in [("ERROR", "error!("), ("WARN", "warn!(")] {
+            for (at, _) in code.match_indices(name) {
+                let before = &code[..at];
+                let is_comment = before.lines().next_back().unwrap().contains("//");
+                if is_comment || before.ends_with(|c: char| c == '_' || c.is_alphanumeric()) {
+                    continue;
+                }
+                let number = before.lines().count();
+                let message = message(&code[at + name.len()..], code).unwrap_or_else(|| {
+                    panic!("{place}:{number}: a {level} line without a message")
+                });
+                lines
+                    .entry(format!("{level} \"{message}\""))
+                    .or_default()
+                    .push_str(&format!(" {place}:{number}"));
+            }
+        }
+        // Not by a macro: it is written while a line is.
+        if place == "src/log/line.rs" {
+            let dropped = code
+                .split("let message =")
+                .nth(1)
+                .and_then(literal)
+                .unwrap();
+            lines.insert(format!("WARN \"{}\"", dropped.0), place);
+        }
+    }
+    lines
+}
+
+#[test]
+fn the_page_of_log_lines_has_each_error_and_warning_with_meaning_and_remedy_and_no_other() {
+    let page = fs::read_to_string(root().join("docs/log-lines.md")).unwrap();
+    let logged = log_lines();
+    assert!(logged.len() >= 30, "{} lines", logged.len());
+    let mut documented = BTreeSet::new();
+    for row in page.lines().filter_map(|line| line.strip_prefix("| ")) {
+        let cells: Vec<_> = row.split('|').map(str::trim).collect();
+        if matches!(cells[0], "ERROR" | "WARN") {
+            assert!(
+                cells.len() == 5 && cells.iter().take(4).all(|cell| !cell.is_empty()),
+                "four cells: {row}"
+            );
+            let line = format!("{} {}", cells[0], cells[1]);
+            assert!(documented.insert(line.clone()), "twice: {line}");
+        }
+    }
+    let mut faults = String::new();
+    for (line, places) in &logged {
+        if !documented.contains(line) {
+            faults += &format!("\nadd a row:    {line} from{places}");
+        }
+    }
+    for line in &documented {
+        if !logged.contains_key(line) {
+            faults += &format!("\nremove a row: {line}: nothing logs it");
+        }
+    }
+    assert!(faults.is_empty(), "docs/log-lines.md{faults}");
 }
 
 /// The files that the project's documents link to, each with the document that does.

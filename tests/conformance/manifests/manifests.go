@@ -8,7 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
+	"strings"
 
 	"github.com/siderolabs/talos/pkg/machinery/constants"
 	appsv1 "k8s.io/api/apps/v1"
@@ -66,6 +68,10 @@ func Decode(stream []byte) (*Objects, error) {
 		return nil, err
 	}
 
+	if err := corev1.AddToScheme(scheme); err != nil {
+		return nil, err
+	}
+
 	scheme.AddKnownTypeWithName(schema.GroupVersionKind{
 		Group:   constants.ServiceAccountResourceGroup,
 		Version: constants.ServiceAccountResourceVersion,
@@ -94,6 +100,8 @@ func Decode(stream []byte) (*Objects, error) {
 		switch object := object.(type) {
 		case *appsv1.DaemonSet:
 			objects.DaemonSets = append(objects.DaemonSets, object)
+		case *corev1.ConfigMap:
+			// Its text is ours to know.
 		case *TalosServiceAccount:
 			objects.ServiceAccounts = append(objects.ServiceAccounts, object)
 		default:
@@ -106,6 +114,8 @@ func Decode(stream []byte) (*Objects, error) {
 type Policy struct {
 	// Restricted holds it to the restricted pod security standard, and to no capability at all.
 	Restricted bool
+	// HostNetwork lets it be on the host's network.
+	HostNetwork bool
 	// Capabilities are those that may be added.
 	Capabilities []corev1.Capability
 }
@@ -124,18 +134,21 @@ func Judge(daemonSet *appsv1.DaemonSet, allowed Policy) []error {
 	refuse(daemonSet.Namespace != "kube-system", "namespace %q", daemonSet.Namespace)
 	refuse(spec.AutomountServiceAccountToken == nil || *spec.AutomountServiceAccountToken, "mounts a Kubernetes token")
 	refuse(spec.PriorityClassName != "system-node-critical", "priority class %q", spec.PriorityClassName)
-	refuse(spec.HostPID || spec.HostIPC || spec.HostNetwork, "shares a namespace with the host")
+	refuse(spec.HostPID || spec.HostIPC || spec.HostNetwork != allowed.HostNetwork, "shares a namespace with the host")
 	refuse(!slices.ContainsFunc(spec.Tolerations, func(t corev1.Toleration) bool {
 		return t.Key == "" && t.Operator == corev1.TolerationOpExists && t.Effect == ""
 	}), "does not tolerate every taint")
 	refuse(len(spec.InitContainers) > 0 || len(spec.Containers) != 1, "has other containers than its own")
+
+	refuse(!maps.Equal(spec.NodeSelector, map[string]string{"kubernetes.io/os": "linux"}), "runs on other systems than Linux")
+	refuse(!maps.Equal(daemonSet.Spec.Selector.MatchLabels, map[string]string{"app": "talos-vmtoolsd"}), "the selector is not the Go daemon's")
 
 	selector, err := metav1.LabelSelectorAsSelector(daemonSet.Spec.Selector)
 	refuse(err != nil, "selector: %v", err)
 	refuse(err == nil && (selector.Empty() || !selector.Matches(labels.Set(daemonSet.Spec.Template.Labels))), "the selector does not match the pods")
 
 	for _, volume := range spec.Volumes {
-		refuse(volume.Secret == nil, "volume %s is no Secret", volume.Name)
+		refuse(volume.Secret == nil && volume.ConfigMap == nil, "volume %s is no Secret and no ConfigMap", volume.Name)
 	}
 
 	for i := range spec.Containers {
@@ -187,6 +200,9 @@ func judgeContainer(container *corev1.Container, pod *corev1.PodSpec, allowed Po
 
 	limit := container.Resources.Limits.Memory().Value()
 	refuse(limit == 0 || limit > 64<<20, "memory limit %d, want at most 64 MiB", limit)
+
+	registry, _, _ := strings.Cut(container.Image, "/")
+	refuse(!strings.HasSuffix(registry, ".invalid"), "image %s could exist, and be somebody else's", container.Image)
 
 	argv := slices.Concat(container.Command, container.Args)
 	refuse(!slices.Equal(argv, []string{"/talos-vmtoolsd", "vmtoolsd"}), "runs %q", argv)
