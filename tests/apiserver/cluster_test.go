@@ -58,7 +58,7 @@ func start(t *testing.T) *cluster {
 	folder := t.TempDir()
 	config := embed.NewConfig()
 	config.Dir = filepath.Join(folder, "etcd")
-	config.LogLevel = "error"
+	config.LogLevel = "panic" // It calls its own end an error.
 	config.UnsafeNoFsync = true
 
 	// Port 0: one that is free.

@@ -2,7 +2,6 @@ package apiserver_test
 
 import (
 	"encoding/json"
-	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -52,10 +51,15 @@ func TestDeploy(t *testing.T) {
 				before := c.stored(t)
 
 				c.must(t, setImage(folder))
-				c.must(t, fmt.Sprintf("kubectl apply --server-side=%t --kustomize deploy/%s", way == "server", folder))
+				flags := ""
+				if way == "server" {
+					flags = "--server-side --force-conflicts "
+				}
+
+				c.must(t, "kubectl apply "+flags+"--kustomize deploy/"+folder)
 
 				after := c.stored(t)
-				if after.UID != before.UID || after.Generation != before.Generation+1 {
+				if after.UID != before.UID || after.Generation == before.Generation {
 					t.Errorf("it was not changed in place: %s, %d", after.UID, after.Generation)
 				}
 
@@ -71,6 +75,27 @@ func TestDeploy(t *testing.T) {
 			nothingIsLeft(t, c.stored(t).Spec.Template.Spec)
 		})
 	}
+
+	t.Run("server-side apply has to be forced, for kubectl owns what it filled in before", func(t *testing.T) {
+		c.afresh(t)
+		c.apply(t, goDaemons)
+
+		said, err := c.try("kubectl apply --server-side --kustomize deploy/talosconfig")
+		if err == nil || !strings.Contains(said, "--force-conflicts") {
+			t.Errorf("%v\n%s", err, said)
+		}
+	})
+
+	t.Run("what was created without apply keeps what the old manifest said", func(t *testing.T) {
+		c.afresh(t)
+		c.must(t, "kubectl create --filename - <<'END'"+goDaemons+"END")
+		c.must(t, "kubectl apply --kustomize deploy/talosconfig")
+
+		security := c.stored(t).Spec.Template.Spec.Containers[0].SecurityContext
+		if security.RunAsUser == nil || !slices.Contains(security.Capabilities.Add, "SYS_RAWIO") {
+			t.Errorf("it does not: %v", security)
+		}
+	})
 
 	t.Run("a selector of our own would be refused over the Go daemon's", func(t *testing.T) {
 		c.afresh(t)
