@@ -53,7 +53,7 @@ func judge(t *testing.T, kind, block string) error {
 		}
 
 		if whole.Platform != "vmware" {
-			t.Errorf("platform %s: the node would not read its machine config from the VM", whole.Platform)
+			t.Errorf("platform %s: the node would take itself for bare metal", whole.Platform)
 		}
 
 		if version := repo.Version(t, "github.com/siderolabs/talos"); whole.Version != version {
