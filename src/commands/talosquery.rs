@@ -58,6 +58,15 @@ pub fn table(view: &View) -> String {
                 .map(|ip| ip.to_string()),
         ),
         (
+            "chosen because",
+            view.report
+                .network
+                .as_ref()
+                .and_then(|decision| decision.primary_rule)
+                .map(|rule| rule.to_string()),
+        ),
+        ("kubelet has", facts.kubelet_addresses.as_ref().map(list)),
+        (
             "node addresses",
             facts.node_addresses.as_ref().map(|all| list(all.best())),
         ),
@@ -109,6 +118,10 @@ pub fn json(view: &View) -> Value {
         "primary_address": decision
             .and_then(|decision| decision.primary_address)
             .map(|ip| ip.to_string()),
+        "primary_address_rule": decision
+            .and_then(|decision| decision.primary_rule)
+            .map(|rule| json!({"name": rule.name(), "why": rule.to_string()})),
+        "kubelet_addresses": facts.kubelet_addresses.as_ref().map(texts),
         "node_addresses": facts.node_addresses.as_ref().map(node_addresses),
         "virtual_ips": facts.virtual_ips.as_ref().map(texts),
         "resolver": facts.network.resolver.as_ref().map(network::resolver),
@@ -241,7 +254,7 @@ mod tests {
     use crate::facts::{HostName, Mac, NetworkState, Resolver, TalosVersion};
     use crate::report::{
         AddressDecision, AddressOrigin, Decision, FileSystem, Nic, NicAddress, NicRoute, Reason,
-        Standing, Verdict,
+        Rule, Standing, Verdict,
     };
     use std::net::IpAddr;
 
@@ -269,11 +282,13 @@ mod tests {
                     scope: AddressScope::Global,
                     status: AddressStatus::Preferred,
                     temporary: false,
+                    announced: false,
                 }]),
                 node_addresses: Some(NodeAddresses {
                     routed: vec![ip("10.5.0.2"), ip("2001:db8::2")],
                     ..NodeAddresses::default()
                 }),
+                kubelet_addresses: Some(vec![ip("10.5.0.2")]),
                 virtual_ips: Some([ip("10.5.0.100")].into()),
                 network: NetworkState {
                     resolver: Some(Resolver {
@@ -320,6 +335,7 @@ mod tests {
                         },
                     ],
                     primary_address: Some(ip("10.5.0.2")),
+                    primary_rule: Some(Rule::Kubelet),
                     routes: vec![NicRoute {
                         destination: ip("0.0.0.0"),
                         prefix_length: 0,
@@ -367,6 +383,8 @@ host name        cp-1.example.org
 Talos            v1.13.0 amd64 on vmware
 stage            running
 primary address  10.5.0.2
+chosen because   the kubelet registers it
+kubelet has      10.5.0.2
 node addresses   10.5.0.2, 2001:db8::2
 virtual IPs      10.5.0.100
 name servers     10.5.0.1 (search example.org)
@@ -398,7 +416,7 @@ FILE SYSTEM  FREE      SIZE      TYPE  DISKS
     #[test]
     fn the_table_of_nothing() {
         let text = table(&View::default());
-        assert_eq!(text.matches(UNKNOWN).count(), 16, "{text}");
+        assert_eq!(text.matches(UNKNOWN).count(), 18, "{text}");
         assert!(!text.contains("none"), "{text}");
     }
 
@@ -418,6 +436,11 @@ FILE SYSTEM  FREE      SIZE      TYPE  DISKS
         assert_eq!(value["talos"]["tag"], "v1.13.0");
         assert_eq!(value["stage"], "running");
         assert_eq!(value["primary_address"], "10.5.0.2");
+        assert_eq!(
+            value["primary_address_rule"],
+            json!({"name": "kubelet", "why": "the kubelet registers it"})
+        );
+        assert_eq!(value["kubelet_addresses"], json!(["10.5.0.2"]));
         assert_eq!(
             value["node_addresses"]["routed"],
             json!(["10.5.0.2", "2001:db8::2"])
@@ -462,7 +485,7 @@ FILE SYSTEM  FREE      SIZE      TYPE  DISKS
     fn json_of_nothing_is_null_under_every_key() {
         let value = json(&View::default());
         let object = value.as_object().unwrap();
-        assert_eq!(object.len(), 14);
+        assert_eq!(object.len(), 16);
         let known = object.iter().filter(|(_, value)| !value.is_null());
         let known: Vec<_> = known.map(|(key, _)| key.as_str()).collect();
         assert_eq!(known, ["node"], "an object of its own: {value}");

@@ -300,7 +300,7 @@ network:
   low_priority_nics: [eth1*]
   exclude_subnets: [10.9.0.0/16, fd00::1]
   prefer: ipv6
-  report_vips: false
+  report_vips: true
 sandbox:
   mode: warn
 log:
@@ -340,8 +340,8 @@ log:
                 primary_nics: patterns(&["bond0"]).into_iter().collect(),
                 low_priority_nics: patterns(&["eth1*"]).into_iter().collect(),
                 exclude_subnets: vec!["10.9.0.0/16".parse().unwrap(), "fd00::1".parse().unwrap()],
-                prefer: Family::Ipv6,
-                report_vips: false,
+                prefer: Some(Family::Ipv6),
+                report_vips: true,
             }
         );
         assert_eq!(sandbox, SandboxMode::Warn);

@@ -68,7 +68,7 @@ mod tests {
         new.sandbox = SandboxMode::Off;
         new.log.level = Level::TRACE;
         new.power.deadline = Duration::from_secs(5);
-        new.network.report_vips = false;
+        new.network.report_vips = true;
         let Plan { config, restart } = plan(&defaults(), new.clone());
         assert_eq!(
             restart,

@@ -211,7 +211,7 @@ pub static SETTINGS: &[Setting] = &[
         key: Some("network.prefer"),
         flag: None,
         value: "FAMILY",
-        unset: Value("ipv4"),
+        unset: Otherwise("the kubelet's first; before Kubernetes `ipv4`"),
         applied: OnReload,
         help: "Family of the primary address if the node has both",
         field: field!(config.network.prefer),
@@ -220,9 +220,10 @@ pub static SETTINGS: &[Setting] = &[
         key: Some("network.report_vips"),
         flag: None,
         value: "BOOL",
-        unset: Value("true"),
+        unset: Value("false"),
         applied: OnReload,
-        help: "Report virtual IPs that this node holds, last and never as the primary address",
+        help: "Report virtual IPs that this node holds as addresses of the machine too, last and never as the primary \
+               address; Cluster API copies every address into its machine",
         field: field!(config.network.report_vips),
     },
     Setting {

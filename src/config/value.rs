@@ -131,14 +131,15 @@ impl Value for Vec<Subnet> {
     }
 }
 
-impl Value for Family {
+/// A wish that there may be none of.
+impl Value for Option<Family> {
     const FORM: Form = Form::Choice {
         names: &["ipv4", "ipv6"],
         any_case: true,
     };
 
     fn read(&mut self, written: &OsStr) -> Result<(), BadValue> {
-        *self = written.to_string_lossy().parse()?;
+        *self = Some(written.to_string_lossy().parse()?);
         Ok(())
     }
 }
@@ -346,7 +347,7 @@ mod tests {
         understands_its_names(LogFormat::Text);
         understands_its_names(SandboxMode::Off);
         understands_its_names(Level::INFO);
-        understands_its_names(Family::Ipv4);
+        understands_its_names(None::<Family>);
     }
 
     #[test]

@@ -46,6 +46,12 @@ impl Link {
     pub fn is_physical(&self) -> bool {
         self.arp_type == 1 && self.kind.is_empty()
     }
+
+    /// Whether no packet leaves the node through it: loopback or dummy. It may carry the node's address all the same,
+    /// to which routers lead over the NICs.
+    pub fn leads_nowhere(&self) -> bool {
+        self.arp_type == 772 || self.kind == "dummy"
+    }
 }
 
 /// Where an address is valid (kernel scope).
@@ -95,4 +101,7 @@ pub struct Address {
     pub status: AddressStatus,
     /// Whether it is a temporary (privacy) IPv6 or secondary IPv4 address (flag 0x01).
     pub temporary: bool,
+    /// Whether the kernel made it from a router's announcement (SLAAC): IPv6, and either not permanent (no flag 0x80),
+    /// or a source of temporary ones (0x100), or stable and random (0x800).
+    pub announced: bool,
 }

@@ -37,6 +37,8 @@ pub struct Facts {
     pub addresses: Option<Vec<Address>>,
     /// Talos' lists of the node's addresses, from NodeAddress.
     pub node_addresses: Option<NodeAddresses>,
+    /// The addresses that the kubelet registers, in its order, from NodeIP; empty without a kubelet.
+    pub kubelet_addresses: Option<Vec<IpAddr>>,
     /// Floating addresses shared by several nodes that this node holds now, from the AddressSpecs that the VIP
     /// operator makes (OperatorSpec itself is open to os:admin only).
     pub virtual_ips: Option<BTreeSet<IpAddr>>,

@@ -14,6 +14,8 @@ const TEMPORARY: u32 = 0x01;
 const DAD_FAILED: u32 = 0x08;
 const DEPRECATED: u32 = 0x20;
 const TENTATIVE: u32 = 0x40;
+const PERMANENT: u32 = 0x80;
+const MANAGED: u32 = 0x100;
 
 /// What is known of the node once every watch has begun.
 pub(crate) fn facts(node: &Node) -> Facts {
@@ -29,6 +31,7 @@ pub(crate) fn facts(node: &Node) -> Facts {
         links: Some(links(node)),
         addresses: Some(addresses(node)),
         node_addresses: Some(node_addresses(node)),
+        kubelet_addresses: Some(node.kubelet_node_ips.clone().unwrap_or_default()),
         virtual_ips: Some(vips.map(|(&ip, _)| ip).collect()),
         network: NetworkState {
             routes: Some(routes(node).into()),
@@ -74,13 +77,10 @@ fn links(node: &Node) -> Vec<Link> {
     links
 }
 
-/// In the kernel's order, those of one link by the ids of their resources.
+/// In the kernel's order, those of one link as they have come.
 fn addresses(node: &Node) -> Vec<Address> {
     let mut addresses: Vec<&layouts::Address> = node.addresses.iter().collect();
-    addresses.sort_by_key(|it| {
-        let id = format!("{}/{}", it.link, it.address);
-        (node.index_of(&it.link), id)
-    });
+    addresses.sort_by_key(|it| node.index_of(&it.link));
     let address = |it: &layouts::Address| Address {
         ip: it.address.ip,
         prefix_length: it.address.length,
@@ -98,6 +98,8 @@ fn addresses(node: &Node) -> Vec<Address> {
             _ => AddressStatus::Preferred,
         },
         temporary: it.flags() & TEMPORARY != 0,
+        announced: it.address.ip.is_ipv6()
+            && (it.flags() & PERMANENT == 0 || it.flags() & MANAGED != 0),
     };
     addresses.into_iter().map(address).collect()
 }

@@ -12,8 +12,8 @@ mod whole;
 pub use file_systems::{FileSystem, file_systems};
 pub use glob::Glob;
 pub use network::{
-    AddressDecision, AddressOrigin, Decision, Nic, NicAddress, NicRoute, Reason, Standing, Verdict,
-    decide,
+    AddressDecision, AddressOrigin, Decision, Nic, NicAddress, NicRoute, Reason, Rule, Standing,
+    Verdict, decide,
 };
 pub use policy::{Family, NetworkPolicy, Pattern, Patterns, Subnet, Unreadable};
 pub use whole::Report;

@@ -22,14 +22,18 @@ use crate::facts::{Address, AddressStatus, Facts, Link, Mac, Resolver};
 
 mod attached;
 mod decision;
+mod evidence;
 mod groups;
+mod rank;
 mod ranking;
 
 pub use attached::NicRoute;
 pub use decision::{AddressDecision, Decision, Reason, Standing, Verdict};
+pub use rank::Rule;
 
 use groups::Group;
-use ranking::{Class, Rank, Ranking};
+use rank::{Place, Rank};
+use ranking::{Class, Ranking};
 
 /// One NIC to show to the host, with the addresses of everything stacked on it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -99,10 +103,15 @@ pub fn decide(facts: &Facts, policy: &NetworkPolicy, most_nics: usize) -> Option
         verdicts.push(Verdict::LeftOut(match judged {
             Err(reason) => reason,
             Ok((link, class)) => {
-                let place = groups.iter().position(|group| group.contains(link));
+                let place = if link.leads_nowhere() {
+                    uplink(&groups, ranking.uplinks(address.ip), links, policy)
+                } else {
+                    groups.iter().position(|group| group.contains(link))
+                };
                 if let Some(place) = place {
                     let device = groups.get(place).and_then(Group::device_name);
                     candidates.entry(place).or_default().push(Candidate {
+                        class,
                         rank: ranking.rank(class, order, address, link, device),
                         address: ranking.report(address, link),
                     });
@@ -126,14 +135,15 @@ pub fn decide(facts: &Facts, policy: &NetworkPolicy, most_nics: usize) -> Option
     // A NIC without addresses comes behind all others; the kernel's order decides between equals.
     nics.sort_by_key(|nic| (nic.best().is_none(), nic.best(), nic.index));
 
-    let primary_address = nics
+    let primary = nics
         .first()
         .and_then(|nic| nic.addresses.first())
-        .filter(|best| best.rank.class <= Class::Deprecated)
-        .map(|best| best.address.ip);
+        .filter(|best| best.class.may_be_primary());
+    let primary_rule = primary.map(|primary| deciding_rule(primary, &nics));
+    let primary_address = primary.map(|best| best.address.ip);
     for (nic, ranked) in nics.iter().enumerate() {
         for (place, candidate) in ranked.addresses.iter().enumerate() {
-            let standing = candidate.rank.class.standing();
+            let standing = candidate.class.standing();
             if let Some(verdict) = verdicts.get_mut(candidate.rank.order) {
                 let primary = nic == 0 && place == 0 && primary_address.is_some();
                 *verdict = Verdict::Reported {
@@ -151,6 +161,7 @@ pub fn decide(facts: &Facts, policy: &NetworkPolicy, most_nics: usize) -> Option
             .map(|nic| attached::nic(nic, facts))
             .collect(),
         primary_address,
+        primary_rule,
         routes,
         addresses: addresses
             .iter()
@@ -169,6 +180,7 @@ pub fn decide(facts: &Facts, policy: &NetworkPolicy, most_nics: usize) -> Option
 /// An address that may be reported.
 #[derive(Clone, Copy, Debug)]
 struct Candidate {
+    class: Class,
     rank: Rank,
     address: NicAddress,
 }
@@ -204,12 +216,14 @@ impl RankedNic {
 
     /// Sort key for which NICs to keep beyond the limit. Ignores address state and list position, so the
     /// choice is stable.
-    fn worth(&self) -> (u8, ranking::Place, u32) {
+    fn worth(&self) -> (u8, (Place, usize), u32) {
         let usable = self
             .addresses
             .iter()
-            .filter(|candidate| candidate.rank.class <= Class::Tentative);
-        let place = usable.clone().map(|candidate| candidate.rank.nic).min();
+            .filter(|candidate| candidate.class <= Class::Tentative);
+        let place = usable
+            .map(|candidate| (candidate.rank.nic, candidate.rank.kubelet))
+            .min();
         let tier = match (place, self.addresses.is_empty()) {
             (Some(_), _) => 0,
             (None, false) => 1,
@@ -230,7 +244,7 @@ impl Nics {
         let excluded = |link: &Link| policy.exclude_nics.find(&link.name).is_some();
         let listed = carried
             .iter()
-            .any(|candidate| candidate.rank.class <= Class::Deprecated);
+            .any(|candidate| candidate.class.may_be_primary());
         let Some((device, mac)) = group.device(listed) else {
             return;
         };
@@ -290,6 +304,44 @@ fn cut(nics: &mut Vec<RankedNic>, most: usize, verdicts: &mut [Verdict]) -> Vec<
         cut.push(nic.name);
     }
     cut
+}
+
+/// The group that shows an address on no NIC: that of the best default route, else the first with a NIC.
+fn uplink<'a>(
+    groups: &[Group<'_>],
+    uplinks: impl Iterator<Item = &'a str>,
+    links: &[Link],
+    policy: &NetworkPolicy,
+) -> Option<usize> {
+    let is_shown = |group: &Group<'_>| {
+        let device = group.device(false);
+        device.is_some_and(|(device, _)| policy.exclude_nics.find(&device.name).is_none())
+    };
+    let carries = |name: &str| {
+        let link = links.iter().find(|link| link.name == name)?;
+        let mut groups = groups.iter();
+        groups.position(|group| group.contains(link) && is_shown(group))
+    };
+    let mut found = uplinks.filter_map(carries);
+    found.next().or_else(|| groups.iter().position(is_shown))
+}
+
+/// What puts the primary address before the next best. The kubelet's list says more than what speaks against others.
+fn deciding_rule(primary: &Candidate, nics: &[RankedNic]) -> Rule {
+    let others = nics.iter().flat_map(|nic| &nic.addresses);
+    let next = others
+        .filter(|other| other.address.ip != primary.address.ip)
+        .min_by_key(|other| other.rank);
+    let rule = match next {
+        None => Rule::Only,
+        Some(next) if next.class == Class::Floating => Rule::AskedFor,
+        Some(next) => primary.rank.rule_over(&next.rank),
+    };
+    match rule {
+        Rule::Nics | Rule::Prefer => rule,
+        _ if primary.rank.kubelet != usize::MAX => Rule::Kubelet,
+        _ => rule,
+    }
 }
 
 fn is_carried(address: &Address, link: &Link) -> bool {

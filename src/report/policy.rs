@@ -8,7 +8,7 @@ use super::Glob;
 
 /// Interfaces that are never the node's own. open-vm-tools and Bottlerocket exclude the pod networks' by these
 /// names, too; they also exclude `br*`, which on Talos may be the bridge that carries the node's address.
-const BUILT_IN_EXCLUDES: [&str; 33] = [
+const BUILT_IN_EXCLUDES: [&str; 32] = [
     // Antrea and Open vSwitch, with their tunnels
     "antrea-*",
     "ovs-system",
@@ -33,7 +33,6 @@ const BUILT_IN_EXCLUDES: [&str; 33] = [
     // kube-proxy, kube-router, the node-local name server
     "kube-*",
     "nodelocaldns*",
-    "dummy*",
     // Weave
     "weave*",
     "vethwe*",
@@ -64,22 +63,23 @@ pub struct NetworkPolicy {
     pub low_priority_nics: Patterns,
     /// Networks whose addresses and routes are left out.
     pub exclude_subnets: Vec<Subnet>,
-    /// Which family the primary address has where the node has both.
-    pub prefer: Family,
+    /// Which family the primary address has where the node has both; `None` leaves that to the kubelet, and before
+    /// there is one takes IPv4.
+    pub prefer: Option<Family>,
     /// Whether virtual IPs are reported (last) while this node holds them.
     pub report_vips: bool,
 }
 
 impl Default for NetworkPolicy {
-    /// Talos' own order, IPv4 first, virtual IPs last, nothing of the pod network.
+    /// No wishes: the evidence decides. Nothing of the pod network, and no virtual IPs.
     fn default() -> Self {
         Self {
             exclude_nics: Patterns::built_in_excludes(),
             primary_nics: Patterns::default(),
             low_priority_nics: Patterns::default(),
             exclude_subnets: Vec::new(),
-            prefer: Family::Ipv4,
-            report_vips: true,
+            prefer: None,
+            report_vips: false,
         }
     }
 }
@@ -300,7 +300,6 @@ mod tests {
             "kube-ipvs0",
             "kube-bridge",
             "nodelocaldns",
-            "dummy0",
             "kubespan",
             "siderolink",
             "wg0",

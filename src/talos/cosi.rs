@@ -70,9 +70,12 @@ impl Collection {
                 let Some(resource) = event.resource else {
                     return Ok(Effect::None);
                 };
-                let id = resource.metadata.unwrap_or_default().id;
+                let metadata = resource.metadata.unwrap_or_default();
+                let created = metadata.created.unwrap_or_default();
+                let created = (created.seconds, created.nanos);
+                let id = metadata.id;
                 let spec = resource.spec.unwrap_or_default().proto_spec;
-                match self.values.set(&id, &spec) {
+                match self.values.set(&id, created, &spec) {
                     Ok(changed) => changed,
                     Err(source) => return Err(Fault::Malformed { id, source }),
                 }

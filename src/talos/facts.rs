@@ -7,6 +7,7 @@
 //! such an operator assigns while this node holds it is not. We decode specs from their protobuf form
 //! (`talos.resource.definitions`), which is the stable one.
 
+mod in_order;
 mod network;
 mod node;
 mod source;
@@ -28,6 +29,7 @@ use crate::facts::{
     Address, AddressScope, AddressStatus, HostName, Link, Mac, NodeAddresses, Stage,
 };
 
+pub(super) use in_order::InOrder;
 pub(super) use node::{
     MACHINE_STATUS, MACHINE_STATUS_ID, MACHINE_TYPE, MACHINE_TYPE_ID, SYSTEM_INFORMATION,
     SYSTEM_INFORMATION_ID, machine_type, stage, system_uuid,
@@ -42,9 +44,10 @@ pub(super) const ALL: &[&dyn Watched] = &[
     &HOST_NAME,
     &LINKS,
     &ADDRESSES,
-    &NODE_ADDRESSES,
     &network::ADDRESS_SPECS,
     &network::ROUTES,
+    &node::KUBELET_ADDRESSES,
+    &NODE_ADDRESSES,
     &network::RESOLVER,
     &network::LEASE_RESOLVERS,
     &node::STAGE,
@@ -87,14 +90,15 @@ pub(super) const LINKS: Source<Link> = Source {
     never_empty: true,
 };
 
-pub(super) const ADDRESSES: Source<Address> = Source {
+pub(super) const ADDRESSES: InOrder<Address> = InOrder {
     kind: Kind {
         namespace: NETWORK,
         kind: "AddressStatuses.net.talos.dev",
     },
     decode: |_, spec| address(spec),
     publish: |facts, addresses| {
-        let mut addresses: Vec<_> = addresses.values().cloned().collect();
+        let mut addresses: Vec<_> = addresses.into_iter().cloned().collect();
+        // Those of one link stay in the order in which they have come.
         addresses.sort_by_key(|address| address.link_index);
         replace(&mut facts.addresses, addresses)
     },
@@ -179,6 +183,9 @@ fn address(spec: &[u8]) -> Result<Option<Address>, Malformed> {
     const DAD_FAILED: u32 = 0x08;
     const DEPRECATED: u32 = 0x20;
     const TENTATIVE: u32 = 0x40;
+    const PERMANENT: u32 = 0x80;
+    const MANAGE_TEMPORARY: u32 = 0x100;
+    const STABLE_PRIVACY: u32 = 0x800;
     let spec = AddressStatusSpec::decode(spec)?;
     let Some((address, prefix_length)) = prefix(spec.address.as_ref())? else {
         return Ok(None);
@@ -204,6 +211,9 @@ fn address(spec: &[u8]) -> Result<Option<Address>, Malformed> {
             _ => AddressStatus::Preferred,
         },
         temporary: spec.flags & TEMPORARY != 0,
+        announced: ip.is_ipv6()
+            && (spec.flags & PERMANENT == 0
+                || spec.flags & (MANAGE_TEMPORARY | STABLE_PRIVACY) != 0),
     }))
 }
 

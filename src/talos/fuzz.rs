@@ -16,7 +16,7 @@ use crate::report::{NetworkPolicy, decide, file_systems};
 
 /// Watch events in any order with any specs; then the NICs, which keep their promises.
 pub fn fuzz_resources(bytes: &[u8]) {
-    const IDS: [&str; 13] = [
+    const IDS: [&str; 14] = [
         "hostname",
         "machine",
         "routed",
@@ -28,6 +28,7 @@ pub fn fuzz_resources(bytes: &[u8]) {
         "resolvers",
         "machine-type",
         "nodename",
+        "kubelet",
         "securitystate",
         "systeminformation",
     ];
@@ -39,7 +40,7 @@ pub fn fuzz_resources(bytes: &[u8]) {
         let watch = usize::from(choices.below(kinds));
         // One number more than there are types.
         let event_type = i32::from(choices.below(7));
-        let id = usize::from(choices.below(13));
+        let id = usize::from(choices.below(14));
         let event = Event {
             event_type,
             resource: Some(Resource {

@@ -315,7 +315,10 @@ fn the_primary_address_follows_talos_own_view() {
 #[test]
 fn a_control_planes_virtual_ip_comes_last_and_pods_and_services_not_at_all() {
     let talos = Talos::with(scene::control_plane);
-    let run = talos.run();
+    let config = talos
+        .folder
+        .write("config.yaml", "network: {report_vips: true}\n");
+    let run = Run::start(talos.agent().args(["--config"]).args([config]));
     let view = run.sees("the virtual IP", SOON, |view| {
         view.addresses().iter().any(|ip| ip == "10.5.0.100")
     });

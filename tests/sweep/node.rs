@@ -35,6 +35,7 @@ pub(crate) fn with_address(address: &str) -> Facts {
             scope: AddressScope::Global,
             status: AddressStatus::Preferred,
             temporary: false,
+            announced: false,
         }]),
         node_addresses: Some(NodeAddresses {
             routed: vec![ip],

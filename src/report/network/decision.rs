@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use super::{Nic, NicRoute};
+use super::{Nic, NicRoute, Rule};
 use crate::report::{Glob, Subnet};
 
 /// What to show of the network, and why.
@@ -14,6 +14,8 @@ pub struct Decision {
     /// The node's one address, which is the first address of the first NIC; `None` while Talos' own list has
     /// none that is usable, on a reported NIC, and the node's alone (no virtual IP).
     pub primary_address: Option<IpAddr>,
+    /// What decided that it is this one; there with the primary address.
+    pub primary_rule: Option<Rule>,
     /// The routes through these NICs.
     pub routes: Vec<NicRoute>,
     /// Every address of the node, in the kernel's order.
@@ -66,6 +68,8 @@ pub enum Standing {
     Unlisted,
     /// Duplicate detection still runs.
     Tentative,
+    /// A single address that neither Talos nor the kubelet asked for.
+    Floating,
     /// Valid on its link alone.
     LinkLocal,
     /// Shared with other nodes.
@@ -83,6 +87,8 @@ pub enum Reason {
     ExcludedSubnet(Subnet),
     /// Duplicate detection has failed: another machine has it.
     Duplicate,
+    /// On lo or a dummy link, and neither Talos nor the kubelet has it for the node's.
+    NotOwn,
     /// A tunnel or another link that is no Ethernet.
     NotEthernet,
     /// The interface is down.
@@ -113,6 +119,9 @@ impl fmt::Display for Standing {
             Self::Deprecated => "deprecated, behind the usable ones",
             Self::Unlisted => "not in Talos' list of node addresses, behind those that are",
             Self::Tentative => "duplicate detection runs, behind the usable ones",
+            Self::Floating => {
+                "neither Talos nor the kubelet asked for it, behind those that they did"
+            }
             Self::LinkLocal => "link-local, behind all that mean more",
             Self::Virtual => "a virtual IP, last and never primary",
         })
@@ -126,6 +135,9 @@ impl fmt::Display for Reason {
             Self::ExcludedNic(glob) => write!(f, "the interface is excluded by {glob}"),
             Self::ExcludedSubnet(subnet) => write!(f, "the network {subnet} is excluded"),
             Self::Duplicate => f.write_str("duplicate detection failed: another machine has it"),
+            Self::NotOwn => f.write_str(
+                "on no NIC, and neither Talos nor the kubelet has it for the node's own",
+            ),
             Self::NotEthernet => f.write_str("the interface is no Ethernet"),
             Self::LinkDown => f.write_str("the interface is down"),
             Self::NoLink => f.write_str("its interface is not known"),

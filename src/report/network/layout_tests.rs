@@ -49,10 +49,7 @@ pub(super) fn policy(network: &Network) -> NetworkPolicy {
             .flatten()
             .map(|text| text.parse().unwrap())
             .collect(),
-        prefer: network
-            .prefer
-            .as_ref()
-            .map_or(default.prefer, |text| text.parse().unwrap()),
+        prefer: network.prefer.as_ref().map(|text| text.parse().unwrap()),
         report_vips: network.report_vips.unwrap_or(default.report_vips),
     }
 }

@@ -1,18 +1,19 @@
 //! Which addresses may be reported, and in which order.
 //!
 //! Loopback and Kubernetes' own are left out, what another machine has as well, and what the policy says. The
-//! rest: Talos' list, by the policy's order of interfaces, preferred family first, then temporary, deprecated and
-//! tentative ones, then link-local, and virtual IPs at the very end.
+//! rest: Talos' list, then deprecated, too new and tentative ones, then what others put on a NIC, then link-local, and
+//! virtual IPs at the very end. Within each of these the policy counts first, then the evidence.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use super::evidence::{Evidence, is_eui_64, is_single};
 use super::groups::is_ethernet;
+use super::rank::Rank;
 use super::{AddressOrigin, NicAddress, Reason, Standing, is_link_local};
 use crate::facts::{
     Address, AddressScope, AddressSource, AddressStatus, Facts, Link, Mac, NodeAddresses,
 };
-use crate::report::policy::Priority;
 use crate::report::{Family, NetworkPolicy};
 
 /// How good an address is as the name of the node; the order of the variants is the order of reporting.
@@ -31,6 +32,9 @@ pub(super) enum Class {
     Unlisted,
     /// Duplicate detection still runs.
     Tentative,
+    /// In Talos' list, but a single address that neither Talos nor the kubelet asked for: it may be on another node
+    /// tomorrow.
+    Floating,
     /// Valid on its link alone.
     LinkLocal,
     /// Shared with other nodes.
@@ -38,6 +42,11 @@ pub(super) enum Class {
 }
 
 impl Class {
+    /// Whether it can be the primary address: one of these is only the best where no better one is about to come.
+    pub(super) fn may_be_primary(self) -> bool {
+        self <= Self::Deprecated || self == Self::Floating
+    }
+
     pub(super) fn standing(self) -> Standing {
         match self {
             Self::Listed | Self::MaybeVirtual => Standing::Listed,
@@ -45,55 +54,42 @@ impl Class {
             Self::Deprecated => Standing::Deprecated,
             Self::Unlisted => Standing::Unlisted,
             Self::Tentative => Standing::Tentative,
+            Self::Floating => Standing::Floating,
             Self::LinkLocal => Standing::LinkLocal,
             Self::Virtual => Standing::Virtual,
         }
     }
 
-    /// Between classes of one tier the operator's order of interfaces counts more than the class.
+    /// Between classes of one tier the policy and the evidence decide.
     fn tier(self) -> u8 {
         match self {
             Self::Listed | Self::Temporary => 0,
-            Self::MaybeVirtual | Self::Deprecated => 1,
-            Self::Unlisted => 2,
-            Self::Tentative => 3,
-            Self::LinkLocal => 4,
-            Self::Virtual => 5,
+            Self::MaybeVirtual => 1,
+            Self::Deprecated => 2,
+            Self::Unlisted => 3,
+            Self::Tentative => 4,
+            Self::Floating => 5,
+            Self::LinkLocal => 6,
+            Self::Virtual => 7,
         }
     }
-}
-
-/// The place that the policy gives an interface.
-pub(super) type Place = Priority;
-
-/// Order of addresses: class and interface, family, place in Talos' list, kernel's order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Rank {
-    tier: u8,
-    pub(super) nic: Place,
-    pub(super) class: Class,
-    other_family: bool,
-    place: usize,
-    /// Position among all addresses of the node.
-    pub(super) order: usize,
 }
 
 /// What the addresses are judged by.
 pub(super) struct Ranking<'a> {
     policy: &'a NetworkPolicy,
+    evidence: Evidence<'a>,
     node_addresses: Option<&'a NodeAddresses>,
-    listed: &'a [IpAddr],
     virtual_ips: Option<&'a BTreeSet<IpAddr>>,
     sources: Option<&'a BTreeMap<IpAddr, AddressSource>>,
 }
 
 impl<'a> Ranking<'a> {
     pub(super) fn new(facts: &'a Facts, policy: &'a NetworkPolicy) -> Self {
-        let node_addresses = facts.node_addresses.as_ref();
         Self {
             policy,
-            node_addresses,
-            listed: node_addresses.map_or(&[], NodeAddresses::best),
+            evidence: Evidence::new(facts),
+            node_addresses: facts.node_addresses.as_ref(),
             virtual_ips: facts.virtual_ips.as_ref(),
             sources: facts.network.address_sources.as_ref(),
         }
@@ -111,7 +107,11 @@ impl<'a> Ranking<'a> {
         if matches!(address.scope, AddressScope::Host | AddressScope::Nowhere) {
             return Err(Reason::Loopback);
         }
-        if !is_ethernet(link) {
+        if link.leads_nowhere() && !is_link_local(ip) {
+            if !self.evidence.is_own_without_a_nic(address) {
+                return Err(Reason::NotOwn);
+            }
+        } else if link.leads_nowhere() || !is_ethernet(link) {
             return Err(Reason::NotEthernet);
         }
         if !link.up {
@@ -130,7 +130,7 @@ impl<'a> Ranking<'a> {
         {
             return Err(Reason::Kubernetes);
         }
-        match self.class(address) {
+        match self.class(address, link.mac) {
             Class::Virtual if !self.policy.report_vips => Err(Reason::Virtual),
             class => Ok(class),
         }
@@ -145,17 +145,29 @@ impl<'a> Ranking<'a> {
         link: &Link,
         device: Option<&str>,
     ) -> Rank {
-        let place = self.listed.iter().position(|&ip| ip == address.ip);
+        let (ip, mac, evidence) = (address.ip, link.mac, &self.evidence);
         let priority = |name: &str| self.policy.priority(name);
+        let is_of = |family: Family| ip.is_ipv6() == (family == Family::Ipv6);
+        // A privacy address does not fulfil the operator's wish for a family: tomorrow it is another one.
+        let fleeting = class == Class::Temporary && !evidence.is_kubelets(ip);
         Rank {
             tier: class.tier(),
             // A VLAN that no pattern knows goes with its NIC.
             nic: priority(&link.name)
                 .or_else(|| device.and_then(priority))
                 .unwrap_or_default(),
-            class,
-            other_family: address.ip.is_ipv6() != (self.policy.prefer == Family::Ipv6),
-            place: place.unwrap_or(usize::MAX),
+            not_preferred: self
+                .policy
+                .prefer
+                .is_some_and(|family| !is_of(family) || fleeting),
+            kubelet: evidence.kubelet_place(ip),
+            second_family: ip.is_ipv6() != evidence.prefers_ipv6(),
+            gateway: evidence.gateway(ip, link),
+            foreign: evidence.is_foreign(address, mac),
+            inside: evidence.is_inside_another(address),
+            making: evidence.making(address, mac),
+            not_sticky: !evidence.is_sticky(ip),
+            link: link.index,
             order,
         }
     }
@@ -180,20 +192,21 @@ impl<'a> Ranking<'a> {
             }
             None => {}
         }
-        let IpAddr::V6(ip) = address.ip else {
-            return None;
-        };
-        let [.., a, b, c, d, e, f, g, h] = ip.octets();
-        if address.temporary {
+        if address.temporary && address.ip.is_ipv6() {
             Some(AddressOrigin::Random)
-        } else if mac.map(eui_64) == Some([a, b, c, d, e, f, g, h]) {
+        } else if is_eui_64(address.ip, mac) {
             Some(AddressOrigin::LinkLayer)
         } else {
             None
         }
     }
 
-    fn class(&self, address: &Address) -> Class {
+    /// Names of the links by which routers reach an address that is on no NIC, best first.
+    pub(super) fn uplinks(&self, ip: IpAddr) -> impl Iterator<Item = &'a str> {
+        self.evidence.uplinks(ip.is_ipv6())
+    }
+
+    fn class(&self, address: &Address, mac: Option<Mac>) -> Class {
         let ip = address.ip;
         if self.virtual_ips.is_some_and(|ips| ips.contains(&ip)) {
             return Class::Virtual;
@@ -203,23 +216,22 @@ impl<'a> Ranking<'a> {
         }
         match address.status {
             AddressStatus::Tentative | AddressStatus::Duplicate => Class::Tentative,
-            _ if !self.listed.contains(&ip) => Class::Unlisted,
+            _ if !self.evidence.is_listed(ip) => Class::Unlisted,
+            _ if self.evidence.is_floating(address, mac) => Class::Floating,
             AddressStatus::Deprecated => Class::Deprecated,
             // The kernel uses the same flag for further IPv4 addresses of a network, which are as good.
             AddressStatus::Preferred if address.temporary && ip.is_ipv6() => Class::Temporary,
             AddressStatus::Preferred
-                if self.virtual_ips.is_none() && ip.is_ipv4() && address.prefix_length == 32 =>
+                if self.virtual_ips.is_none()
+                    && ip.is_ipv4()
+                    && is_single(address)
+                    && !self.evidence.is_kubelets(ip) =>
             {
                 Class::MaybeVirtual
             }
             AddressStatus::Preferred => Class::Listed,
         }
     }
-}
-
-/// The lower half of an address that is made from a hardware address (RFC 4291, appendix A).
-fn eui_64(Mac([a, b, c, d, e, f]): Mac) -> [u8; 8] {
-    [a ^ 2, b, c, 0xff, 0xfe, d, e, f]
 }
 
 /// Whether Talos says that an address is a pod's or a service's: in a list, but not in the same list without

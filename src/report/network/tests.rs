@@ -179,6 +179,7 @@ proptest! {
                 scope: AddressScope::Global,
                 status: AddressStatus::Preferred,
                 temporary: false,
+                announced: false,
             }).collect()),
             node_addresses: Some(NodeAddresses {
                 routed: listed.iter().map(|&(last, v6)| address(last, v6)).collect(),

@@ -2,13 +2,15 @@
 //!
 //! None of these resources is sensitive: os:operator and os:reader may read them all.
 
+use std::net::IpAddr;
+
 use prost::Message;
 
-use super::{Kind, Malformed, Source, keep, replace, stage_of};
+use super::{Kind, Malformed, Source, ip, keep, replace, stage_of};
 use crate::facts::{Extension, MachineType, Readiness, Stage};
 use crate::talos::proto::definitions::extensions::Layer;
 use crate::talos::proto::definitions::hardware::SystemInformationSpec;
-use crate::talos::proto::definitions::k8s::NodenameSpec;
+use crate::talos::proto::definitions::k8s::{NodeIpSpec, NodenameSpec};
 use crate::talos::proto::definitions::runtime::{MachineStatusSpec, SecurityStateSpec};
 use crate::talos::proto::resource::config::{MachineType as ConfigType, MachineTypeSpec};
 
@@ -65,6 +67,23 @@ pub(super) const NODE_NAME: Source<String> = Source {
         _ => Ok(None),
     },
     publish: |facts, names| keep(&mut facts.node.node_name, names),
+    never_empty: false,
+};
+
+/// The kubelet's addresses, without virtual IPs. They go with the resource: a node that has left Kubernetes has none.
+pub(super) const KUBELET_ADDRESSES: Source<Vec<IpAddr>> = Source {
+    kind: Kind {
+        namespace: "k8s",
+        kind: "NodeIPs.kubernetes.talos.dev",
+    },
+    decode: |id, spec| match id {
+        "kubelet" => kubelet_addresses(spec).map(Some),
+        _ => Ok(None),
+    },
+    publish: |facts, lists| {
+        let list = lists.values().flatten().copied().collect();
+        replace(&mut facts.kubelet_addresses, list)
+    },
     never_empty: false,
 };
 
@@ -152,6 +171,14 @@ fn node_name(spec: &[u8]) -> Result<String, Malformed> {
     }
 }
 
+fn kubelet_addresses(spec: &[u8]) -> Result<Vec<IpAddr>, Malformed> {
+    let spec = NodeIpSpec::decode(spec)?;
+    let addresses = spec.addresses.iter();
+    addresses
+        .filter_map(|address| ip(&address.ip).transpose())
+        .collect()
+}
+
 fn extension(spec: &[u8]) -> Result<Option<Extension>, Malformed> {
     let metadata = Layer::decode(spec)?.metadata.unwrap_or_default();
     Ok((!metadata.name.is_empty()).then_some(Extension {
@@ -181,6 +208,8 @@ mod tests {
     const NOT_READY: &[u8] =
         b"\x08\x04\x12\x1e\x12\x0f\x0a\x07network\x12\x04wait\x12\x0b\x0a\x09nodeReady";
     const EXTENSION: &[u8] = b"\x0a\x060.sqsh\x12\x15\x0a\x0biscsi-tools\x12\x06v0.1.6";
+    const NODE_IPS: &[u8] =
+        b"\x0a\x12\x0a\x10\xfd\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x05\x0a\x06\x0a\x04\x0a\0\0\x05";
     const SYSTEM: &[u8] = b"\x0a\x0cVMware, Inc.\x2a\x24564d0a2c-38f4-7a91-b2c5-0e1f2a3b4c5d";
 
     #[test]
@@ -233,6 +262,21 @@ mod tests {
     }
 
     #[test]
+    fn the_kubelets_addresses_keep_their_order_and_go_with_the_resource() {
+        let id = "kubelet";
+        let list = (KUBELET_ADDRESSES.decode)(id, NODE_IPS).unwrap().unwrap();
+        let ips = ["fd00::5", "10.0.0.5"].map(|ip| ip.parse::<IpAddr>().unwrap());
+        assert_eq!(list, ips);
+        assert_eq!((KUBELET_ADDRESSES.decode)("other", NODE_IPS), Ok(None));
+        let mut facts = Facts::default();
+        let publish = KUBELET_ADDRESSES.publish;
+        assert!(publish(&mut facts, &[(id.to_owned(), list)].into()));
+        assert_eq!(facts.kubelet_addresses.as_deref(), Some(&ips[..]));
+        assert!(publish(&mut facts, &BTreeMap::new()));
+        assert_eq!(facts.kubelet_addresses, Some(Vec::new()));
+    }
+
+    #[test]
     fn secure_boot_and_uuid() {
         let id = "securitystate";
         assert_eq!((SECURE_BOOT.decode)(id, &[8, 1]), Ok(Some(true)));
@@ -248,7 +292,7 @@ mod tests {
 
     #[test]
     fn truncated_specs_never_panic() {
-        for vector in [NOT_READY, EXTENSION, SYSTEM] {
+        for vector in [NOT_READY, EXTENSION, NODE_IPS, SYSTEM] {
             for len in 0..vector.len() {
                 decode_all(&vector[..len]);
             }

@@ -17,6 +17,9 @@ pub(in crate::talos) struct Kind {
     pub(in crate::talos) kind: &'static str,
 }
 
+/// When Talos created a resource: seconds since 1970 and nanoseconds. A change of the resource leaves it as it is.
+pub(in crate::talos) type Created = (i64, i32);
+
 /// How one resource type contributes to the facts.
 #[derive(Debug)]
 pub(in crate::talos) struct Source<T> {
@@ -56,7 +59,7 @@ pub(in crate::talos) trait Watched: Sync {
 /// The values of one resource type by id.
 pub(in crate::talos) trait Values {
     /// A resource has come or changed; whether that changes the values. A malformed one leaves its former value.
-    fn set(&mut self, id: &str, spec: &[u8]) -> Result<bool, Malformed>;
+    fn set(&mut self, id: &str, created: Created, spec: &[u8]) -> Result<bool, Malformed>;
     /// A resource has gone; whether that changes the values.
     fn remove(&mut self, id: &str) -> bool;
     /// Whether there are none.
@@ -89,7 +92,7 @@ impl<T: PartialEq + Send + 'static> Watched for Source<T> {
 }
 
 impl<T: PartialEq> Values for Typed<T> {
-    fn set(&mut self, id: &str, spec: &[u8]) -> Result<bool, Malformed> {
+    fn set(&mut self, id: &str, _created: Created, spec: &[u8]) -> Result<bool, Malformed> {
         let Some(value) = (self.source.decode)(id, spec)? else {
             return Ok(self.remove(id));
         };

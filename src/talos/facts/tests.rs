@@ -23,7 +23,7 @@ fn ip(text: &str) -> IpAddr {
 }
 
 /// Ids that mean something to one source or another, and one that does not.
-const IDS: [&str; 12] = [
+const IDS: [&str; 13] = [
     "hostname",
     "eth0",
     "routed",
@@ -33,6 +33,7 @@ const IDS: [&str; 12] = [
     MACHINE_STATUS_ID,
     "machine-type",
     "nodename",
+    "kubelet",
     "securitystate",
     SYSTEM_INFORMATION_ID,
     "",
@@ -69,6 +70,7 @@ fn addresses_of_both_families() {
             scope: AddressScope::Global,
             status: AddressStatus::Preferred,
             temporary: false,
+            announced: false,
         }
     );
     let v6 = address(&bytes(ADDRESS_V6)).unwrap().unwrap();
@@ -267,7 +269,7 @@ pub(super) fn decode_all(spec: &[u8]) {
     for watched in ALL {
         for id in IDS {
             let mut values = watched.values();
-            let _ = values.set(id, spec);
+            let _ = values.set(id, (0, 0), spec);
             values.publish(&mut Facts::default());
         }
     }

@@ -107,6 +107,7 @@ fn facts(choices: &mut Choices<'_>) -> Facts {
                 scope: AddressScope::Global,
                 status: AddressStatus::Preferred,
                 temporary: false,
+                announced: false,
             };
             ips.iter().map(address).collect()
         }),

@@ -23,6 +23,7 @@ pub(crate) const READABLE: &[&str] = &[
     "MountStatuses.runtime.talos.dev",
     "NetworkStatuses.net.talos.dev",
     "NodeAddresses.net.talos.dev",
+    "NodeIPs.kubernetes.talos.dev",
     "NodeStatuses.kubernetes.talos.dev",
     "Nodenames.kubernetes.talos.dev",
     "PlatformMetadatas.talos.dev",

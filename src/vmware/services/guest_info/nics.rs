@@ -145,6 +145,7 @@ mod tests {
             scope: AddressScope::Global,
             status,
             temporary: address.ends_with("aaaa"),
+            announced: false,
         }
     }
 
@@ -230,7 +231,11 @@ mod tests {
     #[test]
     fn a_node_is_told_as_an_independent_encoder_tells_it() {
         let facts = node();
-        let decision = decide(&facts, &NetworkPolicy::default(), MAX_NICS).unwrap();
+        let policy = NetworkPolicy {
+            report_vips: true,
+            ..NetworkPolicy::default()
+        };
+        let decision = decide(&facts, &policy, MAX_NICS).unwrap();
         let info = nic_info(&decision, &facts);
         assert_eq!(NicInfo::decode(VECTOR), Ok(as_the_host_reads(&info)));
         assert_eq!(info.encode(MAX_ADDRESSES), VECTOR);

@@ -57,6 +57,7 @@ pub(super) fn node(name: &str, addresses: &[&str]) -> Facts {
                     scope: AddressScope::Global,
                     status: AddressStatus::Preferred,
                     temporary: false,
+                    announced: false,
                 })
                 .collect(),
         ),
