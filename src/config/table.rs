@@ -211,7 +211,7 @@ pub static SETTINGS: &[Setting] = &[
         key: Some("network.prefer"),
         flag: None,
         value: "FAMILY",
-        unset: Otherwise("the kubelet's first; before Kubernetes `ipv4`"),
+        unset: Otherwise("the kubelet's first, before Kubernetes ipv4"),
         applied: OnReload,
         help: "Family of the primary address if the node has both",
         field: field!(config.network.prefer),

@@ -94,10 +94,14 @@ impl<'a> Evidence<'a> {
     }
 
     /// What the default routes of its family say.
-    pub(super) fn gateway(&self, ip: IpAddr, link: &Link) -> Gateway {
+    pub(super) fn gateway(&self, address: &Address, link: &Link) -> Gateway {
         if link.leads_nowhere() {
-            return Gateway::Routed;
+            return match self.is_foreign(address, link.mac) {
+                true => Gateway::None,
+                false => Gateway::Routed,
+            };
         }
+        let ip = address.ip;
         let [ipv4, ipv6] = &self.gateways;
         let gateways = if ip.is_ipv6() { ipv6 } else { ipv4 };
         let metric = gateways.get(link.name.as_str());

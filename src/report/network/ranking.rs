@@ -162,7 +162,7 @@ impl<'a> Ranking<'a> {
                 .is_some_and(|family| !is_of(family) || fleeting),
             kubelet: evidence.kubelet_place(ip),
             second_family: ip.is_ipv6() != evidence.prefers_ipv6(),
-            gateway: evidence.gateway(ip, link),
+            gateway: evidence.gateway(address, link),
             foreign: evidence.is_foreign(address, mac),
             inside: evidence.is_inside_another(address),
             making: evidence.making(address, mac),

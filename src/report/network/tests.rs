@@ -103,11 +103,75 @@ fn what_looks_like_a_virtual_ip_gives_way_while_virtual_ips_are_not_known() {
 }
 
 #[test]
+fn the_rule_that_decided_is_named() {
+    let rule = |name: &str, moment: usize, network: Network| {
+        let layout = Layout::named(name);
+        let facts = facts(&layout.moments[moment].node);
+        let decision = decide(&facts, &policy(&network), MOST_NICS).unwrap();
+        decision.primary_rule.map(Rule::name)
+    };
+    let wish = |nics: &[&str], prefer: Option<&str>| Network {
+        primary_nics: Some(nics.iter().map(|&name| name.to_owned()).collect()),
+        prefer: prefer.map(str::to_owned),
+        ..Network::default()
+    };
+    let none = Network::default;
+    for (expected, name, moment, network) in [
+        ("only", "container", 0, none()),
+        ("usable", "single-nic", 0, none()),
+        ("nics", "storage-network", 0, wish(&["eth1"], None)),
+        (
+            "prefer",
+            "kubelet-with-ipv6-first",
+            1,
+            wish(&[], Some("ipv4")),
+        ),
+        ("kubelet", "kube-vip", 2, none()),
+        ("family", "dual-stack", 0, none()),
+        ("default_route", "storage-network", 0, none()),
+        ("asked_for", "kube-vip", 1, none()),
+        ("asked_for", "egress-address", 1, none()),
+        ("network", "control-plane-with-a-virtual-ip", 0, none()),
+        ("chosen", "ipv6-only", 0, none()),
+        ("talos_default", "vlan-on-an-excluded-nic", 0, none()),
+    ] {
+        assert_eq!(rule(name, moment, network), Some(expected), "{name}");
+    }
+    assert_eq!(
+        rule("links-that-are-down", 0, wish(&["eth1"], None)),
+        Some("only")
+    );
+    assert_eq!(rule("duplicates-alone", 0, none()), None);
+}
+
+#[test]
+fn a_rule_whose_fact_is_not_known_is_skipped() {
+    let known = facts(&Layout::node("kube-vip"));
+    let lower = layouts::Address::new("eth0", "10.20.15.5/24".parse().unwrap());
+    let mut node = Layout::node("kube-vip");
+    node.addresses.push(lower);
+    let with_lower = facts(&node);
+    for forget in [
+        |facts: &mut Facts| facts.kubelet_addresses = None,
+        |facts: &mut Facts| facts.network.routes = None,
+        |facts: &mut Facts| facts.network.address_sources = None,
+    ] {
+        let mut alone = known.clone();
+        forget(&mut alone);
+        assert_eq!(primary_address(&alone), Some(ip("10.20.15.33")));
+        let mut both = with_lower.clone();
+        // Talos' sticky address, too.
+        both.node_addresses.as_mut().unwrap().default.clear();
+        forget(&mut both);
+        assert_eq!(primary_address(&both), Some(ip("10.20.15.33")));
+    }
+}
+
+#[test]
 fn the_choice_among_too_many_nics_is_stable_and_has_the_primary_address() {
     // eth0 to eth39; those with an even number N have 10.0.N.5.
     let mut node = Layout::node("forty-nics");
     let mut listed: Vec<Prefix> = node.node_addresses()["routed"].clone();
-    listed.reverse();
     let list = |node: &mut Node, listed: &[Prefix]| {
         node.give_node_addresses(Some([("routed".to_owned(), listed.to_vec())].into()));
     };
@@ -115,7 +179,7 @@ fn the_choice_among_too_many_nics_is_stable_and_has_the_primary_address() {
         decision.nics.iter().map(|nic| nic.name.clone()).collect()
     };
     list(&mut node, &listed);
-    // The primary address is on one of the last, which therefore is kept.
+    // The primary address is on one of the last, which has the default route and therefore is kept.
     let decision = decided(&facts(&node)).unwrap();
     assert_eq!(decision.primary_address, Some(ip("10.0.38.5")));
     assert_eq!(decision.nics[0].name, "eth38");
@@ -194,4 +258,45 @@ proptest! {
             prop_assert!(!facts.virtual_ips.unwrap().contains(&primary));
         }
     }
+
+    #[test]
+    fn what_nobody_asked_for_never_becomes_the_primary_address(
+        own in 0..OWN.len(),
+        with_kubelet: bool,
+        mut strangers in proptest::collection::vec((0..3_u32, 0..255_u8, any::<bool>(), 0..3_usize), 1..6),
+        turn in 0..6_usize,
+    ) {
+        let mut node = Layout::node(OWN[own]);
+        node.kubelet_node_ips = with_kubelet
+            .then(|| Vec::from_iter(primary_address(&facts(&node))));
+        let before = primary_address(&facts(&node));
+        prop_assert!(before.is_some());
+        // Whatever the order in which they come and go, before the node's own or after.
+        let turn = turn % strangers.len().max(1);
+        strangers.rotate_left(turn);
+        let nics: Vec<String> = node.links.iter().map(|link| link.name.clone()).collect();
+        for (link, last, ipv6, length) in strangers {
+            let link = &nics[link as usize % nics.len()];
+            let text = match ipv6 {
+                true => format!("2001:db8::{last:x}/{}", [128, 128, 64][length]),
+                false => format!("10.0.0.{last}/{}", [32, 32, 24][length]),
+            };
+            let stranger = layouts::Address::new(link, text.parse().unwrap());
+            if node.addresses.iter().any(|it| it.address.ip == stranger.address.ip) {
+                continue;
+            }
+            node.addresses.insert(last as usize % (node.addresses.len() + 1), stranger);
+            prop_assert_eq!(primary_address(&facts(&node)), before, "{} on {}", text, link);
+        }
+    }
 }
+
+/// Nodes whose address has evidence of each kind: lease, configuration, default route, announcement.
+const OWN: [&str; 6] = [
+    "kube-vip",
+    "changing-lease",
+    "two-gateways",
+    "ipv6-only",
+    "floating-ipv6-address",
+    "routed-node-on-lo",
+];

@@ -72,7 +72,7 @@ func New(ctx context.Context, rules map[string]role.Set, kinds ...meta.ResourceW
 		return nil, err
 	}
 
-	for _, name := range []string{"network", "network-config", "runtime", "config", "hardware"} {
+	for _, name := range []string{"network", "network-config", "runtime", "config", "hardware", "k8s"} {
 		if err := namespaces.Register(ctx, name, name); err != nil {
 			return nil, err
 		}

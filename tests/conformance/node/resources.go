@@ -9,6 +9,7 @@ import (
 	"github.com/cosi-project/runtime/pkg/resource"
 	"github.com/cosi-project/runtime/pkg/resource/meta"
 	"github.com/siderolabs/talos/pkg/machinery/nethelpers"
+	"github.com/siderolabs/talos/pkg/machinery/resources/k8s"
 	"github.com/siderolabs/talos/pkg/machinery/resources/network"
 	"github.com/siderolabs/talos/pkg/machinery/resources/runtime"
 )
@@ -27,6 +28,7 @@ func Kinds() []meta.ResourceWithRD {
 		&network.Status{},
 		&network.OperatorSpec{}, // sensitive
 		&runtime.MachineStatus{},
+		&k8s.NodeIP{},
 	}
 }
 
@@ -82,6 +84,12 @@ func machineOf(layout *Layout) []resource.Resource {
 		resolver := network.NewResolverStatus(network.NamespaceName, network.ResolverID)
 		*resolver.TypedSpec() = network.ResolverStatusSpec{DNSServers: layout.Resolver.Servers, SearchDomains: layout.Resolver.Search}
 		resources = append(resources, resolver)
+	}
+
+	if layout.KubeletNodeIPs != nil {
+		ips := k8s.NewNodeIP(k8s.NamespaceName, k8s.KubeletID)
+		ips.TypedSpec().Addresses = layout.KubeletNodeIPs
+		resources = append(resources, ips)
 	}
 
 	for _, lease := range layout.Leases {
