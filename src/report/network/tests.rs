@@ -145,6 +145,19 @@ fn the_rule_that_decided_is_named() {
 }
 
 #[test]
+fn an_operator_can_exclude_the_link_of_a_routed_node() {
+    let facts = facts(&Layout::node("routed-node"));
+    assert_eq!(primary_address(&facts), Some(ip("10.255.0.8")));
+    let network = Network {
+        exclude_nics: Some(vec!["dummy0".to_owned()]),
+        ..Network::default()
+    };
+    let decision = decide(&facts, &policy(&network), MOST_NICS).unwrap();
+    assert_sound(&decision);
+    assert_eq!(decision.primary_address, None);
+}
+
+#[test]
 fn a_rule_whose_fact_is_not_known_is_skipped() {
     let known = facts(&Layout::node("kube-vip"));
     let lower = layouts::Address::new("eth0", "10.20.15.5/24".parse().unwrap());
