@@ -120,7 +120,7 @@ pub fn json(view: &View) -> Value {
             .map(|ip| ip.to_string()),
         "primary_address_rule": decision
             .and_then(|decision| decision.primary_rule)
-            .map(|rule| json!({"name": rule.name(), "why": rule.to_string()})),
+            .map(network::rule),
         "kubelet_addresses": facts.kubelet_addresses.as_ref().map(texts),
         "node_addresses": facts.node_addresses.as_ref().map(node_addresses),
         "virtual_ips": facts.virtual_ips.as_ref().map(texts),

@@ -294,6 +294,7 @@ fn the_primary_address_follows_talos_own_view() {
         scene::single_nic(talos);
         talos.set_link("eth1", scene::nic(3, [0x00, 0x50, 0x56, 0, 0, 1]));
         talos.set_address("eth1", "192.168.7.7/24");
+        talos.set_route("eth1", "0.0.0.0/0", Some("192.168.7.1"), 512);
         for id in ["current", "routed", "routed-no-k8s", "current-no-k8s"] {
             talos.set_node_address(id, &["192.168.7.7/24", "10.5.0.2/24"]);
         }

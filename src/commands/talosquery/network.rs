@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{columns, list, status_name, texts};
 use crate::facts::{AddressStatus, Resolver};
 use crate::report::{
-    AddressDecision, AddressOrigin, Decision, Nic, NicAddress, NicRoute, Standing, Verdict,
+    AddressDecision, AddressOrigin, Decision, Nic, NicAddress, NicRoute, Rule, Standing, Verdict,
 };
 
 /// NICs, routes, and why each address is where it is.
@@ -77,6 +77,11 @@ pub(super) fn resolver(resolver: &Resolver) -> Value {
         "servers": texts(&resolver.servers),
         "search_domains": resolver.search_domains,
     })
+}
+
+/// What decided about the primary address.
+pub(super) fn rule(rule: Rule) -> Value {
+    json!({"name": rule.name(), "why": rule.to_string()})
 }
 
 pub(super) fn nic(nic: &Nic) -> Value {
