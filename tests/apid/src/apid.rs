@@ -12,6 +12,7 @@ use tonic::Status;
 
 use crate::door::{Address, Tls};
 use crate::journal::Call;
+use crate::machine;
 use crate::node::Node;
 use crate::power::PowerBehaviour;
 use crate::proto::cosi::resource::Spec;
@@ -252,9 +253,18 @@ impl Apid {
 
 /// The node.
 impl Apid {
-    /// Sets HostnameStatus and what Hostname says; an empty domain for none.
+    /// Sets HostnameStatus and what Hostname says; an empty domain for none. As Talos does it, Nodename follows where
+    /// there is one.
     pub fn set_hostname(&self, host: &str, domain: &str) {
         resources::set_hostname(self.shared(), host, domain);
+        if !self
+            .shared()
+            .store
+            .list("k8s", machine::NODENAME)
+            .is_empty()
+        {
+            self.set_node_name(host);
+        }
     }
 
     /// Sets a LinkStatus; see [`crate::scene`] for ready-made ones.
