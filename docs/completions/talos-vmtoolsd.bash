@@ -53,7 +53,7 @@ _talos__vmtoolsd() {
 
     case "${cmd}" in
         talos__vmtoolsd)
-            opts="-h -V --use-machined --talos-config --talos-node --machined-socket --machined-role --transport --low-bandwidth --skip-vmware-detection --idle-off-vmware --power-deadline --force-shutdown --reboot-mode --power-busy --scrub-guestinfo --guest-variables --sandbox --log-level --log-format --config --help --version vmtoolsd talosquery rpc check help"
+            opts="-h -V --use-machined --talos-config --talos-node --machined-socket --machined-role --transport --low-bandwidth --skip-vmware-detection --idle-off-vmware --power-deadline --force-shutdown --reboot-mode --power-busy --guest-host-name --scrub-guestinfo --guest-variables --sandbox --log-level --log-format --config --help --version vmtoolsd talosquery rpc check help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -111,6 +111,10 @@ _talos__vmtoolsd() {
                     COMPREPLY=($(compgen -W "refuse pass" -- "${cur}"))
                     return 0
                     ;;
+                --guest-host-name)
+                    COMPREPLY=($(compgen -W "node fqdn" -- "${cur}"))
+                    return 0
+                    ;;
                 --scrub-guestinfo)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -143,7 +147,7 @@ _talos__vmtoolsd() {
             return 0
             ;;
         talos__subcmd__vmtoolsd__subcmd__check)
-            opts="-h --json --use-machined --talos-config --talos-node --machined-socket --machined-role --transport --low-bandwidth --skip-vmware-detection --idle-off-vmware --power-deadline --force-shutdown --reboot-mode --power-busy --scrub-guestinfo --guest-variables --sandbox --log-level --log-format --config --help"
+            opts="-h --json --use-machined --talos-config --talos-node --machined-socket --machined-role --transport --low-bandwidth --skip-vmware-detection --idle-off-vmware --power-deadline --force-shutdown --reboot-mode --power-busy --guest-host-name --scrub-guestinfo --guest-variables --sandbox --log-level --log-format --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -199,6 +203,10 @@ _talos__vmtoolsd() {
                     ;;
                 --power-busy)
                     COMPREPLY=($(compgen -W "refuse pass" -- "${cur}"))
+                    return 0
+                    ;;
+                --guest-host-name)
+                    COMPREPLY=($(compgen -W "node fqdn" -- "${cur}"))
                     return 0
                     ;;
                 --scrub-guestinfo)
@@ -317,7 +325,7 @@ _talos__vmtoolsd() {
             return 0
             ;;
         talos__subcmd__vmtoolsd__subcmd__rpc)
-            opts="-h --use-machined --talos-config --talos-node --machined-socket --machined-role --transport --low-bandwidth --skip-vmware-detection --idle-off-vmware --power-deadline --force-shutdown --reboot-mode --power-busy --scrub-guestinfo --guest-variables --sandbox --log-level --log-format --config --help"
+            opts="-h --use-machined --talos-config --talos-node --machined-socket --machined-role --transport --low-bandwidth --skip-vmware-detection --idle-off-vmware --power-deadline --force-shutdown --reboot-mode --power-busy --guest-host-name --scrub-guestinfo --guest-variables --sandbox --log-level --log-format --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -373,6 +381,10 @@ _talos__vmtoolsd() {
                     ;;
                 --power-busy)
                     COMPREPLY=($(compgen -W "refuse pass" -- "${cur}"))
+                    return 0
+                    ;;
+                --guest-host-name)
+                    COMPREPLY=($(compgen -W "node fqdn" -- "${cur}"))
                     return 0
                     ;;
                 --scrub-guestinfo)
@@ -407,7 +419,7 @@ _talos__vmtoolsd() {
             return 0
             ;;
         talos__subcmd__vmtoolsd__subcmd__talosquery)
-            opts="-h --json --use-machined --talos-config --talos-node --machined-socket --machined-role --transport --low-bandwidth --skip-vmware-detection --idle-off-vmware --power-deadline --force-shutdown --reboot-mode --power-busy --scrub-guestinfo --guest-variables --sandbox --log-level --log-format --config --help"
+            opts="-h --json --use-machined --talos-config --talos-node --machined-socket --machined-role --transport --low-bandwidth --skip-vmware-detection --idle-off-vmware --power-deadline --force-shutdown --reboot-mode --power-busy --guest-host-name --scrub-guestinfo --guest-variables --sandbox --log-level --log-format --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -463,6 +475,10 @@ _talos__vmtoolsd() {
                     ;;
                 --power-busy)
                     COMPREPLY=($(compgen -W "refuse pass" -- "${cur}"))
+                    return 0
+                    ;;
+                --guest-host-name)
+                    COMPREPLY=($(compgen -W "node fqdn" -- "${cur}"))
                     return 0
                     ;;
                 --scrub-guestinfo)
@@ -497,7 +513,7 @@ _talos__vmtoolsd() {
             return 0
             ;;
         talos__subcmd__vmtoolsd__subcmd__vmtoolsd)
-            opts="-h --use-machined --talos-config --talos-node --machined-socket --machined-role --transport --low-bandwidth --skip-vmware-detection --idle-off-vmware --power-deadline --force-shutdown --reboot-mode --power-busy --scrub-guestinfo --guest-variables --sandbox --log-level --log-format --config --help"
+            opts="-h --use-machined --talos-config --talos-node --machined-socket --machined-role --transport --low-bandwidth --skip-vmware-detection --idle-off-vmware --power-deadline --force-shutdown --reboot-mode --power-busy --guest-host-name --scrub-guestinfo --guest-variables --sandbox --log-level --log-format --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -553,6 +569,10 @@ _talos__vmtoolsd() {
                     ;;
                 --power-busy)
                     COMPREPLY=($(compgen -W "refuse pass" -- "${cur}"))
+                    return 0
+                    ;;
+                --guest-host-name)
+                    COMPREPLY=($(compgen -W "node fqdn" -- "${cur}"))
                     return 0
                     ;;
                 --scrub-guestinfo)

@@ -301,6 +301,7 @@ network:
   exclude_subnets: [10.9.0.0/16, fd00::1]
   prefer: ipv6
   report_vips: true
+  report_link_local: true
 sandbox:
   mode: warn
 log:
@@ -342,6 +343,7 @@ log:
                 exclude_subnets: vec!["10.9.0.0/16".parse().unwrap(), "fd00::1".parse().unwrap()],
                 prefer: Some(Family::Ipv6),
                 report_vips: true,
+                report_link_local: true,
             }
         );
         assert_eq!(sandbox, SandboxMode::Warn);

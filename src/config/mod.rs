@@ -14,7 +14,7 @@ use std::time::Duration;
 use tracing::Level;
 
 use self::draft::Draft;
-use crate::report::NetworkPolicy;
+use crate::report::{HostNameForm, NetworkPolicy};
 
 pub mod cli;
 mod draft;
@@ -184,6 +184,8 @@ pub struct PowerConfig {
 /// `default()` is blank; the defaults are in [`table::SETTINGS`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct GuestInfoConfig {
+    /// Which of the node's names the host shows.
+    pub host_name: HostNameForm,
     /// Blank machine configs that are exposed in guest variables, once the machine is ready.
     pub scrub: bool,
     /// Publish guest variables.

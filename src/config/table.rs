@@ -131,6 +131,16 @@ pub static SETTINGS: &[Setting] = &[
         field: field!(config.power.busy),
     },
     Setting {
+        key: Some("guestinfo.host_name"),
+        flag: Some("guest-host-name"),
+        value: "FORM",
+        unset: Value("node"),
+        applied: OnReload,
+        help: "Host name that vCenter shows: that of the Kubernetes node, by which the vSphere cloud provider finds \
+               the machine, or the host name with its domain",
+        field: field!(config.guest_info.host_name),
+    },
+    Setting {
         key: Some("guestinfo.scrub"),
         flag: Some("scrub-guestinfo"),
         value: "BOOL",
@@ -225,6 +235,15 @@ pub static SETTINGS: &[Setting] = &[
         help: "Report virtual IPs that this node holds as addresses of the machine too, last and never as the primary \
                address; Cluster API copies every address into its machine",
         field: field!(config.network.report_vips),
+    },
+    Setting {
+        key: Some("network.report_link_local"),
+        flag: None,
+        value: "BOOL",
+        unset: Value("false"),
+        applied: OnReload,
+        help: "Report link-local addresses (169.254.0.0/16, fe80::/10) of NICs that have another address as well",
+        field: field!(config.network.report_link_local),
     },
     Setting {
         key: Some("sandbox.mode"),

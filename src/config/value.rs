@@ -7,7 +7,7 @@ use std::time::Duration;
 use tracing::Level;
 
 use super::{BusyPolicy, LogFormat, RebootMode, SandboxMode, TransportChoice};
-use crate::report::{Family, Patterns, Subnet, Unreadable};
+use crate::report::{Family, HostNameForm, Patterns, Subnet, Unreadable};
 
 /// No duration is longer: nobody at the host waits an hour for a power call, and a typing error shows.
 const LONGEST_DURATION: Duration = Duration::from_secs(3600);
@@ -187,6 +187,12 @@ choice! {
     BusyPolicy, any_case: false, "what to do while the machine is busy (refuse or pass)",
     "refuse" => BusyPolicy::Refuse,
     "pass" => BusyPolicy::Pass,
+}
+
+choice! {
+    HostNameForm, any_case: false, "a form of the host name (node or fqdn)",
+    "node" => HostNameForm::Node,
+    "fqdn" => HostNameForm::Fqdn,
 }
 
 choice! {

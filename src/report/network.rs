@@ -130,6 +130,9 @@ pub fn decide(facts: &Facts, policy: &NetworkPolicy, most_nics: usize) -> Option
     let mut nics = nics.by_mac.into_values().collect::<Vec<_>>();
     for nic in &mut nics {
         nic.sort_addresses(&mut verdicts);
+        if !policy.report_link_local {
+            nic.drop_link_local(&mut verdicts);
+        }
     }
     let cut = cut(&mut nics, most_nics, &mut verdicts);
     // A NIC without addresses comes behind all others; the kernel's order decides between equals.
@@ -211,6 +214,22 @@ impl RankedNic {
                 *verdict = Verdict::LeftOut(Reason::Twice);
             }
             first
+        });
+    }
+
+    /// Leaves link-local addresses out where there is another: many readers take whatever is listed for an address
+    /// of the node. Alone they show that the NIC is alive.
+    fn drop_link_local(&mut self, verdicts: &mut [Verdict]) {
+        let link_local = |candidate: &Candidate| candidate.address.is_link_local();
+        if self.addresses.iter().all(link_local) {
+            return;
+        }
+        self.addresses.retain(|candidate| {
+            let stays = !link_local(candidate);
+            if !stays && let Some(verdict) = verdicts.get_mut(candidate.rank.order) {
+                *verdict = Verdict::LeftOut(Reason::LinkLocal);
+            }
+            stays
         });
     }
 

@@ -68,6 +68,8 @@ pub struct NetworkPolicy {
     pub prefer: Option<Family>,
     /// Whether virtual IPs are reported (last) while this node holds them.
     pub report_vips: bool,
+    /// Whether link-local addresses are reported although their NIC has another address.
+    pub report_link_local: bool,
 }
 
 impl Default for NetworkPolicy {
@@ -80,6 +82,7 @@ impl Default for NetworkPolicy {
             exclude_subnets: Vec::new(),
             prefer: None,
             report_vips: false,
+            report_link_local: false,
         }
     }
 }

@@ -81,12 +81,14 @@ where
 
     fn configure(&mut self, config: &Config, now: Duration) {
         let GuestInfoConfig {
+            host_name,
             scrub,
             variables,
             disk_interval,
             stats_interval,
         } = config.guest_info;
         self.services.set_intervals(disk_interval, stats_interval);
+        self.services.set_host_name(host_name, now);
         self.services.set_variables(variables, now);
         self.services.set_scrub(scrub, now);
         self.services

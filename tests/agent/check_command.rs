@@ -4,7 +4,7 @@ use apid::{TlsOptions, scene};
 use serde_json::Value;
 use vmx::{Profile, Stream, Times, Vmx, VmxBuilder, VsockPolicy};
 
-use crate::support::{ADDRESS, NAME, Run, SOON, Talos, binary};
+use crate::support::{ADDRESS, FQDN, Run, SOON, Talos, binary};
 
 fn command(talos: &Talos, command: &[&str]) -> VmxBuilder {
     let builder = Vmx::builder(binary()).args(command);
@@ -157,7 +157,7 @@ fn check_and_talosquery_name_another_machine_and_the_remedy() {
     assert_eq!(found["result"], "failed");
     let detail = found["detail"].as_str().unwrap();
     assert!(detail.contains("is another machine: boot time"), "{found}");
-    assert!(detail.contains(NAME), "{found}");
+    assert!(detail.contains(FQDN), "{found}");
     let remedy = found["remedy"].as_str().unwrap();
     assert!(remedy.contains("VMTOOLSD_TALOS_NODE"), "{found}");
     assert_eq!(result(&report, "role")["result"], "not_checked");
@@ -210,7 +210,7 @@ fn talosquery_shows_what_the_daemon_sees_as_a_table() {
     assert_eq!(code, Some(0), "{lines:#?}");
     let text = lines.join("\n");
     for words in [
-        NAME,
+        FQDN,
         "v1.13.0",
         "10.5.0.11",
         "10.5.0.100",
@@ -234,7 +234,7 @@ fn talosquery_shows_the_same_as_json() {
     let talos = Talos::tls(TlsOptions::default());
     let (view, code) = json(command(&talos, &["talosquery", "--json"]));
     assert_eq!(code, Some(0));
-    assert_eq!(view["host_name"]["fqdn"], NAME);
+    assert_eq!(view["host_name"]["fqdn"], FQDN);
     assert_eq!(view["talos"]["tag"], "v1.13.0");
     assert_eq!(view["primary_address"], ADDRESS);
     assert_eq!(view["nics"][0]["mac"], "00:50:56:ab:cd:ef");

@@ -18,14 +18,36 @@ fn kernel_uptime() -> f64 {
 }
 
 #[test]
-fn the_host_name_is_the_fqdn_where_there_is_a_domain() {
-    let talos = Talos::new();
-    let run = talos.run();
-    assert_eq!(run.vcenter().host_name.as_deref(), Some(NAME));
-    talos.set_hostname("short", "");
-    run.sees("the short name", SOON, |view| {
-        view.host_name.as_deref() == Some("short")
+fn the_host_name_is_that_of_the_kubernetes_node_and_the_domain_stays_with_the_resolver() {
+    let talos = Talos::with(|talos| {
+        scene::single_nic(talos);
+        talos.set_hostname("w-7", "prod.example.test");
     });
+    let run = talos.run();
+    let shown = |what: &str, name: &str| {
+        let view = run.sees(what, SOON, |view| {
+            let dns = view.nics.as_ref().and_then(|nics| nics.dns.as_ref());
+            view.host_name.as_deref() == Some(name) && dns.is_some()
+        });
+        let dns = view.nics.unwrap().dns.unwrap();
+        assert_eq!(dns.host.as_deref(), Some("w-7"));
+        assert_eq!(dns.domain.as_deref(), Some("prod.example.test"));
+    };
+    shown("the node's name", "w-7");
+    // What the kubelet registers with registerWithFQDN.
+    talos.set_node_name("w-7.prod.example.test");
+    shown("the node's name with its domain", "w-7.prod.example.test");
+}
+
+#[test]
+fn the_host_name_is_the_short_one_before_there_is_a_kubernetes_node() {
+    let talos = Talos::with(|talos| {
+        talos.set_link("lo", scene::loopback());
+        talos.set_hostname("w-7", "prod.example.test");
+    });
+    let run = Run::start(talos.agent());
+    let view = run.sees("a name", SOON, |view| view.host_name.is_some());
+    assert_eq!(view.host_name.as_deref(), Some("w-7"));
 }
 
 #[test]
@@ -168,12 +190,7 @@ fn nothing_is_sent_while_nothing_changes_and_talos_is_not_asked() {
 
 #[test]
 fn what_is_not_known_is_not_sent() {
-    let talos = Talos::with(|talos| {
-        talos.set_link("lo", scene::loopback());
-        talos.set_address("lo", "127.0.0.1/8");
-        talos.set_link("eth0", scene::nic(2, scene::MAC));
-        talos.set_address("eth0", "fe80::250:56ff:feab:cdef/64");
-    });
+    let talos = Talos::with(|_| {});
     let run = Run::start(talos.agent());
     run.green();
     talos.wait_calls(Method::Watch, 5, SOON).unwrap();
@@ -186,60 +203,125 @@ fn what_is_not_known_is_not_sent() {
     ] {
         assert!(run.sent(prefix).is_empty(), "{prefix}");
     }
-    // Link-local addresses go along once there is a real one; they are never primary.
+}
+
+#[test]
+fn a_nic_is_shown_with_its_mac_before_it_has_an_address() {
+    let talos = Talos::with(|talos| {
+        talos.set_link("lo", scene::loopback());
+        talos.set_address("lo", "127.0.0.1/8");
+        talos.set_link("eth0", scene::nic(2, scene::MAC));
+    });
+    let run = Run::start(talos.agent());
+    let view = run.sees("the NIC", SOON, |view| !view.macs().is_empty());
+    assert_eq!(view.macs(), ["00:50:56:ab:cd:ef"]);
+    assert_eq!((view.addresses().len(), view.ip_address), (0, None));
+    // A link-local address shows that it is alive, and gives way to a real one.
+    talos.set_address("eth0", "fe80::250:56ff:feab:cdef/64");
+    run.sees("the link-local address", SOON, |view| {
+        view.addresses() == ["fe80::250:56ff:feab:cdef"]
+    });
+    talos.set_route("eth0", "0.0.0.0/0", Some("10.5.0.1"), 1024);
     talos.set_address("eth0", "10.5.0.2/24");
-    let view = run.sees("the address", SOON, |view| view.ip_address.is_some());
+    let view = run.sees("the address", SOON, |view| view.addresses() == [ADDRESS]);
     assert_eq!(view.ip_address.as_deref(), Some(ADDRESS));
+}
+
+#[test]
+fn an_address_that_talos_says_is_gone_leaves_the_host_within_30_s_and_not_at_once() {
+    let talos = Talos::new();
+    let run = talos.run();
+    run.sees("the variable", SOON, |view| {
+        view.variables.contains_key("ip")
+    });
+    let gone = Instant::now();
+    talos.remove_address("eth0", "10.5.0.2/24");
+    for id in ["current", "routed", "current-no-k8s", "routed-no-k8s"] {
+        talos.set_node_address(id, &[]);
+    }
+    let after = run.until("a list without it", Duration::from_secs(30), |host, now| {
+        let view = host.vcenter(now);
+        let ip = view.variables.get("ip").map(|ip| ip.trim());
+        let is_gone = !view.addresses().iter().any(|ip| ip == ADDRESS);
+        (is_gone && ip == Some("")).then(|| now - gone)
+    });
+    assert!(after > Duration::from_secs(10), "{after:?}");
+    assert_eq!(run.vcenter().macs(), ["00:50:56:ab:cd:ef"]);
 }
 
 #[test]
 fn the_address_never_goes_from_right_to_empty() {
     let talos = Talos::new();
     let run = talos.run();
-    talos.remove_address("eth0", "10.5.0.2/24");
-    for id in [
-        "default",
-        "current",
-        "routed",
-        "accumulative",
-        "current-no-k8s",
-        "routed-no-k8s",
-    ] {
-        talos.set_node_address(id, &[]);
-    }
-    talos.remove_node_address("routed-no-k8s");
-    talos.set_hostname("", "");
+    let sent = run.sent("SetGuestInfo  10 ").len();
+    // A cable that is pulled, a name that is gone: for a moment.
     talos.set_link("eth0", scene::down(scene::nic(2, scene::MAC)));
-    pass(&run, Duration::from_millis(500));
-    // A host that has forgotten everything gets what was known.
-    let told = [
-        "SetGuestInfo  1 ",
-        "SetGuestInfo  10 ",
-        "info-set guestinfo.ip ",
-    ]
-    .map(|prefix| (prefix, run.sent(prefix).len()));
-    run.asked("reset");
-    for (prefix, before) in told {
-        run.until_sent(prefix, before + 1, SOON);
-    }
+    talos.set_hostname("", "");
+    pass(&run, Duration::from_secs(2));
     let view = run.vcenter();
     assert_eq!(view.ip_address.as_deref(), Some(ADDRESS));
     assert_eq!(view.host_name.as_deref(), Some(NAME));
-    assert_eq!(view.variables["ip"], ADDRESS);
+    talos.set_link("eth0", scene::nic(2, scene::MAC));
+    talos.set_hostname("talos-cp-1", "example.com");
+    pass(&run, Duration::from_millis(500));
+    assert_eq!(run.sent("SetGuestInfo  10 ").len(), sent);
     for entry in run.sent("info-set guestinfo.ip") {
-        assert_eq!(
-            entry.message,
-            format!("info-set guestinfo.ip {ADDRESS}\0").into_bytes()
-        );
+        let right = format!("info-set guestinfo.ip {ADDRESS}\0");
+        assert_eq!(entry.message, right.into_bytes());
     }
-    for entry in run.sent("SetGuestInfo  1") {
-        if let Ok(Command::GuestInfo(GuestInfo::Nics(_, list))) = entry.command {
-            assert!(
-                list.nics.iter().any(|nic| !nic.ips.is_empty()),
-                "an empty NIC list"
-            );
+}
+
+#[test]
+fn a_reset_of_the_host_shows_what_is_true_now() {
+    let talos = Talos::new();
+    let run = talos.run();
+    talos.remove_address("eth0", "10.5.0.2/24");
+    for id in ["current", "routed", "current-no-k8s", "routed-no-k8s"] {
+        talos.set_node_address(id, &[]);
+    }
+    pass(&run, Duration::from_millis(500));
+    let sent = run.sent("SetGuestInfo  10 ").len();
+    assert_eq!(run.vcenter().ip_address.as_deref(), Some(ADDRESS));
+    run.asked("reset");
+    run.until_sent("SetGuestInfo  10 ", sent + 1, SOON);
+    run.sees("the truth", Duration::from_secs(5), |view| {
+        !view.addresses().iter().any(|ip| ip == ADDRESS)
+    });
+    for entry in &run.sent("SetGuestInfo  10 ")[sent..] {
+        if let Ok(Command::GuestInfo(GuestInfo::Nics(_, list))) = &entry.command {
+            let mut ips = list.nics.iter().flat_map(|nic| &nic.ips);
+            assert!(!ips.any(|ip| ip.address.to_string() == ADDRESS));
         }
     }
+}
+
+#[test]
+fn the_first_address_waits_for_its_default_route_and_comes_with_it() {
+    let talos = Talos::with(|talos| {
+        scene::single_nic(talos);
+        talos.remove_route("eth0", "0.0.0.0/0", Some("10.5.0.1"), 1024);
+        talos.remove_address("eth0", "10.5.0.2/24");
+        talos.remove_address("eth0", "fe80::250:56ff:feab:cdef/64");
+    });
+    let run = Run::start(talos.agent());
+    run.sees("the NIC", SOON, |view| !view.macs().is_empty());
+    let sent = run.sent("SetGuestInfo  10 ").len();
+    talos.set_static_address("eth0", "10.5.0.2/24");
+    run.sees("the variable", SOON, |view| {
+        view.variables.get("ip").map(String::as_str) == Some(ADDRESS)
+    });
+    talos.set_route("eth0", "0.0.0.0/0", Some("10.5.0.1"), 1024);
+    run.sees("the address", SOON, |view| view.ip_address.is_some());
+    let lists = run.sent("SetGuestInfo  10 ").split_off(sent);
+    let first = lists.iter().find_map(|entry| match &entry.command {
+        Ok(Command::GuestInfo(GuestInfo::Nics(_, list)))
+            if list.nics.iter().any(|nic| !nic.ips.is_empty()) =>
+        {
+            Some(list.clone())
+        }
+        _ => None,
+    });
+    assert!(first.unwrap().routes.iter().any(|route| route.prefix == 0));
 }
 
 #[test]
@@ -454,7 +536,7 @@ fn odd_names_reach_the_host_clean_and_no_longer_than_their_fields() {
         let talos = Talos::new();
         talos.set_hostname(&host, &domain);
         talos.set_node_name("n\u{1}\u{85}ode\u{2028}name");
-        let run = Run::start(talos.agent());
+        let run = Run::start(talos.agent().args(["--guest-host-name", "fqdn"]));
         let view = run.sees("the name", SOON, |view| view.host_name.is_some());
         assert_eq!(view.host_name, Some(shown));
         run.sees("the node's name", SOON, |view| {

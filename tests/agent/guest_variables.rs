@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use apid::{MachineType, Stage};
+use apid::{MachineType, Stage, scene};
 use vmx::{Stream, Times, Vmx, VmxBuilder, VsockPolicy};
 
 use crate::support::{Run, SOON, Talos, binary, pass};
@@ -48,6 +48,34 @@ fn what_talos_says_of_the_machine_is_on_the_host_within_a_second() {
     talos.set_conditions(Stage::MachineStageRunning, &["services"]);
     sees(&run, "unmetConditions", "services");
     assert_eq!(talos.call_count(), calls, "watched, not asked for");
+}
+
+#[test]
+fn a_virtual_ip_is_a_variable_of_the_node_that_holds_it() {
+    let talos = Talos::with(scene::control_plane);
+    let run = talos.run();
+    sees(&run, "virtualIPs", "10.5.0.100");
+    talos.lose_vip("eth0", "10.5.0.100");
+    sees(&run, "virtualIPs", "none");
+}
+
+#[test]
+fn a_shutdown_that_ends_in_rebooting_stays_a_shutdown_and_is_never_ready() {
+    let talos = Talos::new();
+    let run = talos.run();
+    sees(&run, "ready", "true");
+    talos.set_conditions(Stage::MachineStageShuttingDown, &[]);
+    // As every Talos up to 1.13 does.
+    talos.set_conditions(Stage::MachineStageRebooting, &[]);
+    sees(&run, "stage", "shutting down");
+    sees(&run, "ready", "false");
+    talos.set_conditions(Stage::MachineStageRebooting, &["services"]);
+    sees(&run, "unmetConditions", "services");
+    sees(&run, "stage", "shutting down");
+    talos.set_conditions(Stage::MachineStageBooting, &[]);
+    sees(&run, "stage", "booting");
+    talos.set_conditions(Stage::MachineStageRebooting, &[]);
+    sees(&run, "stage", "rebooting");
 }
 
 #[test]

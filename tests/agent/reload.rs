@@ -7,7 +7,7 @@ use apid::{Method, Stage, TlsOptions};
 use nix::sys::signal::Signal;
 use vmx::{Link, Stream, VmxBuilder, VsockPolicy};
 
-use crate::support::{NAME, Run, SOON, Talos, agent, pass};
+use crate::support::{FQDN, NAME, Run, SOON, Talos, agent, pass};
 
 const RELOADED: &str = "configuration reloaded";
 const FILE: &str = "config.yaml";
@@ -48,6 +48,21 @@ fn the_network_policy_counts_at_once_and_can_be_taken_back() {
     shown(false);
     reload(&run, &talos, "");
     shown(true);
+    run.stop();
+}
+
+#[test]
+fn the_form_of_the_host_name_counts_at_once() {
+    let talos = Talos::new();
+    let run = Run::start(configured(&talos, ""));
+    run.informed();
+    for (text, name) in [
+        ("guestinfo: {host_name: fqdn}\n", FQDN),
+        ("guestinfo: {host_name: node}\n", NAME),
+    ] {
+        reload(&run, &talos, text);
+        run.sees(name, SOON, |view| view.host_name.as_deref() == Some(name));
+    }
     run.stop();
 }
 

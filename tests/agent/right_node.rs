@@ -9,7 +9,7 @@ use nix::fcntl::{Flock, FlockArg};
 use nix::sys::signal::Signal;
 use vmx::VmxBuilder;
 
-use crate::support::{NAME, Run, SOON, Talos, agent, pass};
+use crate::support::{FQDN, NAME, Run, SOON, Talos, agent, pass};
 
 /// Long enough for a deadline of a power call (30 s) not to be what ended it.
 const AT_ONCE: Duration = Duration::from_secs(10);
@@ -119,7 +119,7 @@ fn a_node_that_is_another_machine_is_named_with_its_counters_and_left_alone() {
         let endpoint = talos.endpoint().unwrap().to_string();
         let words = [
             endpoint.as_str(),
-            NAME,
+            FQDN,
             "is another machine",
             "boot time",
             "context switches",

@@ -16,7 +16,9 @@ pub(crate) const SOON: Duration = Duration::from_secs(20);
 /// The address of [`scene::single_nic`].
 pub(crate) const ADDRESS: &str = "10.5.0.2";
 /// Its name.
-pub(crate) const NAME: &str = "talos-cp-1.example.com";
+pub(crate) const NAME: &str = "talos-cp-1";
+/// Its name with the domain.
+pub(crate) const FQDN: &str = "talos-cp-1.example.com";
 
 /// The binary under test.
 pub(crate) fn binary() -> PathBuf {

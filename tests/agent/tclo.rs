@@ -108,7 +108,7 @@ fn get_tools_state_has_every_property_and_all_operations_off() {
     assert!(text(4520).ends_with("xlinux-64"), "{}", text(4520));
     assert_eq!(text(4511), "talos-vmtoolsd");
     assert_eq!(text(4500), run.vcenter().variables["vmtools.versionString"]);
-    assert_eq!(text(4505), "talos-cp-1.example.com");
+    assert_eq!(text(4505), "talos-cp-1");
     assert_eq!(properties[&4501], Property::Integer(1));
     assert_eq!(properties[&4502], Property::Integer(1));
     assert_eq!(properties[&4519], Property::Integer(64));

@@ -217,7 +217,7 @@ impl Subject {
     /// What the host does not know, or knows wrongly.
     fn wrong(&self, host: &Host, now: Instant) -> Option<&'static str> {
         let view = host.vcenter(now);
-        let name = format!("soak-{}.example.com", self.node.names);
+        let name = format!("soak-{}", self.node.names);
         let variable = |key: &str| view.variables.get(&format!("vmtools.talos.{key}"));
         let stage = variable("stage").map(String::as_str) == Some("running");
         let ready = variable("ready").map(String::as_str)

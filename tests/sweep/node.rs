@@ -7,7 +7,7 @@ use talos_vmtoolsd::facts::{
     Address, AddressScope, AddressStatus, Facts, HostName, Link, Mac, NodeAddresses, TalosVersion,
 };
 
-pub(crate) const HOST_NAME: &str = "talos-cp-1.example.com";
+pub(crate) const HOST_NAME: &str = "talos-cp-1";
 pub(crate) const FIRST_ADDRESS: &str = "10.5.0.2";
 pub(crate) const ADDRESS: &str = "10.5.0.3";
 

@@ -44,7 +44,7 @@ int main(void) {
       {"00:50:56:ab:cd:f1", {0, NULL}, NULL, NULL, NULL, NULL}};
   ip gateway = at("10.5.0.1"), other = at("192.168.0.1"), gateway6 = at("fe80::1");
   route routes[] = {
-      {at("0.0.0.0"), 0, &gateway, 0, 0, 1024}, {at("0.0.0.0"), 0, &other, 1, 0, 2048},
+      {at("0.0.0.0"), 0, &other, 1, 0, 2048},   {at("0.0.0.0"), 0, &gateway, 0, 0, 1024},
       {at("10.5.0.0"), 24, NULL, 0, 0, 0},      {at("::"), 0, &gateway6, 0, 0, 1024},
       {at("2001:db8::"), 64, NULL, 0, 0, 256}};
   network content = {{3, nics}, {5, routes}, &names, NULL, NULL, NULL};

@@ -1,5 +1,6 @@
 //! What goes with the NICs: routes, DHCP, name servers.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
@@ -27,6 +28,11 @@ pub struct NicRoute {
 
 /// The routes through the NICs: IPv4 first, default routes first, then by destination. When there are too many,
 /// the default routes of both families stay, then those with a gateway.
+///
+/// Of the default routes of a family the best comes last, behind halves of the address space (`0.0.0.0/1`): Terraform's
+/// wait_for_guest_net goes through all routes whose network is `0.0.0.0` or `::`, keeps the gateway of the last one,
+/// and waits for an address in its network (WaitForGuestNet in hashicorp/terraform-provider-vsphere,
+/// vsphere/internal/helper/virtualmachine).
 pub(super) fn routes(facts: &Facts, policy: &NetworkPolicy, nics: &[RankedNic]) -> Vec<NicRoute> {
     let position: BTreeMap<&str, usize> = nics
         .iter()
@@ -48,19 +54,26 @@ pub(super) fn routes(facts: &Facts, policy: &NetworkPolicy, nics: &[RankedNic]) 
         .filter_map(of_nic)
         .filter(|route| is_default(route) || policy.excluding_subnet(route.destination).is_none())
         .collect();
-    let order = |route: &NicRoute| {
-        let ipv6 = route.destination.is_ipv6();
-        let end = (route.prefix_length, route.metric, route.gateway, route.nic);
-        (ipv6, !is_default(route), route.destination, end)
-    };
+    let goodness = |route: &NicRoute| (route.prefix_length, route.metric, route.gateway, route.nic);
     if routes.len() > MOST_ROUTES {
         routes.sort_by_key(|route| {
             let worth = (!is_default(route), route.gateway.is_none());
-            (worth, order(route))
+            let ipv6 = route.destination.is_ipv6();
+            (worth, ipv6, route.destination, goodness(route))
         });
         routes.truncate(MOST_ROUTES);
     }
-    routes.sort_by_key(order);
+    routes.sort_by_key(|route| {
+        let best_last = route.destination.is_unspecified();
+        // Between equals the NIC of the primary address counts.
+        let worst_first = Reverse((route.prefix_length, route.metric, route.nic));
+        (
+            route.destination.is_ipv6(),
+            route.destination,
+            best_last.then_some(worst_first),
+            goodness(route),
+        )
+    });
     // Several links of one NIC may have the same route.
     routes.dedup();
     routes

@@ -103,6 +103,8 @@ pub enum Reason {
     NoNic,
     /// The NIC has it already.
     Twice,
+    /// Valid on its link alone, on a NIC that has an address which means more.
+    LinkLocal,
     /// Its NIC is one too many.
     TooManyNics {
         /// The host takes so many.
@@ -147,6 +149,7 @@ impl fmt::Display for Reason {
                 "no NIC of the machine below the interface, and not in Talos' list of node addresses",
             ),
             Self::Twice => f.write_str("the NIC has it already"),
+            Self::LinkLocal => f.write_str("link-local, and the NIC has another address"),
             Self::TooManyNics { most } => write!(f, "the host takes {most} NICs, this one is too many"),
         }
     }

@@ -51,6 +51,9 @@ pub(super) fn policy(network: &Network) -> NetworkPolicy {
             .collect(),
         prefer: network.prefer.as_ref().map(|text| text.parse().unwrap()),
         report_vips: network.report_vips.unwrap_or(default.report_vips),
+        report_link_local: network
+            .report_link_local
+            .unwrap_or(default.report_link_local),
     }
 }
 

@@ -181,6 +181,57 @@ fn a_rule_whose_fact_is_not_known_is_skipped() {
 }
 
 #[test]
+fn the_best_default_route_of_a_family_comes_last_of_all_that_terraform_takes_for_one() {
+    let mut known = facts(&Layout::node("two-gateways"));
+    let mut all = known.network.routes.as_ref().unwrap().to_vec();
+    let better = all
+        .iter()
+        .find(|it| it.prefix_length == 0 && it.metric == 1024);
+    let better = better.unwrap().clone();
+    all.push(crate::facts::Route {
+        prefix_length: 1,
+        metric: 0,
+        ..better
+    });
+    known.network.routes = Some(all.into());
+    let routes = decided(&known).unwrap().routes;
+    let (v4, rest): (Vec<&NicRoute>, Vec<&NicRoute>) = routes
+        .iter()
+        .partition(|route| route.destination == ip("0.0.0.0"));
+    let order: Vec<_> = v4.iter().map(|it| (it.prefix_length, it.metric)).collect();
+    assert_eq!(order, [(1, 0), (0, 2048), (0, 1024)]);
+    assert_eq!(routes[..3].iter().collect::<Vec<_>>(), v4, "first of all");
+    assert!(rest.iter().all(|route| route.prefix_length > 0));
+}
+
+#[test]
+fn link_local_addresses_are_left_out_where_the_nic_has_another_unless_they_are_wanted() {
+    let known = facts(&Layout::node("single-nic"));
+    assert_eq!(addresses(&known), ["10.5.0.2/24"]);
+    let local = ip("fe80::250:56ff:fe00:2");
+    let verdict = |policy: &NetworkPolicy| {
+        let decision = decide(&known, policy, MOST_NICS).unwrap();
+        assert_sound(&decision);
+        let found = decision.addresses.into_iter().find(|it| it.ip == local);
+        found.unwrap().verdict
+    };
+    let left_out = Verdict::LeftOut(Reason::LinkLocal);
+    assert_eq!(verdict(&NetworkPolicy::default()), left_out);
+    let wanted = NetworkPolicy {
+        report_link_local: true,
+        ..NetworkPolicy::default()
+    };
+    assert!(matches!(
+        verdict(&wanted),
+        Verdict::Reported { place: 1, .. }
+    ));
+    let mut alone = known.clone();
+    let all = alone.addresses.as_mut().unwrap();
+    all.retain(|address| address.ip != ip("10.5.0.2"));
+    assert_eq!(addresses(&alone), ["fe80::250:56ff:fe00:2/64"]);
+}
+
+#[test]
 fn the_choice_among_too_many_nics_is_stable_and_has_the_primary_address() {
     // eth0 to eth39; those with an even number N have 10.0.N.5.
     let mut node = Layout::node("forty-nics");

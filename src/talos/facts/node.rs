@@ -23,6 +23,9 @@ pub(in crate::talos) const MACHINE_STATUS: Kind = Kind {
 pub(in crate::talos) const MACHINE_STATUS_ID: &str = "machine";
 
 /// Stage and readiness, which belong together: both come from one resource and are published at once.
+///
+/// Up to Talos 1.13 the last stage of every shutdown is `rebooting`: it stays a shutdown until the machine is seen in
+/// another stage, for some readers keep what they saw last of a machine that is off.
 pub(super) const STAGE: Source<(Stage, Readiness)> = Source {
     kind: MACHINE_STATUS,
     decode: |id, spec| match id {
@@ -31,7 +34,11 @@ pub(super) const STAGE: Source<(Stage, Readiness)> = Source {
     },
     publish: |facts, statuses| match statuses.values().next() {
         Some((stage, readiness)) => {
-            let another_stage = replace(&mut facts.stage, *stage);
+            let stage = match (facts.stage, *stage) {
+                (Some(Stage::ShuttingDown), Stage::Rebooting) => Stage::ShuttingDown,
+                (_, stage) => stage,
+            };
+            let another_stage = replace(&mut facts.stage, stage);
             replace(&mut facts.node.readiness, readiness.clone()) || another_stage
         }
         None => false,
@@ -228,6 +235,24 @@ mod tests {
         );
         assert!(!(STAGE.publish)(&mut facts, &statuses), "nothing new");
         assert_eq!((STAGE.decode)("other", NOT_READY), Ok(None));
+    }
+
+    #[test]
+    fn a_shutdown_stays_one_until_the_machine_is_seen_in_another_stage_than_rebooting() {
+        let mut facts = Facts::default();
+        for (seen, stage) in [
+            (Stage::Rebooting, Stage::Rebooting),
+            (Stage::Running, Stage::Running),
+            (Stage::ShuttingDown, Stage::ShuttingDown),
+            (Stage::Rebooting, Stage::ShuttingDown),
+            (Stage::Booting, Stage::Booting),
+            (Stage::Rebooting, Stage::Rebooting),
+        ] {
+            let status = (seen, Readiness::default());
+            let statuses = BTreeMap::from([("machine".to_owned(), status)]);
+            (STAGE.publish)(&mut facts, &statuses);
+            assert_eq!(facts.stage, Some(stage), "{seen:?}");
+        }
     }
 
     #[test]

@@ -443,7 +443,8 @@ fn judge(message: &[u8]) {
     let text = String::from_utf8_lossy(message);
     if let Some(address) = text.strip_prefix("info-set guestinfo.ip ") {
         let address = address.strip_suffix('\0').expect("a NUL");
-        assert!(address.parse::<std::net::IpAddr>().is_ok(), "{text:?}");
+        let is_address = address.parse::<std::net::IpAddr>().is_ok();
+        assert!(is_address || address == " ", "{text:?}");
     }
     assert!(
         !text.contains("unknown") && !text.contains("UNKNOWN"),
@@ -465,8 +466,7 @@ fn judge_nics(message: &[u8]) {
     use vmx::codec::nic_info::NicInfo;
     for start in [&b"SetGuestInfo  10 "[..], b"SetGuestInfo  9 "] {
         if let Some(payload) = message.strip_prefix(start) {
-            let nics = NicInfo::decode(payload).expect("NICs").nics;
-            assert!(nics.iter().any(|nic| !nic.ips.is_empty()), "no addresses");
+            NicInfo::decode(payload).expect("NICs");
         }
     }
 }

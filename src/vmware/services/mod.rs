@@ -44,7 +44,7 @@ use tracing::debug;
 use crate::facts::{Facts, Load, Machine};
 use crate::front_end::{Debt, Measured};
 use crate::power::{PowerOperation, PowerOutcome};
-use crate::report::{NetworkPolicy, Report};
+use crate::report::{HostNameForm, NetworkPolicy, Report};
 use crate::vmware::wire::nic_info_v3::MAX_NICS;
 use crate::vmware::wire::text::{TcloRequest, error, printable};
 
@@ -96,6 +96,7 @@ pub struct Services {
     /// The report is not of these facts, or not by this policy.
     report_is_stale: bool,
     machine: Machine,
+    host_name: HostNameForm,
     variables: bool,
     presence: Presence,
     /// Changes of the facts that no member has heard of.
@@ -119,6 +120,7 @@ impl Services {
             report: Report::default(),
             report_is_stale: true,
             machine,
+            host_name: HostNameForm::default(),
             variables: true,
             presence: Presence::Away,
             changes: None,
@@ -136,6 +138,14 @@ impl Services {
         self.report_is_stale = true;
         if !self.presence.is_away() {
             self.refresh_report();
+            self.each(now, |service, cx| service.facts_changed(cx));
+            self.drive(now);
+        }
+    }
+
+    /// Which of the node's names the host shows from here on; the default until this is called.
+    pub fn set_host_name(&mut self, form: HostNameForm, now: Duration) {
+        if std::mem::replace(&mut self.host_name, form) != form && !self.presence.is_away() {
             self.each(now, |service, cx| service.facts_changed(cx));
             self.drive(now);
         }
@@ -229,6 +239,7 @@ impl Services {
             facts: &self.facts,
             report: &self.report,
             machine: &self.machine,
+            host_name: self.host_name,
             variables: self.variables,
             now,
         };
@@ -367,6 +378,7 @@ impl Services {
             facts: &self.facts,
             report: &self.report,
             machine: &self.machine,
+            host_name: self.host_name,
             variables: self.variables,
             now,
         };
@@ -389,6 +401,10 @@ impl Services {
             if self.changes.take_if(due).is_some() {
                 self.refresh_report();
                 self.each(now, |service, cx| service.facts_changed(cx));
+            }
+            if self.deadline.is_some_and(|at| at <= now) {
+                // What falls due is decided by what is true now, although its changes may not be quiet yet.
+                self.refresh_report();
             }
             self.each(now, |service, cx| service.due(cx));
         }

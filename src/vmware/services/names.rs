@@ -6,12 +6,26 @@
 //! ```
 
 use crate::facts::{Facts, HostName};
+use crate::report::HostNameForm;
 use crate::vmware::wire::text::line;
 
 /// Longest host name in bytes (DNSINFO_MAX_ADDRLEN, and the longest name in DNS).
 const MAX_HOST_NAME: usize = 255;
 
-/// The node's name; `None` when it is not known, or nothing of its first label can be shown.
+/// The one name that a host shows for the node; `None` while it is not known.
+pub(super) fn shown(facts: &Facts, form: HostNameForm) -> Option<String> {
+    let name = host_name(facts);
+    match form {
+        HostNameForm::Node => {
+            let node_name = facts.node.node_name.as_deref().map(dns_name);
+            let node_name = node_name.filter(|name| !name.is_empty());
+            node_name.or_else(|| name.map(|name| name.host))
+        }
+        HostNameForm::Fqdn => name.map(|name| name.fqdn()),
+    }
+}
+
+/// The node's host name and its domain; `None` when it is not known, or nothing of its first label can be shown.
 pub(super) fn host_name(facts: &Facts) -> Option<HostName> {
     let name = facts.host_name.as_ref()?;
     let host = dns_name(&name.host);
@@ -65,6 +79,29 @@ mod tests {
         assert_eq!(fqdn(" ", "example.com"), None);
         assert_eq!(fqdn("\0", ""), None);
         assert_eq!(host_name(&Facts::default()), None);
+    }
+
+    #[test]
+    fn the_name_of_the_kubernetes_node_is_shown_and_before_it_is_known_the_short_one() {
+        let mut facts = named("w-7", "prod.example.test");
+        let shown_as = |facts: &Facts, form| shown(facts, form).unwrap();
+        assert_eq!(shown_as(&facts, HostNameForm::Node), "w-7");
+        // With registerWithFQDN.
+        facts.node.node_name = Some("w-7.prod.example.test".into());
+        assert_eq!(
+            shown_as(&facts, HostNameForm::Node),
+            "w-7.prod.example.test"
+        );
+        facts.node.node_name = Some("node\u{7}-7".into());
+        assert_eq!(shown_as(&facts, HostNameForm::Node), "node-7");
+        assert_eq!(
+            shown_as(&facts, HostNameForm::Fqdn),
+            "w-7.prod.example.test"
+        );
+        facts.node.node_name = Some("\0".into());
+        assert_eq!(shown_as(&facts, HostNameForm::Node), "w-7");
+        assert_eq!(shown(&Facts::default(), HostNameForm::Node), None);
+        assert_eq!(shown(&Facts::default(), HostNameForm::Fqdn), None);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::facts::{Facts, Machine};
-use crate::report::Report;
+use crate::report::{HostNameForm, Report};
 
 use super::events::EventLine;
 use super::outbox::Outbox;
@@ -24,6 +24,8 @@ pub(super) struct Context<'a> {
     /// What is worth showing of the facts.
     pub(super) report: &'a Report,
     pub(super) machine: &'a Machine,
+    /// Which of the node's names the host shows.
+    pub(super) host_name: HostNameForm,
     /// Whether guest variables of ours are published.
     pub(super) variables: bool,
     pub(super) now: Duration,

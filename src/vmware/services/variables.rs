@@ -47,6 +47,11 @@ const VARIABLES: &[(&str, Value)] = &[
     ("vmtools.talos.nodeName", |facts| {
         facts.node.node_name.as_deref().and_then(word)
     }),
+    ("vmtools.talos.virtualIPs", |facts| {
+        let ips = facts.virtual_ips.as_ref()?.iter();
+        let ips: Vec<String> = ips.map(ToString::to_string).collect();
+        Some(list(ips.iter().map(String::as_str)))
+    }),
     ("vmtools.talos.schematic", |facts| {
         let schematic = facts.node.schematic()?;
         Some(word(schematic).unwrap_or_else(|| NONE.to_owned()))

@@ -62,8 +62,7 @@ fn is_guest_operation(opcode: u32) -> bool {
 /// The properties in open-vm-tools' order. A name that is not known is empty, as open-vm-tools has it.
 fn tools_state(cx: &Context<'_>) -> Vec<(i32, Property)> {
     let text = |text: &str| Property::Text(text.to_owned());
-    let host_name = names::host_name(cx.facts);
-    let host_name = host_name.map_or_else(String::new, |name| name.fqdn());
+    let host_name = names::shown(cx.facts, cx.host_name).unwrap_or_default();
     let mut properties = vec![
         (
             4503,

@@ -43,14 +43,9 @@ impl Showing {
     pub(super) fn is(&self, answer: &Shown) {
         let answer = &of_the_host(answer);
         self.comes_to(answer);
-        let last = if answer.net.is_empty() {
-            "SetGuestInfo  1 "
-        } else {
-            "SetGuestInfo  10 "
-        };
-        let sent = self.run.sent(last).len();
+        let sent = self.run.sent("SetGuestInfo  10 ").len();
         self.run.asked("reset");
-        self.run.until_sent(last, sent + 1, SOON);
+        self.run.until_sent("SetGuestInfo  10 ", sent + 1, SOON);
         self.comes_to(answer);
     }
 
@@ -66,8 +61,7 @@ impl Showing {
     }
 }
 
-/// An answer without what only we know: the names of links, and reasons. Nothing is sent of NICs until one has an
-/// address.
+/// An answer without what only we know: the names of links, and reasons.
 fn of_the_host(answer: &Shown) -> Shown {
     let mut answer = Shown {
         guest_ip_address: guest_ip(answer).and_then(|ip| ip.parse().ok()),
@@ -75,11 +69,6 @@ fn of_the_host(answer: &Shown) -> Shown {
         cut: Vec::new(),
         ..answer.clone()
     };
-    if answer.net.iter().all(|nic| nic.addresses.is_empty()) {
-        answer.net.clear();
-        answer.routes.clear();
-        answer.dns = Dns::default();
-    }
     for nic in &mut answer.net {
         nic.name.clear();
     }
@@ -95,7 +84,10 @@ fn guest_ip(answer: &Shown) -> Option<String> {
 /// What vCenter shows; the host name if the answer has it.
 fn shown(view: &Vcenter, answer: &Shown) -> Shown {
     let mut shown = Shown {
-        ip_address: view.variables.get("ip").map(|ip| ip.parse().unwrap()),
+        ip_address: view.variables.get("ip").and_then(|ip| {
+            let ip = ip.trim();
+            (!ip.is_empty()).then(|| ip.parse().unwrap())
+        }),
         guest_ip_address: view.ip_address.as_deref().map(|ip| ip.parse().unwrap()),
         host_name: view
             .host_name

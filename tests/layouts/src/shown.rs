@@ -113,6 +113,9 @@ pub struct Network {
     /// Whether virtual IPs are shown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub report_vips: Option<bool>,
+    /// Whether link-local addresses are shown although their NIC has another address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub report_link_local: Option<bool>,
 }
 
 impl Network {

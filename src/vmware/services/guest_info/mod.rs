@@ -5,7 +5,8 @@
 //! ```
 //!
 //! A change is sent as soon as the facts have been quiet for a moment, so that a burst becomes one message.
-//! What is not known is not sent, and never replaces what was known. A reset makes the host forget: then
+//! What is not known is not sent, and never replaces what was known; that addresses are gone is sent when it has lasted
+//! for a while ([`pace`]). A reset makes the host forget: then
 //! everything goes out at once. Uptime goes at those moments too, on a new channel with the registration that
 //! follows, and every 30 s, for a smaller value shows the host that there was a reboot [guestInfoServer.c].
 //!
@@ -13,6 +14,7 @@
 
 mod nics;
 pub(super) mod os;
+mod pace;
 
 use std::time::Duration;
 
@@ -21,10 +23,12 @@ use tracing::info;
 use crate::report::Decision;
 use crate::vmware::wire::guest_info;
 use crate::vmware::wire::nic_info_v3::MAX_NICS;
-use crate::vmware::wire::text::info_set;
+use crate::vmware::wire::text::{BLANK, info_set};
 
 use super::topic::Topic;
 use super::{Context, Service, names};
+
+use pace::Pace;
 
 /// guestinfo.poll-interval of open-vm-tools.
 const UPTIME_INTERVAL: Duration = Duration::from_secs(30);
@@ -47,6 +51,8 @@ const TOPICS: [Topic; 6] = [
 pub(super) struct GuestInfo {
     /// That NICs are left out was logged: once, since some of them come and go all the time.
     cut_is_logged: bool,
+    /// Which lists of NICs go when.
+    pace: Pace,
     next_uptime: Option<Duration>,
     /// Whether the host has asked for the primary address.
     broadcasting: bool,
@@ -61,6 +67,7 @@ impl GuestInfo {
     pub(super) fn new() -> Self {
         Self {
             cut_is_logged: false,
+            pace: Pace::default(),
             next_uptime: None,
             broadcasting: false,
             asked: false,
@@ -79,7 +86,7 @@ impl GuestInfo {
     /// changes.
     pub(super) fn broadcast_address(&mut self, cx: &mut Context<'_>) {
         (self.broadcasting, self.asked) = (true, true);
-        match address(cx) {
+        match self.address(cx) {
             Some(message) => cx.publications.renew(Topic::Address, message),
             None => cx.publications.forget([Topic::Address]),
         }
@@ -93,18 +100,12 @@ impl GuestInfo {
 
     fn want_nics(&mut self, cx: &mut Context<'_>) {
         let Some(decision) = &cx.report.network else {
+            self.pace.rest();
             return;
         };
         self.log_cut(decision);
-        // A list without an address that means anything beyond its link is a moment of a boot or of a cable
-        // pulled. The host would show a node without address, or with a link-local one.
-        let complete = decision
-            .nics
-            .iter()
-            .flat_map(|nic| &nic.addresses)
-            .any(|address| !address.is_link_local());
-        if complete {
-            let info = nics::nic_info(decision, cx.facts);
+        if let Some(decision) = self.pace.admit(decision, cx.now) {
+            let info = nics::nic_info(&decision, cx.facts);
             cx.publications
                 .want(Topic::Nics, Some(guest_info::nics(&info)));
             cx.publications
@@ -125,20 +126,23 @@ impl GuestInfo {
 
     fn want_address(&self, cx: &mut Context<'_>) {
         if self.broadcasting {
-            cx.publications.want(Topic::Address, address(cx));
+            cx.publications.want(Topic::Address, self.address(cx));
         }
+    }
+
+    /// The primary address, as a guest variable. That there is none goes with the list that says so; open-vm-tools
+    /// sends an empty text for it, and no host takes one.
+    fn address(&self, cx: &Context<'_>) -> Option<Vec<u8>> {
+        let primary = cx.report.network.as_ref()?.primary_address;
+        let text = primary.map(|ip| ip.to_string());
+        let text = text.or_else(|| self.pace.is_bare().then(|| BLANK.to_owned()))?;
+        Some(info_set("ip", &text))
     }
 }
 
-/// The primary address, as a guest variable.
-fn address(cx: &Context<'_>) -> Option<Vec<u8>> {
-    let ip = cx.report.network.as_ref()?.primary_address?;
-    Some(info_set("ip", &ip.to_string()))
-}
-
 fn want_host_name(cx: &mut Context<'_>) {
-    let name = names::host_name(cx.facts);
-    let message = name.map(|name| guest_info::host_name(&name.fqdn()));
+    let name = names::shown(cx.facts, cx.host_name);
+    let message = name.map(|name| guest_info::host_name(&name));
     cx.publications.want(Topic::HostName, message);
 }
 
@@ -176,6 +180,7 @@ impl Service for GuestInfo {
         }
         // The host registers us next, which sends the uptime, and asks for the address.
         cx.publications.forget(TOPICS);
+        self.pace.forget();
         cx.publications.retire([Topic::Uptime]);
         self.next_uptime = Some(cx.now.saturating_add(REGISTRATION));
         self.facts_changed(cx);
@@ -184,6 +189,7 @@ impl Service for GuestInfo {
     fn forgotten(&mut self, cx: &mut Context<'_>) {
         self.opening = false;
         cx.publications.forget(TOPICS);
+        self.pace.forget();
         if !self.asked {
             cx.publications.forget([Topic::Address]);
         }
@@ -204,6 +210,10 @@ impl Service for GuestInfo {
     }
 
     fn due(&mut self, cx: &mut Context<'_>) {
+        if self.pace.deadline().is_some_and(|at| at <= cx.now) {
+            self.want_nics(cx);
+            self.want_address(cx);
+        }
         if self.next_uptime.is_some_and(|next| next <= cx.now) {
             self.send_uptime(cx);
         } else if cx.publications.is_due(Topic::Uptime, cx.now) {
@@ -215,5 +225,8 @@ impl Service for GuestInfo {
 
     fn deadline(&self) -> Option<Duration> {
         self.next_uptime
+            .into_iter()
+            .chain(self.pace.deadline())
+            .min()
     }
 }

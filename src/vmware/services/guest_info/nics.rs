@@ -233,6 +233,7 @@ mod tests {
         let facts = node();
         let policy = NetworkPolicy {
             report_vips: true,
+            report_link_local: true,
             ..NetworkPolicy::default()
         };
         let decision = decide(&facts, &policy, MAX_NICS).unwrap();

@@ -16,7 +16,10 @@ fn nothing_is_told_before_it_is_known() {
         talos: None,
         ..node("cp1", &["10.0.0.5"])
     });
-    host.facts(&node("", &[]));
+    host.facts(&Facts {
+        links: None,
+        ..node("", &["10.0.0.5"])
+    });
     host.pass(ms(60_000));
     let told = host.take();
     let unexpected: Vec<&String> = told
@@ -38,7 +41,7 @@ fn nothing_is_told_before_the_channel_is_open() {
     host.connect();
     let told = host.take();
     assert!(told.contains(&format!("{NICS}10.0.0.5")));
-    assert!(told.contains(&r"> SetGuestInfo  1 cp1.example.com\x00".to_owned()));
+    assert!(told.contains(&r"> SetGuestInfo  1 cp1\x00".to_owned()));
 }
 
 #[test]
@@ -53,7 +56,7 @@ fn a_change_is_told_within_its_time_and_alone() {
     assert_eq!(
         host.take(),
         [
-            r"> SetGuestInfo  1 cp2.example.com\x00".to_owned(),
+            r"> SetGuestInfo  1 cp2\x00".to_owned(),
             format!("{NICS}10.0.0.5,10.0.0.6")
         ]
     );
@@ -272,34 +275,6 @@ fn a_host_that_refuses_everything_is_not_flooded() {
 }
 
 #[test]
-fn an_empty_list_never_takes_the_place_of_a_full_one() {
-    let mut host = Host::with_node(&node("cp1", &["10.0.0.5"]));
-    host.request(b"Set_Option broadcastIP 1");
-    host.take();
-    let mut unplugged = node("cp1", &["10.0.0.5"]);
-    unplugged.links.as_mut().unwrap()[0].up = false;
-    for bare in [
-        unplugged,
-        node("cp1", &[]),
-        node("cp1", &["fe80::1"]),
-        Facts::default(),
-    ] {
-        host.facts(&bare);
-        host.pass(ms(200));
-        assert!(host.take().is_empty(), "{bare:?}");
-    }
-    host.facts(&node("cp1", &["10.0.0.6"]));
-    host.pass(ms(200));
-    assert_eq!(
-        host.take(),
-        [
-            format!("{NICS}10.0.0.6"),
-            r"> info-set guestinfo.ip 10.0.0.6\x00".to_owned()
-        ]
-    );
-}
-
-#[test]
 fn the_primary_address_follows_once_it_was_asked_for() {
     let mut host = Host::new();
     host.connect();
@@ -334,6 +309,48 @@ fn the_primary_address_follows_once_it_was_asked_for() {
 }
 
 #[test]
+fn the_name_of_the_node_is_shown_and_the_domain_stays_with_the_resolver() {
+    use crate::report::HostNameForm;
+    use vmx::codec::nic_info::NicInfo;
+    let name = |heard: Vec<String>| -> Vec<String> {
+        let name = |line: &String| line.strip_prefix("> SetGuestInfo  1 ").map(str::to_owned);
+        heard.iter().filter_map(name).collect()
+    };
+    let mut host = Host::new();
+    host.connect();
+    let mut facts = node("w-7", &["10.0.0.5"]);
+    host.facts(&facts);
+    host.pass(ms(100));
+    assert_eq!(name(host.take()), [r"w-7\x00"]);
+    // With registerWithFQDN.
+    facts.node.node_name = Some("w-7.prod.example.test".into());
+    host.facts(&facts);
+    host.pass(ms(100));
+    assert_eq!(name(host.take()), [r"w-7.prod.example.test\x00"]);
+    host.slow = true;
+    host.request(b"reset");
+    let list = host.unanswered.iter().find_map(|(_, message)| {
+        let payload = message.strip_prefix(b"SetGuestInfo  10 ".as_slice())?;
+        NicInfo::decode(payload).ok()
+    });
+    let dns = list.unwrap().dns.unwrap();
+    assert_eq!(dns.host.as_deref(), Some("w-7"));
+    assert_eq!(dns.domain.as_deref(), Some("example.com"));
+    while !host.unanswered.is_empty() {
+        host.answer();
+    }
+    host.take();
+    host.services.set_host_name(HostNameForm::Fqdn, host.now);
+    host.pass(ms(0));
+    host.facts(&Facts::default());
+    host.pass(ms(100));
+    while !host.unanswered.is_empty() {
+        host.answer();
+    }
+    assert_eq!(name(host.take()), [r"w-7.example.com\x00"]);
+}
+
+#[test]
 fn another_policy_is_told_at_once() {
     use crate::report::NetworkPolicy;
     let mut host = Host::with_node(&node("cp1", &["10.0.0.5", "10.9.0.5"]));
@@ -352,16 +369,15 @@ fn routes_that_no_nic_has_are_no_news_for_the_host() {
     let before = node("cp1", &["10.0.0.5"]);
     let mut host = Host::with_node(&before);
     let mut pods = before;
-    pods.network.routes = Some(
-        [Route {
-            destination: "10.244.0.7".parse().unwrap(),
-            prefix_length: 32,
-            gateway: None,
-            link_name: "cali0123".into(),
-            metric: 0,
-        }]
-        .into(),
-    );
+    let mut routes = pods.network.routes.as_ref().unwrap().to_vec();
+    routes.push(Route {
+        destination: "10.244.0.7".parse().unwrap(),
+        prefix_length: 32,
+        gateway: None,
+        link_name: "cali0123".into(),
+        metric: 0,
+    });
+    pods.network.routes = Some(routes.into());
     host.facts(&pods);
     host.pass(ms(1000));
     assert!(host.take().is_empty());

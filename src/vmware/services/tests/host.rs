@@ -8,7 +8,7 @@ use crate::facts::Load;
 use crate::facts::Machine;
 use crate::facts::{
     Address, AddressScope, AddressStatus, Extension, Facts, HostName, Link, Mac, MachineType,
-    NetworkState, Node, NodeAddresses, Readiness, Stage, TalosVersion,
+    NetworkState, Node, NodeAddresses, Readiness, Route, Stage, TalosVersion,
 };
 use crate::front_end::Measured;
 use crate::power::{PowerOperation, PowerOutcome};
@@ -31,7 +31,18 @@ pub(super) fn machine() -> Machine {
     }
 }
 
-/// A node with one NIC that carries these addresses, all of them in Talos' list.
+/// A default route through the node's NIC.
+pub(super) fn default_route(destination: &str, gateway: &str) -> Route {
+    Route {
+        destination: destination.parse().unwrap(),
+        prefix_length: 0,
+        gateway: Some(gateway.parse().unwrap()),
+        link_name: "eth0".into(),
+        metric: 1024,
+    }
+}
+
+/// A node with one NIC that carries these addresses, all of them in Talos' list, and an IPv4 gateway.
 pub(super) fn node(name: &str, addresses: &[&str]) -> Facts {
     let ips: Vec<IpAddr> = addresses.iter().map(|ip| ip.parse().unwrap()).collect();
     Facts {
@@ -66,7 +77,10 @@ pub(super) fn node(name: &str, addresses: &[&str]) -> Facts {
             ..NodeAddresses::default()
         }),
         virtual_ips: Some(BTreeSet::new()),
-        network: NetworkState::default(),
+        network: NetworkState {
+            routes: Some([default_route("0.0.0.0", "10.0.0.1")].into()),
+            ..NetworkState::default()
+        },
         talos: Some(TalosVersion {
             tag: "v1.13.0".into(),
             arch: "amd64".into(),

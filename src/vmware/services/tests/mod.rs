@@ -4,6 +4,7 @@ mod backlog;
 mod guest_info;
 mod host;
 mod invariants;
+mod nics_in_time;
 mod power;
 mod requests;
 mod schedule;

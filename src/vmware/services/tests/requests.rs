@@ -104,9 +104,10 @@ fn reset_is_answered_first_and_then_everything_is_told_again() {
             r"> vmx.capability.unified_loop toolbox\x00",
             r"> SetGuestInfo  7 1100\x00",
             r"> SetGuestInfo  11 architecture=\'X86\' bitness=\'64\' distroName=\'Talos\' distroVersion=\'v1.13.0\' familyName=\'Linux\' kernelVersion=\'6.18.1-talos\' prettyName=\'Talos (v1.13.0)\'\x00",
-            r"> SetGuestInfo  1 cp1.example.com\x00",
+            r"> SetGuestInfo  1 cp1\x00",
             r"> SetGuestInfo  10 00:50:56:01:02:03=10.0.0.5",
             r"> info-set guestinfo.vmtools.talos.version v1.13.0\x00",
+            r"> info-set guestinfo.vmtools.talos.virtualIPs none\x00",
         ]
     );
     assert_eq!(host.ask(b"reset\0"), first, "and so at the next one");
@@ -375,7 +376,7 @@ fn tools_state_lists_every_property_and_every_operation_as_off() {
     assert_eq!(text(4503), "Linux 6.18.1-talos Talos (v1.13.0)");
     assert_eq!(text(4520), "other6xlinux-64");
     assert_eq!(text(4511), "talos-vmtoolsd");
-    assert_eq!(text(4505), "cp1.example.com");
+    assert_eq!(text(4505), "cp1");
     assert_eq!(text(4504), "");
     for (id, value) in [(4501, 1), (4502, 1), (4519, 64)] {
         assert!(found.contains(&(id, 1, vec![value, 0, 0, 0])));

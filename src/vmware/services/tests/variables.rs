@@ -18,6 +18,7 @@ const ALL: &[&str] = &[
     "unmetConditions none",
     "machineType controlplane",
     "nodeName cp1",
+    "virtualIPs none",
     "schematic 376567988ad3",
     "extensions iscsi-tools,vmtoolsd-guest-agent",
     "secureBoot true",
@@ -70,13 +71,44 @@ fn what_is_not_known_is_not_told_and_takes_nothing_back() {
     host.connect();
     host.facts(&node("cp1", &["10.0.0.5"]));
     host.pass(ms(100));
-    assert_eq!(variables(host.take()), ["version v1.13.0"]);
+    assert_eq!(
+        variables(host.take()),
+        ["version v1.13.0", "virtualIPs none"]
+    );
     host.facts(&machine_at(Stage::Running, true));
     host.pass(ms(100));
-    assert_eq!(variables(host.take()), ALL[1..]);
+    let rest = variables(host.take());
+    assert_eq!(rest.len(), ALL.len() - 2, "{rest:?}");
+    assert!(rest.iter().all(|line| ALL[1..].contains(&line.as_str())));
     host.facts(&node("cp1", &["10.0.0.5"]));
     host.pass(ms(100));
     assert!(variables(host.take()).is_empty());
+}
+
+#[test]
+fn virtual_ips_are_those_that_this_node_holds_once_that_is_known() {
+    let mut facts = machine_at(Stage::Running, true);
+    facts.virtual_ips = None;
+    let mut host = Host::new();
+    host.connect();
+    host.facts(&facts);
+    host.pass(ms(100));
+    let told = variables(host.take());
+    assert!(!told.iter().any(|line| line.starts_with("virtualIPs")));
+    for (held, value) in [
+        (&[][..], "virtualIPs none"),
+        (
+            &["fd00::100", "10.0.0.100"],
+            "virtualIPs 10.0.0.100,fd00::100",
+        ),
+        (&["10.0.0.100"], "virtualIPs 10.0.0.100"),
+        (&[], "virtualIPs none"),
+    ] {
+        facts.virtual_ips = Some(held.iter().map(|ip| ip.parse().unwrap()).collect());
+        host.facts(&facts);
+        host.pass(ms(100));
+        assert_eq!(variables(host.take()), [value]);
+    }
 }
 
 #[test]
