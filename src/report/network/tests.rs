@@ -116,9 +116,14 @@ fn the_rule_that_decided_is_named() {
         ..Network::default()
     };
     let none = Network::default;
+    let all = Network {
+        report_link_local: Some(true),
+        ..none()
+    };
     for (expected, name, moment, network) in [
         ("only", "container", 0, none()),
-        ("usable", "single-nic", 0, none()),
+        ("only", "single-nic", 0, none()),
+        ("usable", "single-nic", 0, all),
         ("nics", "storage-network", 0, wish(&["eth1"], None)),
         (
             "prefer",
