@@ -54,6 +54,19 @@ fn without_a_subcommand_the_help_is_shown() {
     }
 }
 
+/// As talosctl has it, and whatever the configuration is.
+#[test]
+fn version_as_a_subcommand_prints_what_the_flag_prints() {
+    let bad = [("VMTOOLSD_CONFIG", "/nowhere")];
+    let flag = run(&["--version"], &[]);
+    let subcommand = run(&["version"], &bad);
+    assert_eq!((subcommand.code, subcommand.stderr.as_str()), (Some(0), ""));
+    assert_eq!(subcommand.stdout, flag.stdout);
+    let short = run(&["version", "--short"], &bad);
+    assert_eq!(short.code, Some(0));
+    assert_eq!(flag.stdout, format!("talos-vmtoolsd {}", short.stdout));
+}
+
 #[test]
 fn the_version_is_one_line_on_stdout() {
     let run = run(&["--version"], &[]);

@@ -156,10 +156,20 @@ fn help() -> Answer {
     Answer::success(Cli::command().render_long_help().to_string())
 }
 
+/// The same as with `--version`, or the number alone.
+fn version(short: bool) -> Answer {
+    Answer::success(if short {
+        concat!(env!("CARGO_PKG_VERSION"), "\n").to_owned()
+    } else {
+        Cli::command().render_version()
+    })
+}
+
 /// Answers what concerns neither host nor Talos, and therefore works whatever the configuration is.
 fn offline(command: &Command) -> Option<Answer> {
     match command {
         Command::Rpc { command: None } => Some(rpc::usage()),
+        Command::Version { short } => Some(version(*short)),
         _ => None,
     }
 }
@@ -195,7 +205,7 @@ async fn online(command: &Command, config: &Config) -> Answer {
                 })
             }
         }
-        Command::Vmtoolsd | Command::Rpc { .. } => Answer::default(),
+        Command::Vmtoolsd | Command::Rpc { .. } | Command::Version { .. } => Answer::default(),
     }
 }
 

@@ -57,6 +57,12 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Print the version
+    Version {
+        /// Print the number alone
+        #[arg(long)]
+        short: bool,
+    },
 }
 
 impl Cli {

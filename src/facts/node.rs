@@ -31,11 +31,11 @@ impl Node {
         Some(schematic.map_or("", |extension| &extension.version))
     }
 
-    /// Names of the system extensions, without the schematic.
+    /// Names of the system extensions, without the layers that only look like some.
     pub fn extension_names(&self) -> Option<impl Iterator<Item = &str>> {
         let extensions = self.extensions.as_ref()?;
         let names = extensions.iter().map(|extension| extension.name.as_str());
-        Some(names.filter(|name| *name != SCHEMATIC))
+        Some(names.filter(|name| !VIRTUAL.contains(name)))
     }
 
     /// The UUID, if it is one that no machine should have.
@@ -49,6 +49,11 @@ impl Node {
 /// Name of the extension in which the image factory notes the schematic
 /// (ImageFactorySchematicExtensionName).
 const SCHEMATIC: &str = "schematic";
+
+/// Layers of the boot image that Talos lists as extensions and nobody has installed: the image factory's schematic
+/// [image-factory, constants.go], the index of all extensions' kernel modules [internal/pkg/extensions,
+/// kernel_modules.go], and a machine config in the image [pkg/imager, embed.go]. Talos 1.14 has no others.
+const VIRTUAL: [&str; 3] = [SCHEMATIC, "modules.dep", "embedded-config"];
 
 /// Whether a UUID distinguishes machines. Empty, all zeros and all ones do not; Talos' nodeID disk
 /// encryption refuses every UUID of which one character makes up more than half [keys/nodeid.go], and so
@@ -136,6 +141,24 @@ mod tests {
         }
         let node = Node::default();
         assert_eq!(node.invalid_uuid(), None, "not known is not wrong");
+    }
+
+    #[test]
+    fn virtual_layers_are_no_extensions() {
+        let names = ["embedded-config", "iscsi-tools", "modules.dep", "schematic"];
+        let node = Node {
+            extensions: Some(
+                names
+                    .map(|name| Extension {
+                        name: name.into(),
+                        version: "v1".into(),
+                    })
+                    .to_vec(),
+            ),
+            ..Node::default()
+        };
+        let names: Vec<_> = node.extension_names().unwrap().collect();
+        assert_eq!(names, ["iscsi-tools"]);
     }
 
     #[test]

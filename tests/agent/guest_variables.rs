@@ -44,6 +44,10 @@ fn what_talos_says_of_the_machine_is_on_the_host_within_a_second() {
     sees(&run, "machineType", "worker");
     talos.set_extension(2, "iscsi-tools", "v0.1.6");
     sees(&run, "extensions", "iscsi-tools,vmtoolsd-guest-agent");
+    talos.set_extension(3, "modules.dep", "6.18.1-talos");
+    talos.set_extension(4, "embedded-config", "5e884898da28");
+    talos.set_extension(5, "zfs", "2.3.0");
+    sees(&run, "extensions", "iscsi-tools,vmtoolsd-guest-agent,zfs");
     let calls = talos.call_count();
     talos.set_conditions(Stage::MachineStageRunning, &["services"]);
     sees(&run, "unmetConditions", "services");
