@@ -16,6 +16,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use crate::config::Config;
+use crate::diagnosis::Check;
 use crate::facts::{Facts, Load};
 use crate::power::{PowerOperation, PowerOutcome};
 
@@ -49,6 +50,14 @@ pub trait FrontEnd {
 
     /// Takes the result of an [`Order::Work`].
     fn handle_work(&mut self, result: <Self::Work as Work>::Result, now: Duration);
+
+    /// What is known of the way to the host, and of what it takes.
+    fn checks(&self) -> Vec<Check> {
+        Vec::new()
+    }
+
+    /// Takes what is worth showing of what is wrong with the agent, in one line.
+    fn handle_problem(&mut self, _problem: &str, _now: Duration) {}
 
     /// Does what is due, when the time of [`FrontEnd::poll_timeout`] has come.
     fn handle_timeout(&mut self, now: Duration);

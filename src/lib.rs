@@ -11,7 +11,7 @@
 //! Two sides, and nobody knows both but the [`daemon`]. A **front end** speaks the guest protocol of one
 //! hypervisor; [`vmware::Vmware`] is the first. **[`talos`]** speaks the API of the node. Between them stand plain
 //! types: [`facts`] is what is known of the node, [`report`] what is worth showing of it, [`power`] the words of a
-//! power operation, [`front_end`] what the daemon asks of a front end. What Talos does not say, [`proc`] reads from
+//! power operation, [`diagnosis`] what works and what does not, [`front_end`] what the daemon asks of a front end. What Talos does not say, [`proc`] reads from
 //! the kernel. [`sandbox`] gives up what the process does not need.
 //!
 //! Codecs and state machines are sans-IO: they are fed bytes, facts and the time, and say what they want done.
@@ -34,22 +34,23 @@
 //! imports. Neither front end knows the other, and none knows Talos.
 //!
 //! ```text
-//! commands          → config daemon facts log proc report sandbox talos
+//! commands          → config daemon diagnosis facts log proc report sandbox talos
 //!                     vmware::link vmware::rpc vmware::services vmware::transport vmware::wire
-//! daemon            → config facts fairness front_end log power proc sandbox talos
+//! daemon            → config diagnosis facts fairness front_end log power proc sandbox talos
 //!                     vmware vmware::link vmware::transport
-//! sandbox           → config log traps
-//! vmware            → config facts fairness front_end power
+//! sandbox           → config diagnosis log traps
+//! vmware            → config diagnosis facts fairness front_end power
 //!                     vmware::link vmware::rpc vmware::services vmware::transport
-//! vmware::services  → backoff facts front_end power report vmware::wire
-//! vmware::link      → config log vmware::rpc vmware::transport vmware::wire
+//! vmware::services  → backoff diagnosis facts front_end power report vmware::wire
+//! vmware::link      → config diagnosis log vmware::rpc vmware::transport vmware::wire
 //! vmware::rpc       → backoff vmware::wire
-//! vmware::transport → traps vmware::wire
+//! vmware::transport → diagnosis log traps vmware::wire
 //! vmware::wire      → –
-//! talos             → backoff config facts log power
-//! front_end         → config facts power
+//! talos             → backoff config diagnosis facts log power
+//! front_end         → config diagnosis facts power
 //! log               → config
 //! config            → report
+//! diagnosis         → facts
 //! report            → facts
 //! proc              → facts
 //! facts             → –
@@ -63,6 +64,7 @@ pub mod backoff;
 pub mod commands;
 pub mod config;
 pub mod daemon;
+pub mod diagnosis;
 pub mod facts;
 pub mod fairness;
 pub mod front_end;

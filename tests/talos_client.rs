@@ -18,12 +18,15 @@ use apid::{
 };
 use talos_vmtoolsd::config::talosconfig::Endpoint;
 use talos_vmtoolsd::config::{BusyPolicy, PowerConfig, RebootMode};
+use talos_vmtoolsd::diagnosis::{Outcome, all_well};
 use talos_vmtoolsd::facts::{Facts, MachineType, Stage};
 use talos_vmtoolsd::power::PowerOperation::{self, Reboot, Shutdown};
 use talos_vmtoolsd::power::PowerOutcome;
 use talos_vmtoolsd::proc::own_counters;
 use talos_vmtoolsd::report::{AddressOrigin, NetworkPolicy, decide};
-use talos_vmtoolsd::talos::{Client, Dial, Error, LastWord, TlsTrouble, carry_out, observe, query};
+use talos_vmtoolsd::talos::{
+    Client, Dial, Error, LastWord, TlsTrouble, carry_out, check, observe, query,
+};
 use tokio::io::DuplexStream;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -353,15 +356,19 @@ mod facts {
     async fn access_is_checked() {
         let (api, client, directory) = machined();
         scene::single_nic(&api);
-        let access = client.check_access().await.unwrap();
-        assert!(access.power && access.read.is_ok());
+        let (checks, facts) = check(&client, LONG).await;
+        assert!(all_well(&checks), "{checks:?}");
+        assert!(has_address(&facts, "10.5.0.2"));
         let reader = Client::machined(directory.join("machine.sock"), "os:reader");
-        let access = reader.check_access().await.unwrap();
-        assert!(!access.power && access.read.is_ok());
-        assert_eq!(access.roles, ["os:reader"]);
+        let (checks, _) = check(&reader, LONG).await;
+        let is = |outcome: &Outcome, words: &str| matches!(outcome, Outcome::Fails { problem, .. } if problem.contains(words));
+        assert!(
+            is(&checks[1].outcome, "os:reader: may read, but neither"),
+            "{checks:?}"
+        );
         let nobody = Client::machined(directory.join("machine.sock"), "");
-        let error = nobody.check_access().await.unwrap_err();
-        assert!(matches!(error, Error::Denied { .. }), "{error:?}");
+        let (checks, _) = check(&nobody, LONG).await;
+        assert!(is(&checks[0].outcome, "denies Version"), "{checks:?}");
     }
 }
 
@@ -379,9 +386,8 @@ mod tls {
             scene::single_nic(&api);
             let facts = query(&client, LONG).await.unwrap();
             assert!(has_address(&facts, "10.5.0.2"));
-            let access = client.check_access().await.unwrap();
-            assert!(access.power);
-            assert_eq!(access.roles, ["os:operator"]);
+            let (checks, _) = check(&client, LONG).await;
+            assert!(all_well(&checks), "{checks:?}");
             for call in api.calls() {
                 assert!(call.metadata("talos-role").is_empty());
                 assert!(call.metadata("node").is_empty() && call.metadata("nodes").is_empty());
@@ -541,7 +547,6 @@ mod this_machine {
                 client.version().await.map(drop),
                 client.mounts().await.map(drop),
                 client.stage().await.map(drop),
-                client.system_uuid().await.map(drop),
             ];
             for error in calls.map(Result::unwrap_err) {
                 assert!(matches!(error, Error::OtherMachine { .. }), "{error:?}");
@@ -555,7 +560,7 @@ mod this_machine {
             let allowed = [Some(Method::SystemStat), Some(Method::Get)];
             let calls = api.calls();
             assert!(calls.iter().all(|call| allowed.contains(&call.method)));
-            assert_eq!(api.calls_of(Method::Get).len(), 4, "its name each time");
+            assert_eq!(api.calls_of(Method::Get).len(), 3, "its name each time");
         }
     }
 
@@ -567,10 +572,10 @@ mod this_machine {
         });
         let error = client.version().await.unwrap_err();
         assert!(matches!(error, Error::NotProven { .. }), "{error:?}");
-        assert!(error.with_causes().contains("needs os:operator"), "{error}");
+        assert!(error.with_causes().contains("denies SystemStat"), "{error}");
         let rejected = Power::begin(client, Shutdown, HOW).next().await;
         assert!(
-            matches!(&rejected, Some(PowerOutcome::Rejected(why)) if why.contains("needs os:operator")),
+            matches!(&rejected, Some(PowerOutcome::Rejected(why)) if why.contains("denies SystemStat")),
             "{rejected:?}"
         );
         assert_eq!(api.calls_of(Method::Shutdown).len(), 0);

@@ -17,37 +17,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-/// What became of one check.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// It works; how, in one phrase.
-    Works(String),
-    /// It does not work.
-    Fails {
-        /// What is wrong, in one phrase.
-        problem: String,
-        /// What an operator can do about it.
-        remedy: String,
-    },
-    /// It could not be looked at; why, in one phrase.
-    NotChecked(String),
-}
-
-/// One check and what became of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Check {
-    /// What was looked at: `hypervisor`, `transport`, `talos`, `role`, `variables`, `identity`, `sandbox`.
-    pub name: &'static str,
-    /// What became of it.
-    pub outcome: Outcome,
-}
-
-/// Whether everything works, which is also what the exit code says.
-pub fn all_well(checks: &[Check]) -> bool {
-    checks
-        .iter()
-        .all(|check| matches!(check.outcome, Outcome::Works(_)))
-}
+use crate::diagnosis::{Check, Outcome, all_well};
 
 /// The checks as lines, for people.
 pub fn lines(checks: &[Check]) -> String {
@@ -57,7 +27,7 @@ pub fn lines(checks: &[Check]) -> String {
         .max()
         .unwrap_or_default();
     let mut text = String::new();
-    for Check { name, outcome } in checks {
+    for Check { name, outcome, .. } in checks {
         // Writing to a String cannot fail.
         let _ = match outcome {
             Outcome::Works(how) => writeln!(text, "ok    {name:width$}  {how}"),
@@ -79,7 +49,7 @@ pub fn lines(checks: &[Check]) -> String {
 pub fn json(checks: &[Check]) -> Value {
     let list: Vec<Value> = checks
         .iter()
-        .map(|Check { name, outcome }| match outcome {
+        .map(|Check { name, outcome, .. }| match outcome {
             Outcome::Works(how) => json!({"check": name, "result": "ok", "detail": how}),
             Outcome::NotChecked(why) => {
                 json!({"check": name, "result": "not_checked", "detail": why})
@@ -98,21 +68,9 @@ mod tests {
 
     fn mixed() -> Vec<Check> {
         vec![
-            Check {
-                name: "hypervisor",
-                outcome: Outcome::Works("VMware".into()),
-            },
-            Check {
-                name: "talos",
-                outcome: Outcome::Fails {
-                    problem: "no socket".into(),
-                    remedy: "mount it".into(),
-                },
-            },
-            Check {
-                name: "role",
-                outcome: Outcome::NotChecked("no connection".into()),
-            },
+            Check::new("hypervisor", Outcome::Works("VMware".into())),
+            Check::new("talos", Outcome::fails("no socket", "mount it")),
+            Check::new("role", Outcome::NotChecked("no connection".into())),
         ]
     }
 

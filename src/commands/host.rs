@@ -1,16 +1,15 @@
 //! Host access for one-shot subcommands: detect the hypervisor, send one RPCI command.
 
-use super::check::Outcome;
 use super::variables;
-use crate::config::{HostConfig, TransportChoice};
+use crate::config::HostConfig;
+use crate::diagnosis::Outcome;
 use crate::log::Chain;
-use crate::vmware::link::LinkSettings;
 use crate::vmware::link::rpci::{RpciError, RpciLink};
+use crate::vmware::link::{self, LinkSettings};
 use crate::vmware::rpc::route::Transport;
 use crate::vmware::rpc::rpci::Reply;
 use crate::vmware::transport::backdoor::detect::detect;
-use crate::vmware::transport::backdoor::{Backdoor, Detection, FaultGuard, ProbeError};
-use crate::vmware::wire::registers::Interface;
+use crate::vmware::transport::backdoor::{Backdoor, Detection, FaultGuard};
 
 /// Every host answers this command, with a value or without, and it changes nothing.
 const HARMLESS: &[u8] = b"info-get guestinfo.ip";
@@ -50,6 +49,8 @@ pub(super) async fn checks(config: &HostConfig, variables_wanted: bool) -> [Outc
         None => [(); 2].map(|()| Outcome::NotChecked("there is no VMware host".to_owned())),
         Some(access) => {
             let answer = exchange(config, access, HARMLESS).await;
+            let over = answer.as_ref().map(|(used, _)| *used);
+            let transport = link::check(config.transport, over);
             let variables = if answer.is_ok() {
                 let mut link = RpciLink::new(LinkSettings::new(config, Some(access)));
                 let outcome = variables::check(&mut link, variables_wanted).await;
@@ -58,11 +59,11 @@ pub(super) async fn checks(config: &HostConfig, variables_wanted: bool) -> [Outc
             } else {
                 Outcome::NotChecked("the host does not answer".to_owned())
             };
-            [transport(config.transport, &answer), variables]
+            [transport, variables]
         }
     };
     [
-        hypervisor(&detection, config.skip_vmware_detection),
+        detection.check(config.skip_vmware_detection),
         transport,
         variables,
     ]
@@ -88,121 +89,12 @@ async fn exchange(
     Ok((transport, reply))
 }
 
-fn hypervisor<A>(detection: &Detection<A>, skip: bool) -> Outcome {
-    match detection {
-        Detection::Vmware {
-            interface,
-            vmx_type,
-            ..
-        } => Outcome::Works(format!(
-            "{vmx_type}, backdoor through {}",
-            instruction(*interface)
-        )),
-        Detection::NotVmware { hypervisor } => Outcome::Fails {
-            problem: format!("this machine does not run on VMware (hypervisor: {hypervisor})"),
-            remedy: if skip {
-                "none: the backdoor was tried all the same, and nobody answered"
-            } else {
-                "none is needed, the agent stays down here; if this is VMware after all, \
-                 give --skip-vmware-detection"
-            }
-            .to_owned(),
-        },
-        Detection::Unresponsive {
-            interface, error, ..
-        } => Outcome::Fails {
-            problem: format!(
-                "the processor says VMware, but: {} ({})",
-                Chain(error),
-                instruction(*interface)
-            ),
-            remedy: match error {
-                ProbeError::NoChannel { .. } => "look into vmware.log for GuestMsg or guest RPC",
-                ProbeError::Fault(_) | ProbeError::NoAnswer | ProbeError::Version { .. } => {
-                    "remove monitor_control.restrict_backdoor from the VM's configuration"
-                }
-            }
-            .to_owned(),
-        },
-    }
-}
-
-fn transport(
-    choice: TransportChoice,
-    exchange: &Result<(Option<Transport>, Reply), RpciError>,
-) -> Outcome {
-    match exchange {
-        Ok((used, _)) => Outcome::Works(match (choice, used) {
-            (_, None) => "the host answers".to_owned(),
-            (TransportChoice::Auto, Some(Transport::Backdoor)) => {
-                "the host answers over the backdoor; vsock does not work here and is not needed"
-                    .to_owned()
-            }
-            (_, Some(used)) => format!("the host answers over {used}"),
-        }),
-        Err(error) => Outcome::Fails {
-            problem: Chain(error).to_string(),
-            remedy: match choice {
-                TransportChoice::Auto => "look into vmware.log of the VM",
-                TransportChoice::Vsock => {
-                    "use --transport auto; containers of Talos extensions may not use vsock"
-                }
-                TransportChoice::Backdoor => "use --transport auto",
-            }
-            .to_owned(),
-        },
-    }
-}
-
-fn instruction(interface: Interface) -> &'static str {
-    match interface {
-        Interface::Ports => "I/O ports",
-        Interface::Vmcall => "vmcall",
-        Interface::Vmmcall => "vmmcall",
-        Interface::SystemRegister => "the trapped system register",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::vmware::link::LinkError;
-    use crate::vmware::transport::backdoor::detect::VmxType;
+    use crate::vmware::transport::backdoor::ProbeError;
     use crate::vmware::wire::hypervisor::Hypervisor;
-
-    #[test]
-    fn the_hypervisor_in_words() {
-        let found = Detection::Vmware {
-            access: (),
-            interface: Interface::Vmcall,
-            vmx_type: VmxType::ScalableServer,
-        };
-        assert_eq!(
-            hypervisor(&found, false),
-            Outcome::Works("VMware ESXi, backdoor through vmcall".into())
-        );
-        let other = Detection::<()>::NotVmware {
-            hypervisor: Hypervisor::Kvm,
-        };
-        for skip in [false, true] {
-            assert!(matches!(
-                hypervisor(&other, skip),
-                Outcome::Fails { problem, remedy }
-                    if problem.contains("VMware")
-                        && problem.contains("KVM")
-                        && remedy.contains("--skip-vmware-detection") != skip
-            ));
-        }
-        let mute = Detection::Unresponsive {
-            access: (),
-            interface: Interface::Ports,
-            error: ProbeError::NoAnswer,
-        };
-        assert!(matches!(
-            hypervisor(&mute, false),
-            Outcome::Fails { problem, .. } if problem.contains("nobody answers")
-        ));
-    }
+    use crate::vmware::wire::registers::Interface;
 
     #[test]
     fn only_another_hypervisor_is_left_alone() {
@@ -216,26 +108,5 @@ mod tests {
             hypervisor: Hypervisor::None,
         };
         assert_eq!(access(&other), None);
-    }
-
-    #[test]
-    fn the_transport_in_words() {
-        let over = |used| Ok((Some(used), Reply::Refused(b"No value found".to_vec())));
-        assert_eq!(
-            transport(TransportChoice::Auto, &over(Transport::Vsock)),
-            Outcome::Works("the host answers over vsock".into())
-        );
-        assert!(matches!(
-            transport(TransportChoice::Auto, &over(Transport::Backdoor)),
-            Outcome::Works(how) if how.contains("over the backdoor; vsock does not")
-        ));
-        let failed = Err(RpciError::Unreachable {
-            source: LinkError::NoBackdoor,
-        });
-        assert!(matches!(
-            transport(TransportChoice::Vsock, &failed),
-            Outcome::Fails { problem, remedy }
-                if problem.contains("no backdoor was found") && remedy.contains("--transport auto")
-        ));
     }
 }

@@ -20,11 +20,11 @@ use std::process::ExitCode;
 use clap::CommandFactory as _;
 use tracing::Level;
 
-use self::check::Check;
 use self::host::HostError;
 use crate::config::cli::Command;
 use crate::config::{self, Cli, Config, Loaded, LogConfig, Sources};
-use crate::daemon::open_files;
+use crate::daemon::{Faults, open_files};
+use crate::diagnosis::{self, Check};
 use crate::log::{self, Chain};
 
 /// The command line or the configuration is wrong.
@@ -106,7 +106,10 @@ pub fn main(
             return ExitCode::from(FAILED);
         }
         report(&faults, &loaded);
-        return crate::daemon::run(loaded.config, log, || config::load(&sources).again());
+        let faults = faults_of(faults, &loaded);
+        return crate::daemon::run(loaded.config, faults, log, || {
+            config::load(&sources).again()
+        });
     }
     let failure = |code, error| Answer::failure(code, &format!("talos-vmtoolsd: {error}"));
     for name in &loaded.unknown {
@@ -122,6 +125,23 @@ pub fn main(
         Ok(runtime) => runtime.block_on(online(command, &config)).deliver(),
         Err(error) => failure(FAILED, error).deliver(),
     }
+}
+
+/// What the agent knows of them while it runs.
+fn faults_of(command_line: Vec<String>, loaded: &Loaded) -> Faults {
+    let mut faults = Faults {
+        lasting: command_line,
+        of_the_file: Vec::new(),
+    };
+    for error in &loaded.faults {
+        let words = Chain(error).to_string();
+        if error.is_of_the_file() {
+            faults.of_the_file.push(words);
+        } else {
+            faults.lasting.push(words);
+        }
+    }
+    faults
 }
 
 /// What the agent does without.
@@ -184,20 +204,27 @@ async fn online(command: &Command, config: &Config) -> Answer {
             Err(HostError::Unreachable(problem)) => rpc::failed(&problem),
         },
         Command::Talosquery { json } => match talos::facts(&config.talos).await {
-            Ok(facts) => {
+            Ok((facts, refusals)) => {
                 let view = talosquery::View::new(facts, &config.network);
-                Answer::success(if *json {
-                    pretty(&talosquery::json(&view))
-                } else {
-                    talosquery::table(&view)
-                })
+                let refusals = refusals.iter();
+                let lines: String = refusals
+                    .map(|refusal| format!("talos-vmtoolsd: {refusal}\n"))
+                    .collect();
+                Answer {
+                    stderr: lines.into_bytes(),
+                    ..Answer::success(if *json {
+                        pretty(&talosquery::json(&view))
+                    } else {
+                        talosquery::table(&view)
+                    })
+                }
             }
             Err(problem) => Answer::failure(1, &format!("talos-vmtoolsd: {problem}")),
         },
         Command::Check { json } => {
             let checks = checks(config).await;
             Answer {
-                code: u8::from(!check::all_well(&checks)),
+                code: u8::from(!diagnosis::all_well(&checks)),
                 ..Answer::success(if *json {
                     pretty(&check::json(&checks))
                 } else {
@@ -212,22 +239,21 @@ async fn online(command: &Command, config: &Config) -> Answer {
 async fn checks(config: &Config) -> Vec<Check> {
     let [hypervisor, transport, variables] =
         host::checks(&config.host, config.guest_info.variables).await;
-    let (talos, role, identity) = talos::checks(&config.talos).await;
-    let checks = [
-        ("hypervisor", hypervisor),
-        ("transport", transport),
-        ("talos", talos),
-        ("role", role),
-        ("variables", variables),
+    let (identity, talos): (Vec<Check>, Vec<Check>) = talos::checks(&config.talos)
+        .await
+        .into_iter()
+        .partition(|check| check.name == "identity");
+    let mut checks = vec![
+        Check::new("hypervisor", hypervisor),
+        Check::new("transport", transport),
     ];
+    checks.extend(talos);
+    checks.push(Check::new("variables", variables));
     // Nothing to say of a machine whose identity is as it should be.
-    let identity = identity.map(|outcome| ("identity", outcome));
+    checks.extend(identity);
     // The last, since it cannot be taken back.
-    let sandbox = [("sandbox", sandbox::check(config))];
-    let checks = checks.into_iter().chain(identity).chain(sandbox);
+    checks.push(Check::new("sandbox", sandbox::check(config)));
     checks
-        .map(|(name, outcome)| Check { name, outcome })
-        .collect()
 }
 
 fn pretty(value: &serde_json::Value) -> String {

@@ -7,10 +7,11 @@
 //! info-set guestinfo.vmtools.description …          as it was
 //! ```
 
-use super::check::Outcome;
+use crate::diagnosis::Outcome;
 use crate::log::Chain;
 use crate::vmware::link::rpci::{RpciError, RpciLink};
 use crate::vmware::rpc::rpci::Reply;
+use crate::vmware::services::{self, DENIED};
 use crate::vmware::transport::backdoor::RegisterAccess;
 use crate::vmware::wire::text::{info_set, is_blank, printable};
 
@@ -20,8 +21,6 @@ const KEY: &str = "vmtools.description";
 const DESCRIPTION: &str = concat!("talos-vmtoolsd ", env!("CARGO_PKG_VERSION"));
 /// What is written to try it out.
 const TRIAL: &str = concat!("talos-vmtoolsd ", env!("CARGO_PKG_VERSION"), ", check");
-/// What VMware's host says to a command that secure RPC guards.
-const DENIED: &[u8] = b"Permission denied";
 
 /// What the host made of it.
 #[derive(Debug)]
@@ -38,7 +37,7 @@ pub(super) async fn check<A: RegisterAccess + Clone>(
     if wanted {
         outcome(&try_out(link).await)
     } else {
-        Outcome::Works("none are written: guestinfo.variables is false".to_owned())
+        services::variables_unwanted()
     }
 }
 
@@ -70,15 +69,7 @@ fn outcome(trial: &Result<Trial, RpciError>) -> Outcome {
         Ok(Trial {
             written: Reply::Refused(why),
             ..
-        }) => fails(
-            format!("the host takes no guest variables: {}", printable(why)),
-            if why.starts_with(DENIED) {
-                "clear guest_rpc.rpci.auth.cmd.info-set in the VM's configuration, or let the agent use vsock from a \
-                 port below 1024"
-            } else {
-                "clear isolation.tools.setInfo.disable in the VM's configuration"
-            },
-        ),
+        }) => services::variables_refused(why),
         Ok(Trial {
             read: Reply::Refused(why),
             ..

@@ -7,6 +7,7 @@ use tokio::task::JoinHandle;
 use super::core::{News, Node};
 use super::file_watch::FileWatch;
 use crate::config::{PowerConfig, TalosConfig, talosconfig::BadEndpoint};
+use crate::diagnosis::Check;
 use crate::facts::{Facts, Load};
 use crate::front_end::Measured;
 use crate::power::{PowerOperation, PowerOutcome};
@@ -20,6 +21,9 @@ pub struct Bridge {
     client: Result<Client, String>,
     observer: Option<JoinHandle<()>>,
     facts: watch::Receiver<Facts>,
+    checks: watch::Receiver<Vec<Check>>,
+    /// Of the checks where there is no client.
+    _checks_sender: watch::Sender<Vec<Check>>,
     facts_sender: watch::Sender<Facts>,
     outcomes: UnboundedReceiver<News>,
     outcome_sender: UnboundedSender<News>,
@@ -43,19 +47,22 @@ impl Bridge {
 
     /// Starts to observe Talos with a client that is there already.
     pub fn with_client(client: Client, power: PowerConfig) -> Self {
-        let mut bridge = Self::without_talos(String::new(), power);
+        let mut bridge = Self::without_talos(String::new(), Vec::new(), power);
         bridge.observe(client);
         bridge
     }
 
-    /// Knows nothing and refuses every power operation, for this reason.
-    pub fn without_talos(reason: String, power: PowerConfig) -> Self {
+    /// Knows nothing but why, and refuses every power operation, for this reason.
+    pub fn without_talos(reason: String, checks: Vec<Check>, power: PowerConfig) -> Self {
+        let (checks_sender, checks) = watch::channel(checks);
         let (facts_sender, facts) = watch::channel(Facts::default());
         let (outcome_sender, outcomes) = unbounded_channel();
         Self {
             client: Err(reason),
             observer: None,
             facts,
+            checks,
+            _checks_sender: checks_sender,
             facts_sender,
             outcomes,
             outcome_sender,
@@ -89,6 +96,8 @@ impl Bridge {
     /// Observes Talos with this client, and no longer with another.
     fn observe(&mut self, client: Client) {
         let observer = talos::observe(client.clone(), self.facts_sender.clone());
+        self.checks = client.checks();
+        self.checks.mark_changed();
         self.client = Ok(client);
         if let Some(before) = self.observer.replace(tokio::spawn(observer)) {
             before.abort();
@@ -115,6 +124,8 @@ impl Node for Bridge {
                 self.complete();
                 News::Facts
             }
+            // An error means that nobody will change them.
+            Ok(()) = self.checks.changed() => News::Checks,
             () = changed(&mut self.talosconfig) => News::Talosconfig,
             else => std::future::pending().await,
         }
@@ -122,6 +133,10 @@ impl Node for Bridge {
 
     fn facts(&mut self) -> impl std::ops::Deref<Target = Facts> {
         self.facts.borrow_and_update()
+    }
+
+    fn checks(&mut self) -> Vec<Check> {
+        self.checks.borrow_and_update().clone()
     }
 
     fn measure_space(&mut self) {

@@ -14,10 +14,13 @@ use std::time::Duration;
 use tokio::task::coop::unconstrained;
 use tokio::task::{JoinError, JoinSet};
 
+use crate::diagnosis::Check;
 use crate::facts::{Facts, Load};
 use crate::fairness::Turns;
 use crate::front_end::{Debt, FrontEnd, Measured, Order, Work};
 use crate::power::{PowerOperation, PowerOutcome};
+
+use super::examination::Examination;
 
 /// How long after the start of [`Core::close`] the outcome of a power operation is waited for: longer than Talos
 /// takes to say that it cannot carry an operation out.
@@ -38,6 +41,8 @@ pub enum News {
     Measured(Measured),
     /// The talosconfig has new contents, such as a renewed certificate.
     Talosconfig,
+    /// The checks have changed; see [`Node::checks`].
+    Checks,
 }
 
 /// The node, seen from the host's side.
@@ -46,6 +51,10 @@ pub trait Node {
     fn next(&mut self) -> impl Future<Output = News>;
     /// What is known of it now.
     fn facts(&mut self) -> impl Deref<Target = Facts>;
+    /// What works of the way to it, and what does not.
+    fn checks(&mut self) -> Vec<Check> {
+        Vec::new()
+    }
     /// Asks for a power operation, in the background.
     fn power(&mut self, operation: PowerOperation);
     /// Asks for the space on the file systems, in the background.
@@ -81,6 +90,8 @@ pub struct Core<F: FrontEnd, N, C> {
     work: JoinSet<<F::Work as Work>::Result>,
     /// Between the host and all else.
     turns: Turns,
+    /// What is wrong, if that is looked for.
+    examination: Option<Examination>,
 }
 
 impl<F: FrontEnd, N: Node, C: Clock> Core<F, N, C> {
@@ -92,6 +103,20 @@ impl<F: FrontEnd, N: Node, C: Clock> Core<F, N, C> {
             clock,
             work: JoinSet::new(),
             turns: Turns::default(),
+            examination: None,
+        }
+    }
+
+    /// Looks from here on for what is wrong, and has the front end show it. `known` are the checks that only the
+    /// process around knows.
+    pub fn examine(&mut self, known: Vec<Check>) {
+        self.examination.get_or_insert_default().know(known);
+    }
+
+    /// Writes the lines of all checks to the log, as they are now.
+    pub fn write_checks(&mut self) {
+        if let Some(examination) = &mut self.examination {
+            examination.write_next();
         }
     }
 
@@ -141,17 +166,20 @@ impl<F: FrontEnd, N: Node, C: Clock> Core<F, N, C> {
 
     /// One step, which ends at `limit` at the latest.
     async fn advance(&mut self, limit: Option<Duration>) -> Left {
+        self.look();
         self.carry_out();
         if self.turns.others_first() {
             self.turns.others_had_theirs();
             return self.serve_others().await;
         }
         let deadline = self.front_end.poll_timeout();
-        let deadline = deadline.into_iter().chain(limit).min();
+        let look = self.examination.as_ref().and_then(Examination::deadline);
+        let deadline = deadline.into_iter().chain(look).chain(limit).min();
         tokio::select! {
             biased;
             event = self.front_end.next() => {
                 self.turns.served();
+                self.stir();
                 self.front_end.handle(event, self.clock.now());
                 return Left::Nothing;
             }
@@ -197,6 +225,7 @@ impl<F: FrontEnd, N: Node, C: Clock> Core<F, N, C> {
 
     fn handle_news(&mut self, news: News) -> Left {
         let now = self.clock.now();
+        self.stir();
         match news {
             News::Facts => self.front_end.handle_facts(&self.node.facts(), now),
             News::Power(operation, outcome) => {
@@ -204,8 +233,34 @@ impl<F: FrontEnd, N: Node, C: Clock> Core<F, N, C> {
             }
             News::Measured(measured) => self.front_end.handle_measured(measured, now),
             News::Talosconfig => return Left::Talosconfig,
+            News::Checks => {}
         }
         Left::Nothing
+    }
+
+    /// Something has happened after which what is wrong may be something else.
+    fn stir(&mut self) {
+        if let Some(examination) = &mut self.examination {
+            examination.stir();
+        }
+    }
+
+    /// Looks for what is wrong when it is time to.
+    fn look(&mut self) {
+        let Some(examination) = &mut self.examination else {
+            return;
+        };
+        let now = self.clock.now();
+        let (front_end, node) = (&self.front_end, &mut self.node);
+        let all = || {
+            let mut checks = front_end.checks();
+            checks.extend(node.checks());
+            let uuid = node.facts().node.system_uuid.clone();
+            (checks, uuid)
+        };
+        if let Some(problem) = examination.look(all, now) {
+            self.front_end.handle_problem(&problem, now);
+        }
     }
 
     fn carry_out(&mut self) {

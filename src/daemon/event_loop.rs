@@ -5,17 +5,57 @@
 //!                     everything else is Core::step: host and node
 //! ```
 
+use super::Faults;
 use super::bridge::Bridge;
 use super::clock::SinceBoot;
 use super::core::{Core, Left};
 use super::signals::{Signals, Wish};
 use crate::config::{self, Config};
+use crate::diagnosis::{Check, Outcome};
 use crate::front_end::FrontEnd;
 use crate::log::{self, Chain};
 use crate::sandbox::{Denied, DeniedCall, Sandbox};
 
 /// Reads the configuration again.
 pub type Reload<'a> = &'a dyn Fn() -> Result<Config, config::Error>;
+
+/// What is known of the process's own beside what it may do: see [`Core::examine`].
+#[derive(Debug)]
+pub struct Known {
+    /// What `check` says of the hypervisor.
+    pub hypervisor: Outcome,
+    /// What is wrong with the settings.
+    pub faults: Faults,
+}
+
+impl Known {
+    /// The checks. `refused` is why the last reload was.
+    fn checks(&self, sandbox: &Sandbox, refused: Option<&str>) -> Vec<Check> {
+        let Faults {
+            lasting,
+            of_the_file,
+        } = &self.faults;
+        let mut checks = vec![
+            Check::new("hypervisor", self.hypervisor.clone()),
+            Check::for_good("sandbox", sandbox.check()),
+        ];
+        let faults: Vec<&str> = refused
+            .into_iter()
+            .chain(lasting.iter().chain(of_the_file).map(String::as_str))
+            .collect();
+        if !faults.is_empty() {
+            let remedy = match refused {
+                Some(_) => {
+                    "the previous configuration is in force; correct the new one and send SIGHUP again"
+                }
+                None => "the rest counts; correct it and restart",
+            };
+            let outcome = Outcome::fails(faults.join("; "), remedy);
+            checks.push(Check::for_good("settings", outcome));
+        }
+        checks
+    }
+}
 
 /// Everything that lives as long as the daemon.
 pub struct EventLoop<F: FrontEnd> {
@@ -25,6 +65,7 @@ pub struct EventLoop<F: FrontEnd> {
     sandbox: Sandbox,
     denied: Denied,
     log: log::Handle,
+    known: Known,
 }
 
 impl<F: FrontEnd> std::fmt::Debug for EventLoop<F> {
@@ -44,9 +85,11 @@ impl<F: FrontEnd> EventLoop<F> {
         signals: Signals,
         (sandbox, denied): (Sandbox, Denied),
         log: log::Handle,
+        known: Known,
     ) -> Self {
         let mut core = Core::new(front_end, bridge, SinceBoot);
         core.configure(&config);
+        core.examine(known.checks(&sandbox, None));
         Self {
             config,
             core,
@@ -54,6 +97,7 @@ impl<F: FrontEnd> EventLoop<F> {
             sandbox,
             denied,
             log,
+            known,
         }
     }
 
@@ -91,11 +135,18 @@ impl<F: FrontEnd> EventLoop<F> {
     /// Takes over what may change while running. A configuration that is refused changes nothing.
     fn reload(&mut self, reload: Reload<'_>) {
         match self.reloaded(reload) {
-            Ok(()) => tracing::info!("configuration reloaded"),
+            Ok(()) => {
+                tracing::info!("configuration reloaded");
+                self.known.faults.of_the_file.clear();
+                self.core.examine(self.known.checks(&self.sandbox, None));
+            }
             Err(error) => {
                 tracing::error!(error, "reload failed; keeping the previous configuration");
+                let checks = self.known.checks(&self.sandbox, Some(&error));
+                self.core.examine(checks);
             }
         }
+        self.core.write_checks();
     }
 
     fn reloaded(&mut self, reload: Reload<'_>) -> Result<(), String> {

@@ -11,6 +11,7 @@ pub mod clock;
 pub mod core;
 mod detect;
 pub mod event_loop;
+mod examination;
 pub mod file_watch;
 pub mod open_files;
 pub mod signals;
@@ -22,12 +23,13 @@ use crate::config::{self, Config};
 use crate::log::{self, Chain};
 use crate::proc;
 use crate::sandbox::Sandbox;
+use crate::talos;
 use crate::vmware::Vmware;
 use crate::vmware::link::LinkSettings;
 use crate::vmware::transport::backdoor::FaultGuard;
 use crate::vmware::transport::vsock;
 use bridge::Bridge;
-use event_loop::EventLoop;
+use event_loop::{EventLoop, Known};
 use signals::Signals;
 
 /// Neither off VMware nor asked to stop: the service manager must start us again.
@@ -36,9 +38,19 @@ const FAILED: u8 = 1;
 /// Only the look-up of an endpoint's name needs a thread, and rarely.
 const NAME_LOOKUP_KEEP_ALIVE: Duration = Duration::from_secs(1);
 
+/// What is wrong with the settings, each in a phrase.
+#[derive(Clone, Debug, Default)]
+pub struct Faults {
+    /// Until a restart.
+    pub lasting: Vec<String>,
+    /// Until a reload, those of the configuration file.
+    pub of_the_file: Vec<String>,
+}
+
 /// Runs until SIGTERM or SIGINT. Exit code 0 means just that, or that this is not VMware.
 pub fn run(
     config: Config,
+    faults: Faults,
     log: log::Handle,
     reload: impl Fn() -> Result<Config, config::Error>,
 ) -> ExitCode {
@@ -56,7 +68,7 @@ pub fn run(
     };
     let code = runtime.block_on(async {
         match FaultGuard::install().and_then(|guard| Ok((guard, Signals::listen()?))) {
-            Ok((guard, signals)) => serve(config, log, &reload, guard, signals).await,
+            Ok((guard, signals)) => serve(config, faults, log, &reload, guard, signals).await,
             Err(error) => {
                 tracing::error!(error = %Chain(&error), "signals cannot be handled");
                 ExitCode::from(FAILED)
@@ -70,6 +82,7 @@ pub fn run(
 
 async fn serve(
     config: Config,
+    faults: Faults,
     log: log::Handle,
     reload: event_loop::Reload<'_>,
     guard: FaultGuard,
@@ -85,7 +98,7 @@ async fn serve(
             return ExitCode::from(FAILED);
         }
     };
-    let Some(access) = detect::find_vmx(&config, guard) else {
+    let Some((access, hypervisor)) = detect::find_vmx(&config, guard) else {
         if config.host.idle_off_vmware {
             while signals.next().await != signals::Wish::Stop {}
         }
@@ -93,15 +106,18 @@ async fn serve(
     };
     sandbox.log();
     let bridge = match &config.talos {
-        Ok(talos) => Bridge::start(talos, config.power).map_err(|error| Chain(&error).to_string()),
-        Err(error) => Err(Chain(error).to_string()),
+        Ok(talos) => Bridge::start(talos, config.power).map_err(|error| {
+            let error = Chain(&error).to_string();
+            (error.clone(), talos::no_endpoint(error))
+        }),
+        Err(error) => Err((Chain(error).to_string(), talos::unconfigured(error))),
     };
-    let bridge = bridge.unwrap_or_else(|error| {
+    let bridge = bridge.unwrap_or_else(|(error, checks)| {
         tracing::error!(
             error,
             "the host is served without Talos: no facts, and power operations are refused; correct the configuration and restart"
         );
-        Bridge::without_talos(error, config.power)
+        Bridge::without_talos(error, checks, config.power)
     });
     let settings = LinkSettings::new(&config.host, Some(access));
     EventLoop::new(
@@ -111,6 +127,7 @@ async fn serve(
         signals,
         (sandbox, denied),
         log,
+        Known { hypervisor, faults },
     )
     .run(reload)
     .await;

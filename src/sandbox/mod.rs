@@ -20,6 +20,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::config::{Config, SandboxMode};
+use crate::diagnosis::Outcome;
 use crate::traps::DeniedCallGuard;
 use denied::note;
 pub use denied::{Denied, DeniedCall};
@@ -146,6 +147,33 @@ impl Sandbox {
         let parts = self.parts.iter();
         let texts = parts.filter_map(|part| Some(format!("{}: {}", part.name, text(part)?)));
         texts.collect::<Vec<_>>().join("; ")
+    }
+
+    /// What `check` says of it.
+    pub fn check(&self) -> Outcome {
+        let (holding, missing) = (self.holding(), self.missing());
+        let all = match (holding.is_empty(), missing.is_empty()) {
+            (_, true) => holding,
+            (true, false) => format!("missing: {missing}"),
+            (false, false) => format!("{holding}; missing: {missing}"),
+        };
+        match self.mode() {
+            SandboxMode::Off => Outcome::Works("off, as configured".to_owned()),
+            SandboxMode::Warn => Outcome::Works(format!("denies nothing, as configured; {all}")),
+            SandboxMode::Enforce => {
+                let mut parts = self.parts().iter();
+                if parts.any(|part| part.is_necessary() && part.outcome.is_err()) {
+                    return Outcome::Fails {
+                        problem: format!("in force in part: {all}"),
+                        remedy:
+                            "the kernel or the container's own sandbox refuses what is missing; \
+                                 see docs/self.md for what is needed"
+                                .to_owned(),
+                    };
+                }
+                Outcome::Works(format!("in force: {all}"))
+            }
+        }
     }
 
     /// Says in one line what is in force and what is missing.

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 use tonic::codegen::http::Uri;
 use tonic::metadata::{Ascii, MetadataValue};
@@ -30,8 +31,11 @@ use super::proto::machine::{
     Event, EventsRequest, RebootRequest, ShutdownRequest, reboot_request::Mode,
 };
 use super::proven::Proven;
+use super::served::Served;
+use super::words;
 use crate::config::talosconfig::{BadEndpoint, Endpoint, Talosconfig};
 use crate::config::{RebootMode, TalosConfig};
+use crate::diagnosis::Check;
 use crate::facts::{Counters, MachineType, Space, Stage, TalosVersion};
 use crate::power::PowerOperation;
 
@@ -42,7 +46,7 @@ const MAX_MESSAGE: usize = 32 << 20;
 pub(super) const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long after our start machined may refuse us only because it has not noticed our pid yet.
-const WARM_UP: Duration = Duration::from_secs(60);
+pub(super) const WARM_UP: Duration = Duration::from_secs(60);
 
 /// How many requests may wait for the channel.
 const QUEUE: usize = 16;
@@ -63,6 +67,7 @@ struct Inner {
     created: Instant,
     /// Whether Talos has accepted any call of ours.
     authorized: AtomicBool,
+    served: Served,
 }
 
 #[derive(Debug)]
@@ -76,19 +81,6 @@ enum Way {
         roles: Vec<MetadataValue<Ascii>>,
     },
     Apid(Proven),
-}
-
-/// What `check` finds out about our access to Talos.
-#[derive(Clone, Debug)]
-pub struct Access {
-    /// The Talos that answers.
-    pub version: TalosVersion,
-    /// The roles we have: those claimed on machined's socket, or those of the certificate.
-    pub roles: Vec<String>,
-    /// Whether resources may be read.
-    pub read: Result<(), Error>,
-    /// Whether one of the roles allows Shutdown and Reboot.
-    pub power: bool,
 }
 
 impl Client {
@@ -136,8 +128,10 @@ impl Client {
     }
 
     fn on(way: Way) -> Self {
+        let served = Served::new(matches!(way, Way::Apid(_)));
         Self {
             inner: Arc::new(Inner {
+                served,
                 way,
                 created: Instant::now(),
                 authorized: AtomicBool::new(false),
@@ -260,30 +254,6 @@ impl Client {
         }
     }
 
-    /// The machine's UUID as Talos uses it (SystemInformation). It is empty when the firmware has none, and `None`
-    /// where Talos does not read it, as in a container.
-    pub async fn system_uuid(&self) -> Result<Option<String>, Error> {
-        let spec = self
-            .get(&facts::SYSTEM_INFORMATION, facts::SYSTEM_INFORMATION_ID)
-            .await;
-        match spec {
-            Ok(spec) => facts::system_uuid(&spec)
-                .map(Some)
-                .map_err(|_| Error::Malformed {
-                    call: facts::SYSTEM_INFORMATION.kind,
-                    problem: "the spec does not decode",
-                }),
-            Err(
-                Error::Unsupported { .. }
-                | Error::Talos {
-                    code: Code::NotFound,
-                    ..
-                },
-            ) => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
     /// The protobuf spec of one resource.
     async fn get(&self, kind: &facts::Kind, id: &str) -> Result<Vec<u8>, Error> {
         let request = self.request(GetRequest {
@@ -303,30 +273,42 @@ impl Client {
         })
     }
 
-    /// What we may do; for `check`.
-    ///
-    /// # Errors
-    /// When not even Version can be called.
-    pub async fn check_access(&self) -> Result<Access, Error> {
-        let version = self.version().await?;
-        let roles = match &self.inner.way {
+    /// What works and what does not: the checks of Talos, and how they change.
+    pub fn checks(&self) -> watch::Receiver<Vec<Check>> {
+        self.inner.served.checks()
+    }
+
+    /// An error with its remedy, in one line.
+    pub fn in_words(&self, error: &Error) -> String {
+        let remedy = words::remedy(error, &self.roles(), self.is_proxied());
+        format!("{}; {remedy}", error.with_causes())
+    }
+
+    /// Where refusals are noted.
+    pub(super) fn served(&self) -> &Served {
+        &self.inner.served
+    }
+
+    /// The roles that we have: those claimed on machined's socket, or those of the certificate.
+    pub(super) fn roles(&self) -> Vec<String> {
+        match &self.inner.way {
             Way::Machined { role, .. } => role
                 .split(',')
                 .map(|role| role.trim().to_owned())
                 .filter(|role| !role.is_empty())
                 .collect(),
-            Way::Apid(proven) => Talosconfig::load(&proven.target().talosconfig)?.roles(),
-        };
-        let read = self.stage().await.map(drop);
-        let power = roles
-            .iter()
-            .any(|role| role == "os:operator" || role == "os:admin");
-        Ok(Access {
-            version,
-            roles,
-            read,
-            power,
-        })
+            // Where the file cannot be read, the connection fails for that.
+            Way::Apid(proven) => Talosconfig::load(&proven.target().talosconfig)
+                .map(|talosconfig| talosconfig.roles())
+                .unwrap_or_default(),
+        }
+    }
+
+    /// Notes that Talos refuses a call or a watch, unless that may pass by itself.
+    pub(super) fn note_refusal(&self, call: &'static str, error: &Error) {
+        if !(matches!(error, Error::Denied { .. }) && self.denial_may_pass()) {
+            self.inner.served.refused(call, error);
+        }
     }
 
     /// Whether a refusal may be temporary: machined may not have noticed our process yet, as long as it has allowed
@@ -371,7 +353,7 @@ impl Client {
             api_version: 1,
         });
         let mut state = self.state().await?;
-        self.unary(kind.kind, CALL_TIMEOUT, state.watch(request))
+        self.answer(kind.kind, CALL_TIMEOUT, state.watch(request))
             .await
     }
 
@@ -417,8 +399,23 @@ impl Client {
         request
     }
 
-    /// Waits for an answer, or for the start of a stream.
+    /// Waits for an answer, or for the start of a stream, and notes whether Talos serves the call.
     async fn unary<T>(
+        &self,
+        call: &'static str,
+        deadline: Duration,
+        answer: impl Future<Output = Result<tonic::Response<T>, Status>>,
+    ) -> Result<T, Error> {
+        let result = self.answer(call, deadline, answer).await;
+        match &result {
+            Ok(_) => self.served().served(call),
+            Err(error) => self.note_refusal(call, error),
+        }
+        result
+    }
+
+    /// Waits for an answer, or for the start of a stream.
+    async fn answer<T>(
         &self,
         call: &'static str,
         deadline: Duration,

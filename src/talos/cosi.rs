@@ -118,6 +118,7 @@ mod tests {
     use crate::facts::HostName;
     use crate::talos::facts::{Kind, Source, replace};
     use crate::talos::proto::cosi::resource::{Metadata, Resource, Spec};
+    use crate::talos::served::Purpose;
 
     /// One byte is a value, two are nothing, anything else is malformed.
     const BYTES: Source<u8> = Source {
@@ -140,6 +141,7 @@ mod tests {
             replace(&mut facts.host_name, HostName { host, domain })
         },
         never_empty: false,
+        purpose: Purpose::new("nothing"),
     };
 
     /// The values as they are published.

@@ -64,7 +64,7 @@ pub enum Error {
         source: Arc<Self>,
     },
     /// Talos refuses the call to our roles.
-    #[error("Talos denies {call} to {role} (needs os:operator): {message}")]
+    #[error("Talos denies {call} to {role}: {message}")]
     Denied {
         /// Method or resource type.
         call: &'static str,
@@ -115,20 +115,13 @@ fn name(endpoint: &str, host_name: Option<&str>) -> String {
     }
 }
 
-/// How an operator names the node.
-const NAME_THE_NODE: &str = "name this node: VMTOOLSD_TALOS_NODE from status.hostIP, or --talos-node; \
-                             an extension needs none, it has machined's socket";
-
 impl Error {
-    /// What an operator can do about a machine that is not proven to be this one; `None` for other errors.
-    pub const fn remedy(&self) -> Option<&'static str> {
-        match self {
-            Self::OtherMachine { .. } | Self::NoNode { .. } => Some(NAME_THE_NODE),
-            Self::NotProven { .. } => Some(
-                "give us the role os:operator (talosctl config new --roles os:operator) and this machine's /proc",
-            ),
-            _ => None,
-        }
+    /// Whether it is about which machine answers.
+    pub(super) const fn is_about_identity(&self) -> bool {
+        matches!(
+            self,
+            Self::OtherMachine { .. } | Self::NoNode { .. } | Self::NotProven { .. }
+        )
     }
 
     /// The same for errors that say the same. The counters of another machine are others each time.
@@ -290,7 +283,7 @@ mod tests {
         assert!(denied.is_retryable() && !denied.is_ambiguous() && !denied.is_connection());
         assert_eq!(
             denied.to_string(),
-            "Talos denies Reboot to os:reader (needs os:operator): not authorized"
+            "Talos denies Reboot to os:reader: not authorized"
         );
 
         let absent = from(Status::permission_denied(
@@ -339,7 +332,7 @@ mod tests {
         };
         for error in [other(7), not_proven, no_node(7)] {
             assert!(!error.is_retryable() && error.is_connection() && !error.is_ambiguous());
-            assert!(error.remedy().is_some(), "{error}");
+            assert!(error.is_about_identity(), "{error}");
         }
         for (one, again) in [(other(7), other(8)), (no_node(7), no_node(8))] {
             assert_ne!(one.with_causes(), again.with_causes());

@@ -25,14 +25,14 @@ use super::proto::definitions::enums::{
 use super::proto::definitions::network::{
     AddressStatusSpec, HostnameStatusSpec, LinkStatusSpec, NodeAddressSpec,
 };
+use super::served::Purpose;
 use crate::facts::{
     Address, AddressScope, AddressStatus, HostName, Link, Mac, NodeAddresses, Stage,
 };
 
 pub(super) use in_order::InOrder;
 pub(super) use node::{
-    MACHINE_STATUS, MACHINE_STATUS_ID, MACHINE_TYPE, MACHINE_TYPE_ID, SYSTEM_INFORMATION,
-    SYSTEM_INFORMATION_ID, machine_type, stage, system_uuid,
+    MACHINE_STATUS, MACHINE_STATUS_ID, MACHINE_TYPE, MACHINE_TYPE_ID, machine_type, stage,
 };
 pub(super) use source::{Kind, Malformed, Source, Values, Watched, replace};
 pub(super) use storage::space;
@@ -74,6 +74,7 @@ pub(super) const HOST_NAME: Source<HostName> = Source {
     },
     publish: |facts, names| keep(&mut facts.host_name, names),
     never_empty: false,
+    purpose: Purpose::new("host name"),
 };
 
 pub(super) const LINKS: Source<Link> = Source {
@@ -88,6 +89,7 @@ pub(super) const LINKS: Source<Link> = Source {
         replace(&mut facts.links, links)
     },
     never_empty: true,
+    purpose: Purpose::new("NICs and their addresses"),
 };
 
 pub(super) const ADDRESSES: InOrder<Address> = InOrder {
@@ -103,6 +105,7 @@ pub(super) const ADDRESSES: InOrder<Address> = InOrder {
         replace(&mut facts.addresses, addresses)
     },
     never_empty: true,
+    purpose: Purpose::new("addresses"),
 };
 
 pub(super) const NODE_ADDRESSES: Source<Vec<IpAddr>> = Source {
@@ -125,6 +128,7 @@ pub(super) const NODE_ADDRESSES: Source<Vec<IpAddr>> = Source {
         )
     },
     never_empty: true,
+    purpose: Purpose::new("which address is primary"),
 };
 
 pub(super) fn host_name(spec: &[u8]) -> Result<HostName, Malformed> {

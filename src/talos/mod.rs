@@ -29,13 +29,16 @@ mod proven;
 #[cfg(test)]
 mod schedule_tests;
 mod sequence;
+mod served;
 mod single;
 mod tls;
+mod words;
 
-pub use client::{Access, Client, OwnCounters};
+pub use client::{Client, OwnCounters};
 pub use connect::{Dial, MachinedSocket};
 pub use error::Error;
-pub use observe::{observe, query};
+pub use observe::{check, observe, query};
 pub use power::{LastWord, carry_out};
 pub use proof::Difference;
 pub use tls::TlsTrouble;
+pub use words::{no_endpoint, unconfigured};

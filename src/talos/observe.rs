@@ -17,12 +17,15 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tonic::{Code, Streaming};
 
-use super::client::{CALL_TIMEOUT, Client};
+use super::client::{CALL_TIMEOUT, Client, WARM_UP};
 use super::cosi::{Collection, Effect, Fault};
 use super::error::Error;
 use super::facts::{self, ALL, Watched};
 use super::proto::cosi::resource::WatchResponse;
+use super::served::Connection;
+use super::words;
 use crate::backoff::Backoff;
+use crate::diagnosis::Check;
 use crate::facts::{Facts, TalosVersion};
 
 /// First and longest delay between attempts to reach Talos. The longest keeps "addresses within 6 s of
@@ -49,6 +52,7 @@ pub async fn observe(client: Client, facts: watch::Sender<Facts>) {
         let outcome = match client.version().await {
             Ok(version) => {
                 standing.connected(&client, &version);
+                connected(&client, version.clone());
                 facts.send_if_modified(|facts| facts::replace(&mut facts.talos, version));
                 let since = Instant::now();
                 let outcome = at_once(|source| follow(&client, source, &facts)).await;
@@ -60,10 +64,50 @@ pub async fn observe(client: Client, facts: watch::Sender<Facts>) {
             Err(error) => Err(error),
         };
         if let Err(error) = outcome {
-            standing.failed(&client, &error);
+            if !standing.failed(&client, &error) {
+                failed(&client, error);
+            }
         }
         sleep(backoff.next_delay()).await;
     }
+}
+
+/// Looks once at all that we need of Talos: its checks, and what it reports.
+pub async fn check(client: &Client, deadline: Duration) -> (Vec<Check>, Facts) {
+    let facts = watch::Sender::new(Facts::default());
+    let looks = async {
+        match client.version().await {
+            Ok(version) => connected(client, version),
+            Err(error) => return failed(client, error),
+        }
+        // Each for itself: one that fails must not hide the next.
+        let look = async |source| {
+            let _noted = bootstrap(client, source, &facts).await;
+            Ok(())
+        };
+        let _all = at_once(look).await;
+        if let Err(error @ Error::Denied { .. }) = client.mounts().await {
+            client.served().refused("Mounts", &error);
+        }
+    };
+    let _in_time = timeout(deadline, looks).await;
+    let checks = client.checks().borrow().clone();
+    (checks, facts.borrow().clone())
+}
+
+fn connected(client: &Client, version: TalosVersion) {
+    client.served().connection(Connection::Up {
+        endpoint: client.endpoint(),
+        version,
+        roles: client.roles(),
+    });
+}
+
+fn failed(client: &Client, error: Error) {
+    client.served().connection(Connection::Down {
+        roles: client.roles(),
+        error,
+    });
 }
 
 /// What Talos reports at this moment.
@@ -72,8 +116,10 @@ pub async fn observe(client: Client, facts: watch::Sender<Facts>) {
 /// The first thing that fails; a resource type that this Talos does not know is not a failure.
 pub async fn query(client: &Client, deadline: Duration) -> Result<Facts, Error> {
     let everything = async {
+        let version = client.version().await?;
+        connected(client, version.clone());
         let facts = watch::Sender::new(Facts {
-            talos: Some(client.version().await?),
+            talos: Some(version),
             ..Facts::default()
         });
         at_once(|source| bootstrap(client, source, &facts)).await?;
@@ -138,21 +184,10 @@ async fn follow(
         }
         let mut delay = backoff.next_delay();
         match &error {
-            // An older release has none until the next boot, but the answer may also be temporary.
-            Error::Unsupported { .. } => {
-                tracing::debug!(resource, "this Talos has no such resource");
-                delay = REFUSED;
-            }
             Error::Denied { .. } if client.denial_may_pass() => {}
-            Error::Denied { .. } => {
-                if !warned {
-                    warned = true;
-                    tracing::warn!(
-                        resource,
-                        error = error.with_causes(),
-                        "not allowed to read a resource; give this service os:operator or os:reader"
-                    );
-                }
+            // An older release has none until the next boot, but the answer may also be temporary.
+            Error::Unsupported { .. } | Error::Denied { .. } => {
+                client.note_refusal(resource, &error);
                 delay = REFUSED;
             }
             // Once is normal (a graceful stop, or we were slow); a series is worth a line.
@@ -180,6 +215,9 @@ async fn bootstrap(
         Ok(stream) => read(client, stream, source, facts, Until::Bootstrapped).await,
         Err(error) => Err(error),
     };
+    if let Err(error @ (Error::Unsupported { .. } | Error::Denied { .. })) = &result {
+        client.served().refused(source.kind().kind, error);
+    }
     match result {
         Err(Error::Unsupported { .. }) => Ok(()),
         other => other,
@@ -246,8 +284,11 @@ async fn read(
         if changed {
             facts.send_if_modified(|facts| collection.publish(facts));
         }
-        if until == Until::Bootstrapped && collection.is_bootstrapped() {
-            return Ok(());
+        if collection.is_bootstrapped() {
+            client.served().served(resource);
+            if until == Until::Bootstrapped {
+                return Ok(());
+            }
         }
     }
 }
@@ -277,6 +318,8 @@ enum Standing {
         reasons: Vec<String>,
         /// Whether it has ever answered.
         again: bool,
+        /// Since when it refuses even to say its version, without another failure in between.
+        denied: Option<Instant>,
     },
 }
 
@@ -306,7 +349,8 @@ impl Standing {
         *self = Self::Connected;
     }
 
-    fn failed(&mut self, client: &Client, error: &Error) {
+    /// Whether the failure may pass by itself.
+    fn failed(&mut self, client: &Client, error: &Error) -> bool {
         let reason = error.with_causes();
         if let Self::New | Self::Connected = self {
             let again = matches!(self, Self::Connected);
@@ -319,31 +363,41 @@ impl Standing {
             *self = Self::Away {
                 since: Instant::now(),
                 attempts: 0,
-                reasons: if again && error.remedy().is_none() {
+                reasons: if again && !error.is_about_identity() {
                     vec![error.gist()]
                 } else {
                     Vec::new()
                 },
                 again,
+                denied: None,
             };
         }
         let Self::Away {
-            attempts, reasons, ..
+            attempts,
+            reasons,
+            denied,
+            ..
         } = self
         else {
-            return;
+            return false;
         };
         *attempts += 1;
-        let passing = matches!(error, Error::Denied { .. }) && client.denial_may_pass();
+        *denied = denied
+            .or_else(|| Some(Instant::now()))
+            .filter(|_| matches!(error, Error::Denied { .. }));
+        // machined does not know a process at once; it knows it after a minute.
+        let passing = denied.is_some_and(|since| since.elapsed() < WARM_UP);
+        let passing = passing && client.denial_may_pass();
         let gist = error.gist();
         if passing || reasons.len() >= MAX_REASONS || reasons.contains(&gist) {
-            return;
+            return passing;
         }
+        let remedy = words::remedy(error, &client.roles(), client.is_proxied());
         match error {
             Error::OtherMachine { .. } | Error::NotProven { .. } | Error::NoNode { .. } => {
                 tracing::error!(
                     error = reason,
-                    remedy = error.remedy(),
+                    remedy,
                     "no Talos API is proven to be this machine's; the host is served without it, power requests get status 0"
                 );
             }
@@ -361,10 +415,12 @@ impl Standing {
             | Error::Malformed { .. } => {
                 tracing::warn!(
                     error = reason,
+                    remedy,
                     "cannot use the Talos API; still serving the host"
                 );
             }
         }
         reasons.push(gist);
+        false
     }
 }

@@ -19,6 +19,7 @@ use super::services::{Output, RpciId, RpciOutcome, Services};
 use super::transport::backdoor::RegisterAccess;
 use super::transport::vsock::{Dial, HostVsock};
 use crate::config::{Config, GuestInfoConfig};
+use crate::diagnosis::Check;
 use crate::facts::{Facts, Load, Machine};
 use crate::fairness::Turns;
 use crate::front_end::{Debt, FrontEnd, Measured, NoWork, Order};
@@ -162,6 +163,16 @@ where
 
     fn handle_work(&mut self, result: NoWork, _now: Duration) {
         match result {}
+    }
+
+    fn checks(&self) -> Vec<Check> {
+        let mut checks = vec![Check::new("transport", self.tclo.check())];
+        checks.extend(self.services.checks());
+        checks
+    }
+
+    fn handle_problem(&mut self, problem: &str, now: Duration) {
+        self.services.set_problem(problem, now);
     }
 
     fn handle_timeout(&mut self, now: Duration) {

@@ -46,4 +46,5 @@ mod sweep_sample;
 mod talos_away;
 mod tclo;
 mod tls;
+mod trouble;
 mod vsock;

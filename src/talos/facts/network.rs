@@ -19,6 +19,7 @@ use crate::talos::proto::definitions::enums::{
 use crate::talos::proto::definitions::network::{
     AddressSpecSpec, NameServerSpec, ResolverSpecSpec, ResolverStatusSpec, RouteStatusSpec,
 };
+use crate::talos::served::Purpose;
 
 const NETWORK_CONFIG: &str = "network-config";
 
@@ -58,6 +59,7 @@ pub(super) const ADDRESS_SPECS: Source<AddressWish> = Source {
         replace(&mut facts.virtual_ips, vips) | replace(&mut facts.network.address_sources, sources)
     },
     never_empty: false,
+    purpose: Purpose::new("virtual IPs and where addresses come from"),
 };
 
 pub(super) const ROUTES: Source<Vec<Route>> = Source {
@@ -71,6 +73,7 @@ pub(super) const ROUTES: Source<Vec<Route>> = Source {
         replace(&mut facts.network.routes, routes)
     },
     never_empty: false,
+    purpose: Purpose::new("routes"),
 };
 
 pub(super) const RESOLVER: Source<Resolver> = Source {
@@ -87,6 +90,7 @@ pub(super) const RESOLVER: Source<Resolver> = Source {
     },
     publish: |facts, resolvers| keep(&mut facts.network.resolver, resolvers),
     never_empty: false,
+    purpose: Purpose::new("name servers"),
 };
 
 /// Name servers of DHCP leases, by the id of the spec: `dhcp4/<link>/resolvers` and so on.
@@ -108,6 +112,7 @@ pub(super) const LEASE_RESOLVERS: Source<(DhcpClient, Resolver)> = Source {
         replace(&mut facts.network.lease_resolvers, resolvers)
     },
     never_empty: false,
+    purpose: Purpose::new("DHCP's name servers"),
 };
 
 fn address_wish(id: &str, spec: &[u8]) -> Result<Option<AddressWish>, Malformed> {

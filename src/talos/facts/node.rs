@@ -13,6 +13,7 @@ use crate::talos::proto::definitions::hardware::SystemInformationSpec;
 use crate::talos::proto::definitions::k8s::{NodeIpSpec, NodenameSpec};
 use crate::talos::proto::definitions::runtime::{MachineStatusSpec, SecurityStateSpec};
 use crate::talos::proto::resource::config::{MachineType as ConfigType, MachineTypeSpec};
+use crate::talos::served::Purpose;
 
 pub(in crate::talos) const MACHINE_STATUS: Kind = Kind {
     namespace: "runtime",
@@ -44,6 +45,7 @@ pub(super) const STAGE: Source<(Stage, Readiness)> = Source {
         None => false,
     },
     never_empty: false,
+    purpose: Purpose::new("stage and readiness"),
 };
 
 pub(in crate::talos) const MACHINE_TYPE: Kind = Kind {
@@ -62,6 +64,7 @@ pub(super) const TYPE: Source<MachineType> = Source {
     },
     publish: |facts, types| keep(&mut facts.node.machine_type, types),
     never_empty: false,
+    purpose: Purpose::new("machine type"),
 };
 
 pub(super) const NODE_NAME: Source<String> = Source {
@@ -75,6 +78,7 @@ pub(super) const NODE_NAME: Source<String> = Source {
     },
     publish: |facts, names| keep(&mut facts.node.node_name, names),
     never_empty: false,
+    purpose: Purpose::new("name of the Kubernetes node"),
 };
 
 /// The kubelet's addresses, without virtual IPs. They go with the resource: a node that has left Kubernetes has none.
@@ -107,6 +111,7 @@ pub(super) const EXTENSIONS: Source<Extension> = Source {
         replace(&mut facts.node.extensions, extensions)
     },
     never_empty: false,
+    purpose: Purpose::new("extensions and schematic"),
 };
 
 /// Since Talos 1.5.
@@ -121,15 +126,16 @@ pub(super) const SECURE_BOOT: Source<bool> = Source {
     },
     publish: |facts, states| keep(&mut facts.node.secure_boot, states),
     never_empty: false,
+    purpose: Purpose::new("Secure Boot").since(1, 5),
 };
 
-pub(in crate::talos) const SYSTEM_INFORMATION: Kind = Kind {
+const SYSTEM_INFORMATION: Kind = Kind {
     namespace: "hardware",
     kind: "SystemInformations.hardware.talos.dev",
 };
 
 /// Id of the one [`SYSTEM_INFORMATION`].
-pub(in crate::talos) const SYSTEM_INFORMATION_ID: &str = "systeminformation";
+pub(super) const SYSTEM_INFORMATION_ID: &str = "systeminformation";
 
 pub(super) const SYSTEM_UUID: Source<String> = Source {
     kind: SYSTEM_INFORMATION,
@@ -139,6 +145,7 @@ pub(super) const SYSTEM_UUID: Source<String> = Source {
     },
     publish: |facts, uuids| keep(&mut facts.node.system_uuid, uuids),
     never_empty: false,
+    purpose: Purpose::new("UUID"),
 };
 
 fn machine_status(spec: &[u8]) -> Result<(Stage, Readiness), Malformed> {
@@ -199,7 +206,7 @@ fn secure_boot(spec: &[u8]) -> Result<bool, Malformed> {
 }
 
 /// The UUID of a SystemInformation spec; empty when the firmware has none.
-pub(in crate::talos) fn system_uuid(spec: &[u8]) -> Result<String, Malformed> {
+fn system_uuid(spec: &[u8]) -> Result<String, Malformed> {
     Ok(SystemInformationSpec::decode(spec)?.uuid)
 }
 

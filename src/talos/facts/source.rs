@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 
 use crate::facts::Facts;
+use crate::talos::served::Purpose;
 
 /// A resource type in its namespace.
 #[derive(Clone, Copy, Debug)]
@@ -31,6 +32,8 @@ pub(in crate::talos) struct Source<T> {
     /// Whether a set that is empty from the start only means that Talos has not looked yet. A Linux machine
     /// always has a loopback link with an address.
     pub(in crate::talos) never_empty: bool,
+    /// What it is there for.
+    pub(in crate::talos) purpose: Purpose,
 }
 
 /// A spec cannot be understood.
@@ -52,6 +55,8 @@ pub(in crate::talos) trait Watched: Sync {
     fn kind(&self) -> &Kind;
     /// See [`Source::never_empty`].
     fn never_empty(&self) -> bool;
+    /// What it is there for.
+    fn purpose(&self) -> Purpose;
     /// The values of a watch that has reported nothing yet.
     fn values(&'static self) -> Box<dyn Values + Send>;
 }
@@ -81,6 +86,10 @@ impl<T: PartialEq + Send + 'static> Watched for Source<T> {
 
     fn never_empty(&self) -> bool {
         self.never_empty
+    }
+
+    fn purpose(&self) -> Purpose {
+        self.purpose
     }
 
     fn values(&'static self) -> Box<dyn Values + Send> {

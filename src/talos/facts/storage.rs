@@ -9,6 +9,7 @@ use crate::facts::{Disk, Mount, Space, Volume};
 use crate::talos::proto::definitions::block::{DiskSpec, MountStatusSpec, VolumeStatusSpec};
 use crate::talos::proto::definitions::enums::{BlockFilesystemType, BlockVolumeType};
 use crate::talos::proto::machine::MountStat;
+use crate::talos::served::Purpose;
 
 const RUNTIME: &str = "runtime";
 
@@ -24,6 +25,7 @@ pub(super) const VOLUMES: Source<Volume> = Source {
         replace(&mut facts.storage.volumes, volumes)
     },
     never_empty: false,
+    purpose: Purpose::new("file systems").since(1, 8),
 };
 
 /// Where volumes are mounted; since Talos 1.10.
@@ -38,6 +40,7 @@ pub(super) const MOUNTS: Source<Mount> = Source {
         replace(&mut facts.storage.mounts, mounts)
     },
     never_empty: false,
+    purpose: Purpose::new("where file systems are mounted").since(1, 10),
 };
 
 /// Disks and where they are attached; since Talos 1.8.
@@ -52,6 +55,7 @@ pub(super) const DISKS: Source<Disk> = Source {
         replace(&mut facts.storage.disks, disks)
     },
     never_empty: false,
+    purpose: Purpose::new("virtual disks of file systems").since(1, 8),
 };
 
 /// Directories, overlays, and what is in memory or on another machine use no space of a disk of this node.

@@ -35,7 +35,7 @@ const IDS: [&str; 13] = [
     "nodename",
     "kubelet",
     "securitystate",
-    SYSTEM_INFORMATION_ID,
+    node::SYSTEM_INFORMATION_ID,
     "",
 ];
 

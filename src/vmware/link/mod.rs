@@ -14,6 +14,7 @@ use std::time::Duration;
 use tracing::{debug, info, warn};
 
 use crate::config::{HostConfig, TransportChoice};
+use crate::diagnosis::Outcome;
 use crate::log::Chain;
 use crate::vmware::rpc::message_channel::{Bandwidth, ChannelError};
 use crate::vmware::rpc::route::{OpenFailure, Policy, Transport};
@@ -143,6 +144,46 @@ impl LinkError {
     }
 }
 
+/// What `check` says of the way to the host: over which transport it answers, or why it does not.
+pub fn check<E: std::error::Error + 'static>(
+    choice: TransportChoice,
+    used: Result<Option<Transport>, &E>,
+) -> Outcome {
+    match used {
+        Ok(used) => Outcome::Works(match (choice, used) {
+            (_, None) => "the host answers".to_owned(),
+            (TransportChoice::Auto, Some(Transport::Backdoor)) => {
+                "the host answers over the backdoor; vsock does not work here and is not needed"
+                    .to_owned()
+            }
+            (_, Some(used)) => format!("the host answers over {used}"),
+        }),
+        Err(error) => no_answer(choice, Chain(error).to_string()),
+    }
+}
+
+/// The same where the host does not answer.
+fn no_answer(choice: TransportChoice, problem: String) -> Outcome {
+    Outcome::fails(
+        problem,
+        match choice {
+            TransportChoice::Auto => "look into vmware.log of the VM",
+            TransportChoice::Vsock => {
+                "use --transport auto; containers of Talos extensions may not use vsock"
+            }
+            TransportChoice::Backdoor => "use --transport auto",
+        },
+    )
+}
+
+/// What the second guest agent of a node looks like from here.
+const CONTEST: &str =
+    "the host takes the channel away again and again; power requests may go unanswered meanwhile";
+/// Who that is, mostly.
+const CONTESTANT: &str = "a second guest agent runs on this node, such as open-vm-tools, or this one as extension and as DaemonSet";
+/// What to do about it.
+const KEEP_ONE: &str = "keep one of them";
+
 /// Logs each change of a link once, and counts the rest.
 #[derive(Debug)]
 pub(super) struct LinkLog {
@@ -153,6 +194,8 @@ pub(super) struct LinkLog {
     logged: BTreeSet<(Transport, String)>,
     /// Short sessions in a row.
     losses: u32,
+    /// The last failure since the last connection.
+    fault: Option<String>,
 }
 
 impl LinkLog {
@@ -163,6 +206,19 @@ impl LinkLog {
             failures: 0,
             logged: BTreeSet::new(),
             losses: 0,
+            fault: None,
+        }
+    }
+
+    /// What `check` says of the link.
+    fn check(&self, choice: TransportChoice) -> Outcome {
+        match (self.connected, &self.fault) {
+            _ if self.losses >= CONTESTED => {
+                Outcome::fails(format!("{CONTEST}; likely {CONTESTANT}"), KEEP_ONE)
+            }
+            (Some(transport), _) => check(choice, Ok::<_, &LinkError>(Some(transport))),
+            (None, Some(fault)) => no_answer(choice, fault.clone()),
+            (None, None) => Outcome::NotChecked("the host has not answered yet".to_owned()),
         }
     }
 
@@ -172,6 +228,7 @@ impl LinkLog {
         self.failures = self.failures.saturating_add(1);
         let attempt = self.failures;
         let error = Chain(error).to_string();
+        self.fault = Some(error.clone());
         if self.logged.len() < MAX_LOGGED && self.logged.insert((transport, error.clone())) {
             info!(channel, %transport, attempt, error, "cannot reach the host this way");
         } else {
@@ -192,6 +249,7 @@ impl LinkLog {
             info!(channel, %transport, failures, "connected to the host");
         }
         self.failures = 0;
+        self.fault = None;
         self.connected = Some(transport);
         // Faults of the other transport stay in the set: falling back again and again is no news. Nor is it that
         // a channel breaks which always does.
@@ -210,9 +268,9 @@ impl LinkLog {
                 channel,
                 %transport,
                 losses,
-                likely = "a second guest agent runs on this node, such as open-vm-tools, or this one as extension and as DaemonSet",
-                remedy = "keep one of them",
-                "the host takes the channel away again and again; power requests may go unanswered meanwhile"
+                likely = CONTESTANT,
+                remedy = KEEP_ONE,
+                "{CONTEST}"
             );
         } else if losses > LOGGED_LOSSES {
             debug!(channel, %transport, losses, "lost the host");
@@ -330,5 +388,46 @@ mod tests {
             Chain(&error).to_string(),
             "the vsock connection broke: broken pipe"
         );
+    }
+
+    #[test]
+    fn the_transport_in_words() {
+        let over = |used| Ok::<_, &LinkError>(Some(used));
+        assert_eq!(
+            check(TransportChoice::Auto, over(Transport::Vsock)),
+            Outcome::Works("the host answers over vsock".into())
+        );
+        assert!(matches!(
+            check(TransportChoice::Auto, over(Transport::Backdoor)),
+            Outcome::Works(how) if how.contains("over the backdoor; vsock does not")
+        ));
+        let failed = Err(&LinkError::NoBackdoor);
+        assert!(matches!(
+            check(TransportChoice::Vsock, failed),
+            Outcome::Fails { problem, remedy }
+                if problem.contains("no backdoor was found") && remedy.contains("--transport auto")
+        ));
+    }
+
+    #[test]
+    fn a_link_says_what_it_is_like_and_names_a_second_agent_while_there_is_one() {
+        let auto = TransportChoice::Auto;
+        let mut log = LinkLog::new("tclo");
+        assert!(matches!(log.check(auto), Outcome::NotChecked(_)));
+        log.failed(Transport::Backdoor, &LinkError::NoBackdoor);
+        assert!(matches!(log.check(auto), Outcome::Fails { .. }));
+        log.connected(Transport::Backdoor);
+        assert!(matches!(log.check(auto), Outcome::Works(_)));
+        for losses in 1..=CONTESTED {
+            log.lost(Transport::Backdoor, losses);
+            log.connected(Transport::Backdoor);
+        }
+        assert!(matches!(
+            log.check(auto),
+            Outcome::Fails { problem, remedy }
+                if problem.contains("second guest agent") && remedy.contains("keep one")
+        ));
+        log.lasted();
+        assert!(matches!(log.check(auto), Outcome::Works(_)));
     }
 }

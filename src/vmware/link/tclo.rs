@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use super::alarm::Alarm;
 use super::channel::Channel;
 use super::{CONNECT_TIMEOUT, LinkError, LinkLog, LinkSettings};
+use crate::diagnosis::Outcome;
 use crate::vmware::rpc::message_channel::Protocol;
 use crate::vmware::rpc::route::Transport;
 use crate::vmware::rpc::tclo::{Output, Tclo};
@@ -127,6 +128,11 @@ impl<A: RegisterAccess + Clone, V: Dial> TcloLink<A, V> {
     /// Whether the last session was short, so that this one may be, too.
     pub const fn is_doubtful(&self) -> bool {
         self.tclo.short_sessions() > 0
+    }
+
+    /// What `check` says of the connection.
+    pub fn check(&self) -> Outcome {
+        self.log.check(self.settings.transport)
     }
 
     /// Closes the connection for good; [`TcloLink::next`] stays silent from here on.

@@ -6,10 +6,7 @@
 use tracing::warn;
 
 use super::{Context, Service};
-
-/// What to do about an invalid UUID.
-pub const REMEDY: &str = "set uuid.bios in the .vmx file (govc vm.change -uuid UUID), or Talos' META key \
-     UUIDOverride (talosctl meta write 0xf UUID)";
+use crate::diagnosis::UUID_REMEDY;
 
 /// Remembers what has been said.
 #[derive(Debug, Default)]
@@ -25,7 +22,7 @@ impl Identity {
         if !std::mem::replace(&mut self.warned, true) {
             warn!(
                 uuid,
-                remedy = REMEDY,
+                remedy = UUID_REMEDY,
                 "the machine has no valid SMBIOS UUID; disk encryption by nodeID needs one"
             );
         }

@@ -9,6 +9,7 @@
 //! `Members` and, if the host can call it, a line in `HANDLERS`.
 
 mod capabilities;
+mod checks;
 mod coalescing;
 mod disks;
 mod events;
@@ -16,7 +17,7 @@ mod events;
 #[doc(hidden)]
 pub mod fuzz;
 mod guest_info;
-pub mod identity;
+mod identity;
 #[cfg(any(test, fuzzing))]
 mod judge;
 mod names;
@@ -41,6 +42,7 @@ use std::time::Duration;
 
 use tracing::debug;
 
+use crate::diagnosis::{Check, Outcome};
 use crate::facts::{Facts, Load, Machine};
 use crate::front_end::{Debt, Measured};
 use crate::power::{PowerOperation, PowerOutcome};
@@ -48,6 +50,7 @@ use crate::report::{HostNameForm, NetworkPolicy, Report};
 use crate::vmware::wire::nic_info_v3::MAX_NICS;
 use crate::vmware::wire::text::{TcloRequest, error, printable};
 
+pub use checks::{DENIED, variables_refused, variables_unwanted};
 use coalescing::Changes;
 use events::EventLine;
 use outbox::{Outbox, ReplyTo};
@@ -98,6 +101,7 @@ pub struct Services {
     machine: Machine,
     host_name: HostNameForm,
     variables: bool,
+    problem: Option<String>,
     presence: Presence,
     /// Changes of the facts that no member has heard of.
     changes: Option<Changes>,
@@ -122,6 +126,7 @@ impl Services {
             machine,
             host_name: HostNameForm::default(),
             variables: true,
+            problem: None,
             presence: Presence::Away,
             changes: None,
             deadline: None,
@@ -225,6 +230,35 @@ impl Services {
         }
     }
 
+    /// What is worth showing of what is wrong with the agent.
+    pub fn set_problem(&mut self, problem: &str, now: Duration) {
+        self.problem = Some(problem.to_owned());
+        if !self.presence.is_away() {
+            self.each(now, |service, cx| service.problem_changed(cx));
+            self.drive(now);
+        }
+    }
+
+    /// What the host takes of us, and what it refuses.
+    pub fn checks(&self) -> Vec<Check> {
+        let variables = match self.publications.refusal(topic::VARIABLES) {
+            _ if !self.variables => variables_unwanted(),
+            Some((_, reply)) => variables_refused(reply),
+            None if self.publications.holds_some(topic::VARIABLES) => {
+                Outcome::Works("the host takes guest variables".to_owned())
+            }
+            None => Outcome::NotChecked("none has been written yet".to_owned()),
+        };
+        let mut checks = vec![Check::new("variables", variables)];
+        if let Some((command, reply)) = self.publications.refusal(topic::GUEST_INFORMATION) {
+            let reply = printable(reply);
+            let problem = format!("the host takes no {command}: {reply}");
+            let outcome = Outcome::fails(problem, topic::SET_INFO_REMEDY);
+            checks.push(Check::new("host", outcome));
+        }
+        checks
+    }
+
     /// One TCLO request, as received. Exactly one [`Output::Reply`] follows, maybe after RPCI outcomes.
     pub fn handle_request(&mut self, request: &[u8], now: Duration) {
         if !self.presence.is_connected() {
@@ -241,6 +275,7 @@ impl Services {
             machine: &self.machine,
             host_name: self.host_name,
             variables: self.variables,
+            problem: self.problem.as_deref(),
             now,
         };
         match TcloRequest::parse(request) {
@@ -380,6 +415,7 @@ impl Services {
             machine: &self.machine,
             host_name: self.host_name,
             variables: self.variables,
+            problem: self.problem.as_deref(),
             now,
         };
         for service in self.members.each() {

@@ -28,6 +28,8 @@ pub(super) struct Context<'a> {
     pub(super) host_name: HostNameForm,
     /// Whether guest variables of ours are published.
     pub(super) variables: bool,
+    /// What is worth showing of what is wrong with the agent.
+    pub(super) problem: Option<&'a str>,
     pub(super) now: Duration,
 }
 
@@ -48,6 +50,8 @@ pub(super) trait Service {
     fn forgotten(&mut self, _cx: &mut Context<'_>) {}
     /// Guest variables of ours are published from here on.
     fn variables_wanted(&mut self, _cx: &mut Context<'_>) {}
+    /// Something else is wrong with the agent, or nothing any more.
+    fn problem_changed(&mut self, _cx: &mut Context<'_>) {}
     /// The facts have changed, and are quiet.
     fn facts_changed(&mut self, _cx: &mut Context<'_>) {}
     /// Does what is due at this moment. Called after everything else.

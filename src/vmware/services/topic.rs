@@ -42,6 +42,14 @@ pub(super) enum Topic {
     Statistics,
 }
 
+/// The kind of all guest variables.
+pub(super) const VARIABLES: &str = "guest variables";
+/// The kind of guest information without another form.
+pub(super) const GUEST_INFORMATION: &str = "guest information";
+/// What to do where the host takes no guest information.
+pub(super) const SET_INFO_REMEDY: &str =
+    "clear isolation.tools.setInfo.disable in the VM's configuration";
+
 /// Which answers mean that the host has stored a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Acceptance {
@@ -120,7 +128,7 @@ const fn status(command: &'static str) -> Spec {
 /// A guest variable: a host that refuses one refuses all.
 const fn variable(command: &'static str) -> Spec {
     Spec {
-        kind: "guest variables",
+        kind: VARIABLES,
         remedy: "clear guest_rpc.rpci.auth.cmd.info-set and isolation.tools.setInfo.disable in the VM's \
                  configuration, or set guestinfo.variables to false; talos-vmtoolsd check says which it is",
         ..status(command)
@@ -142,8 +150,8 @@ impl Spec {
     /// Guest information without another form: a host that refuses one kind of it mostly refuses all.
     const fn guest_info(self) -> Self {
         Self {
-            kind: "guest information",
-            remedy: "clear isolation.tools.setInfo.disable in the VM's configuration",
+            kind: GUEST_INFORMATION,
+            remedy: SET_INFO_REMEDY,
             ..self
         }
     }

@@ -64,9 +64,12 @@ const VARIABLES: &[(&str, Value)] = &[
     }),
 ];
 
-/// Their topics.
+/// The key of what is wrong with the agent, which is no fact of the node.
+const PROBLEM: &str = "vmtools.talos.problem";
+
+/// Their topics, that of the problem last.
 pub(super) fn topics() -> impl Iterator<Item = Topic> {
-    (0..VARIABLES.len()).map(Topic::Variable)
+    (0..=VARIABLES.len()).map(Topic::Variable)
 }
 
 /// Whether the machine runs and is ready. Talos also calls a machine ready that waits for its config, which is not
@@ -126,6 +129,18 @@ impl Service for Variables {
             let message = value(cx.facts).map(|value| info_set(key, &value));
             cx.publications.want(Topic::Variable(variable), message);
         }
+        self.problem_changed(cx);
+    }
+
+    fn problem_changed(&mut self, cx: &mut Context<'_>) {
+        if cx.variables {
+            let message = cx
+                .problem
+                .and_then(word)
+                .map(|value| info_set(PROBLEM, &value));
+            let topic = Topic::Variable(VARIABLES.len());
+            cx.publications.want(topic, message);
+        }
     }
 }
 
@@ -168,6 +183,7 @@ mod tests {
         let keys: Vec<_> = VARIABLES
             .iter()
             .map(|(key, _)| *key)
+            .chain([PROBLEM])
             .chain(others)
             .collect();
         for key in &keys {

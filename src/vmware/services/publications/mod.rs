@@ -39,6 +39,8 @@ pub(super) struct Publications {
     held: Option<Hold>,
     /// The kinds of messages of which a refusal is logged.
     refusals: BTreeSet<&'static str>,
+    /// The last refusal of each kind: command and reply.
+    replies: BTreeMap<&'static str, (&'static str, Vec<u8>)>,
 }
 
 impl Publications {
@@ -105,6 +107,25 @@ impl Publications {
                 publication.retire();
             }
         }
+    }
+
+    /// The command of this kind that the host refuses for now, and what it answers. What goes once, like statistics,
+    /// counts as little as what has another form.
+    pub(super) fn refusal(&self, kind: &str) -> Option<(&'static str, &[u8])> {
+        let mut all = self.wanted.iter();
+        all.find(|(topic, publication)| {
+            let spec = topic.spec();
+            let counts = spec.kind == kind && spec.repeated && publication.is_wanted();
+            counts && publication.is_refused() && self.is_active(**topic)
+        })?;
+        let (command, reply) = self.replies.get(kind)?;
+        Some((command, reply))
+    }
+
+    /// Whether the host holds a message of this kind.
+    pub(super) fn holds_some(&self, kind: &str) -> bool {
+        let mut all = self.wanted.iter();
+        all.any(|(topic, publication)| topic.spec().kind == kind && publication.is_held())
     }
 
     /// Whether an outcome is awaited.
@@ -181,6 +202,7 @@ impl Publications {
             return;
         };
         let reply = printable(text);
+        self.replies.insert(kind, (command, text.clone()));
         if self.refusals.insert(kind) {
             warn!(
                 command,

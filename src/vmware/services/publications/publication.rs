@@ -151,6 +151,11 @@ impl Publication {
         self.wanted.is_some()
     }
 
+    /// Whether the host has acknowledged a message.
+    pub(super) fn is_held(&self) -> bool {
+        self.acknowledged.is_some()
+    }
+
     /// Whether [`Publication::send`] would send.
     pub(super) fn is_due(&self, now: Duration) -> bool {
         self.is_outstanding() && self.backoff.deadline().is_none_or(|until| until <= now)

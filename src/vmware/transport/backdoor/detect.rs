@@ -13,6 +13,8 @@
 //! Sources: vmcheck.c, hostinfoHV.c, vm_vmx_type.h.
 
 use super::{AccessFault, Backdoor, FaultGuard, RegisterAccess, instruction};
+use crate::diagnosis::Outcome;
+use crate::log::Chain;
 use crate::vmware::wire::hypervisor::{Hypervisor, Platform};
 use crate::vmware::wire::message::{ChannelAddress, MessageType, Protocol, Status, open};
 use crate::vmware::wire::registers::{
@@ -45,6 +47,59 @@ pub enum Detection<A> {
         /// What is wrong.
         error: ProbeError,
     },
+}
+
+impl<A> Detection<A> {
+    /// What `check` says of it; `skip` is whether the detection was to be skipped.
+    pub fn check(&self, skip: bool) -> Outcome {
+        match self {
+            Detection::Vmware {
+                interface,
+                vmx_type,
+                ..
+            } => Outcome::Works(format!(
+                "{vmx_type}, backdoor through {}",
+                instruction(*interface)
+            )),
+            Detection::NotVmware { hypervisor } => Outcome::Fails {
+                problem: format!("this machine does not run on VMware (hypervisor: {hypervisor})"),
+                remedy: if skip {
+                    "none: the backdoor was tried all the same, and nobody answered"
+                } else {
+                    "none is needed, the agent stays down here; if this is VMware after all, \
+                     give --skip-vmware-detection"
+                }
+                .to_owned(),
+            },
+            Detection::Unresponsive {
+                interface, error, ..
+            } => Outcome::Fails {
+                problem: format!(
+                    "the processor says VMware, but: {} ({})",
+                    Chain(error),
+                    instruction(*interface)
+                ),
+                remedy: match error {
+                    ProbeError::NoChannel { .. } => {
+                        "look into vmware.log for GuestMsg or guest RPC"
+                    }
+                    ProbeError::Fault(_) | ProbeError::NoAnswer | ProbeError::Version { .. } => {
+                        "remove monitor_control.restrict_backdoor from the VM's configuration"
+                    }
+                }
+                .to_owned(),
+            },
+        }
+    }
+}
+
+fn instruction(interface: Interface) -> &'static str {
+    match interface {
+        Interface::Ports => "I/O ports",
+        Interface::Vmcall => "vmcall",
+        Interface::Vmmcall => "vmmcall",
+        Interface::SystemRegister => "the trapped system register",
+    }
 }
 
 /// The product, from GETVERSION (vm_vmx_type.h).
@@ -496,5 +551,39 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn the_hypervisor_in_words() {
+        let found = Detection::Vmware {
+            access: (),
+            interface: Interface::Vmcall,
+            vmx_type: VmxType::ScalableServer,
+        };
+        assert_eq!(
+            found.check(false),
+            Outcome::Works("VMware ESXi, backdoor through vmcall".into())
+        );
+        let other = Detection::<()>::NotVmware {
+            hypervisor: Hypervisor::Kvm,
+        };
+        for skip in [false, true] {
+            assert!(matches!(
+                other.check(skip),
+                Outcome::Fails { problem, remedy }
+                    if problem.contains("VMware")
+                        && problem.contains("KVM")
+                        && remedy.contains("--skip-vmware-detection") != skip
+            ));
+        }
+        let mute = Detection::Unresponsive {
+            access: (),
+            interface: Interface::Ports,
+            error: ProbeError::NoAnswer,
+        };
+        assert!(matches!(
+            mute.check(false),
+            Outcome::Fails { problem, .. } if problem.contains("nobody answers")
+        ));
     }
 }
