@@ -63,10 +63,10 @@ pub async fn observe(client: Client, facts: watch::Sender<Facts>) {
             }
             Err(error) => Err(error),
         };
-        if let Err(error) = outcome {
-            if !standing.failed(&client, &error) {
-                failed(&client, error);
-            }
+        if let Err(error) = outcome
+            && !standing.failed(&client, &error)
+        {
+            failed(&client, error);
         }
         sleep(backoff.next_delay()).await;
     }

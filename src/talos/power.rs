@@ -131,7 +131,7 @@ pub async fn carry_out(
     let mut attempt = Attempt::new(client, operation, how, known);
     let why = match timeout(how.deadline, attempt.until_accepted()).await {
         Ok(Ok(acceptance)) => attempt.first_word(acceptance).await,
-        Ok(Err(refusal)) => Some(refusal.words()),
+        Ok(Err(refusal)) => Some(refusal.words(client)),
         Err(_) => Some(attempt.why_too_late()),
     };
     if let Some(why) = why {
@@ -173,8 +173,9 @@ impl From<Error> for Refusal {
 }
 
 impl Refusal {
-    fn words(&self) -> String {
+    fn words(&self, client: &Client) -> String {
         match self {
+            Self::Talos(error @ Error::Denied { .. }) => client.in_words(error),
             Self::Talos(error) => error.with_causes(),
             Self::Busy(stage) => format!(
                 "the machine is {}, and Talos was not asked to interrupt that; try again later, or set power.busy to pass",

@@ -53,7 +53,7 @@ impl<A> Detection<A> {
     /// What `check` says of it; `skip` is whether the detection was to be skipped.
     pub fn check(&self, skip: bool) -> Outcome {
         match self {
-            Detection::Vmware {
+            Self::Vmware {
                 interface,
                 vmx_type,
                 ..
@@ -61,7 +61,7 @@ impl<A> Detection<A> {
                 "{vmx_type}, backdoor through {}",
                 instruction(*interface)
             )),
-            Detection::NotVmware { hypervisor } => Outcome::Fails {
+            Self::NotVmware { hypervisor } => Outcome::Fails {
                 problem: format!("this machine does not run on VMware (hypervisor: {hypervisor})"),
                 remedy: if skip {
                     "none: the backdoor was tried all the same, and nobody answered"
@@ -71,7 +71,7 @@ impl<A> Detection<A> {
                 }
                 .to_owned(),
             },
-            Detection::Unresponsive {
+            Self::Unresponsive {
                 interface, error, ..
             } => Outcome::Fails {
                 problem: format!(
