@@ -92,7 +92,7 @@ async fn exchange(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::vmware::transport::backdoor::ProbeError;
+    use crate::vmware::transport::backdoor::detect::ProbeError;
     use crate::vmware::wire::hypervisor::Hypervisor;
     use crate::vmware::wire::registers::Interface;
 

@@ -44,7 +44,7 @@ impl Outcome {
 /// One check and what became of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Check {
-    /// What was looked at, such as `talos`: see [`WORST_FIRST`].
+    /// What was looked at, such as `talos`.
     pub name: &'static str,
     /// What became of it.
     pub outcome: Outcome,

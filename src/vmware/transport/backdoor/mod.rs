@@ -27,7 +27,7 @@ compile_error!("VMware's backdoor exists on x86-64 and arm64");
 #[cfg(test)]
 pub(crate) mod fake;
 
-pub use detect::{Detection, ProbeError};
+pub use detect::Detection;
 
 use std::io;
 
