@@ -161,6 +161,7 @@ set edit:completion:arg-completer[talos-vmtoolsd] = {|@words|
             cand --force-shutdown 'Shut down without cordon and drain'
             cand --reboot-mode 'How Talos reboots: its own way, through the firmware, or without the graceful phases (from Talos 1.12) [default: default]'
             cand --power-busy 'Whether Shut Down and Restart are refused while the machine installs, upgrades or resets itself, or passed on to Talos, which may interrupt that [default: refuse]'
+            cand --guest-host-name 'Host name that vCenter shows: that of the Kubernetes node, by which the vSphere cloud provider finds the machine, or the host name with its domain [default: node]'
             cand --scrub-guestinfo 'Blank machine configs that are exposed in guest variables, once the machine is ready'
             cand --guest-variables 'Publish guest variables (guestinfo.vmtools.*); false leaves the virtual machine''s configuration as it is'
             cand --sandbox 'Give up all rights that the agent does not need; warn denies nothing and logs what would be denied [default: enforce]'

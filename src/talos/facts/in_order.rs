@@ -8,11 +8,14 @@ use std::collections::BTreeMap;
 
 use super::source::{Created, Kind, Malformed, Values, Watched};
 use crate::facts::Facts;
+use crate::talos::served::Purpose;
 
 /// As [`super::Source`], but the values are published in the order in which Talos created their resources.
 #[derive(Debug)]
 pub(in crate::talos) struct InOrder<T> {
     pub(in crate::talos) kind: Kind,
+    /// As [`super::Source::purpose`].
+    pub(in crate::talos) purpose: Purpose,
     /// As [`super::Source::decode`].
     pub(in crate::talos) decode: fn(&str, &[u8]) -> Result<Option<T>, Malformed>,
     /// Puts all values into the facts, the oldest first; whether they changed by that.
@@ -30,6 +33,10 @@ struct Dated<T: 'static> {
 impl<T: PartialEq + Send + 'static> Watched for InOrder<T> {
     fn kind(&self) -> &Kind {
         &self.kind
+    }
+
+    fn purpose(&self) -> Purpose {
+        self.purpose
     }
 
     fn never_empty(&self) -> bool {

@@ -96,6 +96,7 @@ pub(super) const KUBELET_ADDRESSES: Source<Vec<IpAddr>> = Source {
         replace(&mut facts.kubelet_addresses, list)
     },
     never_empty: false,
+    purpose: Purpose::new("which address the kubelet has"),
 };
 
 /// Extensions; one of them is the schematic.
