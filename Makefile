@@ -200,6 +200,16 @@ apiserver: ## Apply deploy/ to a real kube-apiserver by the commands of deploy/R
 vcenter: with-jq ## Run the commands of docs/operations.md against a simulated vCenter (needs Go)
 	@cd tests/vcenter; $(go_test) .
 
+# What the host shows of each layout, at each moment.
+seen := $(CURDIR)/_out/seen
+
+.PHONY: readers
+readers: build ## Let the code of those who read vCenter judge what the binary reports of each layout (needs Go)
+	@rm -rf '$(seen)'
+	TALOS_VMTOOLSD='$(binary)' SEEN='$(seen)' \
+	    $(CARGO) test --locked --quiet --test agent layouts:: -- --skip layouts::crowds
+	SEEN='$(seen)' tests/readers/run.sh
+
 .PHONY: deny
 deny: with-cargo-deny ## Check licences, sources and known vulnerabilities of the crates
 	@tests/images/deny

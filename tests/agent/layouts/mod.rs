@@ -7,12 +7,14 @@
 //!            └─ answer ◄─ shown.rs ─ guest.ipAddress, guest.net, guest.ipStack ◄─ vCenter ◄──────┘
 //! ```
 //! The answer is the whole of it, so that nothing more is shown than what is there. It is looked at twice: as the
-//! changes have led to it, and as it is shown again to a host that has forgotten everything.
+//! changes have led to it, and as it is shown again to a host that has forgotten everything. `seen.rs` keeps it for
+//! `make readers`.
 
 mod crowds;
+mod seen;
 mod shown;
 
-use layouts::{Layout, Moment};
+use layouts::Layout;
 
 use shown::Showing;
 
@@ -21,10 +23,11 @@ layouts::test_each!(shows);
 fn shows(name: &str) {
     let layout = Layout::named(name);
     let showing = Showing::of(layout.first());
-    for Moment { node, shown, .. } in &layout.moments {
-        showing.talos.lay(node);
-        if let Some(answer) = shown {
+    for (number, moment) in layout.moments.iter().enumerate() {
+        showing.talos.lay(&moment.node);
+        if let Some(answer) = &moment.shown {
             showing.is(answer);
+            seen::keep(name, number, moment, &showing.run);
         }
     }
     for moment in &layout.moments {

@@ -28,6 +28,7 @@ type Layout struct {
 	Kubernetes     []netip.Prefix            `yaml:"kubernetes"`
 	KubeletNodeIPs []netip.Addr              `yaml:"kubelet_node_ips"`
 	NodeAddresses  map[string][]netip.Prefix `yaml:"node_addresses"`
+	Wanted         any                       `yaml:"wanted"`
 	Shown          LayoutShown               `yaml:"shown"`
 	Under          any                       `yaml:"under"`
 	Then           any                       `yaml:"then"`

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use crate::node::replace;
 use crate::{
     Address, HostName, Lease, Link, Moment, Network, Node, Prefix, Resolver, Route, Shown, Stage,
+    Wanted,
 };
 
 /// Pods and services of Talos' default configuration.
@@ -34,6 +35,7 @@ struct Change {
     node_addresses: Option<BTreeMap<String, Vec<Prefix>>>,
     #[serde(default)]
     remove: Remove,
+    wanted: Option<Wanted>,
     shown: Option<Shown>,
     #[serde(default)]
     under: Vec<Under>,
@@ -74,11 +76,13 @@ pub(crate) fn moments(text: &str) -> Result<Vec<Moment>, String> {
         ..Node::default()
     };
     let then = std::mem::take(&mut first.then);
-    let mut moments = Vec::new();
-    for change in std::iter::once(first).chain(then) {
+    let (mut moments, mut wanted) = (Vec::new(), None);
+    for mut change in std::iter::once(first).chain(then) {
         if !change.then.is_empty() {
             return Err("`then` within `then`".into());
         }
+        change.wanted = change.wanted.or_else(|| wanted.take());
+        wanted.clone_from(&change.wanted);
         moments.push(change.make(&mut node)?);
     }
     Ok(moments)
@@ -118,6 +122,7 @@ impl Change {
         Ok(Moment {
             node: node.clone(),
             shown: self.shown,
+            wanted: self.wanted,
             under: self
                 .under
                 .into_iter()
@@ -173,6 +178,7 @@ impl Route {
 #[cfg(test)]
 mod tests {
     use super::moments;
+    use crate::Moment;
 
     fn trouble(text: &str) -> String {
         moments(text).unwrap_err()
@@ -223,5 +229,25 @@ then:
             seen,
             [(true, 1, true), (false, 1, false), (false, 0, false)]
         );
+    }
+
+    #[test]
+    fn what_is_wanted_stays_until_a_change_names_all_of_it() {
+        let text = "
+links: []
+wanted: {name: w-7, ipv4: 10.0.0.5, ipv6: \"2001:db8::5\"}
+shown: {}
+then:
+  - kubelet_node_ips: [\"2001:db8::5\", 10.0.0.5]
+  - wanted: {name: w-7}
+";
+        let moments = moments(text).unwrap();
+        let first = |it: &Moment| it.wanted.as_ref().unwrap().first(&it.node);
+        let firsts: Vec<_> = moments.iter().map(first).collect();
+        let ip = |text: &str| Some(text.parse().unwrap());
+        assert_eq!(firsts, [ip("10.0.0.5"), ip("2001:db8::5"), None]);
+
+        let unknown = trouble("wanted: {name: w-7, ip: 10.0.0.5}\nshown: {}\n");
+        assert!(unknown.contains("unknown field `ip`"), "{unknown}");
     }
 }

@@ -10,6 +10,7 @@ mod node;
 mod node_addresses;
 mod routes;
 mod shown;
+mod wanted;
 
 pub use address::{Mac, Prefix};
 pub use node::{
@@ -17,6 +18,7 @@ pub use node::{
     Resolver, Route, RouteType, Scope, Stage,
 };
 pub use shown::{Dns, Network, Nic, Shown};
+pub use wanted::Wanted;
 
 include!(concat!(env!("OUT_DIR"), "/found.rs"));
 
@@ -36,6 +38,8 @@ pub struct Moment {
     pub node: Node,
     /// What the host must show by default; nothing is looked at when there is no answer.
     pub shown: Option<Shown>,
+    /// What readers of the host's view must find; `make readers` wants it of every layout.
+    pub wanted: Option<Wanted>,
     /// What it must show under other settings.
     pub under: Vec<(Network, Shown)>,
 }
