@@ -28,9 +28,8 @@ import (
 func CloudProvider(ctx context.Context, machine *Machine) error {
 	families, absent := machine.families()
 	for _, family := range absent {
-		metadata, err := machine.metadata(ctx, family)
-		if err == nil {
-			return fmt.Errorf("takes %v, and no %s is wanted", metadata.NodeAddresses, family)
+		if err := machine.isAbsent(ctx, family); err != nil {
+			return err
 		}
 	}
 	if len(families) == 0 {
@@ -51,6 +50,27 @@ func CloudProvider(ctx context.Context, machine *Machine) error {
 	}
 
 	return machine.areWanted(node.Status.Addresses)
+}
+
+// isAbsent looks at a family of which no address is wanted: somebody who asks for it may get what the node has besides,
+// such as a floating address, and nothing that is not the node's.
+func (machine *Machine) isAbsent(ctx context.Context, family string) error {
+	metadata, err := machine.metadata(ctx, family)
+	if err != nil {
+		return nil
+	}
+
+	for _, address := range metadata.NodeAddresses {
+		addr, err := netip.ParseAddr(address.Address)
+		if err != nil {
+			continue // the name
+		}
+		if why := machine.Foreign(addr); why != "" {
+			return fmt.Errorf("takes %s, %s", addr, why)
+		}
+	}
+
+	return nil
 }
 
 // families are those with a wanted address, that of the first one first, and the others.

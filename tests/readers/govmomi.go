@@ -23,7 +23,8 @@ var errWaits = errors.New("waits for ever")
 // same property without waiting [community.vmware: plugins/module_utils/vmware.py, gather_vm_facts].
 func PrimaryIP(ctx context.Context, machine *Machine) error {
 	if !machine.First.IsValid() {
-		if got := machine.VCenter.IPAddress; got.IsValid() {
+		// Before there is another one the host shows a link-local address, as it does with open-vm-tools.
+		if got := machine.VCenter.IPAddress; got.IsValid() && !got.IsLinkLocalUnicast() {
 			return fmt.Errorf("takes %s where there is none", got)
 		}
 

@@ -159,9 +159,20 @@ func TestASpoiltListIsNoticedForTheRightReason(t *testing.T) {
 			},
 			map[string]string{"Terraform": `takes "fe80::250:56ff:fe00:2", and 2001:db8::11 is wanted`},
 		},
-		"an address where none is wanted": {
-			func(seen *Seen) { seen.Wanted.IPv6 = netip.Addr{}; seen.Kubelet = seen.Kubelet[:1] },
-			map[string]string{"cloud provider": "and no ipv6 is wanted"},
+		"a virtual address alone": {
+			func(seen *Seen) {
+				seen.Wanted.IPv4, seen.Wanted.IPv6, seen.First = netip.Addr{}, netip.Addr{}, netip.Addr{}
+				seen.Kubelet, seen.Gateways = nil, nil
+				seen.VCenter.IPAddress = netip.MustParseAddr("10.0.0.5")
+				seen.VCenter.NICs.NICs = seen.VCenter.NICs.NICs[:1]
+				first(seen).IPs = []IPEntry{entry("10.0.0.5", 32)}
+			},
+			map[string]string{
+				"cloud provider":      "takes 10.0.0.5, a virtual address",
+				"govc vm.ip, Ansible": "takes 10.0.0.5 where there is none",
+				"Cluster API":         "gets 10.0.0.5, a virtual address",
+				"Terraform":           "takes 10.0.0.5 where there is none",
+			},
 		},
 	}
 	for name, spoilt := range spoilts {

@@ -29,7 +29,7 @@ func Terraform(ctx context.Context, machine *Machine) error {
 	reached := machine.reached()
 	got := defaultIP(guest)
 	if len(machine.Wanted.Addresses()) == 0 {
-		if got != "" {
+		if got != "" && !net.ParseIP(got).IsLinkLocalUnicast() {
 			return fmt.Errorf("takes %s where there is none", got)
 		}
 

@@ -14,7 +14,7 @@ pub struct Wanted {
     /// The name by which the machine is found: that of the Kubernetes node, and the short host name before there
     /// is one.
     pub name: String,
-    /// The machine's IPv4 address; none is to be found without it.
+    /// The machine's IPv4 address, if it has one of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ipv4: Option<Ipv4Addr>,
     /// Its IPv6 address.
