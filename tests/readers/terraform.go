@@ -44,12 +44,17 @@ func Terraform(ctx context.Context, machine *Machine) error {
 	}
 
 	// Without a gateway beside an address the wait cannot end, and who does not wait gets the first address of the
-	// virtual machine's first NIC.
-	if len(machine.Devices) > 1 {
-		return ErrNotToBeHad
+	// virtual machine's first NIC: any IPv4 address before IPv6, in whatever order they are reported.
+	if len(machine.Devices) == 1 && (machine.Wanted.IPv4.IsValid() || !isIPv4(got)) {
+		return same(got, machine.Wanted.Addresses()[0])
+	}
+	if addr, err := netip.ParseAddr(got); err == nil {
+		if why := machine.Foreign(addr); why != "" {
+			return fmt.Errorf("takes %s, %s", addr, why)
+		}
 	}
 
-	return same(got, machine.Wanted.Addresses()[0])
+	return ErrNotToBeHad
 }
 
 // reached is the wanted address that Terraform can see to have a gateway.
@@ -62,6 +67,10 @@ func (seen *Seen) reached() netip.Addr {
 	}
 
 	return netip.Addr{}
+}
+
+func isIPv4(text string) bool {
+	return net.ParseIP(text).To4() != nil
 }
 
 // gateways are those of the last default route of each family.
