@@ -121,21 +121,18 @@ mod tests {
     use crate::talos::served::Purpose;
 
     /// One byte is a value, two are nothing, anything else is malformed.
-    const BYTES: Source<u8> = Source {
+    const BYTES: Source<String> = Source {
         kind: Kind {
             namespace: "n",
             kind: "Bytes",
         },
-        decode: |_, spec| match spec {
-            [value] => Ok(Some(*value)),
+        decode: |id, spec| match spec {
+            [value] => Ok(Some(format!("{id}{value}"))),
             [_, _] => Ok(None),
             other => Err(Malformed::AddressLength(other.len())),
         },
         publish: |facts, values| {
-            let values: Vec<_> = values
-                .iter()
-                .map(|(id, value)| format!("{id}{value}"))
-                .collect();
+            let values: Vec<_> = values.values().map(String::as_str).collect();
             let host = values.join(" ");
             let domain = String::new();
             replace(&mut facts.host_name, HostName { host, domain })
@@ -214,7 +211,7 @@ mod tests {
 
     #[test]
     fn an_empty_set_that_cannot_be_is_not_published() {
-        const NEVER_EMPTY: Source<u8> = Source {
+        const NEVER_EMPTY: Source<String> = Source {
             never_empty: true,
             ..BYTES
         };

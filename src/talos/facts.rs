@@ -7,7 +7,6 @@
 //! such an operator assigns while this node holds it is not. We decode specs from their protobuf form
 //! (`talos.resource.definitions`), which is the stable one.
 
-mod in_order;
 mod network;
 mod node;
 mod source;
@@ -30,13 +29,14 @@ use crate::facts::{
     Address, AddressScope, AddressStatus, HostName, Link, Mac, NodeAddresses, Stage,
 };
 
-pub(super) use in_order::InOrder;
 pub(super) use node::{
     MACHINE_STATUS, MACHINE_STATUS_ID, MACHINE_TYPE, MACHINE_TYPE_ID, machine_type, stage,
 };
 pub(super) use source::{Kind, Malformed, Source, Values, Watched, replace};
 pub(super) use storage::space;
 
+#[cfg(test)]
+use source::Resources;
 use source::keep;
 
 /// Everything that is watched, first what an administrator looks for: the watches are opened in this order.
@@ -92,14 +92,14 @@ pub(super) const LINKS: Source<Link> = Source {
     purpose: Purpose::new("NICs and their addresses"),
 };
 
-pub(super) const ADDRESSES: InOrder<Address> = InOrder {
+pub(super) const ADDRESSES: Source<Address> = Source {
     kind: Kind {
         namespace: NETWORK,
         kind: "AddressStatuses.net.talos.dev",
     },
     decode: |_, spec| address(spec),
     publish: |facts, addresses| {
-        let mut addresses: Vec<_> = addresses.into_iter().cloned().collect();
+        let mut addresses: Vec<_> = addresses.oldest_first().cloned().collect();
         // Those of one link stay in the order in which they have come.
         addresses.sort_by_key(|address| address.link_index);
         replace(&mut facts.addresses, addresses)

@@ -206,6 +206,7 @@ fn resolver(
 
 #[cfg(test)]
 mod tests {
+    use super::super::Resources;
     use super::super::tests::decode_all;
     use super::*;
     use crate::facts::Facts;
@@ -319,7 +320,7 @@ mod tests {
             let wish = (ADDRESS_SPECS.decode)(id, &spec(ip, layer));
             (id.to_owned(), wish.unwrap().unwrap())
         };
-        let wishes = BTreeMap::from([
+        let wishes = Resources::from([
             decoded("dhcp4/eth0/eth0/10.0.0.5/24", "10.0.0.5", 3),
             decoded("dhcp4/eth0/eth0/10.0.0.6/24", "10.0.0.6", 3),
             decoded("configuration/eth0/10.0.0.6/24", "10.0.0.6", 4),

@@ -213,8 +213,7 @@ fn system_uuid(spec: &[u8]) -> Result<String, Malformed> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
+    use super::super::Resources;
     use super::super::tests::decode_all;
     use super::*;
     use crate::facts::Facts;
@@ -231,7 +230,7 @@ mod tests {
     fn stage_and_readiness_are_told_at_once() {
         let status = (STAGE.decode)("machine", NOT_READY).unwrap().unwrap();
         let mut facts = Facts::default();
-        let statuses = BTreeMap::from([("machine".to_owned(), status)]);
+        let statuses = Resources::from([("machine".to_owned(), status)]);
         assert!((STAGE.publish)(&mut facts, &statuses));
         assert_eq!(facts.stage, Some(Stage::Running));
         assert_eq!(
@@ -257,7 +256,7 @@ mod tests {
             (Stage::Rebooting, Stage::Rebooting),
         ] {
             let status = (seen, Readiness::default());
-            let statuses = BTreeMap::from([("machine".to_owned(), status)]);
+            let statuses = Resources::from([("machine".to_owned(), status)]);
             (STAGE.publish)(&mut facts, &statuses);
             assert_eq!(facts.stage, Some(stage), "{seen:?}");
         }
@@ -290,7 +289,7 @@ mod tests {
         assert_eq!((EXTENSIONS.decode)("0", EXTENSION), Ok(Some(extension)));
         assert_eq!((EXTENSIONS.decode)("0", b""), Ok(None));
         let mut facts = Facts::default();
-        assert!((EXTENSIONS.publish)(&mut facts, &BTreeMap::new()));
+        assert!((EXTENSIONS.publish)(&mut facts, &Resources::from([])));
         assert_eq!(facts.node.extensions, Some(Vec::new()));
     }
 
@@ -305,7 +304,7 @@ mod tests {
         let publish = KUBELET_ADDRESSES.publish;
         assert!(publish(&mut facts, &[(id.to_owned(), list)].into()));
         assert_eq!(facts.kubelet_addresses.as_deref(), Some(&ips[..]));
-        assert!(publish(&mut facts, &BTreeMap::new()));
+        assert!(publish(&mut facts, &Resources::from([])));
         assert_eq!(facts.kubelet_addresses, Some(Vec::new()));
     }
 

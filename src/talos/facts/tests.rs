@@ -1,7 +1,5 @@
 //! Vectors: specs as Talos 1.13 serialises them, with made-up addresses.
 
-use std::collections::BTreeMap;
-
 use super::network::ADDRESS_SPECS;
 use super::*;
 use crate::facts::Facts;
@@ -171,7 +169,7 @@ fn node_addresses_keep_talos_order() {
         [ip("10.0.0.5")]
     );
     let mut facts = Facts::default();
-    let lists = BTreeMap::from([
+    let lists = Resources::from([
         ("routed".to_owned(), vec![ip("10.0.0.9"), ip("10.0.0.5")]),
         ("accumulative".to_owned(), vec![ip("10.0.0.1")]),
     ]);
@@ -222,11 +220,11 @@ fn no_resource_is_watched_twice() {
 #[test]
 fn equal_facts_are_no_change() {
     let mut facts = Facts::default();
-    let names = BTreeMap::from([("hostname".to_owned(), host_name(&bytes(HOSTNAME)).unwrap())]);
+    let names = Resources::from([("hostname".to_owned(), host_name(&bytes(HOSTNAME)).unwrap())]);
     assert!((HOST_NAME.publish)(&mut facts, &names));
     assert!(!(HOST_NAME.publish)(&mut facts, &names));
     // The last known name stands when the resource goes away.
-    assert!(!(HOST_NAME.publish)(&mut facts, &BTreeMap::new()));
+    assert!(!(HOST_NAME.publish)(&mut facts, &Resources::from([])));
     assert!(facts.host_name.is_some());
 }
 
@@ -273,4 +271,50 @@ pub(super) fn decode_all(spec: &[u8]) {
             values.publish(&mut Facts::default());
         }
     }
+}
+
+fn address_spec(last: u8, flags: u32) -> Vec<u8> {
+    AddressStatusSpec {
+        address: Some(NetIpPrefix {
+            ip: vec![10, 0, 0, last],
+            prefix_length: 24,
+        }),
+        link_index: 2,
+        flags,
+        ..AddressStatusSpec::default()
+    }
+    .encode_to_vec()
+}
+
+#[test]
+fn addresses_of_a_link_come_in_the_order_in_which_they_have_come() {
+    static SOURCE: Source<Address> = ADDRESSES;
+    let mut values = SOURCE.values();
+    let mut facts = Facts::default();
+    assert_eq!(
+        values.set("eth0/10.0.0.9/24", (7, 1), &address_spec(9, 0)),
+        Ok(true)
+    );
+    assert_eq!(
+        values.set("eth0/10.0.0.5/24", (7, 2), &address_spec(5, 0)),
+        Ok(true)
+    );
+    let mut order = |values: &dyn Values| {
+        values.publish(&mut facts);
+        let addresses = facts.addresses.iter().flatten();
+        addresses.map(|it| it.ip.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(order(&*values), ["10.0.0.9", "10.0.0.5"]);
+    // A change of state leaves it where it is; who comes again comes last.
+    assert_eq!(
+        values.set("eth0/10.0.0.9/24", (7, 1), &address_spec(9, 0x20)),
+        Ok(true)
+    );
+    assert_eq!(order(&*values), ["10.0.0.9", "10.0.0.5"]);
+    assert!(values.remove("eth0/10.0.0.9/24"));
+    assert_eq!(
+        values.set("eth0/10.0.0.9/24", (8, 0), &address_spec(9, 0)),
+        Ok(true)
+    );
+    assert_eq!(order(&*values), ["10.0.0.5", "10.0.0.9"]);
 }
