@@ -270,6 +270,8 @@ impl<'a> Node<'a> {
             "talos-cp-1",
             "10.5.0.2",
             "10.5.0.77",
+            "Cloud provider    node talos-cp-1, 10.5.0.2 ",
+            "problem = none",
             MAC,
             "/var/mnt/data",
             "xfs scsi0:1",
