@@ -11,8 +11,8 @@
 //! Two sides, and nobody knows both but the [`daemon`]. A **front end** speaks the guest protocol of one
 //! hypervisor; [`vmware::Vmware`] is the first. **[`talos`]** speaks the API of the node. Between them stand plain
 //! types: [`facts`] is what is known of the node, [`report`] what is worth showing of it, [`power`] the words of a
-//! power operation, [`diagnosis`] what works and what does not, [`front_end`] what the daemon asks of a front end. What Talos does not say, [`proc`] reads from
-//! the kernel. [`sandbox`] gives up what the process does not need.
+//! power operation, [`diagnosis`] what works and what does not, [`front_end`] what the daemon asks of a front end.
+//! What Talos does not say, [`proc`] reads from the kernel. [`sandbox`] gives up what the process does not need.
 //!
 //! Codecs and state machines are sans-IO: they are fed bytes, facts and the time, and say what they want done.
 //! [`daemon`] has the only event loop and the only clock; beside it, [`talos`] alone spawns a task, to connect to apid.

@@ -118,7 +118,7 @@ mod tests {
     use crate::facts::HostName;
     use crate::talos::facts::{Kind, Source, replace};
     use crate::talos::proto::cosi::resource::{Metadata, Resource, Spec};
-    use crate::talos::served::Purpose;
+    use crate::talos::purpose::Purpose;
 
     /// One byte is a value, two are nothing, anything else is malformed.
     const BYTES: Source<String> = Source {

@@ -24,7 +24,7 @@ use super::proto::definitions::enums::{
 use super::proto::definitions::network::{
     AddressStatusSpec, HostnameStatusSpec, LinkStatusSpec, NodeAddressSpec,
 };
-use super::served::Purpose;
+use super::purpose::Purpose;
 use crate::facts::{
     Address, AddressScope, AddressStatus, HostName, Link, Mac, NodeAddresses, Stage,
 };

@@ -26,6 +26,7 @@ mod power;
 mod proof;
 pub mod proto;
 mod proven;
+mod purpose;
 #[cfg(test)]
 mod schedule_tests;
 mod sequence;

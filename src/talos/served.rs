@@ -8,66 +8,15 @@
 //! a release does not have yet is normal for it, and no trouble.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
 use tokio::sync::watch;
 
 use super::error::Error;
 use super::facts::{ALL, Watched};
-use super::words;
+use super::purpose::{Purpose, Release};
+use super::words::{self, Connection, Refusal, Why};
 use crate::diagnosis::Check;
-use crate::facts::TalosVersion;
-
-/// A minor release of Talos.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Release(pub(super) u32, pub(super) u32);
-
-impl Release {
-    /// The oldest that is supported.
-    pub(super) const OLDEST: Self = Self(1, 4);
-
-    /// That of a tag such as `v1.13.0-beta.1`.
-    pub(super) fn of(tag: &str) -> Option<Self> {
-        let mut numbers = tag.strip_prefix('v')?.split('.');
-        let mut number = || numbers.next()?.parse().ok();
-        Some(Self(number()?, number()?))
-    }
-}
-
-impl fmt::Display for Release {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(major, minor) = self;
-        write!(f, "{major}.{minor}")
-    }
-}
-
-/// What a method or a resource type is there for.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Purpose {
-    /// What vCenter lacks without it.
-    pub(super) missing: &'static str,
-    /// The first release that has it.
-    pub(super) since: Release,
-}
-
-impl Purpose {
-    /// Of something that every supported release has.
-    pub(super) const fn new(missing: &'static str) -> Self {
-        Self {
-            missing,
-            since: Release::OLDEST,
-        }
-    }
-
-    /// The same of something that came later.
-    pub(super) const fn since(self, major: u32, minor: u32) -> Self {
-        Self {
-            since: Release(major, minor),
-            ..self
-        }
-    }
-}
 
 /// Every method beside the watches whose refusal is noticed.
 const METHODS: [(&str, &str); 4] = [
@@ -84,40 +33,6 @@ fn purpose(call: &str) -> Option<Purpose> {
     }
     let (_, missing) = METHODS.iter().find(|(method, _)| *method == call)?;
     Some(Purpose::new(missing))
-}
-
-/// Why Talos refuses something.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Why {
-    /// Its release does not have it yet.
-    TooOld,
-    /// It should have it, and has not.
-    Absent,
-    /// Our role is not allowed to.
-    Denied,
-}
-
-/// What Talos refuses.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Refusal {
-    pub(super) call: &'static str,
-    pub(super) why: Why,
-    pub(super) missing: &'static str,
-}
-
-/// The connection to Talos, as far as it is certain.
-#[derive(Debug)]
-pub(super) enum Connection {
-    /// Nothing is certain yet.
-    Open,
-    /// Talos answers.
-    Up {
-        endpoint: String,
-        version: TalosVersion,
-        roles: Vec<String>,
-    },
-    /// It does not.
-    Down { error: Error, roles: Vec<String> },
 }
 
 /// See the module.
@@ -242,6 +157,7 @@ mod tests {
 
     use super::*;
     use crate::diagnosis::Outcome;
+    use crate::facts::TalosVersion;
     use crate::log::logged::Logged;
 
     const VOLUMES: &str = "VolumeStatuses.block.talos.dev";

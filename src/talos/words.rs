@@ -1,7 +1,7 @@
 //! What is said of Talos by `check`, by the daemon's own checks and by its log: one place for the words.
 
 use super::error::Error;
-use super::served::{Connection, Refusal, Release, Why};
+use super::purpose::Release;
 use crate::config::SettingError;
 use crate::diagnosis::{Check, Outcome};
 use crate::facts::TalosVersion;
@@ -11,6 +11,40 @@ const NAMED: usize = 3;
 
 /// The roles that may do all that we do.
 const LARGE_ENOUGH: [&str; 2] = ["os:operator", "os:admin"];
+
+/// Why Talos refuses something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Why {
+    /// Its release does not have it yet.
+    TooOld,
+    /// It should have it, and has not.
+    Absent,
+    /// Our role is not allowed to.
+    Denied,
+}
+
+/// What Talos refuses.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Refusal {
+    pub(super) call: &'static str,
+    pub(super) why: Why,
+    pub(super) missing: &'static str,
+}
+
+/// The connection to Talos, as far as it is certain.
+#[derive(Debug)]
+pub(super) enum Connection {
+    /// Nothing is certain yet.
+    Open,
+    /// Talos answers.
+    Up {
+        endpoint: String,
+        version: TalosVersion,
+        roles: Vec<String>,
+    },
+    /// It does not.
+    Down { error: Error, roles: Vec<String> },
+}
 
 fn is_large_enough(roles: &[String]) -> bool {
     roles.iter().any(|role| LARGE_ENOUGH.contains(&&**role))

@@ -19,7 +19,7 @@ use crate::talos::proto::definitions::enums::{
 use crate::talos::proto::definitions::network::{
     AddressSpecSpec, NameServerSpec, ResolverSpecSpec, ResolverStatusSpec, RouteStatusSpec,
 };
-use crate::talos::served::Purpose;
+use crate::talos::purpose::Purpose;
 
 const NETWORK_CONFIG: &str = "network-config";
 

@@ -13,7 +13,7 @@ use crate::talos::proto::definitions::hardware::SystemInformationSpec;
 use crate::talos::proto::definitions::k8s::{NodeIpSpec, NodenameSpec};
 use crate::talos::proto::definitions::runtime::{MachineStatusSpec, SecurityStateSpec};
 use crate::talos::proto::resource::config::{MachineType as ConfigType, MachineTypeSpec};
-use crate::talos::served::Purpose;
+use crate::talos::purpose::Purpose;
 
 pub(in crate::talos) const MACHINE_STATUS: Kind = Kind {
     namespace: "runtime",

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use crate::facts::Facts;
-use crate::talos::served::Purpose;
+use crate::talos::purpose::Purpose;
 
 /// A resource type in its namespace.
 #[derive(Clone, Copy, Debug)]

@@ -9,7 +9,7 @@ use crate::facts::{Disk, Mount, Space, Volume};
 use crate::talos::proto::definitions::block::{DiskSpec, MountStatusSpec, VolumeStatusSpec};
 use crate::talos::proto::definitions::enums::{BlockFilesystemType, BlockVolumeType};
 use crate::talos::proto::machine::MountStat;
-use crate::talos::served::Purpose;
+use crate::talos::purpose::Purpose;
 
 const RUNTIME: &str = "runtime";
 
