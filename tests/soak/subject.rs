@@ -28,8 +28,8 @@ const PING_EVERY: Duration = Duration::from_millis(200);
 /// Uptime is told every 30 s; in between the host may be away.
 const OLDEST_UPTIME: f64 = 60.0;
 
-/// The addresses of [`scene::single_nic`], the primary one first.
-const ADDRESSES: [&str; 2] = ["10.5.0.2", "fe80::250:56ff:feab:cdef"];
+/// The address of [`scene::single_nic`]. The link-local one beside it is not shown.
+const ADDRESS: &str = "10.5.0.2";
 
 /// What the daemon is soaked in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +58,7 @@ impl Kind {
 pub(crate) struct Node {
     /// How many names it has had.
     pub(crate) names: u64,
-    /// Beside [`ADDRESSES`].
+    /// Beside [`ADDRESS`].
     pub(crate) addresses: BTreeSet<String>,
     /// Whether the further volume is mounted.
     pub(crate) volume: bool,
@@ -240,9 +240,9 @@ impl Subject {
 
     fn are_addresses_right(&self, view: &Vcenter) -> bool {
         let told: BTreeSet<String> = view.addresses().into_iter().collect();
-        let own = ADDRESSES.map(str::to_owned);
-        let all: BTreeSet<String> = self.node.addresses.iter().cloned().chain(own).collect();
-        told == all && view.ip_address.as_deref() == Some(ADDRESSES[0])
+        let mut all = self.node.addresses.clone();
+        all.insert(ADDRESS.to_owned());
+        told == all && view.ip_address.as_deref() == Some(ADDRESS)
     }
 }
 
