@@ -174,7 +174,8 @@ mod facts {
         let gateways: Vec<_> = decision.routes.iter().map(|route| route.gateway).collect();
         assert_eq!(
             gateways,
-            [Some(ip("10.5.0.1")), Some(ip("192.168.0.1")), None]
+            [Some(ip("192.168.0.1")), Some(ip("10.5.0.1")), None],
+            "the best default route last"
         );
         let resolver = facts.network.resolver.unwrap();
         assert_eq!(resolver.search_domains, ["example.com"]);

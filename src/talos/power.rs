@@ -399,10 +399,10 @@ impl<'a> Attempt<'a> {
 
     /// Why Talos has not accepted by the deadline.
     fn why_too_late(&self) -> String {
-        let words = self
-            .failure
-            .as_ref()
-            .map_or_else(|| "Talos does not answer".to_owned(), Error::with_causes);
+        let words = self.failure.as_ref().map_or_else(
+            || "Talos does not answer".to_owned(),
+            |error| self.client.in_words(error),
+        );
         if self.doubt.or(self.earlier).is_some() {
             format!("no answer within the deadline, and Talos may have got the call: {words}")
         } else {

@@ -111,6 +111,7 @@ fn a_host_without_json_gets_the_binary_form() {
 fn a_talos_without_volume_resources_has_var_and_state() {
     let talos = Talos::with(|apid| {
         scene::single_nic(apid);
+        apid.update_node(|node| node.version.tag = "v1.7.6".into());
         for kind in [storage::DISK, storage::MOUNT_STATUS, storage::VOLUME_STATUS] {
             apid.drop_type(kind);
         }

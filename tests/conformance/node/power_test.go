@@ -71,7 +71,7 @@ func TestPowerNeedsTheOperatorsRole(t *testing.T) {
 				t.Errorf("%s became %d shutdowns and %d reboots", test.request, shutdowns, reboots)
 			}
 
-			if readable := test.role != role.EtcdBackup; readable != (view.HostName == "cp1.example.org") || readable != (view.IPAddress == "10.5.0.11") {
+			if readable := test.role != role.EtcdBackup; readable != (view.HostName == "cp1") || readable != (view.IPAddress == "10.5.0.11") {
 				t.Errorf("the host sees %q at %q", view.HostName, view.IPAddress)
 			}
 		})
