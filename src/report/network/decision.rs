@@ -24,6 +24,17 @@ pub struct Decision {
     pub cut: Vec<String>,
 }
 
+impl Decision {
+    /// Whether the interface of every address is known. Links and addresses come apart: while Talos refuses one of the
+    /// two, or is slow with it, an address can be there without its link, and then nobody knows where it belongs.
+    pub fn is_whole(&self) -> bool {
+        let homeless = Verdict::LeftOut(Reason::NoLink);
+        self.addresses
+            .iter()
+            .all(|address| address.verdict != homeless)
+    }
+}
+
 /// What became of one address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AddressDecision {

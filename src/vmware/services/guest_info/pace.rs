@@ -7,7 +7,8 @@
 //!
 //! Readers act on the first list that they like. Terraform's wait_for_guest_net looks only when the NICs change: an
 //! address that comes without its gateway would be looked at once, in vain. And a list without addresses makes the node
-//! vanish from inventories: a cable that was pulled for a moment, or a lease that is renewed, is no reason for that.
+//! vanish from inventories: a cable that was pulled for a moment, or a lease that is renewed, is no reason for that. Nor
+//! is an address whose link is not known: it is not gone.
 
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -66,7 +67,13 @@ impl Pace {
         self.ipv4.look(decision, IpAddr::is_ipv4, now);
         self.ipv6.look(decision, IpAddr::is_ipv6, now);
         if !usable(decision).any(|_| true) {
-            return self.admit_bare(now).then_some(Cow::Borrowed(decision));
+            if !decision.is_whole() {
+                self.grace = None;
+                return None;
+            }
+            let has_nics = !decision.nics.is_empty();
+            let goes = self.admit_bare(has_nics, now);
+            return goes.then_some(Cow::Borrowed(decision));
         }
         self.grace = None;
         if !usable(decision).any(|ip| !self.waits(ip)) {
@@ -84,9 +91,10 @@ impl Pace {
         Some(Cow::Owned(rest))
     }
 
-    /// Whether a list without a usable address may go: not at once in place of one that has some.
-    fn admit_bare(&mut self, now: Duration) -> bool {
-        if self.shown == Shown::Usable {
+    /// Whether a list without a usable address may go: not at once in place of one that has some, and not at once
+    /// without a NIC, for at a boot Talos looks for them one by one.
+    fn admit_bare(&mut self, has_nics: bool, now: Duration) -> bool {
+        if self.shown == Shown::Usable || !has_nics {
             let until = *self.grace.get_or_insert(now.saturating_add(GRACE));
             if now < until {
                 return false;

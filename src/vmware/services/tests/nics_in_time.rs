@@ -238,3 +238,42 @@ fn with_the_default_route_there_nothing_waits() {
     host.pass(ms(50));
     assert_eq!(nics(host.take()), GOOD);
 }
+
+#[test]
+fn an_address_whose_link_is_not_known_is_not_gone() {
+    let mut host = Host::with_node(&node("cp1", GOOD));
+    host.request(b"Set_Option broadcastIP 1");
+    host.take();
+    let mut moved = node("cp1", GOOD);
+    for address in moved.addresses.as_mut().unwrap() {
+        // To a bridge that Talos has not shown yet.
+        (address.link_index, address.link_name) = (77, "br0".into());
+    }
+    host.facts(&moved);
+    host.pass(ms(10 * GRACE));
+    let heard = host.take();
+    assert_eq!((ips(&heard).len(), nics(heard).len()), (0, 0));
+}
+
+#[test]
+fn a_list_without_any_nic_is_no_first_word() {
+    let mut host = host_without_nics();
+    let none = Facts {
+        links: Some(Vec::new()),
+        ..node("cp1", &[])
+    };
+    host.facts(&none);
+    host.pass(ms(GRACE - 100));
+    assert!(
+        !host
+            .take()
+            .iter()
+            .any(|line| line.contains("SetGuestInfo  10"))
+    );
+    host.pass(ms(200));
+    assert!(
+        host.take()
+            .iter()
+            .any(|line| line.contains("SetGuestInfo  10"))
+    );
+}
