@@ -25,13 +25,16 @@ pub struct Decision {
 }
 
 impl Decision {
-    /// Whether the interface of every address is known. Links and addresses come apart: while Talos refuses one of the
-    /// two, or is slow with it, an address can be there without its link, and then nobody knows where it belongs.
+    /// Whether what is left out is certain. Links, addresses and Talos' lists come apart: while Talos refuses one of
+    /// them, or is slow with it, an address can be there without its link, or on a NIC and in one list of two, as a
+    /// pod's would be.
     pub fn is_whole(&self) -> bool {
-        let homeless = Verdict::LeftOut(Reason::NoLink);
-        self.addresses
-            .iter()
-            .all(|address| address.verdict != homeless)
+        let is_nic = |name: &str| self.nics.iter().any(|nic| nic.name == name);
+        self.addresses.iter().all(|address| match address.verdict {
+            Verdict::LeftOut(Reason::NoLink) => false,
+            Verdict::LeftOut(Reason::Kubernetes) => !is_nic(&address.link_name),
+            Verdict::LeftOut(_) | Verdict::Reported { .. } => true,
+        })
     }
 }
 

@@ -8,7 +8,7 @@
 //! Readers act on the first list that they like. Terraform's wait_for_guest_net looks only when the NICs change: an
 //! address that comes without its gateway would be looked at once, in vain. And a list without addresses makes the node
 //! vanish from inventories: a cable that was pulled for a moment, or a lease that is renewed, is no reason for that. Nor
-//! is an address whose link is not known: it is not gone.
+//! is an address of which it is not certain yet that it is none of the node's.
 
 use std::borrow::Cow;
 use std::net::IpAddr;

@@ -240,19 +240,24 @@ fn with_the_default_route_there_nothing_waits() {
 }
 
 #[test]
-fn an_address_whose_link_is_not_known_is_not_gone() {
-    let mut host = Host::with_node(&node("cp1", GOOD));
-    host.request(b"Set_Option broadcastIP 1");
-    host.take();
-    let mut moved = node("cp1", GOOD);
-    for address in moved.addresses.as_mut().unwrap() {
-        // To a bridge that Talos has not shown yet.
+fn an_address_of_which_half_is_known_is_not_gone() {
+    let mut on_a_bridge_not_shown_yet = node("cp1", GOOD);
+    for address in on_a_bridge_not_shown_yet.addresses.as_mut().unwrap() {
         (address.link_index, address.link_name) = (77, "br0".into());
     }
-    host.facts(&moved);
-    host.pass(ms(10 * GRACE));
-    let heard = host.take();
-    assert_eq!((ips(&heard).len(), nics(heard).len()), (0, 0));
+    let mut in_one_list_of_two = node("cp1", &["10.0.0.9"]);
+    let lists = in_one_list_of_two.node_addresses.as_mut().unwrap();
+    lists.current = vec!["10.0.0.9".parse().unwrap()];
+    lists.current_no_k8s = vec!["10.0.0.5".parse().unwrap()];
+    for half in [on_a_bridge_not_shown_yet, in_one_list_of_two] {
+        let mut host = Host::with_node(&node("cp1", GOOD));
+        host.request(b"Set_Option broadcastIP 1");
+        host.take();
+        host.facts(&half);
+        host.pass(ms(10 * GRACE));
+        let heard = host.take();
+        assert_eq!((ips(&heard).len(), nics(heard).len()), (0, 0));
+    }
 }
 
 #[test]
