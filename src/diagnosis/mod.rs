@@ -132,7 +132,7 @@ pub fn identity(uuid: &str) -> Option<Outcome> {
     }
     let problem = match uuid {
         "" => "the machine has no SMBIOS UUID".to_owned(),
-        uuid => format!("the SMBIOS UUID {uuid} tells this machine from no other"),
+        uuid => format!("the SMBIOS UUID {uuid} is not of this machine alone"),
     };
     Some(Outcome::fails(
         format!("{problem}; disk encryption by nodeID needs a valid one"),
