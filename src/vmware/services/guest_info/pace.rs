@@ -23,6 +23,9 @@ const ROUTE_WAIT: Duration = Duration::from_millis(1500);
 /// 30 s.
 const GRACE: Duration = Duration::from_secs(20);
 
+/// How long Talos has for finding the first NIC at a boot, before a list without any says that there is none.
+const FIRST_NIC: Duration = Duration::from_secs(5);
+
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Pace {
@@ -94,8 +97,13 @@ impl Pace {
     /// Whether a list without a usable address may go: not at once in place of one that has some, and not at once
     /// without a NIC, for at a boot Talos looks for them one by one.
     fn admit_bare(&mut self, has_nics: bool, now: Duration) -> bool {
-        if self.shown == Shown::Usable || !has_nics {
-            let until = *self.grace.get_or_insert(now.saturating_add(GRACE));
+        let wait = match self.shown {
+            Shown::Usable => Some(GRACE),
+            Shown::Nothing if !has_nics => Some(FIRST_NIC),
+            Shown::Nothing | Shown::Bare => None,
+        };
+        if let Some(wait) = wait {
+            let until = *self.grace.get_or_insert(now.saturating_add(wait));
             if now < until {
                 return false;
             }

@@ -268,7 +268,7 @@ fn a_list_without_any_nic_is_no_first_word() {
         ..node("cp1", &[])
     };
     host.facts(&none);
-    host.pass(ms(GRACE - 100));
+    host.pass(ms(4900));
     assert!(
         !host
             .take()
