@@ -405,6 +405,24 @@ fn links_between_documents_lead_to_files() {
 }
 
 #[test]
+fn documents_that_the_program_names_exist() {
+    let mut files = Vec::new();
+    sources(&root().join("src"), &mut files);
+    let mut named = 0;
+    for (path, code) in &files {
+        for (at, _) in code.match_indices("docs/") {
+            let name = code[at..].split(|c: char| !(c.is_alphanumeric() || "/-_.".contains(c)));
+            let name = name.into_iter().next().unwrap().trim_end_matches('.');
+            if name.ends_with(".md") {
+                assert!(root().join(name).is_file(), "{}: {name}", path.display());
+                named += 1;
+            }
+        }
+    }
+    assert!(named > 3, "{named} documents");
+}
+
+#[test]
 fn what_the_readme_shows_of_the_demo_is_in_its_log() {
     let read = |name: &str| fs::read_to_string(root().join(name)).unwrap();
     let (readme, log) = (read("README.md"), read("docs/demo.md"));

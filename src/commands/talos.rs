@@ -49,8 +49,7 @@ pub(super) async fn checks(config: &Result<TalosConfig, SettingError>) -> Vec<Ch
         Err(error) => return talos::no_endpoint(Chain(&error).to_string()),
     };
     let (mut checks, facts) = talos::check(&client, DEADLINE).await;
-    let identity = facts.node.system_uuid.as_deref().and_then(identity);
-    checks.extend(identity.map(|outcome| Check::new("identity", outcome)));
+    checks.extend(facts.node.system_uuid.as_deref().and_then(identity));
     checks
 }
 

@@ -7,7 +7,7 @@ use tokio::task::JoinHandle;
 use super::core::{News, Node};
 use super::file_watch::FileWatch;
 use crate::config::{PowerConfig, TalosConfig, talosconfig::BadEndpoint};
-use crate::diagnosis::Check;
+use crate::diagnosis::{self, Check};
 use crate::facts::{Facts, Load};
 use crate::front_end::Measured;
 use crate::power::{PowerOperation, PowerOutcome};
@@ -136,7 +136,17 @@ impl Node for Bridge {
     }
 
     fn checks(&mut self) -> Vec<Check> {
-        self.checks.borrow_and_update().clone()
+        let mut checks = self.checks.borrow_and_update().clone();
+        // Only a glance: what is new in the facts is still to be handed on.
+        let facts = self.facts.borrow();
+        checks.extend(
+            facts
+                .node
+                .system_uuid
+                .as_deref()
+                .and_then(diagnosis::identity),
+        );
+        checks
     }
 
     fn measure_space(&mut self) {
@@ -212,5 +222,31 @@ async fn changed(watch: &mut Option<FileWatch>) {
     match watch {
         Some(watch) => watch.changed().await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::config::{BusyPolicy, RebootMode};
+
+    #[tokio::test]
+    async fn a_look_at_the_checks_takes_no_news_away() {
+        let power = PowerConfig {
+            deadline: Duration::from_secs(1),
+            force_shutdown: false,
+            reboot_mode: RebootMode::Default,
+            busy: BusyPolicy::Refuse,
+        };
+        let mut bridge = Bridge::without_talos("why".to_owned(), Vec::new(), power);
+        bridge
+            .facts_sender
+            .send_modify(|facts| facts.node.system_uuid = Some(String::new()));
+        let names: Vec<_> = bridge.checks().iter().map(|check| check.name).collect();
+        assert_eq!(names, ["identity"]);
+        let news = tokio::time::timeout(Duration::from_secs(5), bridge.next()).await;
+        assert!(matches!(news, Ok(News::Facts)), "{news:?}");
     }
 }

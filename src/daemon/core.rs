@@ -51,7 +51,7 @@ pub trait Node {
     fn next(&mut self) -> impl Future<Output = News>;
     /// What is known of it now.
     fn facts(&mut self) -> impl Deref<Target = Facts>;
-    /// What works of the way to it, and what does not.
+    /// What works of the way to it, and what does not; takes no other news away.
     fn checks(&mut self) -> Vec<Check> {
         Vec::new()
     }
@@ -255,8 +255,7 @@ impl<F: FrontEnd, N: Node, C: Clock> Core<F, N, C> {
         let all = || {
             let mut checks = front_end.checks();
             checks.extend(node.checks());
-            let uuid = node.facts().node.system_uuid.clone();
-            (checks, uuid)
+            checks
         };
         if let Some(problem) = examination.look(all, now) {
             self.front_end.handle_problem(&problem, now);

@@ -61,18 +61,17 @@ impl Examination {
         look.into_iter().chain(self.diagnosis.poll_timeout()).min()
     }
 
-    /// Looks if it is time to. `others` gives the checks of the other sides and the machine's UUID. Returns what is to be
-    /// shown when that has changed.
+    /// Looks if it is time to. `others` gives the checks of the other sides. Returns what is to be shown when that
+    /// has changed.
     pub(super) fn look(
         &mut self,
-        others: impl FnOnce() -> (Vec<Check>, Option<String>),
+        others: impl FnOnce() -> Vec<Check>,
         now: Duration,
     ) -> Option<String> {
         if self.stirred && self.next <= now {
             self.stirred = false;
             self.next = now.saturating_add(PAUSE);
-            let (checks, uuid) = others();
-            let checks = self.together(checks, uuid.as_deref());
+            let checks = self.together(others());
             self.diagnosis.handle(checks, now);
         } else if self.diagnosis.poll_timeout().is_some_and(|due| due <= now) {
             self.diagnosis.handle_timeout(now);
@@ -91,10 +90,8 @@ impl Examination {
     }
 
     /// All checks in their order.
-    fn together(&self, mut checks: Vec<Check>, uuid: Option<&str>) -> Vec<Check> {
+    fn together(&self, mut checks: Vec<Check>) -> Vec<Check> {
         checks.extend(self.known.iter().cloned());
-        let identity = uuid.and_then(diagnosis::identity);
-        checks.extend(identity.map(|outcome| Check::new("identity", outcome)));
         let works = |check: &Check| matches!(check.outcome, Outcome::Works(_));
         let transport = checks
             .iter()
@@ -145,7 +142,7 @@ mod tests {
             examination.look(
                 || {
                     looks += 1;
-                    (vec![check("talos", true)], None)
+                    vec![check("talos", true)]
                 },
                 Duration::from_millis(milli),
             );
@@ -160,7 +157,7 @@ mod tests {
     fn the_problem_goes_to_the_front_end_once_and_the_lines_are_written_when_asked_for() {
         let mut examination = Examination::default();
         examination.know(vec![check("sandbox", true)]);
-        let all = || (vec![check("talos", true), check("transport", true)], None);
+        let all = || vec![check("talos", true), check("transport", true)];
         let shown = examination.look(all, Duration::ZERO);
         assert_eq!(shown.as_deref(), Some("none"));
         assert_eq!(names(&examination), ["transport", "talos", "sandbox"]);
@@ -175,8 +172,11 @@ mod tests {
     fn a_uuid_of_no_use_and_a_host_that_answers_late_show_in_the_checks() {
         let mut examination = Examination::default();
         examination.know(vec![check("hypervisor", false)]);
-        let uuid = Some(String::new());
-        examination.look(|| (vec![check("transport", true)], uuid), Duration::ZERO);
+        let others = || {
+            let identity = diagnosis::identity("").unwrap();
+            vec![check("transport", true), identity]
+        };
+        examination.look(others, Duration::ZERO);
         assert_eq!(names(&examination), ["hypervisor", "transport", "identity"]);
         let outcomes = examination.diagnosis.checks();
         assert!(matches!(outcomes[0].outcome, Outcome::Works(_)));

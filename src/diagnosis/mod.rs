@@ -126,7 +126,7 @@ pub fn log(checks: &[Check]) {
 }
 
 /// What is wrong with a machine's UUID, if something is.
-pub fn identity(uuid: &str) -> Option<Outcome> {
+pub fn identity(uuid: &str) -> Option<Check> {
     if is_valid_uuid(uuid) {
         return None;
     }
@@ -134,10 +134,8 @@ pub fn identity(uuid: &str) -> Option<Outcome> {
         "" => "the machine has no SMBIOS UUID".to_owned(),
         uuid => format!("the SMBIOS UUID {uuid} is not of this machine alone"),
     };
-    Some(Outcome::fails(
-        format!("{problem}; disk encryption by nodeID needs a valid one"),
-        UUID_REMEDY,
-    ))
+    let problem = format!("{problem}; disk encryption by nodeID needs a valid one");
+    Some(Check::new("identity", Outcome::fails(problem, UUID_REMEDY)))
 }
 
 #[cfg(test)]
@@ -154,7 +152,7 @@ mod tests {
             "ffffffff-ffff-ffff-ffff-ffffffffffff",
         ] {
             assert!(matches!(
-                identity(bad),
+                identity(bad).map(|check| check.outcome),
                 Some(Outcome::Fails { problem, remedy })
                     if problem.contains(bad)
                         && problem.contains("nodeID")

@@ -163,13 +163,11 @@ impl Sandbox {
             SandboxMode::Enforce => {
                 let mut parts = self.parts().iter();
                 if parts.any(|part| part.is_necessary() && part.outcome.is_err()) {
-                    return Outcome::Fails {
-                        problem: format!("in force in part: {all}"),
-                        remedy:
-                            "the kernel or the container's own sandbox refuses what is missing; \
-                                 see docs/self.md for what is needed"
-                                .to_owned(),
-                    };
+                    return Outcome::fails(
+                        format!("in force in part: {all}"),
+                        "the kernel or the container's own sandbox refuses what is missing; \
+                         see docs/sandbox.md for what is needed",
+                    );
                 }
                 Outcome::Works(format!("in force: {all}"))
             }
