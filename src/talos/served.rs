@@ -75,9 +75,10 @@ impl Served {
                 (&connection, &state.connection)
                 && error.gist() == before.gist()
             {
-                return;
+                return false;
             }
             state.connection = connection;
+            true
         });
     }
 
@@ -100,12 +101,12 @@ impl Served {
                     Why::TooOld
                 }
                 Error::Unsupported { .. } => Why::Absent,
-                _ => return,
+                _ => return false,
             };
             let refusal = Refusal { call, why, missing };
             let before = state.refusals.insert(call, refusal);
             if before.is_some_and(|before| before.why == why) {
-                return;
+                return false;
             }
             let error = error.with_causes();
             if why == Why::TooOld {
@@ -126,21 +127,27 @@ impl Served {
                     "Talos refuses a part of its API"
                 );
             }
+            true
         });
     }
 
     /// Talos serves a call, or the watch on a resource type.
     pub(super) fn served(&self, call: &'static str) {
         self.change(|state| {
-            if let Some(Refusal { missing, .. }) = state.refusals.remove(call) {
-                tracing::info!(call, restored = missing, "Talos serves what it has refused");
-            }
+            let Some(Refusal { missing, .. }) = state.refusals.remove(call) else {
+                return false;
+            };
+            tracing::info!(call, restored = missing, "Talos serves what it has refused");
+            true
         });
     }
 
-    fn change(&self, change: impl FnOnce(&mut State)) {
+    /// Puts the checks together where something changes; every answer and every message of a watch comes by here.
+    fn change(&self, change: impl FnOnce(&mut State) -> bool) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        change(&mut state);
+        if !change(&mut state) {
+            return;
+        }
         let refusals: Vec<Refusal> = state.refusals.values().copied().collect();
         let checks = words::checks(&state.connection, &refusals, self.is_proxied);
         self.checks.send_if_modified(|known| {
