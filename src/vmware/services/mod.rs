@@ -429,7 +429,7 @@ impl Services {
         }
         if self.publications.release_if_due(now) {
             self.refresh_report();
-            self.each(now, |service, cx| service.forgotten(cx));
+            self.each(now, |service, cx| service.released(cx));
         }
         let opening = self.publications.held_until();
         if opening.is_none() {

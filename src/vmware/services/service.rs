@@ -46,6 +46,10 @@ pub(super) trait Service {
     fn resumed(&mut self, cx: &mut Context<'_>) {
         self.forgotten(cx);
     }
+    /// A session has begun without a reset, or has held long enough: what was held goes.
+    fn released(&mut self, cx: &mut Context<'_>) {
+        self.forgotten(cx);
+    }
     /// After a reset or a resume, or in a session without a reset: the host may have forgotten everything.
     fn forgotten(&mut self, _cx: &mut Context<'_>) {}
     /// Guest variables of ours are published from here on.

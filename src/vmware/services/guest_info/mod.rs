@@ -53,6 +53,7 @@ pub(super) struct GuestInfo {
     cut_is_logged: bool,
     /// Which lists of NICs go when.
     pace: Pace,
+    /// When it goes again; `None` while it has not gone on this channel.
     next_uptime: Option<Duration>,
     /// Whether the host has asked for the primary address.
     broadcasting: bool,
@@ -90,6 +91,17 @@ impl GuestInfo {
             Some(message) => cx.publications.renew(Topic::Address, message),
             None => cx.publications.forget([Topic::Address]),
         }
+    }
+
+    /// The host knows nothing of what this service shows it, but for the uptime.
+    fn forget_the_rest(&mut self, cx: &mut Context<'_>) {
+        self.opening = false;
+        cx.publications.forget(TOPICS);
+        self.pace.forget();
+        if !self.asked {
+            cx.publications.forget([Topic::Address]);
+        }
+        self.facts_changed(cx);
     }
 
     /// The host no longer asks for the primary address.
@@ -169,6 +181,7 @@ fn want_os(cx: &mut Context<'_>) {
 impl Service for GuestInfo {
     fn connected(&mut self, cx: &mut Context<'_>) {
         (self.asked, self.opening) = (false, true);
+        self.next_uptime = None;
         cx.publications.retire([Topic::Uptime]);
     }
 
@@ -186,15 +199,17 @@ impl Service for GuestInfo {
         self.facts_changed(cx);
     }
 
-    fn forgotten(&mut self, cx: &mut Context<'_>) {
-        self.opening = false;
-        cx.publications.forget(TOPICS);
-        self.pace.forget();
-        if !self.asked {
-            cx.publications.forget([Topic::Address]);
+    fn released(&mut self, cx: &mut Context<'_>) {
+        // A host that has registered us in the meantime has it.
+        if self.next_uptime.is_none() {
+            self.send_uptime(cx);
         }
+        self.forget_the_rest(cx);
+    }
+
+    fn forgotten(&mut self, cx: &mut Context<'_>) {
         self.send_uptime(cx);
-        self.facts_changed(cx);
+        self.forget_the_rest(cx);
     }
 
     fn resumed(&mut self, cx: &mut Context<'_>) {

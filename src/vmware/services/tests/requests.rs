@@ -180,6 +180,21 @@ fn without_a_reset_everything_goes_after_a_second_and_not_before() {
 }
 
 #[test]
+fn a_host_that_registers_us_without_a_reset_gets_the_uptime_once() {
+    let mut host = Host::new();
+    host.open();
+    host.pass(ms(995));
+    host.take();
+    let mut heard = host.ask(b"Capabilities_Register");
+    host.pass(ms(2000));
+    heard.extend(host.take());
+    let uptimes = heard
+        .iter()
+        .filter(|line| line.contains("SetGuestInfo  7 "));
+    assert_eq!(uptimes.count(), 1, "{heard:?}");
+}
+
+#[test]
 fn what_the_host_asks_for_before_its_reset_is_answered_at_once() {
     let mut host = Host::with_node(&node("cp1", &["10.0.0.5"]));
     host.lose();
