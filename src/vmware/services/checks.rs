@@ -1,5 +1,6 @@
 //! What the host refuses, in the words of `check`.
 
+use super::topic::SET_INFO_REMEDY;
 use crate::diagnosis::Outcome;
 use crate::vmware::wire::text::printable;
 
@@ -14,7 +15,7 @@ pub fn variables_refused(why: &[u8]) -> Outcome {
             "clear guest_rpc.rpci.auth.cmd.info-set in the VM's configuration, or let the agent use vsock from a \
              port below 1024"
         } else {
-            "clear isolation.tools.setInfo.disable in the VM's configuration"
+            SET_INFO_REMEDY
         },
     )
 }
