@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use crate::config::Config;
 use crate::diagnosis::Check;
-use crate::facts::{Facts, Load};
+use crate::facts::{Facts, KernelPart, Reading};
 use crate::power::{PowerOperation, PowerOutcome};
 
 /// A front end. `now` is the time since boot everywhere.
@@ -42,14 +42,24 @@ pub trait FrontEnd {
     /// Takes the outcome of an [`Order::Power`]. There may be a second one, see [`PowerOutcome`].
     fn handle_power(&mut self, operation: PowerOperation, outcome: PowerOutcome, now: Duration);
 
-    /// Takes the outcome of an [`Order::MeasureSpace`].
-    fn handle_measured(&mut self, measured: Measured, now: Duration);
+    /// Takes the outcome of an [`Order::Measure`].
+    fn handle_measured(&mut self, subject: Subject, measured: Measured, now: Duration);
 
-    /// Takes the kernel's counters after an [`Order::ReadLoad`], as they are `now`.
-    fn handle_load(&mut self, load: &Load, now: Duration);
+    /// Takes what the kernel says `now` after an [`Order::Read`].
+    fn handle_reading(&mut self, reading: &Reading, now: Duration);
 
     /// Takes the result of an [`Order::Work`].
     fn handle_work(&mut self, result: <Self::Work as Work>::Result, now: Duration);
+
+    /// How long the host waits for the outcome of an [`Order::Power`]. Talos has accepted by then, or is not asked
+    /// any more.
+    fn patience(&self) -> Duration {
+        Duration::MAX
+    }
+
+    /// Takes whether Talos would take a power operation from us now; why not, in one phrase. Not called before that
+    /// is known.
+    fn handle_power_way(&mut self, _way: Result<(), String>, _now: Duration) {}
 
     /// What is known of the way to the host, and of what it takes.
     fn checks(&self) -> Vec<Check> {
@@ -95,10 +105,10 @@ pub enum Debt {
 pub enum Order<W> {
     /// Ask Talos for a power operation.
     Power(PowerOperation),
-    /// Ask Talos for the space on the file systems (MachineService.Mounts), which becomes a fact.
-    MeasureSpace,
-    /// Read the kernel's counters.
-    ReadLoad,
+    /// Ask Talos for what no resource says; it becomes a fact.
+    Measure(Subject),
+    /// Read what the kernel says of the machine; [`FrontEnd::handle_reading`] comes at once.
+    Read(KernelPart),
     /// Work off the loop.
     Work(W),
 }
@@ -124,14 +134,23 @@ impl Work for NoWork {
     }
 }
 
-/// What became of measuring the space on the file systems.
+/// What Talos says only when asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// The space on the file systems (MachineService.Mounts).
+    Space,
+    /// What has gone over the network links (MachineService.NetworkDeviceStats).
+    Traffic,
+}
+
+/// What became of an [`Order::Measure`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Measured {
     /// Talos has answered; facts that changed by that are handed in by themselves.
     Done,
     /// Talos did not answer, or refused.
     Failed,
-    /// Talos took too long: a file system may hang, and each further call may leave one more thread of
+    /// Talos took too long: with [`Subject::Space`] a file system may hang, and each further call may leave one more thread of
     /// Talos hanging with it.
     TimedOut,
 }

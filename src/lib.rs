@@ -9,7 +9,7 @@
 //! ```
 //!
 //! Two sides, and nobody knows both but the [`daemon`]. A **front end** speaks the guest protocol of one
-//! hypervisor; [`vmware::Vmware`] is the first. **[`talos`]** speaks the API of the node. Between them stand plain
+//! hypervisor: [`vmware::Vmware`], [`qemu::Qemu`]. **[`talos`]** speaks the API of the node. Between them stand plain
 //! types: [`facts`] is what is known of the node, [`report`] what is worth showing of it, [`power`] the words of a
 //! power operation, [`diagnosis`] what works and what does not, [`front_end`] what the daemon asks of a front end.
 //! What Talos does not say, [`proc`] reads from the kernel. [`sandbox`] gives up what the process does not need.
@@ -39,6 +39,11 @@
 //! daemon            → config diagnosis facts fairness front_end log power proc sandbox talos
 //!                     vmware vmware::link vmware::transport
 //! sandbox           → config diagnosis log traps
+//! qemu              → config diagnosis facts front_end power
+//!                     qemu::commands qemu::port
+//! qemu::commands    → facts front_end power report qemu::qmp
+//! qemu::port        → diagnosis
+//! qemu::qmp         → –
 //! vmware            → config diagnosis facts fairness front_end power
 //!                     vmware::link vmware::rpc vmware::services vmware::transport
 //! vmware::services  → backoff diagnosis facts front_end power report vmware::wire
@@ -74,6 +79,7 @@ pub mod fuzz;
 pub mod log;
 pub mod power;
 pub mod proc;
+pub mod qemu;
 pub mod report;
 pub mod sandbox;
 pub mod talos;

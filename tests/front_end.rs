@@ -19,8 +19,8 @@ use std::time::Duration;
 
 use talos_vmtoolsd::config::Config;
 use talos_vmtoolsd::daemon::core::{Clock, Core, Left, News, Node};
-use talos_vmtoolsd::facts::{Facts, HostName, Load};
-use talos_vmtoolsd::front_end::{Debt, FrontEnd, Measured, Order, Work};
+use talos_vmtoolsd::facts::{Facts, HostName, KernelPart, Load, Reading};
+use talos_vmtoolsd::front_end::{Debt, FrontEnd, Measured, Order, Subject, Work};
 use talos_vmtoolsd::power::{PowerOperation, PowerOutcome};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, DuplexStream, Lines, split};
 use tokio::time::{Instant, timeout};
@@ -124,7 +124,10 @@ impl FrontEnd for Tiny {
                     thaw.send(()).unwrap();
                 }
             }
-            "measure" => self.orders.extend([Order::MeasureSpace, Order::ReadLoad]),
+            "measure" => self.orders.extend([
+                Order::Measure(Subject::Space),
+                Order::Read(KernelPart::Load),
+            ]),
             other => panic!("{other}"),
         }
     }
@@ -142,12 +145,12 @@ impl FrontEnd for Tiny {
         });
     }
 
-    fn handle_measured(&mut self, measured: Measured, _: Duration) {
+    fn handle_measured(&mut self, _: Subject, measured: Measured, _: Duration) {
         self.reply(format!("{measured:?}"));
     }
 
-    fn handle_load(&mut self, load: &Load, _: Duration) {
-        self.reply(format!("{}", load == &Load::default()));
+    fn handle_reading(&mut self, reading: &Reading, _: Duration) {
+        self.reply(format!("{}", reading == &Reading::Load(Load::default())));
     }
 
     fn handle_work(&mut self, len: usize, _: Duration) {
@@ -203,7 +206,7 @@ impl Node for Scripted {
         &self.facts
     }
 
-    fn power(&mut self, operation: PowerOperation) {
+    fn power(&mut self, operation: PowerOperation, _: Duration) {
         self.calls += 1;
         if self.answers {
             let outcome = PowerOutcome::Accepted;
@@ -211,12 +214,12 @@ impl Node for Scripted {
         }
     }
 
-    fn measure_space(&mut self) {
-        self.news.push_back(News::Measured(Measured::Done));
+    fn measure(&mut self, subject: Subject) {
+        self.news.push_back(News::Measured(subject, Measured::Done));
     }
 
-    fn load(&mut self) -> Load {
-        Load::default()
+    fn read(&mut self, _: KernelPart) -> Reading {
+        Reading::Load(Load::default())
     }
 }
 

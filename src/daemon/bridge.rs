@@ -1,5 +1,7 @@
 //! The bridge to Talos as the daemon uses it: facts come in, power operations go out, each in its own task.
 
+use std::time::Duration;
+
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -8,8 +10,8 @@ use super::core::{News, Node};
 use super::file_watch::FileWatch;
 use crate::config::{PowerConfig, TalosConfig, talosconfig::BadEndpoint};
 use crate::diagnosis::{self, Check};
-use crate::facts::{Facts, Load};
-use crate::front_end::Measured;
+use crate::facts::{Facts, KernelPart, Reading};
+use crate::front_end::{Measured, Subject};
 use crate::power::{PowerOperation, PowerOutcome};
 use crate::proc::{self, DeviceNames, Kernel};
 use crate::talos::{self, Client};
@@ -149,34 +151,35 @@ impl Node for Bridge {
         checks
     }
 
-    fn measure_space(&mut self) {
+    fn power_way(&mut self) -> Option<Result<(), String>> {
+        match &self.client {
+            Ok(client) => client.power_way(),
+            Err(reason) => Some(Err(reason.clone())),
+        }
+    }
+
+    fn measure(&mut self, subject: Subject) {
         let facts = self.facts_sender.clone();
         let outcomes = self.outcome_sender.clone();
         let Ok(client) = self.client.clone() else {
             // We hold the receiver ourselves.
-            let _ = outcomes.send(News::Measured(Measured::Failed));
+            let _ = outcomes.send(News::Measured(subject, Measured::Failed));
             return;
         };
         tokio::spawn(async move {
-            let measured = match client.mounts().await {
-                Ok(spaces) => {
-                    facts.send_if_modified(|facts| {
-                        let changed = facts.storage.spaces.as_ref() != Some(&spaces);
-                        facts.storage.spaces = Some(spaces);
-                        changed
-                    });
-                    Measured::Done
-                }
+            let measured = match measure(&client, subject, &facts).await {
+                Ok(()) => Measured::Done,
                 Err(talos::Error::Deadline { .. }) => Measured::TimedOut,
                 Err(_) => Measured::Failed,
             };
             // While the daemon stops, no one listens.
-            let _ = outcomes.send(News::Measured(measured));
+            let _ = outcomes.send(News::Measured(subject, measured));
         });
     }
 
-    fn power(&mut self, operation: PowerOperation) {
-        let how = self.power;
+    fn power(&mut self, operation: PowerOperation, patience: Duration) {
+        let mut how = self.power;
+        how.deadline = how.deadline.min(patience);
         let known = talos::LastWord::of(&self.facts.borrow());
         let outcomes = self.outcome_sender.clone();
         let client = match &self.client {
@@ -197,8 +200,8 @@ impl Node for Bridge {
         });
     }
 
-    fn load(&mut self) -> Load {
-        self.kernel.load()
+    fn read(&mut self, part: KernelPart) -> Reading {
+        self.kernel.read(part)
     }
 }
 
@@ -208,6 +211,33 @@ impl Drop for Bridge {
             observer.abort();
         }
     }
+}
+
+/// Asks Talos, and makes facts of the answer.
+async fn measure(
+    client: &Client,
+    subject: Subject,
+    facts: &watch::Sender<Facts>,
+) -> Result<(), talos::Error> {
+    match subject {
+        Subject::Space => {
+            let spaces = client.mounts().await?;
+            facts.send_if_modified(|facts| {
+                let changed = facts.storage.spaces.as_ref() != Some(&spaces);
+                facts.storage.spaces = Some(spaces);
+                changed
+            });
+        }
+        Subject::Traffic => {
+            let traffic = client.traffic().await?;
+            facts.send_if_modified(|facts| {
+                let changed = facts.network.traffic.as_ref() != Some(&traffic);
+                facts.network.traffic = Some(traffic);
+                changed
+            });
+        }
+    }
+    Ok(())
 }
 
 /// machined's socket needs no file.

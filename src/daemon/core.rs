@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   host ◄──► FrontEnd ◄── facts, outcomes, time ──┐ Core::step ┌── facts, outcomes ◄── Node ◄──► Talos
-//!                      ─── orders ────────────────►┘            └── power, space, load ─►
+//!                      ─── orders ────────────────►┘            └── power, measurements ─►
 //! ```
 //! The process around it (signals, configuration, sandbox) is [`super::event_loop`]'s; the fault sweep
 //! (`tests/sweep`) drives this very code on a paused clock, and `tests/front_end.rs` does with another front end.
@@ -15,9 +15,9 @@ use tokio::task::coop::unconstrained;
 use tokio::task::{JoinError, JoinSet};
 
 use crate::diagnosis::Check;
-use crate::facts::{Facts, Load};
+use crate::facts::{Facts, KernelPart, Reading};
 use crate::fairness::Turns;
-use crate::front_end::{Debt, FrontEnd, Measured, Order, Work};
+use crate::front_end::{Debt, FrontEnd, Measured, Order, Subject, Work};
 use crate::power::{PowerOperation, PowerOutcome};
 
 use super::examination::Examination;
@@ -37,8 +37,8 @@ pub enum News {
     /// What became of a power operation. One operation may have two outcomes: accepted, and later that it
     /// did not happen.
     Power(PowerOperation, PowerOutcome),
-    /// What became of measuring the space on the file systems.
-    Measured(Measured),
+    /// What became of a measurement.
+    Measured(Subject, Measured),
     /// The talosconfig has new contents, such as a renewed certificate.
     Talosconfig,
     /// The checks have changed; see [`Node::checks`].
@@ -55,12 +55,16 @@ pub trait Node {
     fn checks(&mut self) -> Vec<Check> {
         Vec::new()
     }
-    /// Asks for a power operation, in the background.
-    fn power(&mut self, operation: PowerOperation);
-    /// Asks for the space on the file systems, in the background.
-    fn measure_space(&mut self);
-    /// The kernel's counters now.
-    fn load(&mut self) -> Load;
+    /// Whether Talos would take a power operation from us now; why not, in one phrase. `None` while that is not known.
+    fn power_way(&mut self) -> Option<Result<(), String>> {
+        None
+    }
+    /// Asks for a power operation, in the background; it is accepted within `patience` or not at all.
+    fn power(&mut self, operation: PowerOperation, patience: Duration);
+    /// Asks for what no resource says, in the background.
+    fn measure(&mut self, subject: Subject);
+    /// What the kernel says now.
+    fn read(&mut self, part: KernelPart) -> Reading;
 }
 
 /// The time since boot.
@@ -231,9 +235,15 @@ impl<F: FrontEnd, N: Node, C: Clock> Core<F, N, C> {
             News::Power(operation, outcome) => {
                 self.front_end.handle_power(operation, outcome, now);
             }
-            News::Measured(measured) => self.front_end.handle_measured(measured, now),
+            News::Measured(subject, measured) => {
+                self.front_end.handle_measured(subject, measured, now);
+            }
             News::Talosconfig => return Left::Talosconfig,
-            News::Checks => {}
+            News::Checks => {
+                if let Some(way) = self.node.power_way() {
+                    self.front_end.handle_power_way(way, now);
+                }
+            }
         }
         Left::Nothing
     }
@@ -265,11 +275,13 @@ impl<F: FrontEnd, N: Node, C: Clock> Core<F, N, C> {
     fn carry_out(&mut self) {
         while let Some(order) = self.front_end.poll_order() {
             match order {
-                Order::Power(operation) => self.node.power(operation),
-                Order::MeasureSpace => self.node.measure_space(),
-                Order::ReadLoad => {
-                    let load = self.node.load();
-                    self.front_end.handle_load(&load, self.clock.now());
+                Order::Power(operation) => {
+                    self.node.power(operation, self.front_end.patience());
+                }
+                Order::Measure(subject) => self.node.measure(subject),
+                Order::Read(part) => {
+                    let reading = self.node.read(part);
+                    self.front_end.handle_reading(&reading, self.clock.now());
                 }
                 Order::Work(work) => {
                     self.work.spawn_blocking(move || work.run());

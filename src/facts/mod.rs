@@ -6,6 +6,7 @@
 //! yet", never "gone", and nothing made up is ever reported.
 
 mod counters;
+mod kernel;
 mod link;
 mod load;
 mod machine;
@@ -16,10 +17,15 @@ pub(crate) mod of_layout;
 mod storage;
 
 pub use counters::Counters;
+pub use kernel::{
+    DiskCounters, KernelPart, MemoryBlock, MemoryBlocks, Processor, ProcessorTimes, Reading,
+};
 pub use link::{Address, AddressScope, AddressStatus, Link, Mac};
 pub use load::{DiskLoad, Load, Memory};
 pub use machine::Machine;
-pub use network_state::{AddressSource, DhcpClient, NetworkState, Resolver, Route};
+pub use network_state::{
+    AddressSource, DhcpClient, Direction, NetworkState, Resolver, Route, Traffic,
+};
 pub use node::{Extension, MachineType, Node, Readiness, is_valid_uuid};
 pub use storage::{Disk, Mount, Space, Storage, Volume};
 

@@ -16,6 +16,8 @@ pub struct NetworkState {
     pub address_sources: Option<BTreeMap<IpAddr, AddressSource>>,
     /// The name servers that each DHCP client was given, from its ResolverSpec.
     pub lease_resolvers: Option<BTreeMap<DhcpClient, Resolver>>,
+    /// What has gone over each link, by its name, when it was last measured (the NetworkDeviceStats call).
+    pub traffic: Option<BTreeMap<String, Traffic>>,
 }
 
 /// One path to a destination; a route with several next hops becomes several of these.
@@ -31,6 +33,28 @@ pub struct Route {
     pub link_name: Box<str>,
     /// The kernel's priority: lower is better.
     pub metric: u32,
+}
+
+/// What has gone over a link since it was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Received.
+    pub received: Direction,
+    /// Sent.
+    pub sent: Direction,
+}
+
+/// One direction of [`Traffic`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Direction {
+    /// Bytes.
+    pub bytes: u64,
+    /// Packets.
+    pub packets: u64,
+    /// Packets with errors.
+    pub errors: u64,
+    /// Packets that were dropped.
+    pub dropped: u64,
 }
 
 /// A resolver's configuration.

@@ -41,6 +41,7 @@ pub(crate) fn facts(node: &Node) -> Facts {
             }),
             address_sources: Some(sources),
             lease_resolvers: Some(lease_resolvers(node)),
+            traffic: None,
         },
         stage: Some(match node.stage {
             Stage::Running => super::Stage::Running,

@@ -6,6 +6,7 @@
 mod device_names;
 pub mod hardware;
 pub mod load;
+mod parts;
 mod uname;
 
 pub use device_names::DeviceNames;

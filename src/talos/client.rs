@@ -4,6 +4,7 @@
 //! the roles. We never send `node` metadata: the endpoint is the node, and apid has to prove that it is this machine
 //! ([`super::proven`]), so no call can reach another one.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -36,7 +37,7 @@ use super::words;
 use crate::config::talosconfig::{BadEndpoint, Endpoint, Talosconfig};
 use crate::config::{RebootMode, TalosConfig};
 use crate::diagnosis::Check;
-use crate::facts::{Counters, MachineType, Space, Stage, TalosVersion};
+use crate::facts::{Counters, MachineType, Space, Stage, TalosVersion, Traffic};
 use crate::power::PowerOperation;
 
 /// Largest message Talos sends (GRPCMaxMessageSize).
@@ -187,6 +188,18 @@ impl Client {
             .map(|message| message.stats.into_iter().filter_map(facts::space).collect())
     }
 
+    /// What has gone over each network link, by its name (MachineService.NetworkDeviceStats).
+    pub async fn traffic(&self) -> Result<BTreeMap<String, Traffic>, Error> {
+        const CALL: &str = "NetworkDeviceStats";
+        let request = self.request(());
+        let mut machine = self.machine().await?;
+        let answer = self
+            .unary(CALL, CALL_TIMEOUT, machine.network_device_stats(request))
+            .await?;
+        one(CALL, answer.messages, |message| &message.metadata)
+            .map(|message| message.devices.into_iter().map(facts::traffic).collect())
+    }
+
     /// Asks Talos to shut down (MachineService.Shutdown) and returns the actor id of the sequence. `force`
     /// skips cordon and drain. Never call it again after an answer: that restarts the sequence.
     pub(super) async fn shutdown(
@@ -271,6 +284,11 @@ impl Client {
             call: kind.kind,
             problem: "no resource in it",
         })
+    }
+
+    /// Whether Talos would take a power operation from us now; why not, in one phrase. `None` before it has answered.
+    pub fn power_way(&self) -> Option<Result<(), String>> {
+        self.inner.served.power_way()
     }
 
     /// What works and what does not: the checks of Talos, and how they change.

@@ -29,6 +29,7 @@ use crate::facts::{
     Address, AddressScope, AddressStatus, HostName, Link, Mac, NodeAddresses, Stage,
 };
 
+pub(super) use network::traffic;
 pub(super) use node::{
     MACHINE_STATUS, MACHINE_STATUS_ID, MACHINE_TYPE, MACHINE_TYPE_ID, machine_type, stage,
 };

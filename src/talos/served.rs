@@ -19,9 +19,10 @@ use super::words::{self, Connection, Refusal, Why};
 use crate::diagnosis::Check;
 
 /// Every method beside the watches whose refusal is noticed.
-const METHODS: [(&str, &str); 4] = [
+const METHODS: [(&str, &str); 5] = [
     ("Events", "what becomes of a power operation"),
     ("Mounts", "free space of the file systems"),
+    ("NetworkDeviceStats", "traffic of the network links"),
     ("Reboot", "Restart Guest OS"),
     ("Shutdown", "Shut Down Guest OS"),
 ];
@@ -66,6 +67,19 @@ impl Served {
     /// The checks, and how they change.
     pub(super) fn checks(&self) -> watch::Receiver<Vec<Check>> {
         self.checks.subscribe()
+    }
+
+    /// Whether Talos would take a power operation from us now; why not, in one phrase. `None` before it has answered.
+    pub(super) fn power_way(&self) -> Option<Result<(), String>> {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        match &state.connection {
+            Connection::Open => None,
+            Connection::Down { error, .. } => Some(Err(error.with_causes())),
+            Connection::Up { roles, .. } => {
+                let denied = ["Shutdown", "Reboot"].map(|call| state.refusals.contains_key(call));
+                Some(words::power_way(roles, denied.contains(&true)))
+            }
+        }
     }
 
     /// The connection is so from here on. An error that says the same as the one before changes nothing.

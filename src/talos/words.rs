@@ -50,6 +50,26 @@ fn is_large_enough(roles: &[String]) -> bool {
     roles.iter().any(|role| LARGE_ENOUGH.contains(&&**role))
 }
 
+/// Whether these roles may shut down and reboot; why not, in one phrase.
+pub(super) fn power_way(roles: &[String], is_denied: bool) -> Result<(), String> {
+    if is_denied || !is_large_enough(roles) {
+        return Err(format!(
+            "{}: may neither reboot nor shut down",
+            names(roles)
+        ));
+    }
+    Ok(())
+}
+
+/// The roles in one phrase.
+fn names(roles: &[String]) -> String {
+    if roles.is_empty() {
+        "no role".to_owned()
+    } else {
+        roles.join(", ")
+    }
+}
+
 /// The checks of Talos.
 pub(super) fn checks(
     connection: &Connection,
@@ -147,11 +167,7 @@ fn not_asked(error: &Error) -> Outcome {
 
 /// What the roles may do, and what Talos denies them.
 fn role(roles: &[String], refusals: &[Refusal], is_proxied: bool) -> Outcome {
-    let names = if roles.is_empty() {
-        "no role".to_owned()
-    } else {
-        roles.join(", ")
-    };
+    let names = names(roles);
     let denied = named(refusals, Why::Denied);
     if !denied.is_empty() {
         return Outcome::fails(

@@ -20,9 +20,9 @@ use super::transport::backdoor::RegisterAccess;
 use super::transport::vsock::{Dial, HostVsock};
 use crate::config::{Config, GuestInfoConfig};
 use crate::diagnosis::Check;
-use crate::facts::{Facts, Load, Machine};
+use crate::facts::{Facts, KernelPart, Machine, Reading};
 use crate::fairness::Turns;
-use crate::front_end::{Debt, FrontEnd, Measured, NoWork, Order};
+use crate::front_end::{Debt, FrontEnd, Measured, NoWork, Order, Subject};
 use crate::power::{PowerOperation, PowerOutcome};
 
 /// How long a session must have held before guest information is sent over it, when the one before was short: a host
@@ -153,12 +153,16 @@ where
         self.services.handle_power(operation, outcome, now);
     }
 
-    fn handle_measured(&mut self, measured: Measured, now: Duration) {
-        self.services.handle_measured(measured, now);
+    fn handle_measured(&mut self, subject: Subject, measured: Measured, now: Duration) {
+        if subject == Subject::Space {
+            self.services.handle_measured(measured, now);
+        }
     }
 
-    fn handle_load(&mut self, load: &Load, now: Duration) {
-        self.services.handle_load(load, now);
+    fn handle_reading(&mut self, reading: &Reading, now: Duration) {
+        if let Reading::Load(load) = reading {
+            self.services.handle_load(load, now);
+        }
     }
 
     fn handle_work(&mut self, result: NoWork, _now: Duration) {
@@ -185,8 +189,8 @@ where
                 Output::Rpci { id, lane, message } => self.rpci.send(lane, id, message),
                 Output::Reply(reply) => self.tclo.reply(reply),
                 Output::Power(operation) => return Some(Order::Power(operation)),
-                Output::MeasureSpace => return Some(Order::MeasureSpace),
-                Output::ReadLoad => return Some(Order::ReadLoad),
+                Output::MeasureSpace => return Some(Order::Measure(Subject::Space)),
+                Output::ReadLoad => return Some(Order::Read(KernelPart::Load)),
             }
         }
     }

@@ -6,8 +6,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use talos_vmtoolsd::daemon::core::{News, Node};
-use talos_vmtoolsd::facts::{Facts, Load};
-use talos_vmtoolsd::front_end::Measured;
+use talos_vmtoolsd::facts::{Facts, KernelPart, Load, Reading};
+use talos_vmtoolsd::front_end::{Measured, Subject};
 use talos_vmtoolsd::power::{PowerOperation, PowerOutcome};
 use talos_vmtoolsd::vmware::link::LinkSettings;
 use talos_vmtoolsd::vmware::transport::backdoor::RegisterAccess;
@@ -126,7 +126,7 @@ impl Node for ScriptedTalos {
         loop {
             if self.measured > 0 {
                 self.measured -= 1;
-                return News::Measured(Measured::Done);
+                return News::Measured(Subject::Space, Measured::Done);
             }
             let outcome = self.outcomes.front().map(|(due, ..)| *due);
             let news = self.script.news.first().map(|(due, _)| self.start + *due);
@@ -154,7 +154,7 @@ impl Node for ScriptedTalos {
         }
     }
 
-    fn power(&mut self, operation: PowerOperation) {
+    fn power(&mut self, operation: PowerOperation, _: Duration) {
         let call = self.calls.len().min(self.script.power.len() - 1);
         let (delay, outcome) = self.script.power[call].clone();
         self.calls.push(operation);
@@ -162,7 +162,7 @@ impl Node for ScriptedTalos {
             .push_back((Instant::now() + delay, operation, outcome));
     }
 
-    fn measure_space(&mut self) {
+    fn measure(&mut self, _: Subject) {
         self.measured += 1;
     }
 
@@ -170,8 +170,8 @@ impl Node for ScriptedTalos {
         &self.facts
     }
 
-    fn load(&mut self) -> Load {
-        Load::default()
+    fn read(&mut self, _: KernelPart) -> Reading {
+        Reading::Load(Load::default())
     }
 }
 

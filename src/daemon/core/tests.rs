@@ -8,6 +8,7 @@ use tokio::time::{Instant, advance, sleep_until};
 
 use super::*;
 use crate::config::Config;
+use crate::facts::Load;
 
 /// A front end that is busy.
 #[derive(Default)]
@@ -83,11 +84,11 @@ impl FrontEnd for Busy {
         self.debt = None;
     }
 
-    fn handle_measured(&mut self, _: Measured, _: Duration) {
+    fn handle_measured(&mut self, _: Subject, _: Measured, _: Duration) {
         self.handled("measured");
     }
 
-    fn handle_load(&mut self, _: &Load, _: Duration) {}
+    fn handle_reading(&mut self, _: &Reading, _: Duration) {}
 
     fn handle_work(&mut self, (): (), _: Duration) {
         self.handled("work");
@@ -154,12 +155,12 @@ impl Node for Newsy {
         &self.facts
     }
 
-    fn power(&mut self, _: PowerOperation) {}
+    fn power(&mut self, _: PowerOperation, _: Duration) {}
 
-    fn measure_space(&mut self) {}
+    fn measure(&mut self, _: Subject) {}
 
-    fn load(&mut self) -> Load {
-        Load::default()
+    fn read(&mut self, _: KernelPart) -> Reading {
+        Reading::Load(Load::default())
     }
 }
 
@@ -191,7 +192,7 @@ async fn a_host_that_always_has_one_more_request_starves_neither_news_nor_the_ti
     let news = [
         (0, accepted()),
         (0, News::Facts),
-        (0, News::Measured(Measured::Done)),
+        (0, News::Measured(Subject::Space, Measured::Done)),
     ];
     let mut front_end = Busy::flood();
     front_end.due = Some(Duration::from_millis(5));

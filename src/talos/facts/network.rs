@@ -10,7 +10,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use prost::Message;
 
 use super::{Kind, Malformed, NETWORK, Source, ip, keep, own_ip, prefix, replace};
-use crate::facts::{AddressSource, DhcpClient, Resolver, Route};
+use crate::facts::{AddressSource, DhcpClient, Direction, Resolver, Route, Traffic};
 use crate::talos::proto::common::NetIp;
 use crate::talos::proto::definitions::enums::{
     NethelpersFamily as Family, NethelpersRouteType as RouteType,
@@ -19,6 +19,7 @@ use crate::talos::proto::definitions::enums::{
 use crate::talos::proto::definitions::network::{
     AddressSpecSpec, NameServerSpec, ResolverSpecSpec, ResolverStatusSpec, RouteStatusSpec,
 };
+use crate::talos::proto::machine::NetDev;
 use crate::talos::purpose::Purpose;
 
 const NETWORK_CONFIG: &str = "network-config";
@@ -202,6 +203,25 @@ fn resolver(
             .collect::<Result<_, _>>()?,
         search_domains,
     })
+}
+
+/// A line of the NetworkDeviceStats call: the link's name, and what has gone over it.
+pub(in crate::talos) fn traffic(device: NetDev) -> (String, Traffic) {
+    let traffic = Traffic {
+        received: Direction {
+            bytes: device.rx_bytes,
+            packets: device.rx_packets,
+            errors: device.rx_errors,
+            dropped: device.rx_dropped,
+        },
+        sent: Direction {
+            bytes: device.tx_bytes,
+            packets: device.tx_packets,
+            errors: device.tx_errors,
+            dropped: device.tx_dropped,
+        },
+    };
+    (device.name, traffic)
 }
 
 #[cfg(test)]

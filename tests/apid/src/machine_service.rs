@@ -12,8 +12,9 @@ use crate::proto::google::rpc;
 use crate::proto::machine::machine_service_server::MachineService;
 use crate::proto::machine::reboot_request::Mode;
 use crate::proto::machine::{
-    Event, EventsRequest, Mounts, MountsResponse, Reboot, RebootRequest, RebootResponse, Shutdown,
-    ShutdownRequest, ShutdownResponse, SystemStat, SystemStatResponse, Version, VersionResponse,
+    Event, EventsRequest, Mounts, MountsResponse, NetworkDeviceStats, NetworkDeviceStatsResponse,
+    Reboot, RebootRequest, RebootResponse, Shutdown, ShutdownRequest, ShutdownResponse, SystemStat,
+    SystemStatResponse, Version, VersionResponse,
 };
 use crate::shared::{Admitted, Shared};
 use crate::streams::Receiver;
@@ -37,7 +38,14 @@ macro_rules! per_node {
     )*};
 }
 
-per_node!(Mounts, Reboot, Shutdown, SystemStat, Version);
+per_node!(
+    Mounts,
+    NetworkDeviceStats,
+    Reboot,
+    Shutdown,
+    SystemStat,
+    Version
+);
 
 impl Machine {
     /// One message without metadata, or one a node with metadata when apid fans out.
@@ -104,6 +112,23 @@ impl MachineService for Machine {
         };
         self.0
             .answer(Method::Mounts, request, String::new(), tell)
+            .await
+    }
+
+    async fn network_device_stats(
+        &self,
+        request: Request<()>,
+    ) -> Result<Response<NetworkDeviceStatsResponse>, Status> {
+        let tell = |(), admitted: &Admitted| {
+            let devices = self.0.node().devices.clone();
+            let messages = self.messages(admitted, || NetworkDeviceStats {
+                metadata: None,
+                devices: devices.clone(),
+            });
+            Ok(NetworkDeviceStatsResponse { messages })
+        };
+        self.0
+            .answer(Method::NetworkDeviceStats, request, String::new(), tell)
             .await
     }
 

@@ -7,6 +7,8 @@ pub enum Method {
     Events,
     /// `/machine.MachineService/Mounts`
     Mounts,
+    /// `/machine.MachineService/NetworkDeviceStats`
+    NetworkDeviceStats,
     /// `/machine.MachineService/Reboot`
     Reboot,
     /// `/machine.MachineService/Shutdown`
@@ -32,9 +34,10 @@ pub const IMPERSONATOR: &str = "os:impersonator";
 
 impl Method {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Events,
         Self::Mounts,
+        Self::NetworkDeviceStats,
         Self::Reboot,
         Self::Shutdown,
         Self::SystemStat,
@@ -48,6 +51,7 @@ impl Method {
         match self {
             Self::Events => "/machine.MachineService/Events",
             Self::Mounts => "/machine.MachineService/Mounts",
+            Self::NetworkDeviceStats => "/machine.MachineService/NetworkDeviceStats",
             Self::Reboot => "/machine.MachineService/Reboot",
             Self::Shutdown => "/machine.MachineService/Shutdown",
             Self::SystemStat => "/machine.MachineService/SystemStat",

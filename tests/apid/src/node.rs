@@ -1,8 +1,10 @@
 //! What the MachineService methods say of the node.
 
-use crate::proto::machine::{FeaturesInfo, MountStat, PlatformInfo, SystemStat, VersionInfo};
+use crate::proto::machine::{
+    FeaturesInfo, MountStat, NetDev, PlatformInfo, SystemStat, VersionInfo,
+};
 
-/// The answers of Version, Mounts and SystemStat.
+/// The answers of Version, Mounts, NetworkDeviceStats and SystemStat.
 #[derive(Clone, Debug)]
 pub struct Node {
     /// Version's `version`.
@@ -13,6 +15,8 @@ pub struct Node {
     pub features: Option<FeaturesInfo>,
     /// Mounted file systems, sizes in bytes.
     pub mounts: Vec<MountStat>,
+    /// What has gone over the network links.
+    pub devices: Vec<NetDev>,
     /// What SystemStat makes of the counters of the machine that the tests run on: nothing, or those of another
     /// machine ([`another_machine`]).
     pub stat: fn(SystemStat) -> SystemStat,
@@ -76,6 +80,27 @@ impl Default for Node {
             mounts: vec![
                 mount("/dev/sda6", "/var", 8 << 30, 5 << 30),
                 mount("/dev/sda5", "/system/state", 100 << 20, 90 << 20),
+            ],
+            devices: vec![
+                NetDev {
+                    name: "lo".to_owned(),
+                    rx_bytes: 840,
+                    rx_packets: 10,
+                    tx_bytes: 840,
+                    tx_packets: 10,
+                    ..NetDev::default()
+                },
+                NetDev {
+                    name: "eth0".to_owned(),
+                    rx_bytes: 5_000_000_000,
+                    rx_packets: 4_000_000,
+                    rx_errors: 1,
+                    rx_dropped: 2,
+                    tx_bytes: 600_000_000,
+                    tx_packets: 3_000_000,
+                    tx_errors: 3,
+                    tx_dropped: 4,
+                },
             ],
             stat: |stat| stat,
         }

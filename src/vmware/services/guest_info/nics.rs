@@ -223,6 +223,7 @@ mod tests {
                     .into(),
                 ),
                 lease_resolvers: Some([(client, resolver(&["10.5.0.1"], &[]))].into()),
+                ..NetworkState::default()
             },
             ..Facts::default()
         }

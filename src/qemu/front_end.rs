@@ -1,0 +1,127 @@
+//! QEMU's front end: the commands on their port.
+//!
+//! ```text
+//!   host ── bytes ──► Port ──► Agent (no I/O, no clock) ──► Order ──► node
+//!   host ◄─ replies ─ Port ◄──                          ◄── facts ── node
+//! ```
+
+use std::time::Duration;
+
+use super::commands::{Agent, PATIENCE};
+use super::port::{Port, PortEvent};
+use crate::config::Config;
+use crate::diagnosis::Check;
+use crate::facts::{Facts, Machine, Reading};
+use crate::front_end::{Debt, FrontEnd, Measured, NoWork, Order, Subject};
+use crate::power::{PowerOperation, PowerOutcome};
+
+/// See the module.
+#[derive(Debug)]
+pub struct Qemu {
+    agent: Agent,
+    port: Port,
+}
+
+/// What happens on the host's side.
+pub type Event = PortEvent;
+
+impl Qemu {
+    /// A front end on this port, which it opens once there is something to answer.
+    pub fn new(port: Port, machine: Machine) -> Self {
+        Self {
+            agent: Agent::new(machine),
+            port,
+        }
+    }
+
+    /// Opens the port as soon as there are answers.
+    fn open(&mut self) {
+        if self.agent.is_ready() {
+            self.port.open();
+        }
+    }
+}
+
+impl FrontEnd for Qemu {
+    type Event = Event;
+    type Work = NoWork;
+
+    fn configure(&mut self, config: &Config, _now: Duration) {
+        self.agent.set_network_policy(config.network.clone());
+    }
+
+    async fn next(&mut self) -> Event {
+        self.port.next().await
+    }
+
+    fn handle(&mut self, event: Event, now: Duration) {
+        match event {
+            PortEvent::Bytes(bytes) => self.agent.handle_bytes(&bytes, now),
+            PortEvent::Left => self.agent.handle_left(),
+            PortEvent::Written => {}
+        }
+    }
+
+    fn handle_facts(&mut self, facts: &Facts, now: Duration) {
+        self.agent.handle_facts(facts, now);
+        self.open();
+    }
+
+    fn handle_power(&mut self, operation: PowerOperation, outcome: PowerOutcome, now: Duration) {
+        self.agent.handle_power(operation, outcome, now);
+    }
+
+    fn handle_measured(&mut self, subject: Subject, measured: Measured, now: Duration) {
+        self.agent.handle_measured(subject, measured, now);
+    }
+
+    fn handle_reading(&mut self, reading: &Reading, now: Duration) {
+        self.agent.handle_reading(reading, now);
+    }
+
+    fn handle_work(&mut self, result: NoWork, _now: Duration) {
+        match result {}
+    }
+
+    fn patience(&self) -> Duration {
+        PATIENCE
+    }
+
+    fn handle_power_way(&mut self, way: Result<(), String>, _now: Duration) {
+        self.agent.handle_power_way(way);
+    }
+
+    fn checks(&self) -> Vec<Check> {
+        vec![Check::new("transport", self.port.check())]
+    }
+
+    fn handle_timeout(&mut self, now: Duration) {
+        self.agent.handle_timeout(now);
+        self.open();
+    }
+
+    fn poll_order(&mut self) -> Option<Order<NoWork>> {
+        while let Some(reply) = self.agent.poll_reply() {
+            self.port.send(reply);
+        }
+        self.agent.poll_order()
+    }
+
+    fn poll_timeout(&self) -> Option<Duration> {
+        self.agent.poll_timeout()
+    }
+
+    fn stop(&mut self, _now: Duration) {
+        self.port.stop();
+        self.agent.stop();
+    }
+
+    fn debt(&self) -> Debt {
+        match self.agent.debt() {
+            Debt::None if self.port.is_writing() => Debt::Message,
+            debt => debt,
+        }
+    }
+
+    async fn close(self) {}
+}
