@@ -35,9 +35,9 @@
 //!
 //! ```text
 //! commands          → config daemon diagnosis facts log proc report sandbox talos
-//!                     vmware::link vmware::rpc vmware::services vmware::transport vmware::wire
+//!                     qemu::port vmware::link vmware::rpc vmware::services vmware::transport vmware::wire
 //! daemon            → config diagnosis facts fairness front_end log power proc sandbox talos
-//!                     vmware vmware::link vmware::transport
+//!                     qemu qemu::port vmware vmware::link vmware::transport
 //! sandbox           → config diagnosis log traps
 //! qemu              → config diagnosis facts front_end power
 //!                     qemu::commands qemu::port

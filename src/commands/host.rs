@@ -1,15 +1,21 @@
 //! Host access for one-shot subcommands: detect the hypervisor, send one RPCI command.
 
+use std::path::Path;
+
 use super::variables;
-use crate::config::HostConfig;
+use crate::config::{Config, HostConfig};
+use crate::daemon::{self, detect::Kind};
 use crate::diagnosis::Outcome;
 use crate::log::Chain;
+use crate::qemu::port::{self, Roots};
+use crate::sandbox::Host;
 use crate::vmware::link::rpci::{RpciError, RpciLink};
 use crate::vmware::link::{self, LinkSettings};
 use crate::vmware::rpc::route::Transport;
 use crate::vmware::rpc::rpci::Reply;
 use crate::vmware::transport::backdoor::detect::detect;
 use crate::vmware::transport::backdoor::{Backdoor, Detection, FaultGuard};
+use crate::vmware::transport::vsock;
 
 /// Every host answers this command, with a value or without, and it changes nothing.
 const HARMLESS: &[u8] = b"info-get guestinfo.ip";
@@ -26,7 +32,7 @@ pub(super) enum HostError {
 /// Sends one RPCI command.
 pub(super) async fn rpci(config: &HostConfig, command: &[u8]) -> Result<Reply, HostError> {
     let guard = FaultGuard::install().map_err(|error| HostError::Unreachable(error.to_string()))?;
-    let Some(access) = access(&detect(config.skip_vmware_detection, guard)) else {
+    let Some(access) = access(&detect(config.skips_vmware_detection(), guard)) else {
         return Err(HostError::NotOnVmware);
     };
     exchange(config, access, command)
@@ -35,8 +41,68 @@ pub(super) async fn rpci(config: &HostConfig, command: &[u8]) -> Result<Reply, H
         .map_err(|error| HostError::Unreachable(Chain(&error).to_string()))
 }
 
+/// What was seen of the host.
+#[derive(Debug)]
+pub(super) struct Seen {
+    /// Who it is.
+    pub(super) hypervisor: Outcome,
+    /// The way to it.
+    pub(super) transport: Outcome,
+    /// Guest variables, where there may be such.
+    pub(super) variables: Option<Outcome>,
+    /// What the sandbox leaves for it.
+    pub(super) sandbox: Host,
+}
+
 /// Looks at the hypervisor, at the transport and at guest variables, in this order.
-pub(super) async fn checks(config: &HostConfig, variables_wanted: bool) -> [Outcome; 3] {
+pub(super) async fn checks(config: &Config) -> Seen {
+    let roots = Roots::default();
+    let kind = daemon::detect::kind(config, &roots);
+    if kind == Kind::Qemu {
+        return on_qemu(&roots, config.qemu.port.as_deref());
+    }
+    let [hypervisor, transport, variables] =
+        on_vmware(&config.host, config.guest_info.variables).await;
+    Seen {
+        hypervisor: match hypervisor {
+            Outcome::Fails { problem, remedy } if kind == Kind::Neither => Outcome::Fails {
+                problem: format!("{problem}, and has no port of the QEMU guest agent"),
+                remedy: format!("{remedy}; if this is QEMU, {}", port::REMEDY),
+            },
+            hypervisor => hypervisor,
+        },
+        transport,
+        variables: Some(variables),
+        sandbox: Host::Vmware(vsock::is_there),
+    }
+}
+
+/// The port is not opened: it may be held by the agent itself, and whoever opens it is seen by the host.
+fn on_qemu(roots: &Roots, named: Option<&Path>) -> Seen {
+    let found = roots.look(named);
+    let transport = match &found {
+        Ok(Some(node)) => Outcome::Works(port::works(node)),
+        Ok(None) => {
+            let port = named.map_or(Path::new(port::NAME), |path| path);
+            Outcome::fails(
+                format!("there is no virtio-serial port {}", port.display()),
+                port::REMEDY,
+            )
+        }
+        Err(error) => Outcome::fails(
+            Chain(error).to_string(),
+            "the agent cannot serve this host until then",
+        ),
+    };
+    Seen {
+        hypervisor: Outcome::Works("QEMU guest agent".to_owned()),
+        transport,
+        variables: None,
+        sandbox: found.ok().flatten().map_or(Host::None, Host::Port),
+    }
+}
+
+async fn on_vmware(config: &HostConfig, variables_wanted: bool) -> [Outcome; 3] {
     let guard = match FaultGuard::install() {
         Ok(guard) => guard,
         Err(error) => {
@@ -44,7 +110,8 @@ pub(super) async fn checks(config: &HostConfig, variables_wanted: bool) -> [Outc
             return [(); 3].map(|()| Outcome::NotChecked(why.clone()));
         }
     };
-    let detection = detect(config.skip_vmware_detection, guard);
+    let skip = config.skips_vmware_detection();
+    let detection = detect(skip, guard);
     let [transport, variables] = match access(&detection) {
         None => [(); 2].map(|()| Outcome::NotChecked("there is no VMware host".to_owned())),
         Some(access) => {
@@ -62,11 +129,7 @@ pub(super) async fn checks(config: &HostConfig, variables_wanted: bool) -> [Outc
             [transport, variables]
         }
     };
-    [
-        detection.check(config.skip_vmware_detection),
-        transport,
-        variables,
-    ]
+    [detection.check(skip), transport, variables]
 }
 
 /// How to make backdoor calls, also to a host that has not answered yet.

@@ -237,8 +237,12 @@ async fn online(command: &Command, config: &Config) -> Answer {
 }
 
 async fn checks(config: &Config) -> Vec<Check> {
-    let [hypervisor, transport, variables] =
-        host::checks(&config.host, config.guest_info.variables).await;
+    let host::Seen {
+        hypervisor,
+        transport,
+        variables,
+        sandbox,
+    } = host::checks(config).await;
     let (identity, talos): (Vec<Check>, Vec<Check>) = talos::checks(&config.talos)
         .await
         .into_iter()
@@ -248,11 +252,11 @@ async fn checks(config: &Config) -> Vec<Check> {
         Check::new("transport", transport),
     ];
     checks.extend(talos);
-    checks.push(Check::new("variables", variables));
+    checks.extend(variables.map(|outcome| Check::new("variables", outcome)));
     // Nothing to say of a machine whose identity is as it should be.
     checks.extend(identity);
     // The last, since it cannot be taken back.
-    checks.push(Check::new("sandbox", sandbox::check(config)));
+    checks.push(Check::new("sandbox", sandbox::check(config, sandbox)));
     checks
 }
 

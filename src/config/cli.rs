@@ -39,6 +39,7 @@ pub struct Cli {
 #[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
 pub enum Command {
     /// Run the guest agent
+    #[command(visible_alias = "guest-agent")]
     Vmtoolsd,
     /// Show what the agent sees of Talos
     Talosquery {

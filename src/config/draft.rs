@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use tracing::Level;
 
 use super::{
-    Config, GuestInfoConfig, HostConfig, LogConfig, LogFormat, PowerConfig, SandboxMode,
-    SettingError, TalosConfig,
+    Config, GuestInfoConfig, HostConfig, LogConfig, LogFormat, PowerConfig, QemuConfig,
+    SandboxMode, SettingError, TalosConfig,
 };
 use crate::report::NetworkPolicy;
 
@@ -37,6 +37,7 @@ impl Draft {
     pub(super) fn blank() -> Self {
         Self::from(Config {
             host: HostConfig::default(),
+            qemu: QemuConfig::default(),
             talos: Err(SettingError::NoTalosAccess),
             power: PowerConfig::default(),
             guest_info: GuestInfoConfig::default(),
@@ -54,6 +55,7 @@ impl Draft {
     pub(super) fn lie_in(&mut self, folder: &Path) {
         let paths = [&mut self.file, &mut self.talos.machined_socket];
         let paths = paths.into_iter().chain(&mut self.talos.config);
+        let paths = paths.chain(&mut self.config.qemu.port);
         for path in paths.filter(|path| !path.as_os_str().is_empty()) {
             *path = folder.join(&*path);
         }

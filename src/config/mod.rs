@@ -102,7 +102,9 @@ pub enum SettingError {
 pub struct Config {
     /// How to reach the host.
     pub host: HostConfig,
-    /// How to reach Talos, or why that cannot be said. The error matters only on VMware.
+    /// How to reach QEMU.
+    pub qemu: QemuConfig,
+    /// How to reach Talos, or why that cannot be said. The error matters only where there is a host to serve.
     pub talos: Result<TalosConfig, SettingError>,
     /// How power operations are carried out.
     pub power: PowerConfig,
@@ -123,6 +125,8 @@ pub struct Config {
 /// `default()` is blank; the defaults are in [`table::SETTINGS`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HostConfig {
+    /// Which hypervisor it is.
+    pub hypervisor: HypervisorChoice,
     /// Which transports may be used.
     pub transport: TransportChoice,
     /// Never use the high-bandwidth backdoor, although the host offers it.
@@ -131,6 +135,34 @@ pub struct HostConfig {
     pub skip_vmware_detection: bool,
     /// Off VMware, stay running idle instead of exiting: a DaemonSet restarts what exits.
     pub idle_off_vmware: bool,
+}
+
+impl HostConfig {
+    /// Whether a VMX is looked for even if CPUID does not report VMware.
+    pub fn skips_vmware_detection(&self) -> bool {
+        self.skip_vmware_detection || self.hypervisor == HypervisorChoice::Vmware
+    }
+}
+
+/// Which hypervisor's guest protocol is spoken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HypervisorChoice {
+    /// That of the hypervisor that is found.
+    #[default]
+    Auto,
+    /// VMware's.
+    Vmware,
+    /// QEMU's.
+    Qemu,
+}
+
+/// How to reach QEMU.
+///
+/// `default()` is blank; the defaults are in [`table::SETTINGS`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct QemuConfig {
+    /// The port's node, if it is not to be found by its name.
+    pub port: Option<PathBuf>,
 }
 
 /// Which transports may be used towards the host.
@@ -399,6 +431,7 @@ mod tests {
         let config = load_simple(&["vmtoolsd"], &[]);
         let Config {
             host,
+            qemu,
             talos,
             power,
             guest_info,
@@ -407,6 +440,8 @@ mod tests {
             file,
             log,
         } = config;
+        assert_eq!(host.hypervisor, HypervisorChoice::Auto);
+        assert_eq!(qemu, QemuConfig::default());
         assert_eq!(host.transport, TransportChoice::Auto);
         assert!(!host.low_bandwidth);
         assert!(!host.skip_vmware_detection && !host.idle_off_vmware);

@@ -58,6 +58,16 @@ pub static SETTINGS: &[Setting] = &[
         field: field!(talos.machined_role),
     },
     Setting {
+        key: Some("host.hypervisor"),
+        flag: Some("hypervisor"),
+        value: "HYPERVISOR",
+        unset: Value("auto"),
+        applied: OnRestart,
+        help: "Whose guest agent this is; auto is VMware's where the processor reports VMware, else QEMU's where there \
+               is a virtio-serial device, else none",
+        field: field!(config.host.hypervisor),
+    },
+    Setting {
         key: Some("host.transport"),
         flag: Some("transport"),
         value: "TRANSPORT",
@@ -92,6 +102,15 @@ pub static SETTINGS: &[Setting] = &[
         applied: OnRestart,
         help: "Off VMware, stay running idle instead of exiting (for a DaemonSet, which restarts what exits)",
         field: field!(config.host.idle_off_vmware),
+    },
+    Setting {
+        key: Some("qemu.port"),
+        flag: Some("qga-port"),
+        value: "PATH",
+        unset: Otherwise("the port org.qemu.guest_agent.0, found by its name"),
+        applied: OnRestart,
+        help: "Port of the QEMU guest agent, for a pod that has it as a device",
+        field: field!(config.qemu.port),
     },
     Setting {
         key: Some("power.deadline"),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tracing::Level;
 
-use super::{BusyPolicy, LogFormat, RebootMode, SandboxMode, TransportChoice};
+use super::{BusyPolicy, HypervisorChoice, LogFormat, RebootMode, SandboxMode, TransportChoice};
 use crate::report::{Family, HostNameForm, Patterns, Subnet, Unreadable};
 
 /// No duration is longer: nobody at the host waits an hour for a power call, and a typing error shows.
@@ -174,6 +174,13 @@ choice! {
     "auto" => TransportChoice::Auto,
     "vsock" => TransportChoice::Vsock,
     "backdoor" => TransportChoice::Backdoor,
+}
+
+choice! {
+    HypervisorChoice, any_case: false, "a hypervisor (auto, vmware or qemu)",
+    "auto" => HypervisorChoice::Auto,
+    "vmware" => HypervisorChoice::Vmware,
+    "qemu" => HypervisorChoice::Qemu,
 }
 
 choice! {
@@ -348,6 +355,7 @@ mod tests {
     #[test]
     fn every_listed_name_is_understood() {
         understands_its_names(TransportChoice::Auto);
+        understands_its_names(HypervisorChoice::Auto);
         understands_its_names(RebootMode::Default);
         understands_its_names(BusyPolicy::Refuse);
         understands_its_names(LogFormat::Text);

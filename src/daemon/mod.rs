@@ -1,7 +1,7 @@
 //! The daemon: finds the host, joins its front end with Talos, and runs until it is asked to stop.
 //!
 //! ```text
-//! sandbox ─► detect ─► front end ─► bridge to Talos ─► event loop: signals, reload, Core::step ─► close
+//! detect ─► sandbox ─► front end ─► bridge to Talos ─► event loop: signals, reload, Core::step ─► close
 //! ```
 //! Only here is something spawned, does a real clock run, and do both sides meet. To add a front end is to
 //! detect its hypervisor (`detect`) and to run it (`serve`).
@@ -9,7 +9,7 @@
 pub mod bridge;
 pub mod clock;
 pub mod core;
-mod detect;
+pub mod detect;
 pub mod event_loop;
 mod examination;
 pub mod file_watch;
@@ -20,19 +20,24 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use crate::config::{self, Config};
+use crate::diagnosis::Outcome;
+use crate::front_end::FrontEnd;
 use crate::log::{self, Chain};
 use crate::proc;
-use crate::sandbox::Sandbox;
+use crate::qemu::Qemu;
+use crate::qemu::port::{Port, PortError, Roots};
+use crate::sandbox::{Denied, Host, Sandbox};
 use crate::talos;
 use crate::vmware::Vmware;
 use crate::vmware::link::LinkSettings;
 use crate::vmware::transport::backdoor::FaultGuard;
 use crate::vmware::transport::vsock;
 use bridge::Bridge;
+use detect::Below;
 use event_loop::{EventLoop, Known};
 use signals::Signals;
 
-/// Neither off VMware nor asked to stop: the service manager must start us again.
+/// There is a host to serve, and we were not asked to stop: the service manager must start us again.
 const FAILED: u8 = 1;
 
 /// Only the look-up of an endpoint's name needs a thread, and rarely.
@@ -47,7 +52,7 @@ pub struct Faults {
     pub of_the_file: Vec<String>,
 }
 
-/// Runs until SIGTERM or SIGINT. Exit code 0 means just that, or that this is not VMware.
+/// Runs until SIGTERM or SIGINT. Exit code 0 means just that, or that there is no host to serve.
 pub fn run(
     config: Config,
     faults: Faults,
@@ -88,9 +93,31 @@ async fn serve(
     guard: FaultGuard,
     mut signals: Signals,
 ) -> ExitCode {
+    let roots = Roots::default();
+    let below = match detect::choose(&config, &roots, &mut signals).await {
+        Ok(Some(below)) => below,
+        Ok(None) => return ExitCode::SUCCESS,
+        Err(error) => return port_failed(&error),
+    };
+    let host = match &below {
+        Below::Vmware => Host::Vmware(vsock::is_there),
+        Below::Qemu(port, _) => Host::Port(port.clone()),
+        Below::Neither => Host::None,
+    };
+    let port = match below {
+        Below::Qemu(path, arrival) => match Port::new(path, roots, arrival) {
+            Ok(port) => Some(port),
+            Err(error) => {
+                tracing::error!(error = %Chain(&error), "the runtime does not start");
+                return ExitCode::from(FAILED);
+            }
+        },
+        Below::Vmware | Below::Neither => None,
+    };
+    let is_vmware = matches!(host, Host::Vmware(_));
     // Before the first foreign byte is read.
-    let sandbox = Sandbox::enter(&config, vsock::is_there)
-        .and_then(|sandbox| Ok((sandbox.denied()?, sandbox)));
+    let sandbox =
+        Sandbox::enter(&config, host).and_then(|sandbox| Ok((sandbox.denied()?, sandbox)));
     let (denied, sandbox) = match sandbox {
         Ok(entered) => entered,
         Err(error) => {
@@ -98,39 +125,95 @@ async fn serve(
             return ExitCode::from(FAILED);
         }
     };
-    let Some((access, hypervisor)) = detect::find_vmx(&config, guard) else {
-        if config.host.idle_off_vmware {
-            while signals.next().await != signals::Wish::Stop {}
-        }
-        return ExitCode::SUCCESS;
-    };
-    sandbox.log();
-    let bridge = match &config.talos {
-        Ok(talos) => Bridge::start(talos, config.power).map_err(|error| {
-            let error = Chain(&error).to_string();
-            (error.clone(), talos::no_endpoint(error))
-        }),
-        Err(error) => Err((Chain(error).to_string(), talos::unconfigured(error))),
-    };
-    let bridge = bridge.unwrap_or_else(|(error, checks)| {
-        tracing::error!(
-            error,
-            "the host is served without Talos: no facts, and power operations are refused; correct the configuration and restart"
-        );
-        Bridge::without_talos(error, checks, config.power)
-    });
-    let settings = LinkSettings::new(&config.host, Some(access));
-    EventLoop::new(
+    let process = Process {
         config,
-        Vmware::new(settings, proc::machine()),
-        bridge,
-        signals,
-        (sandbox, denied),
+        faults,
         log,
-        Known { hypervisor, faults },
-    )
-    .run(reload)
-    .await;
-    tracing::info!("stopped");
-    ExitCode::SUCCESS
+        reload,
+        signals,
+        sandbox: (sandbox, denied),
+    };
+    if let Some((port, failure)) = port {
+        let outcome = Outcome::Works("QEMU guest agent".to_owned());
+        tracing::info!(
+            version = env!("CARGO_PKG_VERSION"),
+            port = %port.path().display(),
+            "talos-vmtoolsd started as QEMU guest agent"
+        );
+        let front_end = Qemu::new(port, proc::machine());
+        return tokio::select! {
+            code = process.run(front_end, outcome) => code,
+            Ok(error) = failure => port_failed(&error),
+        };
+    }
+    if !is_vmware {
+        detect::log_neither(&process.config);
+        return process.idle().await;
+    }
+    match detect::find_vmx(&process.config, guard) {
+        Some((access, outcome)) => {
+            let settings = LinkSettings::new(&process.config.host, Some(access));
+            let front_end = Vmware::new(settings, proc::machine());
+            process.run(front_end, outcome).await
+        }
+        None => process.idle().await,
+    }
+}
+
+fn port_failed(error: &PortError) -> ExitCode {
+    tracing::error!(error = %Chain(error), "the port of the QEMU guest agent cannot be used");
+    ExitCode::from(FAILED)
+}
+
+/// What runs a front end.
+struct Process<'a> {
+    config: Config,
+    faults: Faults,
+    log: log::Handle,
+    reload: event_loop::Reload<'a>,
+    signals: Signals,
+    sandbox: (Sandbox, Denied),
+}
+
+impl Process<'_> {
+    /// There is no host to serve.
+    async fn idle(mut self) -> ExitCode {
+        if self.config.host.idle_off_vmware {
+            while self.signals.next().await != signals::Wish::Stop {}
+        }
+        ExitCode::SUCCESS
+    }
+
+    /// Joins a front end with Talos, until the process is to stop.
+    async fn run(self, front_end: impl FrontEnd, hypervisor: Outcome) -> ExitCode {
+        let Self {
+            config,
+            faults,
+            log,
+            reload,
+            signals,
+            sandbox,
+        } = self;
+        sandbox.0.log();
+        let bridge = match &config.talos {
+            Ok(talos) => Bridge::start(talos, config.power).map_err(|error| {
+                let error = Chain(&error).to_string();
+                (error.clone(), talos::no_endpoint(error))
+            }),
+            Err(error) => Err((Chain(error).to_string(), talos::unconfigured(error))),
+        };
+        let bridge = bridge.unwrap_or_else(|(error, checks)| {
+            tracing::error!(
+                error,
+                "the host is served without Talos: no facts, and power operations are refused; correct the configuration and restart"
+            );
+            Bridge::without_talos(error, checks, config.power)
+        });
+        let known = Known { hypervisor, faults };
+        EventLoop::new(config, front_end, bridge, signals, sandbox, log, known)
+            .run(reload)
+            .await;
+        tracing::info!("stopped");
+        ExitCode::SUCCESS
+    }
 }

@@ -23,8 +23,8 @@ pub(super) enum Arguments {
     Thread,
     /// Memory that is not executable (protection third).
     NotExecutable,
-    /// A file that is there, to read from (flags third).
-    ReadOnly,
+    /// A file that is there, to read from; where the host has a port, to write to as well (flags third).
+    Existing,
     /// A family of sockets that the configuration asks for.
     Socket,
     /// Nothing, unless vsock may be used: only there a source port is chosen.
@@ -67,8 +67,8 @@ macro_rules! table {
         }
         Table {
             allowed: &[
-                // Files, read only.
-                call!(openat, ReadOnly),
+                // Files and the host's port.
+                call!(openat, Existing),
                 call!(read),
                 call!(lseek),
                 // glibc opens a folder with it from 2.39 on, and with newfstatat before.

@@ -3,7 +3,7 @@
 //! | kept | when |
 //! |---|---|
 //! | CAP_NET_BIND_SERVICE | vsock sockets can be made here: the host answers privileged commands to ports below 1024 alone |
-//! | CAP_DAC_OVERRIDE | machined's socket is not there yet, or belongs to somebody else and only its owner may write to it, as on Talos (apid's user, 50) |
+//! | CAP_DAC_OVERRIDE | machined's socket is not there yet, or belongs to somebody else and only its owner may write to it, as on Talos (apid's user, 50); or the port belongs to somebody else |
 //! | CAP_DAC_READ_SEARCH | the talosconfig or the configuration file belongs to somebody else and only its owner may read it |
 //!
 //! Capabilities belong to threads, so this is done while there is one.
@@ -16,20 +16,20 @@ use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags};
 use nix::unistd::{AccessFlags, faccessat};
 
-use super::VsockProbe;
+use super::Host;
 use super::needs::Needs;
 
 /// Those that are held and needed. None is in effect while we try what works without them.
 ///
 /// # Errors
 /// The kernel's refusal, in one phrase.
-pub(super) fn needed(needs: &Needs, vsock: VsockProbe) -> Result<Vec<Capability>, String> {
+pub(super) fn needed(needs: &Needs, host: &Host) -> Result<Vec<Capability>, String> {
     let held = caps::read(None, CapSet::Permitted).map_err(phrase)?;
     let effective = caps::read(None, CapSet::Effective).map_err(phrase)?;
     caps::clear(None, CapSet::Effective).map_err(phrase)?;
     let mut needed = files(needs);
     caps::set(None, CapSet::Effective, &effective).map_err(phrase)?;
-    if needs.vsock && vsock() {
+    if needs.vsock && host.has_vsock() {
         needed.push(Capability::CAP_NET_BIND_SERVICE);
     }
     needed.retain(|capability| held.contains(capability));
@@ -64,6 +64,11 @@ pub(super) fn text(kept: &[Capability]) -> String {
 fn files(needs: &Needs) -> Vec<Capability> {
     if let Some(socket) = &needs.socket
         && may(socket, AccessFlags::W_OK) != Ok(())
+    {
+        return vec![Capability::CAP_DAC_OVERRIDE];
+    }
+    if let Some(port) = &needs.port
+        && may(port, AccessFlags::R_OK | AccessFlags::W_OK) == Err(Errno::EACCES)
     {
         return vec![Capability::CAP_DAC_OVERRIDE];
     }

@@ -2,7 +2,7 @@
 //!
 //! | from ABI | what is left |
 //! |---|---|
-//! | 1 | reading below the places of [`Needs::readable`]; nothing is written, made, removed or executed |
+//! | 1 | reading below the places of [`Needs::readable`]; nothing is made, removed or executed, and written to the host's port alone |
 //! | 3, 5 | nothing is truncated; no ioctl on devices |
 //! | 4 | TCP to the ports of [`Network`], and no listening |
 //! | 6 | no signals to other processes, no abstract unix sockets of theirs |
@@ -75,12 +75,14 @@ fn left(needs: &Needs, restricts_tcp: bool) -> String {
         }
         Network::Any => "TCP to all ports".to_owned(),
     };
-    let places = places.join(" ");
-    if restricts_tcp {
-        format!("reads {places}, {tcp}")
-    } else {
-        format!("reads {places}")
+    let mut left = format!("reads {}", places.join(" "));
+    if let Some(port) = &needs.port {
+        left.push_str(&format!(", uses {}", port.display()));
     }
+    if restricts_tcp {
+        left.push_str(&format!(", {tcp}"));
+    }
+    left
 }
 
 fn rules(needs: &Needs) -> Result<RulesetCreated, RulesetError> {
@@ -104,6 +106,10 @@ fn rules(needs: &Needs) -> Result<RulesetCreated, RulesetError> {
             AccessFs::ReadFile.into()
         };
         ruleset = ruleset.add_rule(PathBeneath::new(opened, reading))?;
+    }
+    if let Some(Ok(port)) = needs.port.as_ref().map(PathFd::new) {
+        let use_it = AccessFs::ReadFile | AccessFs::WriteFile;
+        ruleset = ruleset.add_rule(PathBeneath::new(port, use_it))?;
     }
     if let Network::Ports(ports) = &needs.network {
         for &port in ports {

@@ -83,10 +83,32 @@ pub enum Objection {
 /// Whether vsock sockets can be made here, which only those who use them know.
 pub type VsockProbe = fn() -> bool;
 
+/// The host that is served.
+#[derive(Clone, Debug)]
+pub enum Host {
+    /// VMware's, over vsock where that is allowed.
+    Vmware(VsockProbe),
+    /// At this port.
+    Port(PathBuf),
+    /// None.
+    None,
+}
+
+impl Host {
+    /// Whether vsock sockets can be made, and are needed.
+    fn has_vsock(&self) -> bool {
+        match self {
+            Self::Vmware(vsock) => vsock(),
+            Self::Port(_) | Self::None => false,
+        }
+    }
+}
+
 /// The sandbox of this process.
 #[derive(Clone, Debug)]
 pub struct Sandbox {
     mode: SandboxMode,
+    host: Host,
     /// Whether there was a way to Talos.
     talos: bool,
     /// SSL_CERT_FILE of the environment.
@@ -98,23 +120,24 @@ pub struct Sandbox {
 
 impl Sandbox {
     /// Gives up what `config` does not need, or with [`SandboxMode::Warn`] only looks at it. To be called while
-    /// there is one thread. `vsock` is asked where vsock may be used.
+    /// there is one thread.
     ///
     /// # Errors
     /// The signal of denied calls cannot be handled; nothing was given up.
-    pub fn enter(config: &Config, vsock: VsockProbe) -> io::Result<Self> {
+    pub fn enter(config: &Config, host: Host) -> io::Result<Self> {
         // Absolute while the working directory may still be asked for.
         let ssl_cert_file =
             std::env::var_os("SSL_CERT_FILE").and_then(|path| std::path::absolute(path).ok());
-        let needs = Needs::of(config, ssl_cert_file.clone());
+        let needs = Needs::of(config, &host, ssl_cert_file.clone());
         let mode = config.sandbox;
         let parts = match mode {
             SandboxMode::Off => Vec::new(),
-            SandboxMode::Warn => watch(&needs, vsock),
-            SandboxMode::Enforce => enforce(&needs, vsock, DeniedCallGuard::install(note)?),
+            SandboxMode::Warn => watch(&needs, &host),
+            SandboxMode::Enforce => enforce(&needs, &host, DeniedCallGuard::install(note)?),
         };
         Ok(Self {
             mode,
+            host,
             talos: config.talos.is_ok(),
             ssl_cert_file,
             readable: needs.readable(),
@@ -212,7 +235,7 @@ impl Sandbox {
         if config.talos.is_ok() && !self.talos {
             return Some(Objection::Talos);
         }
-        let needs = Needs::of(config, self.ssl_cert_file.clone());
+        let needs = Needs::of(config, &self.host, self.ssl_cert_file.clone());
         let holds = |name| {
             let mut parts = self.parts.iter();
             parts.any(|part: &Part| part.name == name && part.outcome.is_ok())
@@ -239,9 +262,9 @@ impl Sandbox {
 }
 
 /// Gives everything up. seccomp comes last: the others make calls that it denies.
-fn enforce(needs: &Needs, vsock: VsockProbe, guard: DeniedCallGuard) -> Vec<Part> {
+fn enforce(needs: &Needs, host: &Host, guard: DeniedCallGuard) -> Vec<Part> {
     let no_new_privs = nix::sys::prctl::set_no_new_privs().map_err(|errno| errno.desc().to_owned());
-    let capabilities = capabilities::needed(needs, vsock).and_then(|kept| {
+    let capabilities = capabilities::needed(needs, host).and_then(|kept| {
         capabilities::drop_all_but(&kept)?;
         Ok(kept)
     });
@@ -282,11 +305,11 @@ fn enforce(needs: &Needs, vsock: VsockProbe, guard: DeniedCallGuard) -> Vec<Part
 }
 
 /// Denies nothing, but lets the kernel log what would be denied, and shows what would be left.
-fn watch(needs: &Needs, vsock: VsockProbe) -> Vec<Part> {
+fn watch(needs: &Needs, host: &Host) -> Vec<Part> {
     vec![
         Part {
             name: CAPABILITIES,
-            outcome: capabilities::needed(needs, vsock).map(|kept| capabilities::text(&kept)),
+            outcome: capabilities::needed(needs, host).map(|kept| capabilities::text(&kept)),
         },
         Part {
             name: SECCOMP,

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use super::Host;
 use crate::config::talosconfig::{Endpoint, Talosconfig};
 use crate::config::{Config, TalosConfig, TransportChoice};
 
@@ -30,6 +31,8 @@ pub(super) enum Network {
 pub(super) struct Needs {
     /// Whether vsock may be used.
     pub(super) vsock: bool,
+    /// The host's port, which is opened again and again.
+    pub(super) port: Option<PathBuf>,
     /// What is connected to.
     pub(super) network: Network,
     /// Files that are read again while the daemon runs. Where one lies in a folder of its own, the folder: what
@@ -42,9 +45,15 @@ pub(super) struct Needs {
 impl Needs {
     /// What this configuration needs; reads the talosconfig, for the port of its node. `ssl_cert_file` is
     /// SSL_CERT_FILE of the environment.
-    pub(super) fn of(config: &Config, ssl_cert_file: Option<PathBuf>) -> Self {
+    pub(super) fn of(config: &Config, host: &Host, ssl_cert_file: Option<PathBuf>) -> Self {
+        let (is_vmware, port) = match host {
+            Host::Vmware(_) => (true, None),
+            Host::Port(path) => (false, Some(path.clone())),
+            Host::None => (false, None),
+        };
         let mut needs = Self {
-            vsock: config.host.transport != TransportChoice::Backdoor,
+            vsock: is_vmware && config.host.transport != TransportChoice::Backdoor,
+            port,
             files: config.file.clone().into_iter().collect(),
             ..Self::default()
         };

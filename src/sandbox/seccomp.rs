@@ -131,7 +131,12 @@ fn rules(
             vec![SeccompRule::new(vec![flags])?]
         }
         Arguments::NotExecutable => vec![SeccompRule::new(vec![masked(2, PROT_EXEC, 0)?])?],
-        Arguments::ReadOnly => vec![SeccompRule::new(vec![masked(2, CHANGES, 0)?])?],
+        Arguments::Existing => {
+            let written = needs.port.as_ref().map(|_| libc::O_RDWR);
+            let modes = [libc::O_RDONLY].into_iter().chain(written);
+            let rule = |mode| SeccompRule::new(vec![masked(2, CHANGES, mode)?]);
+            modes.map(rule).collect::<Result<_, _>>()?
+        }
         Arguments::Socket => sockets(needs)?,
         Arguments::SourcePort if needs.vsock => Vec::new(),
         Arguments::SourcePort => return Ok(None),

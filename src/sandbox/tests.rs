@@ -54,7 +54,7 @@ fn lives_with_denied_calls() {
     });
     let sandbox = Sandbox::enter(
         &config(&["--use-machined", "--transport=backdoor"]),
-        vsock::is_there,
+        Host::Vmware(vsock::is_there),
     )
     .unwrap();
     assert_eq!(sandbox.missing(), "");
@@ -131,7 +131,7 @@ fn a_denied_call_fails_is_reported_once_and_the_process_lives() {
 #[test]
 #[ignore = "ends the process by design"]
 fn aborts_in_the_sandbox() {
-    Sandbox::enter(&config(&["--use-machined"]), vsock::is_there).unwrap();
+    Sandbox::enter(&config(&["--use-machined"]), Host::Vmware(vsock::is_there)).unwrap();
     std::process::abort();
 }
 
@@ -145,7 +145,7 @@ fn abort_ends_the_process_as_it_does_elsewhere() {
 #[test]
 #[ignore = "enters the sandbox"]
 fn survives_signals_that_are_sent() {
-    Sandbox::enter(&config(&["--use-machined"]), vsock::is_there).unwrap();
+    Sandbox::enter(&config(&["--use-machined"]), Host::Vmware(vsock::is_there)).unwrap();
     // To this thread, as the only process that it may send to.
     nix::sys::signal::raise(Signal::SIGSYS).unwrap();
     let guard = crate::vmware::transport::backdoor::FaultGuard::install().unwrap();
@@ -175,7 +175,7 @@ fn the_handlers_of_faults_and_denied_calls_do_not_disturb_each_other() {
 fn only_watches() {
     let sandbox = Sandbox::enter(
         &config(&["--use-machined", "--sandbox=warn"]),
-        vsock::is_there,
+        Host::Vmware(vsock::is_there),
     )
     .unwrap();
     println!("{}", sandbox.holding());
@@ -303,7 +303,8 @@ fn makes_the_rare_calls() {
         .build()
         .unwrap();
     let thread = nix::unistd::gettid();
-    let sandbox = Sandbox::enter(&config(&["--use-machined"]), vsock::is_there).unwrap();
+    let sandbox =
+        Sandbox::enter(&config(&["--use-machined"]), Host::Vmware(vsock::is_there)).unwrap();
     assert_eq!(sandbox.missing(), "");
     // getdents64: the disks of the kernel.
     assert!(std::fs::read_dir("/sys").unwrap().count() > 0);
@@ -364,9 +365,11 @@ fn calls_that_only_disks_races_and_a_stopped_process_need_go_through() {
 
 fn entered(arguments: &[&str]) -> Sandbox {
     let config = config(arguments);
-    let needs = Needs::of(&config, None);
+    let host = Host::Vmware(vsock::is_there);
+    let needs = Needs::of(&config, &host, None);
     Sandbox {
         mode: SandboxMode::Enforce,
+        host,
         talos: config.talos.is_ok(),
         ssl_cert_file: None,
         readable: needs.readable(),
@@ -426,7 +429,10 @@ fn a_configuration_that_needs_more_is_objected_to() {
 
 #[test]
 fn needs_follow_the_configuration() {
-    let of = |arguments: &[&str]| Needs::of(&config(arguments), Some("/ssl/roots.pem".into()));
+    let on = |host: Host, arguments: &[&str]| {
+        Needs::of(&config(arguments), &host, Some("/ssl/roots.pem".into()))
+    };
+    let of = |arguments: &[&str]| on(Host::Vmware(vsock::is_there), arguments);
     let machined = of(&[
         "--use-machined",
         "--machined-socket=/s",
@@ -453,6 +459,18 @@ fn needs_follow_the_configuration() {
     assert!(!apid.readable().contains(Path::new("/")));
     let unknown = of(&["--talos-config=/does/not/exist"]);
     assert_eq!(unknown.network, Network::Any);
+    for (host, port) in [
+        (Host::Port("/port".into()), Some("/port".into())),
+        (Host::None, None),
+    ] {
+        let needs = on(host, &["--use-machined", "--machined-socket=/s"]);
+        let expected = Needs {
+            socket: Some("/s".into()),
+            port,
+            ..Needs::default()
+        };
+        assert_eq!(needs, expected);
+    }
 }
 
 #[test]
@@ -467,7 +485,7 @@ fn the_ports_that_may_be_dialled_are_those_of_the_node_alone() {
     ] {
         std::fs::write(&file, api.talosconfig_for(&endpoints, nodes)).unwrap();
         let arguments = format!("--talos-config={}", file.display());
-        let needs = Needs::of(&config(&[&arguments]), None);
+        let needs = Needs::of(&config(&[&arguments]), &Host::None, None);
         assert_eq!(
             needs.network,
             Network::Ports([53, port].into()),

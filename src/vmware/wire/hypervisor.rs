@@ -115,6 +115,13 @@ pub struct Platform {
     pub interface: Interface,
 }
 
+impl Hypervisor {
+    /// Whether it is VMware's.
+    pub const fn is_vmware(self) -> bool {
+        matches!(self, Self::Vmware)
+    }
+}
+
 impl Platform {
     /// Asks CPUID in the order of backdoor.c: vmcall before vmmcall before ports.
     pub fn of_cpuid(cpuid: impl Fn(u32) -> CpuidLeaf) -> Self {

@@ -174,6 +174,11 @@ pub enum ProbeError {
     },
 }
 
+/// The hypervisor, by its own word; it is asked nothing.
+pub fn hypervisor() -> Hypervisor {
+    instruction::platform().hypervisor
+}
+
 /// Finds the VMX of this machine. With `skip` we look for one even if the hypervisor does not say VMware.
 pub fn detect(skip: bool, guard: FaultGuard) -> Detection<Backdoor> {
     detect_on(instruction::platform(), skip, |interface| {
