@@ -76,29 +76,40 @@ build: with-cargo-auditable with-$(TARGET) $(cross_compiler) ## Build the static
 demo: build ## Show a node from start to shutdown, as its host and Talos see it
 	@TALOS_VMTOOLSD='$(binary)' $(CARGO) run --locked --quiet --example demo
 
+# A guest's agent and its kernel.
+guest := TALOS_VMTOOLSD='$(binary)' GUEST_KERNEL='$(TOOLS)/guest-kernel'
+
 .PHONY: test
-test: build with-open-vm-tools ## Run all tests, the release binary and open-vm-tools' programs included
-	TALOS_VMTOOLSD='$(binary)' $(CARGO) test --locked --workspace
-	@if $(provision) --has open-vm-tools; then \
-	    echo 'make test: all tests passed, open-vm-tools included'; \
+test: build with-open-vm-tools with-qemu with-guest-kernel ## Run all tests, the release binary, open-vm-tools' programs and a QEMU guest included
+	$(guest) $(CARGO) test --locked --workspace
+	@if $(provision) --has open-vm-tools qemu guest-kernel; then \
+	    echo 'make test: all tests passed, open-vm-tools and QEMU included'; \
 	else \
-	    echo 'make test: tests passed, but those with open-vm-tools were SKIPPED (not installed)'; \
+	    echo 'make test: tests passed, but those with open-vm-tools or QEMU were SKIPPED (not installed)'; \
 	fi
 
 container_specs := $(CURDIR)/_out/container
 
 # The container that machined lets containerd make of our service file: Talos 1.14's, and 1.13's.
 .PHONY: container
-container: build with-crun ## Run the binary inside the container that Talos makes of its service (needs root, crun, Go)
+container: build with-crun container-specs ## Run the binary inside the container that Talos makes of its service (needs root, crun, Go)
 	@if ! $(provision) --has crun; then exit 0; fi; \
-	mkdir -p '$(container_specs)'; \
+	TALOS_VMTOOLSD='$(binary)' CONTAINER_SPECS='$(container_specs)' \
+	    $(CARGO) test --locked --workspace --test agent container:: -- --ignored --nocapture
+
+.PHONY: container-specs
+container-specs:
+	@mkdir -p '$(container_specs)'; \
 	cd tests/container/spec; \
 	export GOWORK=off GOTOOLCHAIN="$${GOTOOLCHAIN:-local}"; \
 	go run . ../../../extension/talos-vmtoolsd.yaml >'$(container_specs)/v1.14.json'; \
-	go run -modfile=v1.13.mod . ../../../extension/talos-vmtoolsd.yaml >'$(container_specs)/v1.13.json'; \
-	cd ../../..; \
-	TALOS_VMTOOLSD='$(binary)' CONTAINER_SPECS='$(container_specs)' \
-	    $(CARGO) test --locked --workspace --test agent container:: -- --ignored --nocapture
+	go run -modfile=v1.13.mod . ../../../extension/talos-vmtoolsd.yaml >'$(container_specs)/v1.13.json'
+
+.PHONY: qemu
+qemu: build with-qemu with-guest-kernel with-libvirt container-specs ## Run the agent, and Debian's qemu-ga, in real QEMU guests, libvirt's included (needs root, Go)
+	@if ! $(provision) --has qemu guest-kernel libvirt; then exit 0; fi; \
+	$(guest) CONTAINER_SPECS='$(container_specs)' \
+	    $(CARGO) test --locked --package qemu -- --include-ignored --nocapture --test-threads 2
 
 FUZZ_SECONDS ?= 10
 

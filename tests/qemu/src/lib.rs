@@ -1,0 +1,35 @@
+//! A real QEMU (TCG) with a guest agent in it, for tests.
+//!
+//! ```text
+//!  test ── QMP ─────────────────────────► ┌ QEMU ────────────────────────────────────────────────┐
+//!   │  ◄── socket of the agent's port ──► │ virtio-serial ◄──► agent, in the container Talos makes│
+//!   │  ◄── control ─────────────────────► │ init (sh)              │ machine.sock                 │
+//!   └─ apid ◄── relay, TCP ── user net ── │ relay ◄────────────────┘                              │
+//!                                         └───────────────────────────────────────────────────────┘
+//! ```
+//!
+//! The guest is Debian's cloud kernel and an initramfs that [`image`] makes of this machine's programs. The embedded
+//! Talos API is in the test, so that it is scripted and journalled as everywhere else; two relays carry machined's
+//! socket over the guest's network.
+
+mod client;
+mod guest;
+mod image;
+mod qmp;
+pub mod relay;
+
+pub use client::Client;
+pub use guest::{Guest, Parts};
+pub use image::{Agent, Image, installed};
+pub use qmp::Monitor;
+
+use std::time::Duration;
+
+/// For a boot and for the agent's start on a loaded machine: both take some seconds.
+pub const BOOT: Duration = Duration::from_secs(90);
+
+/// For everything else, which takes milliseconds.
+pub const SOON: Duration = Duration::from_secs(20);
+
+/// The name of the agent's port.
+pub const PORT: &str = "org.qemu.guest_agent.0";
