@@ -61,17 +61,12 @@ impl Parts {
         )
     }
 
-    /// QEMU's arguments for everything that is not the agent's port.
+    /// QEMU's arguments for the network and the shell.
     pub fn devices(&self) -> Vec<String> {
         let control = self.path("control.sock");
         [
             "-netdev user,id=net,net=10.5.0.0/24,host=10.5.0.1,dns=10.5.0.3".to_owned(),
             "-device virtio-net-pci,addr=3,netdev=net,mac=00:50:56:ab:cd:ef,romfile=".to_owned(),
-            format!(
-                "-drive if=none,id=disk,format=raw,file={}",
-                self.image.disk.display()
-            ),
-            "-device virtio-blk-pci,addr=4,drive=disk,serial=talos-disk".to_owned(),
             "-device virtio-serial-pci,addr=5,id=control".to_owned(),
             format!(
                 "-chardev socket,id=control,server=on,wait=off,path={}",
@@ -87,6 +82,11 @@ impl Parts {
                 .collect::<Vec<_>>()
         })
         .collect()
+    }
+
+    /// What the guest has printed: kernel, init, and the agent's log.
+    pub fn console(&self) -> String {
+        String::from_utf8_lossy(&fs::read(self.path("console")).unwrap_or_default()).into_owned()
     }
 
     /// The shell in the guest, when it is up.
@@ -188,6 +188,17 @@ impl Guest {
                 &format!("unix:{},server=on,wait=off", monitor.display()),
             ])
             .args(parts.devices())
+            .args([
+                "-drive",
+                &format!(
+                    "if=none,id=disk,format=raw,file={}",
+                    parts.image.disk.display()
+                ),
+            ])
+            .args([
+                "-device",
+                "virtio-blk-pci,addr=4,drive=disk,serial=talos-disk",
+            ])
             .args(["-device", "virtio-serial-pci,addr=6,id=serial"])
             .args([
                 "-chardev",
@@ -224,7 +235,7 @@ impl Guest {
             opened.is_some(),
             "{:?} did not open the port:\n{}",
             self.agent,
-            self.console()
+            self.parts.console()
         );
     }
 
@@ -246,17 +257,11 @@ impl Guest {
         Client::connect(&self.parts.path("agent.sock")).expect("the socket of the port")
     }
 
-    /// What the guest has printed: kernel, init, and the agent's log.
-    pub fn console(&self) -> String {
-        String::from_utf8_lossy(&fs::read(self.parts.path("console")).unwrap_or_default())
-            .into_owned()
-    }
-
     /// Waits for text on the console.
     pub fn prints(&self, text: &str, within: Duration) -> bool {
         let until = Instant::now() + within;
         while Instant::now() < until {
-            if self.console().contains(text) {
+            if self.parts.console().contains(text) {
                 return true;
             }
             std::thread::sleep(Duration::from_millis(20));
@@ -301,7 +306,7 @@ impl Guest {
 impl Drop for Guest {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            let console = self.console();
+            let console = self.parts.console();
             let lines: Vec<&str> = console.lines().collect();
             eprintln!(
                 "--- console\n{}",

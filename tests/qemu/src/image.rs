@@ -42,22 +42,30 @@ impl Agent {
     }
 }
 
-/// Whether the tests can run here: QEMU and the kernel's package are there (`.ci/provision`). If not, says so
-/// loudly; in CI that is a failure.
+/// Whether guests can run here: QEMU and the kernel's package are there (`.ci/provision`).
 pub fn installed() -> bool {
-    let missing = [
+    let programs = [
         "qemu-system-x86_64",
         "busybox",
         "crun",
         "qemu-ga",
         "mke2fs",
         "dpkg-deb",
-    ]
-    .iter()
-    .find(|program| which(program).is_none())
-    .map(|program| (*program).to_owned())
-    .or_else(|| kernel_package().err());
-    let Some(missing) = missing else { return true };
+    ];
+    are_here(&programs, kernel_package().err())
+}
+
+/// Whether libvirt is here too.
+pub fn libvirt_installed() -> bool {
+    are_here(&["libvirtd", "virsh"], None)
+}
+
+/// If something is missing, says so loudly; in CI that is a failure.
+fn are_here(programs: &[&str], besides: Option<String>) -> bool {
+    let missing = programs.iter().find(|program| which(program).is_none());
+    let Some(missing) = missing.map(|program| (*program).to_owned()).or(besides) else {
+        return true;
+    };
     assert!(
         std::env::var("CI").as_deref() != Ok("true"),
         "{missing} is missing, and this is CI"

@@ -15,12 +15,14 @@
 mod client;
 mod guest;
 mod image;
+mod libvirt;
 mod qmp;
 pub mod relay;
 
 pub use client::Client;
 pub use guest::{Guest, Parts};
-pub use image::{Agent, Image, installed};
+pub use image::{Agent, Image, installed, libvirt_installed};
+pub use libvirt::Libvirt;
 pub use qmp::Monitor;
 
 use std::time::Duration;

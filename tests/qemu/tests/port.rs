@@ -54,7 +54,7 @@ fn the_port_is_closed_until_talos_has_answered() {
     assert!(
         guest.prints("QEMU guest agent", qemu::BOOT),
         "{}",
-        guest.console()
+        guest.parts.console()
     );
     let opened = |within| {
         guest
@@ -67,7 +67,7 @@ fn the_port_is_closed_until_talos_has_answered() {
         "open without an answer"
     );
     guest.parts.talos.restart().unwrap();
-    assert!(opened(SOON).is_some(), "{}", guest.console());
+    assert!(opened(SOON).is_some(), "{}", guest.parts.console());
     assert_eq!(
         guest.client().returns("guest-get-host-name"),
         json!({"host-name": "talos-cp-1"})
@@ -107,7 +107,7 @@ fn sigterm_closes_the_port_and_the_agent_ends_with_0() {
         .shell()
         .unwrap()
         .run("kill -TERM $(cat /run/agent.pid)");
-    assert!(guest.closes_since(since), "{}", guest.console());
+    assert!(guest.closes_since(since), "{}", guest.parts.console());
     let opened = guest
         .monitor
         .event(since, "VSERPORT_CHANGE", Duration::from_secs(3), |data| {

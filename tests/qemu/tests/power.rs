@@ -70,5 +70,5 @@ fn qemu_ga_ends_the_guest_itself() {
     let event = guest
         .monitor
         .event(0, "SHUTDOWN", SOON, |data| data["guest"] == true);
-    assert!(event.is_some(), "{}", guest.console());
+    assert!(event.is_some(), "{}", guest.parts.console());
 }
