@@ -72,12 +72,16 @@ build: with-cargo-auditable with-$(TARGET) $(cross_compiler) ## Build the static
 	    echo 'make build: larger than $(max_bytes) bytes' >&2; exit 1; \
 	fi
 
-.PHONY: demo
-demo: build ## Show a node from start to shutdown, as its host and Talos see it
-	@TALOS_VMTOOLSD='$(binary)' $(CARGO) run --locked --quiet --example demo
+# What a QEMU guest is made of (tests/qemu): our agent, a kernel, a program for the way to Talos.
+guest := TALOS_VMTOOLSD='$(binary)' GUEST_KERNEL='$(TOOLS)/guest-kernel' GUEST_RELAY='$(target_dir)/debug/relay'
 
-# A guest's agent and its kernel.
-guest := TALOS_VMTOOLSD='$(binary)' GUEST_KERNEL='$(TOOLS)/guest-kernel'
+.PHONY: guest-relay
+guest-relay:
+	@$(CARGO) build --locked --quiet --package qemu --bin relay
+
+.PHONY: demo
+demo: build with-qemu with-guest-kernel guest-relay ## Show a node from start to shutdown, as its hosts and Talos see it
+	@$(guest) $(CARGO) run --locked --quiet --example demo
 
 .PHONY: test
 test: build with-open-vm-tools with-qemu with-guest-kernel ## Run all tests, the release binary, open-vm-tools' programs and a QEMU guest included
@@ -135,8 +139,8 @@ mutants: with-cargo-mutants ## Try small mistakes in codecs, channel and power o
 	@test -n '$(PARTS)' || tests/mutants/daemon '$(CURDIR)/_out/mutants'
 
 .PHONY: bench
-bench: build with-open-vm-tools ## Measure memory, start, idle cost and latencies beside Debian's vmtoolsd
-	@TALOS_VMTOOLSD='$(binary)' $(CARGO) run --locked --quiet --example bench
+bench: build with-open-vm-tools with-qemu with-guest-kernel guest-relay ## Measure memory, start, idle cost and latencies beside Debian's vmtoolsd and qemu-ga
+	@$(guest) $(CARGO) run --locked --quiet --example bench
 
 SOAK_SECONDS ?= 600
 

@@ -5,9 +5,10 @@
 use std::time::Duration;
 
 use crate::measure::Measured;
+use crate::qemu;
 
-type Column = (&'static str, Measured);
-type Row = (&'static str, fn(&Measured) -> String);
+type Column<M = Measured> = (&'static str, M);
+type Row<M = Measured> = (&'static str, fn(&M) -> String);
 
 /// Row, column and figure of the same machine with what the agent told before disks, statistics, guest variables and
 /// the whole of the network were added; only figures that were written down then.
@@ -108,8 +109,77 @@ pub(crate) fn goals(columns: &[Column]) -> bool {
         "no Talos API calls while nothing changes (free space is asked for every 5 min)",
         ours.map(|m| m.api_calls == Some(0)),
     );
+    all_met(&goals)
+}
+
+/// Prints the columns of the QEMU guest.
+pub(crate) fn print_qemu(columns: &[Column<qemu::Measured>]) {
+    let rows: [Row<qemu::Measured>; 7] = [
+        (RESIDENT_MEMORY, |m| m.rss_kib.to_string()),
+        ("  of it anonymous, KiB", |m| m.rss_anon_kib.to_string()),
+        ("wake-ups without a client, 1/s", |m| {
+            format!("{:.1}", m.wakeups_alone)
+        }),
+        ("wake-ups with an idle client, 1/s", |m| {
+            format!("{:.1}", m.wakeups_with_client)
+        }),
+        ("processor, an hour of KubeVirt, ms", |m| {
+            format!("{:.0}", m.kubevirt_cpu_ms)
+        }),
+        ("ping from the host and back, ms", |m| milliseconds(m.ping)),
+        ("Talos API calls while idle", |m| {
+            m.api_calls
+                .map_or_else(|| "-".to_owned(), |calls| calls.to_string())
+        }),
+    ];
+    println!("\nIn one QEMU guest (TCG: the processor is emulated, so times are long):");
+    print!("{:38}", "");
+    for (name, _) in columns {
+        print!("{name:>14}");
+    }
     println!();
-    for (text, met) in &goals {
+    for (label, value) in rows {
+        print!("{label:38}");
+        for (_, measured) in columns {
+            print!("{:>14}", value(measured));
+        }
+        println!();
+    }
+}
+
+/// Prints each goal on QEMU and whether it is met; true when all are.
+pub(crate) fn goals_qemu(columns: &[Column<qemu::Measured>]) -> bool {
+    let [(_, ours), (_, theirs)] = columns else {
+        return false;
+    };
+    all_met(&[
+        ("RSS ≤ 4.2 MiB".to_owned(), ours.rss_kib <= 4300),
+        (
+            "of it anonymous ≤ 0.75 MiB".to_owned(),
+            ours.rss_anon_kib <= 768,
+        ),
+        (
+            "wake-ups ≤ 1/s, with or without a client".to_owned(),
+            ours.wakeups_alone <= 1.0 && ours.wakeups_with_client <= 1.0,
+        ),
+        (
+            "polled as KubeVirt does, no more processor time than qemu-ga".to_owned(),
+            ours.kubevirt_cpu_ms <= theirs.kubevirt_cpu_ms,
+        ),
+        (
+            "a ping takes no longer than qemu-ga's and 1 ms".to_owned(),
+            ours.ping <= theirs.ping + Duration::from_millis(1),
+        ),
+        (
+            "no Talos API calls while nothing is asked".to_owned(),
+            ours.api_calls == Some(0),
+        ),
+    ])
+}
+
+fn all_met(goals: &[(String, bool)]) -> bool {
+    println!();
+    for (text, met) in goals {
         println!("{}  {text}", if *met { "met   " } else { "MISSED" });
     }
     goals.iter().all(|(_, met)| *met)

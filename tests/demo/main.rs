@@ -1,8 +1,9 @@
 //! `make demo`: the release binary between a simulated VMX and an embedded Talos API.
 //!
 //! Shows what an operator would see in vCenter while things happen to the node, with measured delays, over
-//! both transports. Every step has a deadline; a step that does not happen ends the demo with an error.
+//! both transports; then a real QEMU guest, where there is a QEMU. Every step has a deadline; a step that does not happen ends the demo with an error.
 
+mod qemu;
 mod show;
 
 use std::error::Error;
@@ -55,7 +56,8 @@ fn demo(show: &Show, binary: &Path) -> Outcome {
     ));
     let folder = Folder::new()?;
     backdoor(show, binary, &folder)?;
-    vsock(show, binary, &folder)
+    vsock(show, binary, &folder)?;
+    qemu::guest(show, binary)
 }
 
 /// The whole story, over the backdoor, as in an extension container where AF_VSOCK is refused.

@@ -291,6 +291,22 @@ impl Guest {
         );
     }
 
+    /// Gives the guest one more port, with a socket of its own.
+    ///
+    /// # Panics
+    ///
+    /// When QEMU refuses it.
+    pub fn add_port(&self, nr: u32, id: &str, name: &str, socket: &Path) {
+        let address = json!({"type": "unix", "data": {"path": socket}});
+        let backend =
+            json!({"type": "socket", "data": {"addr": address, "server": true, "wait": false}});
+        self.execute("chardev-add", json!({"id": id, "backend": backend}));
+        self.execute(
+            "device_add",
+            json!({"driver": "virtserialport", "bus": "serial.0", "nr": nr, "id": id, "chardev": id, "name": name}),
+        );
+    }
+
     /// A command of the monitor.
     ///
     /// # Panics

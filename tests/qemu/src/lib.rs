@@ -20,7 +20,7 @@ mod qmp;
 pub mod relay;
 
 pub use client::Client;
-pub use guest::{Guest, Parts};
+pub use guest::{Guest, Parts, Shell};
 pub use image::{Agent, Image, installed, libvirt_installed};
 pub use libvirt::Libvirt;
 pub use qmp::Monitor;
