@@ -15,8 +15,9 @@ use crate::ExitStatus;
 use crate::host::{EventKind, Host, HostConfig, Stream, VsockPolicy};
 use crate::profile::Profile;
 use crate::run::Vmx;
+use crate::serial::SerialPort;
 use crate::shared::Shared;
-use crate::trace::{Launch, Sandbox, Tracer, launch};
+use crate::trace::{How, Launch, Sandbox, Tracer, launch};
 use crate::vsock_server::serve;
 
 /// A change of the host that is still to be made.
@@ -48,8 +49,7 @@ pub struct VmxBuilder {
     env: Vec<(OsString, OsString)>,
     cwd: Option<PathBuf>,
     sandbox: Sandbox,
-    count_wakeups: bool,
-    move_clocks: bool,
+    how: How,
     echo: bool,
     unread_stderr: bool,
 }
@@ -65,8 +65,7 @@ impl VmxBuilder {
             env: Vec::new(),
             cwd: None,
             sandbox: Sandbox::default(),
-            count_wakeups: false,
-            move_clocks: false,
+            how: How::default(),
             echo: false,
             unread_stderr: false,
         }
@@ -146,14 +145,20 @@ impl VmxBuilder {
 
     /// Counts blocking system calls (see [`crate::Stats::wakeups`]); each costs a stop.
     pub fn count_wakeups(mut self) -> Self {
-        self.count_wakeups = true;
+        self.how.count_wakeups = true;
         self
     }
 
     /// Makes the program read its clocks by system call, so that [`Host::suspend`] and
     /// [`Host::step_wall_clock`] reach it; each reading of them costs two stops.
     pub fn move_clocks(mut self) -> Self {
-        self.move_clocks = true;
+        self.how.move_clocks = true;
+        self
+    }
+
+    /// A virtio-serial port: what the program opens at its path.
+    pub fn serial_port(mut self, port: &SerialPort) -> Self {
+        self.how.serial = Some(port.clone());
         self
     }
 
@@ -221,8 +226,7 @@ impl VmxBuilder {
             env: self.env,
             cwd: self.cwd,
             sandbox: self.sandbox,
-            count_wakeups: self.count_wakeups,
-            move_clocks: self.move_clocks,
+            how: self.how.clone(),
             stdout: Stdio::from(stdout),
             stderr: Stdio::from(stderr),
         };
@@ -230,7 +234,7 @@ impl VmxBuilder {
         let for_server = shared.clone();
         let server = std::thread::Builder::new().name("vsock".to_owned());
         threads.push(server.spawn(move || serve(&for_server, &accepted))?);
-        let move_clocks = self.move_clocks;
+        let how = self.how;
         let (tell, told) = mpsc::channel();
         let for_tracer = shared.clone();
         let tracer = std::thread::Builder::new()
@@ -238,10 +242,7 @@ impl VmxBuilder {
             .spawn(move || {
                 let started = launch(start).and_then(|pid| {
                     for_tracer.processes().push(pid);
-                    Ok((
-                        pid,
-                        Tracer::new(pid, for_tracer.clone(), sender, move_clocks)?,
-                    ))
+                    Ok((pid, Tracer::new(pid, for_tracer.clone(), sender, &how)?))
                 });
                 match started {
                     Ok((pid, tracer)) => {

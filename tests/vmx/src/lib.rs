@@ -4,11 +4,13 @@
 //! program ──in/ins/outs, vmcall, vmmcall, cpuid──▶ trace ──registers──▶ host ──▶ vcenter, events, violations
 //!         ──socket(AF_VSOCK), connect────────────▶ trace ──stream─────▶ vsock server ──▲
 //!                                                                        test: Vmx ────┘
+//!         ──open, read, write, poll of a port────▶ trace ◀──line───── test: SerialPort
 //! ```
 //!
 //! * [`Vmx::builder`] starts a program; [`Vmx::wait_for`] waits for a state of the [`Host`], woken by every
 //!   change; [`Vmx::host`] spoils things; [`Vmx::request`] asks the guest over TCLO.
 //! * `codec` are decoders of the simulator's own, kept apart from the daemon's on purpose.
+//! * [`SerialPort`] is a virtio-serial port, for the hypervisors that have one ([`VmxBuilder::serial_port`]).
 //! * Everything the guest does against the protocol lands in [`Host::violations`]; a test may demand that
 //!   it stays empty.
 
@@ -18,6 +20,7 @@ mod exit;
 mod host;
 mod profile;
 mod run;
+mod serial;
 mod shared;
 mod trace;
 mod vsock_server;
@@ -27,5 +30,6 @@ pub use exit::ExitStatus;
 pub use host::*;
 pub use profile::{Form, Profile};
 pub use run::{Rss, Vmx, WaitError};
+pub use serial::{Client, LATE_NEWS, PortCall, PortEntry, PortFault, SerialPort};
 pub(crate) use shared::Shared;
 pub use trace::Sandbox;

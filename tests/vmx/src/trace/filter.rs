@@ -3,12 +3,16 @@
 
 use libc::sock_filter;
 
+use super::launch::How;
+use super::serial;
+
 const ARCH_X86_64: u32 = 0xC000_003E;
 const RET_ALLOW: u32 = 0x7fff_0000;
 const RET_TRACE: u32 = 0x7ff0_0000;
 const RET_ERRNO: u32 = 0x0005_0000;
 const LD_W_ABS: u16 = 0x20;
 const JEQ_K: u16 = 0x15;
+const JGE_K: u16 = 0x35;
 const JSET_K: u16 = 0x45;
 const AND_K: u16 = 0x54;
 const RET_K: u16 = 0x06;
@@ -22,6 +26,8 @@ enum When {
     Equals(u8, u32),
     /// It does not.
     Differs(u8, u32),
+    /// It is not below.
+    AtLeast(u8, u32),
     /// It has one of these bits.
     Has(u8, u32),
     /// Masked, it equals one of two.
@@ -31,12 +37,35 @@ enum When {
 }
 
 /// The filter's program; the refused calls fail with their errno.
-pub(crate) fn program(
-    count_wakeups: bool,
-    move_clocks: bool,
-    refused: &[(i64, i32)],
-) -> Vec<sock_filter> {
-    let mut rules: Vec<(libc::c_long, When)> = vec![
+pub(crate) fn program(how: &How, refused: &[(i64, i32)]) -> Vec<sock_filter> {
+    let mut rules: Vec<(libc::c_long, When)> = Vec::new();
+    // Of two rules for a call the first counts.
+    if how.serial.is_some() {
+        const PORT: u32 = serial::PORT as u32;
+        rules.extend([
+            (libc::SYS_open, When::Always),
+            (libc::SYS_openat, When::Always),
+            (libc::SYS_stat, When::Always),
+            (libc::SYS_lstat, When::Always),
+            (libc::SYS_newfstatat, When::Always),
+            (libc::SYS_statx, When::Always),
+            (libc::SYS_fstat, When::AtLeast(0, PORT)),
+            (libc::SYS_read, When::AtLeast(0, PORT)),
+            (libc::SYS_write, When::AtLeast(0, PORT)),
+            (libc::SYS_readv, When::AtLeast(0, PORT)),
+            (libc::SYS_writev, When::AtLeast(0, PORT)),
+            (libc::SYS_pread64, When::AtLeast(0, PORT)),
+            (libc::SYS_pwrite64, When::AtLeast(0, PORT)),
+            (libc::SYS_close, When::AtLeast(0, PORT)),
+            (libc::SYS_epoll_ctl, When::AtLeast(2, PORT)),
+            (libc::SYS_epoll_wait, When::Always),
+            (libc::SYS_epoll_pwait, When::Always),
+            (libc::SYS_epoll_pwait2, When::Always),
+            (libc::SYS_poll, When::Always),
+            (libc::SYS_ppoll, When::Always),
+        ]);
+    }
+    rules.extend([
         (libc::SYS_socket, When::Equals(0, libc::AF_VSOCK as u32)),
         (libc::SYS_bind, When::Always),
         (libc::SYS_connect, When::Always),
@@ -59,15 +88,15 @@ pub(crate) fn program(
         (libc::SYS_clock_adjtime, When::Always),
         (libc::SYS_kexec_load, When::Always),
         (libc::SYS_kexec_file_load, When::Always),
-    ];
-    if move_clocks {
+    ]);
+    if how.move_clocks {
         rules.extend([
             (libc::SYS_clock_gettime, When::Always),
             (libc::SYS_gettimeofday, When::Always),
             (libc::SYS_time, When::Always),
         ]);
     }
-    if count_wakeups {
+    if how.count_wakeups {
         const FUTEX_COMMAND: u32 = 0x7f;
         rules.extend([
             (libc::SYS_epoll_wait, When::Differs(3, 0)),
@@ -111,7 +140,7 @@ pub(crate) fn program(
     code
 }
 
-/// Whether the filter stops at this call to count it and nothing else.
+/// Whether this call waits for something.
 pub(crate) fn blocks(number: libc::c_long) -> bool {
     matches!(
         number,
@@ -130,6 +159,15 @@ pub(crate) fn blocks(number: libc::c_long) -> bool {
     )
 }
 
+/// Whether it waits, given its arguments: with a timeout of 0 it only looks.
+pub(crate) fn may_block(number: libc::c_long, user: &libc::user_regs_struct) -> bool {
+    match number {
+        libc::SYS_epoll_wait | libc::SYS_epoll_pwait => user.r10 as i32 != 0,
+        libc::SYS_poll => user.rdx as i32 != 0,
+        _ => true,
+    }
+}
+
 fn body(when: &When) -> Vec<sock_filter> {
     let verdicts = [op(RET_K, RET_ALLOW), op(RET_K, RET_TRACE)];
     let argument = |index: u8| op(LD_W_ABS, 16 + 8 * u32::from(index));
@@ -137,6 +175,7 @@ fn body(when: &When) -> Vec<sock_filter> {
         When::Always => return vec![op(RET_K, RET_TRACE)],
         When::Equals(index, value) => vec![argument(index), jump(JEQ_K, value, 1, 0)],
         When::Differs(index, value) => vec![argument(index), jump(JEQ_K, value, 0, 1)],
+        When::AtLeast(index, value) => vec![argument(index), jump(JGE_K, value, 1, 0)],
         When::Has(index, bits) => vec![argument(index), jump(JSET_K, bits, 1, 0)],
         When::MaskedIsOneOf(index, mask, one, other) => vec![
             argument(index),
@@ -188,6 +227,7 @@ mod tests {
                 }
                 RET_K => return i.k,
                 JEQ_K => a == i.k,
+                JGE_K => a >= i.k,
                 JSET_K => a & i.k != 0,
                 other => panic!("{other:#x}"),
             };
@@ -197,7 +237,12 @@ mod tests {
 
     #[test]
     fn stops_where_it_shall_and_nowhere_else() {
-        let program = program(true, true, &[(libc::SYS_swapon, libc::EPERM)]);
+        let how = How {
+            count_wakeups: true,
+            move_clocks: true,
+            serial: None,
+        };
+        let program = program(&how, &[(libc::SYS_swapon, libc::EPERM)]);
         let traced = |number, args| run(&program, number, args) == RET_TRACE;
         assert!(traced(libc::SYS_socket, [40, 1, 0, 0, 0, 0]));
         assert!(!traced(libc::SYS_socket, [1, 1, 0, 0, 0, 0]));
@@ -214,9 +259,25 @@ mod tests {
         assert!(!traced(libc::SYS_futex, [0, 0x81, 0, 0, 0, 0]));
         assert!(!traced(libc::SYS_read, [0; 6]));
         assert!(traced(libc::SYS_clock_gettime, [7, 0, 0, 0, 0, 0]));
-        let plain = super::program(false, false, &[]);
+        let plain = super::program(&How::default(), &[]);
         assert_eq!(run(&plain, libc::SYS_clock_gettime, [7; 6]), RET_ALLOW);
         let refused = RET_ERRNO | libc::EPERM as u32;
         assert_eq!(run(&program, libc::SYS_swapon, [0; 6]), refused);
+    }
+
+    #[test]
+    fn with_a_port_it_stops_at_calls_on_its_descriptor_and_at_no_others() {
+        let how = How {
+            serial: Some(crate::SerialPort::unplugged("/nowhere").unwrap()),
+            ..How::default()
+        };
+        let program = program(&how, &[]);
+        for number in [libc::SYS_read, libc::SYS_write, libc::SYS_close] {
+            assert_eq!(run(&program, number, [700, 0, 0, 0, 0, 0]), RET_TRACE);
+            assert_eq!(run(&program, number, [699, 0, 0, 0, 0, 0]), RET_ALLOW);
+        }
+        assert_eq!(run(&program, libc::SYS_epoll_wait, [3; 6]), RET_TRACE);
+        let plain = super::program(&How::default(), &[]);
+        assert_eq!(run(&plain, libc::SYS_read, [700; 6]), RET_ALLOW);
     }
 }

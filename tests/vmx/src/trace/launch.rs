@@ -13,7 +13,8 @@ use nix::sys::prctl;
 use nix::sys::ptrace;
 use nix::unistd;
 
-use super::{filter, sys};
+use super::{filter, serial, sys};
+use crate::SerialPort;
 
 /// How the program is kept apart from this machine.
 #[derive(Clone, Debug, Default)]
@@ -42,6 +43,14 @@ impl Sandbox {
     }
 }
 
+/// What the tracer follows besides what it always does.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct How {
+    pub(crate) count_wakeups: bool,
+    pub(crate) move_clocks: bool,
+    pub(crate) serial: Option<SerialPort>,
+}
+
 #[derive(Debug)]
 pub(crate) struct Launch {
     pub(crate) program: PathBuf,
@@ -49,8 +58,7 @@ pub(crate) struct Launch {
     pub(crate) env: Vec<(OsString, OsString)>,
     pub(crate) cwd: Option<PathBuf>,
     pub(crate) sandbox: Sandbox,
-    pub(crate) count_wakeups: bool,
-    pub(crate) move_clocks: bool,
+    pub(crate) how: How,
     pub(crate) stdout: Stdio,
     pub(crate) stderr: Stdio,
 }
@@ -66,12 +74,11 @@ pub(crate) fn launch(launch: Launch) -> io::Result<i32> {
         env,
         cwd,
         sandbox,
-        count_wakeups,
-        move_clocks,
+        how,
         stdout,
         stderr,
     } = launch;
-    let filter = filter::program(count_wakeups, move_clocks, &sandbox.refused);
+    let filter = filter::program(&how, &sandbox.refused);
     let plan = Plan::new(&sandbox, cwd.as_deref())?;
     if sandbox.pid_namespace {
         // Only children are affected; this thread must not start threads from now on, and does not.
@@ -85,8 +92,12 @@ pub(crate) fn launch(launch: Launch) -> io::Result<i32> {
         .stdin(Stdio::null())
         .stdout(stdout)
         .stderr(stderr);
+    let bell = how.serial.as_ref().map(SerialPort::bell);
     let prepare = move || {
         plan.enter()?;
+        if let Some(bell) = bell {
+            sys::copy_descriptor(bell, serial::BELL)?;
+        }
         ptrace::traceme()?;
         prctl::set_no_new_privs()?;
         sys::install_filter(&filter)

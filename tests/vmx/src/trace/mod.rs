@@ -11,6 +11,7 @@ mod clock;
 mod filter;
 mod launch;
 mod patch;
+mod serial;
 mod sys;
 mod syscalls;
 pub(crate) mod vsock;
@@ -30,14 +31,14 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 pub use launch::Sandbox;
-pub(crate) use launch::{Launch, launch};
+pub(crate) use launch::{How, Launch, launch};
 
 use self::patch::{Kind, Site};
 use self::sys::{Resume, Wait};
 use crate::host::{Direction, EventKind, GuestMemory, Registers, Verdict};
 use crate::profile::{Form, Profile};
 use crate::vsock_server::Accepted;
-use crate::{ExitStatus, Shared};
+use crate::{ExitStatus, SerialPort, Shared};
 
 const EFLAGS_DF: u64 = 1 << 10;
 /// How PTRACE_O_TRACESYSGOOD marks the end of a followed system call.
@@ -148,7 +149,13 @@ pub(crate) struct Tracer {
     spaces: HashMap<pid_t, Space>,
     sockets: HashMap<(pid_t, i32), vsock::Socket>,
     vsock: Option<vsock::Handover>,
+    /// The port that the program may open.
+    serial: Option<SerialPort>,
+    /// Whose descriptor it is.
+    serial_process: Option<pid_t>,
+    watch: Option<serial::Watch>,
     profile: Profile,
+    count_wakeups: bool,
     /// Clocks are read by system call, and moved.
     move_clocks: bool,
     stops: u64,
@@ -160,7 +167,7 @@ impl Tracer {
         root: pid_t,
         shared: Arc<Shared>,
         sender: mpsc::Sender<Accepted>,
-        move_clocks: bool,
+        how: &How,
     ) -> io::Result<Self> {
         let profile = shared.lock().config.profile;
         let mut tracer = Self {
@@ -170,8 +177,12 @@ impl Tracer {
             spaces: HashMap::new(),
             sockets: HashMap::new(),
             vsock: None,
+            serial: how.serial.clone(),
+            serial_process: None,
+            watch: None,
             profile,
-            move_clocks,
+            count_wakeups: how.count_wakeups,
+            move_clocks: how.move_clocks,
             stops: 0,
         };
         match sys::wait_any()? {
@@ -229,6 +240,7 @@ impl Tracer {
         if thread.is_some_and(|thread| thread.process == pid) {
             self.spaces.remove(&pid);
             self.sockets.retain(|(process, _), _| *process != pid);
+            self.serial_ended(pid);
         }
         self.shared.processes().retain(|&process| process != pid);
         if pid == self.root {

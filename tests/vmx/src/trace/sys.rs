@@ -114,6 +114,15 @@ pub(crate) fn descriptor_of(process: pid_t, fd: i32) -> io::Result<OwnedFd> {
     new_descriptor(copy)
 }
 
+/// Makes `to` a copy of `from` that outlives an exec. Async-signal-safe.
+pub(crate) fn copy_descriptor(from: RawFd, to: RawFd) -> io::Result<()> {
+    // SAFETY: dup2 takes two numbers; whoever calls this owns neither beyond the exec.
+    if unsafe { libc::dup2(from, to) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
 fn new_descriptor(result: c_long) -> io::Result<OwnedFd> {
     if result < 0 {
         return Err(io::Error::last_os_error());

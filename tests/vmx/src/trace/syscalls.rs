@@ -6,7 +6,7 @@ use std::time::Instant;
 use libc::{c_long, pid_t, user_regs_struct};
 
 use super::sys::{self, Resume};
-use super::{Space, Tracer, clock, executable_mappings, filter, patch, vsock};
+use super::{Space, Tracer, clock, executable_mappings, filter, patch, serial, vsock};
 use crate::host::EventKind;
 
 /// What is left to do when a system call is done.
@@ -20,6 +20,8 @@ pub(super) enum Pending {
     Clock(clock::Reading),
     /// Something about a vsock socket.
     Vsock(vsock::Pending),
+    /// Something about the serial port.
+    Serial(serial::Pending),
 }
 
 impl Tracer {
@@ -45,8 +47,13 @@ impl Tracer {
             return Resume::Run;
         };
         let number = user.orig_rax as c_long;
-        if filter::blocks(number) {
+        if self.count_wakeups && filter::blocks(number) && filter::may_block(number, &user) {
             self.shared.lock().stats.wakeups += 1;
+        }
+        if let Some(how) = self.serial_call(pid, number, user) {
+            return how;
+        }
+        if filter::blocks(number) {
             return Resume::Run;
         }
         match number {
@@ -137,6 +144,7 @@ impl Tracer {
                 }
             }
             Pending::Vsock(pending) => self.vsock_call_left(pid, pending, user),
+            Pending::Serial(pending) => self.serial_call_left(pid, pending, user),
             Pending::Clock(reading) if !failed => self.move_reading(pid, &reading),
             Pending::Mmap { .. } | Pending::Mprotect | Pending::Clock(_) => {}
         }

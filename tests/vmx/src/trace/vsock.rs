@@ -171,7 +171,7 @@ impl Tracer {
         }
     }
 
-    fn process_of(&self, pid: pid_t) -> pid_t {
+    pub(super) fn process_of(&self, pid: pid_t) -> pid_t {
         self.threads.get(&pid).map_or(pid, |thread| thread.process)
     }
 
@@ -193,12 +193,12 @@ impl Tracer {
         same
     }
 
-    fn put(&mut self, pid: pid_t, at: u64, bytes: &[u8]) -> Result<(), i32> {
+    pub(super) fn put(&mut self, pid: pid_t, at: u64, bytes: &[u8]) -> Result<(), i32> {
         let space = self.space(pid).ok_or(libc::EFAULT)?;
         space.write(at, bytes).map_err(|_| libc::EFAULT)
     }
 
-    fn take(&mut self, pid: pid_t, at: u64, len: usize) -> Result<Vec<u8>, i32> {
+    pub(super) fn take(&mut self, pid: pid_t, at: u64, len: usize) -> Result<Vec<u8>, i32> {
         let space = self.space(pid).ok_or(libc::EFAULT)?;
         space.read(at, len).map_err(|_| libc::EFAULT)
     }
