@@ -8,7 +8,6 @@ use libc::{c_long, pid_t, user_regs_struct};
 
 use super::Tracer;
 use super::sys::{self, Resume};
-use crate::host::GuestMemory;
 
 /// Where the program inherits the bell.
 pub(crate) const BELL: i32 = 699;
