@@ -1,7 +1,7 @@
 //! The unmodified binary from outside: a simulated VMX on one side, an embedded Talos API on the other.
 //!
 //! ```text
-//!   Vmx (tests/vmx) ── backdoor, vsock ──► TALOS_VMTOOLSD ── socket, TLS ──► Apid (tests/apid)
+//!   Vmx (tests/vmx) ── backdoor, vsock, serial port ──► TALOS_VMTOOLSD ── socket, TLS ──► Apid (tests/apid)
 //! ```
 //! `make test` builds the release binary and names it in TALOS_VMTOOLSD. Each module is one theme; `support`
 //! holds what they share. Nothing here sleeps: tests wait for events, with deadlines. Every run ends with a
@@ -27,6 +27,11 @@ mod open_vm_tools;
 mod power;
 mod predecessor;
 mod process;
+mod qemu;
+mod qemu_port;
+mod qemu_power;
+mod qemu_protocol;
+mod qemu_talos;
 mod registration;
 mod reload;
 #[path = "../sweep/report.rs"]

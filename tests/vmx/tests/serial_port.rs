@@ -88,7 +88,7 @@ fn the_first_bytes_of_a_client_may_be_read_before_it_can_be_answered() {
     port.announce();
     prints(&vmx, 9, &["events 0x4"]);
     client.send("late");
-    port.wait_result(PortCall::Write, Ok(4), SOON).unwrap();
+    port.wait_result(PortCall::Write, Ok(4), 0, SOON).unwrap();
     assert_eq!(client.take(), b"late");
 }
 

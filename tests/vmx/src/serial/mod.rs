@@ -230,7 +230,7 @@ impl SerialPort {
         })
     }
 
-    /// Waits for a call with this result.
+    /// Waits for a call with this result, those before the `nth` of its kind left out.
     ///
     /// # Errors
     /// When there was none within the time.
@@ -238,11 +238,13 @@ impl SerialPort {
         &self,
         call: PortCall,
         result: Result<usize, i32>,
+        nth: usize,
         within: Duration,
     ) -> Result<(), String> {
         self.wait(&format!("{call:?} with {result:?}"), within, |state| {
-            let is_it = |entry: &PortEntry| entry.call == call && entry.result == result;
-            state.journal.iter().any(is_it).then_some(())
+            let of_call = |entry: &&PortEntry| entry.call == call;
+            let mut later = state.journal.iter().filter(of_call).skip(nth);
+            later.any(|entry| entry.result == result).then_some(())
         })
     }
 
@@ -431,6 +433,12 @@ impl State {
             call,
             result,
         });
+    }
+}
+
+impl fmt::Display for SerialPort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.lock().fmt(f)
     }
 }
 
