@@ -22,10 +22,15 @@ fn fresh(name: &str) -> (PathBuf, PathBuf) {
 
 /// The small program at a port.
 fn echo(port: &SerialPort) -> Vmx {
+    echo_with(port, &[])
+}
+
+fn echo_with(port: &SerialPort, args: &[&str]) -> Vmx {
     Vmx::builder(env!("CARGO_BIN_EXE_vmx-serial"))
         .profile(Profile::Kvm)
         .serial_port(port)
         .args([port.path()])
+        .args(args.iter().copied())
         .spawn()
         .unwrap()
 }
@@ -44,7 +49,7 @@ const START: [&str; 5] = [
     "device true",
     "device true",
     "second EBUSY: Device or resource busy",
-    "events 0x11",
+    "events 0x11, poll 0x11",
     "read 0",
 ];
 
@@ -58,17 +63,21 @@ fn an_edge_triggered_program_hears_of_each_change_once() {
     prints(&vmx, 0, &START);
     let read_again = format!("read {AGAIN}");
     let client = port.connect();
-    prints(&vmx, 5, &["events 0x4", &read_again]);
+    prints(&vmx, 5, &["events 0x4, poll 0x0", &read_again]);
     client.send("ping\n");
     // The driver wakes its waiters when the hypervisor has taken the reply, too.
-    let wanted = ["events 0x5", "read 5", "write 5", &read_again];
+    let wanted = ["events 0x5, poll 0x1", "read 5", "write 5", &read_again];
     prints(&vmx, 7, &wanted);
-    prints(&vmx, 11, &["events 0x4", &read_again]);
+    prints(&vmx, 11, &["events 0x4, poll 0x0", &read_again]);
     assert_eq!(client.line(SOON).unwrap(), b"ping");
     client.leave();
-    prints(&vmx, 13, &["events 0x11", "read 0"]);
+    prints(&vmx, 13, &["events 0x11, poll 0x11", "read 0"]);
     port.unplug();
-    let end = ["events 0x10", "read ENODEV: No such device", "unplugged"];
+    let end = [
+        "events 0x10, poll 0x10",
+        "read ENODEV: No such device",
+        "unplugged",
+    ];
     prints(&vmx, 15, &end);
     assert!(vmx.wait_exit(SOON).unwrap().success());
     assert_eq!(vmx.output(Stream::Stdout).len(), 18);
@@ -84,12 +93,30 @@ fn the_first_bytes_of_a_client_may_be_read_before_it_can_be_answered() {
     prints(&vmx, 0, &START);
     let client = port.connect_unannounced("early");
     let refused = format!("write {AGAIN}");
-    prints(&vmx, 5, &["events 0x11", "read 5", &refused, "read 0"]);
+    let wanted = ["events 0x11, poll 0x11", "read 5", &refused, "read 0"];
+    prints(&vmx, 5, &wanted);
     port.announce();
-    prints(&vmx, 9, &["events 0x4"]);
+    prints(&vmx, 9, &["events 0x4, poll 0x0"]);
     client.send("late");
     port.wait_result(PortCall::Write, Ok(4), 0, SOON).unwrap();
     assert_eq!(client.take(), b"late");
+}
+
+#[test]
+fn a_port_that_was_unplugged_can_be_taken_again_by_the_same_epoll() {
+    let (_folder, path) = fresh("port");
+    let port = SerialPort::new(path).unwrap();
+    let vmx = echo_with(&port, &["again"]);
+    prints(&vmx, 0, &START);
+    port.unplug();
+    port.wait_count(PortCall::Close, 1, SOON).unwrap();
+    let client = port.connect();
+    client.send("waits");
+    port.plug();
+    assert_eq!(client.bytes(5, SOON).unwrap(), b"waits");
+    port.unplug();
+    assert!(vmx.wait_exit(SOON).unwrap().success());
+    assert!(vmx.violations().is_empty(), "{:?}", vmx.violations());
 }
 
 #[test]

@@ -1,11 +1,14 @@
-//! A program at a serial port, for the simulator's own tests: it waits as tokio does, edge-triggered, sends back
-//! what it reads, and prints each thing that happens.
+//! A program at a serial port, for the simulator's own tests: it waits edge-triggered, sends back what it reads,
+//! and prints each thing that happens. A second argument has it take the port again once it was unplugged.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::process::ExitCode;
+use std::time::Duration;
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 
 fn outcome(result: &io::Result<usize>) -> String {
@@ -29,7 +32,7 @@ fn drain(mut port: &File) -> bool {
     }
 }
 
-fn serve(path: &str) -> io::Result<()> {
+fn serve(epoll: &Epoll, path: &str) -> io::Result<()> {
     let node = std::fs::metadata(path)?.file_type();
     println!("device {}", node.is_char_device());
     let mut options = File::options();
@@ -37,7 +40,6 @@ fn serve(path: &str) -> io::Result<()> {
     let port = options.custom_flags(libc::O_NONBLOCK).open(path)?;
     println!("device {}", port.metadata()?.file_type().is_char_device());
     println!("second {}", outcome(&options.open(path).map(|_| 0)));
-    let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
     let interest = EpollFlags::EPOLLIN | EpollFlags::EPOLLOUT | EpollFlags::EPOLLRDHUP;
     let event = EpollEvent::new(interest | EpollFlags::EPOLLET, 42);
     epoll.add(&port, event)?;
@@ -47,9 +49,15 @@ fn serve(path: &str) -> io::Result<()> {
         let count = epoll.wait(&mut events, EpollTimeout::NONE)?;
         for event in &events[..count] {
             assert_eq!(event.data(), 42);
-            println!("events {:#x}", event.events().bits());
+            // A look in between is no event, whatever it sees.
+            let mut look = [PollFd::new(port.as_fd(), PollFlags::POLLIN)];
+            let looked = poll(&mut look, PollTimeout::ZERO)?;
+            assert_eq!(look[0].events(), PollFlags::POLLIN);
+            let seen = look[0].revents().map_or(0, |seen| seen.bits());
+            assert_eq!(looked, i32::from(seen != 0));
+            println!("events {:#x}, poll {seen:#x}", event.events().bits());
             if drain(&port) {
-                epoll.delete(&port)?;
+                // With its descriptor a port leaves the epoll.
                 return Ok(());
             }
         }
@@ -57,11 +65,25 @@ fn serve(path: &str) -> io::Result<()> {
 }
 
 fn main() -> ExitCode {
-    let path = std::env::args().nth(1).unwrap_or_default();
-    if let Err(error) = serve(&path) {
+    let mut arguments = std::env::args().skip(1);
+    let path = arguments.next().unwrap_or_default();
+    let again = arguments.next().is_some();
+    let served = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)
+        .map_err(io::Error::from)
+        .and_then(|epoll| {
+            serve(&epoll, &path)?;
+            println!("unplugged");
+            if again {
+                while !std::fs::exists(&path)? {
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+                serve(&epoll, &path)?;
+            }
+            Ok(())
+        });
+    if let Err(error) = served {
         println!("ended {}", outcome(&Err(error)));
         return ExitCode::FAILURE;
     }
-    println!("unplugged");
     ExitCode::SUCCESS
 }

@@ -44,6 +44,18 @@ impl Client {
         })
     }
 
+    /// Waits for so many bytes and takes them.
+    ///
+    /// # Errors
+    /// When they do not come within the time.
+    pub fn bytes(&self, count: usize, within: Duration) -> Result<Vec<u8>, String> {
+        let what = format!("{count} bytes from the guest");
+        self.port.wait(&what, within, |state| {
+            let received = state.line.received();
+            (received.len() >= count).then(|| received.drain(..count).collect())
+        })
+    }
+
     /// Leaves.
     pub fn leave(self) {}
 }

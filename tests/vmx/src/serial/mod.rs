@@ -34,8 +34,10 @@ pub enum PortCall {
     Read,
     /// `write`.
     Write,
-    /// A wait (`epoll_wait`, `poll`) that reported the port.
+    /// An `epoll_wait` that reported the port.
     Woken,
+    /// A `poll`.
+    Polled,
     /// `close`.
     Close,
 }
@@ -60,7 +62,7 @@ pub struct PortEntry {
     pub at: Instant,
     /// Which.
     pub call: PortCall,
-    /// Its bytes, or its errno; of [`PortCall::Woken`] the events.
+    /// Its bytes, or its errno; of [`PortCall::Woken`] and [`PortCall::Polled`] the events.
     pub result: Result<usize, i32>,
 }
 
@@ -79,8 +81,12 @@ struct Inner {
 #[derive(Debug, Default)]
 struct State {
     line: Line,
-    /// Events that the program waits for.
+    /// Events that an epoll of the program waits for.
     interest: u32,
+    /// Those that a `poll` which is under way waits for.
+    asked: u32,
+    /// The bell is readable.
+    rung: bool,
     faults: Vec<(PortCall, u64, PortFault)>,
     journal: Vec<PortEntry>,
 }
@@ -274,7 +280,7 @@ impl SerialPort {
         let mut state = self.lock();
         let result = change(&mut state.line);
         state.line.pump();
-        self.ring(&state);
+        self.ring(&mut state);
         drop(state);
         self.0.changed.notify_all();
         result
@@ -285,21 +291,24 @@ impl SerialPort {
     }
 
     /// News: whoever waits looks again.
-    fn ring(&self, state: &State) {
-        self.silence();
+    fn ring(&self, state: &mut State) {
+        self.silence(state);
         self.settle(state);
     }
 
-    fn silence(&self) {
-        // Empty is silent.
-        let _silent = self.0.bell.read();
+    fn silence(&self, state: &mut State) {
+        if std::mem::take(&mut state.rung) {
+            // It was rung once, and is silent after one read.
+            let _silent = self.0.bell.read();
+        }
     }
 
-    /// Makes the bell's level that of the port.
-    fn settle(&self, state: &State) {
-        if state.events() == 0 {
-            self.silence();
-        } else {
+    /// Makes the bell's level that of the port. A level that stays is no news.
+    fn settle(&self, state: &mut State) {
+        if state.events(state.interest | state.asked) == 0 {
+            self.silence(state);
+        } else if !state.rung {
+            state.rung = true;
             // It does not run full: it is silenced before it is rung.
             let _rung = self.0.bell.write(1);
         }
@@ -321,7 +330,7 @@ impl SerialPort {
         state.line.close();
         state.interest = 0;
         state.note(PortCall::Close, Ok(0));
-        self.silence();
+        self.silence(&mut state);
         drop(state);
         self.0.changed.notify_all();
     }
@@ -341,22 +350,36 @@ impl SerialPort {
         })
     }
 
-    /// The program will wait for these events.
+    /// An epoll waits for these events from now on.
     pub(crate) fn watch(&self, interest: u32) {
         let mut state = self.lock();
         state.interest = interest;
-        self.settle(&state);
+        self.settle(&mut state);
     }
 
-    /// What it waits for.
-    pub(crate) fn interest(&self) -> u32 {
-        self.lock().interest
+    /// A `poll` for these events begins.
+    pub(crate) fn asked(&self, interest: u32) {
+        let mut state = self.lock();
+        state.asked = interest;
+        self.settle(&mut state);
+    }
+
+    /// It ends: what it reports, and what it had asked for.
+    pub(crate) fn polled(&self) -> (u32, u32) {
+        let mut state = self.lock();
+        let asked = std::mem::take(&mut state.asked);
+        let events = state.events(asked);
+        self.settle(&mut state);
+        state.note(PortCall::Polled, Ok(events as usize));
+        drop(state);
+        self.0.changed.notify_all();
+        (events, asked)
     }
 
     /// A wait has ended and reports the port: what for. 0 when that has passed.
     pub(crate) fn reported(&self) -> u32 {
         let mut state = self.lock();
-        let events = state.events();
+        let events = state.events(state.interest);
         if events != 0 {
             state.note(PortCall::Woken, Ok(events as usize));
             drop(state);
@@ -394,9 +417,9 @@ impl SerialPort {
             result.as_ref().map(|(_, len)| *len).map_err(|errno| *errno),
         );
         if news {
-            self.ring(&state);
-        } else if state.events() == 0 {
-            self.silence();
+            self.ring(&mut state);
+        } else {
+            self.settle(&mut state);
         }
         drop(state);
         self.0.changed.notify_all();
@@ -405,10 +428,10 @@ impl SerialPort {
 }
 
 impl State {
-    /// The port's state as far as the program waits for it; HUP always counts.
-    fn events(&self) -> u32 {
+    /// The port's state as far as it is waited for; HUP always counts.
+    fn events(&self, interest: u32) -> u32 {
         if self.line.is_open() {
-            self.line.poll() & (self.interest | HUP)
+            self.line.poll() & (interest | HUP)
         } else {
             0
         }

@@ -154,6 +154,8 @@ pub(crate) struct Tracer {
     /// Whose descriptor it is.
     serial_process: Option<pid_t>,
     watch: Option<serial::Watch>,
+    /// Epolls of the program in which the port's bell still has a place.
+    forgotten: Vec<i32>,
     profile: Profile,
     count_wakeups: bool,
     /// Clocks are read by system call, and moved.
@@ -180,6 +182,7 @@ impl Tracer {
             serial: how.serial.clone(),
             serial_process: None,
             watch: None,
+            forgotten: Vec::new(),
             profile,
             count_wakeups: how.count_wakeups,
             move_clocks: how.move_clocks,

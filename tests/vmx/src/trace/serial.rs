@@ -19,8 +19,6 @@ const EPOLL_EVENT: usize = 12;
 const POLL_FD: usize = 8;
 /// Of the kernel's `epoll_event`: how to report, in place of what.
 const HOW: u32 = (libc::EPOLLET | libc::EPOLLONESHOT) as u32;
-/// What is reported although nobody asked for it.
-const ALWAYS: u32 = (libc::EPOLLHUP | libc::EPOLLERR) as u32;
 /// Longest path that is looked at.
 const PATH_MAX: usize = 4096;
 /// Major number of the port's device; no driver has it.
@@ -38,8 +36,12 @@ pub(super) struct Watch {
 pub(super) enum Pending {
     /// An open that became a copy of the bell: restore the registers.
     Opened(Box<user_regs_struct>),
-    /// A registration for the bell: restore the program's own.
-    Registered { at: u64, original: Vec<u8> },
+    /// A registration for the bell: restore the program's own, and its registers.
+    Registered {
+        at: u64,
+        original: Vec<u8>,
+        rsi: u64,
+    },
     /// `epoll_wait`: at most so many events there.
     EpollWaited { epoll: i32, at: u64 },
     /// `poll` of so many descriptors there.
@@ -100,7 +102,10 @@ impl Tracer {
             }
             libc::SYS_close if user.rdi as i32 == PORT => {
                 port.close();
-                self.watch = None;
+                // The bell outlives the descriptor, and so does its place in the epoll.
+                if let Some(watch) = self.watch.take() {
+                    self.forgotten.push(watch.epoll);
+                }
                 return None;
             }
             libc::SYS_epoll_ctl if user.rdx as i32 == PORT => {
@@ -185,18 +190,25 @@ impl Tracer {
             port.watch(0);
             return None;
         }
-        let at = user.r10;
+        let (epoll, at) = (user.rdi as i32, user.r10);
         let original = self.take(pid, at, EPOLL_EVENT).ok()?;
         let events = word(&original);
         let data: [u8; 8] = original[4..].try_into().ok()?;
         self.watch = Some(Watch {
-            epoll: user.rdi as i32,
+            epoll,
             data: u64::from_ne_bytes(data),
         });
         port.watch(events & !HOW);
         let bell = (libc::EPOLLIN as u32 | (events & HOW)).to_ne_bytes();
         self.put(pid, at, &bell).ok()?;
-        let pending = Pending::Registered { at, original };
+        if let Some(place) = self.forgotten.iter().position(|of| *of == epoll) {
+            self.forgotten.remove(place);
+            let mut user = *user;
+            user.rsi = libc::EPOLL_CTL_MOD as u64;
+            sys::set_registers(pid, user).ok()?;
+        }
+        let rsi = user.rsi;
+        let pending = Pending::Registered { at, original, rsi };
         Some(self.follow(pid, super::syscalls::Pending::Serial(pending)))
     }
 
@@ -208,7 +220,7 @@ impl Tracer {
             .position(|entry| word(entry) as i32 == PORT)?;
         let entry = &bytes[entry * POLL_FD..];
         let interest = u16::from_ne_bytes([entry[4], entry[5]]);
-        self.serial.clone()?.watch(u32::from(interest));
+        self.serial.clone()?.asked(u32::from(interest));
         // The bell is only ever readable.
         let mut asked = bytes.clone();
         for entry in asked.chunks_exact_mut(POLL_FD) {
@@ -240,10 +252,10 @@ impl Tracer {
                     self.shared.lock().violation(now, text);
                 }
             }
-            Pending::Registered { at, original } => {
+            Pending::Registered { at, original, rsi } => {
                 // It was written to a moment ago.
                 let _gone = self.put(pid, at, &original);
-                return;
+                user.rsi = rsi;
             }
             Pending::EpollWaited { epoll, at } => {
                 let Some(left) = self.epoll_left(pid, epoll, at, result) else {
@@ -291,19 +303,19 @@ impl Tracer {
 
     /// As [`Self::epoll_left`]; the interest is put back as well.
     fn poll_left(&mut self, pid: pid_t, at: u64, count: usize, result: i64) -> Option<i64> {
-        let port = self.serial.clone()?;
+        let (events, asked) = self.serial.as_ref()?.polled();
         let mut bytes = self.take(pid, at, count * POLL_FD).ok()?;
         let mut left = result;
         for entry in bytes.chunks_exact_mut(POLL_FD) {
             if word(entry) as i32 != PORT {
                 continue;
             }
-            let interest = port.interest();
-            entry[4..6].copy_from_slice(&(interest as u16).to_ne_bytes());
-            let rang = entry[6..8] != [0, 0] && result > 0;
-            let events = if rang { port.reported() } else { 0 };
-            entry[6..8].copy_from_slice(&((events & (interest | ALWAYS)) as u16).to_ne_bytes());
-            left -= i64::from(rang && events == 0);
+            entry[4..6].copy_from_slice(&(asked as u16).to_ne_bytes());
+            if result < 0 {
+                continue;
+            }
+            left += i64::from(events != 0) - i64::from(entry[6..8] != [0, 0]);
+            entry[6..8].copy_from_slice(&(events as u16).to_ne_bytes());
         }
         self.put(pid, at, &bytes).ok()?;
         Some(left)
@@ -339,6 +351,7 @@ impl Tracer {
         {
             port.close();
             self.watch = None;
+            self.forgotten.clear();
         }
     }
 }
