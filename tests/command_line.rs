@@ -6,6 +6,7 @@
 #![cfg(test)]
 
 use std::ffi::OsString;
+use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
@@ -16,6 +17,11 @@ struct Run {
 }
 
 fn run(arguments: &[&str], environment: &[(&str, &str)]) -> Run {
+    run_as("talos-vmtoolsd", arguments, environment)
+}
+
+/// The program under the name by which its caller calls it.
+fn run_as(name: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Run {
     let binary = std::env::var_os("TALOS_VMTOOLSD")
         .unwrap_or_else(|| OsString::from(env!("CARGO_BIN_EXE_talos-vmtoolsd")));
     let Output {
@@ -23,6 +29,7 @@ fn run(arguments: &[&str], environment: &[(&str, &str)]) -> Run {
         stdout,
         stderr,
     } = Command::new(binary)
+        .arg0(name)
         .args(arguments)
         .env_clear()
         .envs(environment.iter().copied())
@@ -143,6 +150,21 @@ fn the_agent_names_what_is_wrong_and_goes_on() {
     for ((level, part), line) in expected.iter().zip(lines) {
         assert!(line.contains(level) && line.contains(part), "{line}");
     }
+}
+
+/// As the service file of Talos' package qemu-guest-agent does it.
+#[test]
+fn called_as_qemu_ga_it_is_the_agent() {
+    if on_vmware() {
+        return;
+    }
+    let run = run_as("./qemu-ga", &[], &[]);
+    assert_eq!((run.code, run.stdout.as_str()), (Some(0), ""));
+    assert!(
+        run.stderr.contains("INFO") && run.stderr.contains("VMware"),
+        "{}",
+        run.stderr
+    );
 }
 
 #[test]

@@ -2,7 +2,8 @@
 //!
 //! Every flag may stand before or after the subcommand; the last one given counts.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
 
 use clap::builder::{OsStringValueParser, PossibleValuesParser, TypedValueParser as _};
 use clap::error::{ContextKind, ContextValue};
@@ -19,9 +20,9 @@ use super::value::Form;
 #[command(
     name = "talos-vmtoolsd",
     version,
-    about = "The VMware guest agent for Talos Linux",
-    long_about = "The VMware guest agent for Talos Linux: shows the node's name, addresses and operating system \
-                  in vCenter and carries its power buttons to the Talos API.",
+    about = "The guest agent of Talos Linux for VMware and QEMU",
+    long_about = "The guest agent of Talos Linux for VMware and QEMU: shows the node's name, addresses and operating \
+                  system in vCenter, Proxmox, KubeVirt and libvirt, and carries their power buttons to the Talos API.",
     after_help = "Each flag can also be given as a variable (--talos-node: VMTOOLSD_TALOS_NODE) or in the file of \
                   --config. A flag beats a variable, a variable beats the file.",
     args_override_self = true
@@ -76,7 +77,7 @@ impl Cli {
     pub fn tolerant(
         arguments: impl IntoIterator<Item = OsString>,
     ) -> Result<(Self, Vec<String>), clap::Error> {
-        let mut arguments: Vec<OsString> = arguments.into_iter().collect();
+        let mut arguments = in_place_of_qemu_ga(arguments.into_iter().collect());
         let mut faults = Vec::new();
         let mut first = None;
         loop {
@@ -98,6 +99,20 @@ impl Cli {
             }
         }
     }
+}
+
+/// The name under which the package qemu-guest-agent of Talos' extensions starts its agent.
+const QEMU_GA: &str = "qemu-ga";
+
+/// That package's service file gives no arguments, and has machined's socket mounted: to be called like that asks for
+/// the agent. With arguments the program is the one that it always is.
+fn in_place_of_qemu_ga(mut arguments: Vec<OsString>) -> Vec<OsString> {
+    if let [program] = arguments.as_slice()
+        && Path::new(program).file_name() == Some(OsStr::new(QEMU_GA))
+    {
+        arguments.extend(["vmtoolsd", "--use-machined"].map(OsString::from));
+    }
+    arguments
 }
 
 /// What is wrong, in one line.
@@ -418,6 +433,27 @@ mod tests {
                 assert!(fault.contains(named) && !fault.contains('\n'), "{fault:?}");
             }
         }
+    }
+
+    #[test]
+    fn called_as_qemu_ga_without_arguments_it_is_the_agent_on_machineds_socket() {
+        for name in ["./qemu-ga", "qemu-ga", "/usr/local/bin/qemu-ga"] {
+            let (cli, faults) = Cli::tolerant([OsString::from(name)]).unwrap();
+            assert_eq!(cli.command, Some(Command::Vmtoolsd), "{name}");
+            assert_eq!(given(&cli, "use-machined"), Some("true"), "{name}");
+            assert!(faults.is_empty(), "{faults:?}");
+        }
+    }
+
+    #[test]
+    fn any_other_name_and_any_argument_is_read_as_it_stands() {
+        for name in ["talos-vmtoolsd", "./qemu-ga.old", "qemu-ga/talos-vmtoolsd"] {
+            let (cli, _) = Cli::tolerant([OsString::from(name)]).unwrap();
+            assert_eq!(cli.command, None, "{name}");
+        }
+        let (cli, _) = Cli::tolerant(["qemu-ga", "check"].map(OsString::from)).unwrap();
+        assert_eq!(cli.command, Some(Command::Check { json: false }));
+        assert_eq!(given(&cli, "use-machined"), None);
     }
 
     #[test]

@@ -13,20 +13,6 @@ import (
 
 const machineSocket = "/system/run/machined/machine.sock"
 
-// The form in which siderolabs/extensions runs the Go daemon; it has to run ours unchanged.
-const official = `
-name: talos-vmtoolsd
-container:
-  entrypoint: ./talos-vmtoolsd
-  args: [vmtoolsd, --use-machined]
-  mounts:
-    - {source: /system/run/machined/machine.sock, destination: /system/run/machined/machine.sock, type: bind, options: [rshared, rbind, rw]}
-depends:
-  - path: /system/run/machined/machine.sock
-  - network: [addresses]
-restart: always
-`
-
 func ours(t *testing.T) string { return string(repo.Read(t, "extension/talos-vmtoolsd.yaml")) }
 
 func TestOurServiceSpec(t *testing.T) {
@@ -39,7 +25,7 @@ func TestOurServiceSpec(t *testing.T) {
 		t.Errorf("service %q runs %q: the image has /usr/local/lib/containers/talos-vmtoolsd/talos-vmtoolsd", spec.Name, spec.Container.Entrypoint)
 	}
 
-	// A service that waits for anything else can hold up the boot.
+	// A service that waits for anything else can hold up the boot: for the network, or for a port of QEMU on VMware.
 	if want := []talos.Dependency{{Path: machineSocket}}; !reflect.DeepEqual(spec.Depends, want) {
 		t.Errorf("depends on %+v, want %+v", spec.Depends, want)
 	}
@@ -49,13 +35,9 @@ func TestOurServiceSpec(t *testing.T) {
 		t.Errorf("restart %s", spec.Restart)
 	}
 
-	var mounted bool
-	for _, mount := range spec.Container.Mounts {
-		mounted = mounted || mount.Source == machineSocket && mount.Destination == machineSocket && mount.Type == "bind"
-	}
-
-	if !mounted {
-		t.Errorf("no mount of %s", machineSocket)
+	// Not the port of QEMU: it is not there on VMware, and Talos makes a folder of a source that is missing.
+	if !hasSocket(spec) || len(spec.Container.Mounts) != 1 {
+		t.Errorf("mounts %+v, want %s alone", spec.Container.Mounts, machineSocket)
 	}
 
 	if spec.Container.Security.WriteableRootfs || spec.Container.Security.WriteableSysfs {
@@ -65,10 +47,40 @@ func TestOurServiceSpec(t *testing.T) {
 	t.Logf("Talos %s takes extension/talos-vmtoolsd.yaml", repo.Version(t, repo.Machinery))
 }
 
-func TestTheOfficialServiceSpec(t *testing.T) {
-	if _, err := services.Judge([]byte(official)); err != nil {
+func TestTheOfficialServiceSpecs(t *testing.T) {
+	for _, official := range []string{services.Official, services.OfficialQemu} {
+		spec, err := services.Judge([]byte(official))
+		if err != nil {
+			t.Fatal(err)
+		}
+
+		// Our binary needs the socket and its own name, whatever else is there.
+		if !hasSocket(spec) {
+			t.Errorf("%s: no mount of %s", spec.Name, machineSocket)
+		}
+	}
+}
+
+// By this name alone, without an argument, the binary knows that it is the agent (src/config/cli.rs).
+func TestTheOfficialSpecOfQemuGuestAgentCallsOurBinaryByItsName(t *testing.T) {
+	spec, err := services.Judge([]byte(services.OfficialQemu))
+	if err != nil {
 		t.Fatal(err)
 	}
+
+	if spec.Container.Entrypoint != "./qemu-ga" || len(spec.Container.Args) != 0 {
+		t.Errorf("runs %q with %q", spec.Container.Entrypoint, spec.Container.Args)
+	}
+}
+
+func hasSocket(spec *talos.Spec) bool {
+	for _, mount := range spec.Container.Mounts {
+		if mount.Source == machineSocket && mount.Destination == machineSocket && mount.Type == "bind" {
+			return true
+		}
+	}
+
+	return false
 }
 
 func TestABadServiceSpecIsNoticed(t *testing.T) {
