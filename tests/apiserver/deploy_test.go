@@ -1,6 +1,7 @@
 package apiserver_test
 
 import (
+	"cmp"
 	"encoding/json"
 	"slices"
 	"strings"
@@ -143,6 +144,7 @@ func TestDeploy(t *testing.T) {
 		for _, chapters := range [][]string{
 			{"Name your image", "With a talosconfig", "Settings, and the host's network", "From the Go daemon's DaemonSet"},
 			{"Name your image", "With a Talos ServiceAccount", "Over vsock"},
+			{"Name your image", "With a talosconfig", "On QEMU"},
 		} {
 			c.afresh(t)
 
@@ -185,16 +187,25 @@ func TestDeploy(t *testing.T) {
 		c.apply(t, `
 apiVersion: v1
 kind: Namespace
-metadata: {name: restricted, labels: {pod-security.kubernetes.io/enforce: restricted}}`)
+metadata: {name: restricted, labels: {pod-security.kubernetes.io/enforce: restricted}}
+---
+apiVersion: v1
+kind: Namespace
+metadata: {name: baseline, labels: {pod-security.kubernetes.io/enforce: baseline}}`)
 
-		for _, variant := range []struct{ folder, component, refusal string }{
+		for _, variant := range []struct{ folder, component, level, refusal string }{
 			{folder: "talosconfig"},
 			{folder: "serviceaccount"},
 			{folder: "talosconfig", component: "settings"},
 			{folder: "talosconfig", component: "hostnetwork", refusal: "host namespaces"},
 			{folder: "vsock", refusal: "seccompProfile"},
+			{folder: "talosconfig", component: "qemu-device", level: "baseline"},
+			{folder: "talosconfig", component: "qemu-device", refusal: "runAsNonRoot"},
+			{folder: "talosconfig", component: "qemu", level: "baseline", refusal: "privileged"},
 		} {
 			c.afresh(t)
+
+			namespace := cmp.Or(variant.level, "restricted")
 
 			if variant.component != "" {
 				c.must(t, "cd deploy/"+variant.folder+" && kustomize edit add component ../components/"+variant.component)
@@ -206,7 +217,7 @@ metadata: {name: restricted, labels: {pod-security.kubernetes.io/enforce: restri
 			// The class is kept for kube-system where a quota says so, and here there is no quota.
 			pod := corev1.Pod{Spec: template.Spec}
 			pod.APIVersion, pod.Kind = "v1", "Pod"
-			pod.Name, pod.Namespace, pod.Labels = "it", "restricted", template.Labels
+			pod.Name, pod.Namespace, pod.Labels = "it", namespace, template.Labels
 
 			text, err := json.Marshal(pod)
 			if err != nil {

@@ -112,8 +112,12 @@ func Decode(stream []byte) (*Objects, error) {
 
 // Policy is how much a variant may ask for.
 type Policy struct {
-	// Restricted holds it to the restricted pod security standard, and to no capability at all.
-	Restricted bool
+	// Level is the pod security standard that has to let it in; none is `privileged`, which lets in everything.
+	Level api.Level
+	// Privileged lets it have every device and every right.
+	Privileged bool
+	// Device is the resource that a device plugin has to hand out.
+	Device corev1.ResourceName
 	// HostNetwork lets it be on the host's network.
 	HostNetwork bool
 	// Capabilities are those that may be added.
@@ -155,12 +159,12 @@ func Judge(daemonSet *appsv1.DaemonSet, allowed Policy) []error {
 		errs = append(errs, judgeContainer(&spec.Containers[i], spec, allowed)...)
 	}
 
-	if allowed.Restricted {
+	if allowed.Level != "" {
 		evaluator, err := policy.NewEvaluator(policy.DefaultChecks(), nil)
 		refuse(err != nil, "%v", err)
 
 		if err == nil {
-			level := api.LevelVersion{Level: api.LevelRestricted, Version: api.LatestVersion()}
+			level := api.LevelVersion{Level: allowed.Level, Version: api.LatestVersion()}
 			for _, result := range evaluator.EvaluatePod(level, &daemonSet.Spec.Template.ObjectMeta, spec) {
 				refuse(!result.Allowed, "%s: %s", result.ForbiddenReason, result.ForbiddenDetail)
 			}
@@ -169,6 +173,8 @@ func Judge(daemonSet *appsv1.DaemonSet, allowed Policy) []error {
 
 	return errs
 }
+
+func is(asked *bool) bool { return asked != nil && *asked }
 
 func judgeContainer(container *corev1.Container, pod *corev1.PodSpec, allowed Policy) []error {
 	var errs []error
@@ -184,8 +190,9 @@ func judgeContainer(container *corev1.Container, pod *corev1.PodSpec, allowed Po
 		return []error{errors.New("no security context")}
 	}
 
-	refuse(security.Privileged != nil && *security.Privileged, "privileged")
-	refuse(security.AllowPrivilegeEscalation == nil || *security.AllowPrivilegeEscalation, "may escalate its privileges")
+	refuse(is(security.Privileged) && !allowed.Privileged, "privileged")
+	// The API server takes a privileged container in no other way.
+	refuse(security.AllowPrivilegeEscalation == nil || *security.AllowPrivilegeEscalation != is(security.Privileged), "may escalate its privileges")
 	refuse(security.ReadOnlyRootFilesystem == nil || !*security.ReadOnlyRootFilesystem, "root is writeable")
 
 	if security.Capabilities == nil {
@@ -196,6 +203,18 @@ func judgeContainer(container *corev1.Container, pod *corev1.PodSpec, allowed Po
 		for _, capability := range security.Capabilities.Add {
 			refuse(!slices.Contains(allowed.Capabilities, capability), "adds capability %s", capability)
 		}
+	}
+
+	for resource := range container.Resources.Limits {
+		refuse(resource != corev1.ResourceMemory && resource != allowed.Device, "asks for %s", resource)
+	}
+
+	if allowed.Device != "" {
+		limit := container.Resources.Limits[allowed.Device]
+		refuse(limit.Value() != 1, "asks for %d of %s", limit.Value(), allowed.Device)
+		refuse(!slices.ContainsFunc(container.Env, func(env corev1.EnvVar) bool {
+			return env.Name == "VMTOOLSD_QGA_PORT" && strings.HasPrefix(env.Value, "/dev/")
+		}), "is not shown the device")
 	}
 
 	limit := container.Resources.Limits.Memory().Value()

@@ -13,6 +13,7 @@ import (
 	"github.com/siderolabs/talos/pkg/machinery/constants"
 	"github.com/siderolabs/talos/pkg/machinery/role"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/pod-security-admission/api"
 	"sigs.k8s.io/kustomize/kyaml/filesys"
 	"sigs.k8s.io/yaml"
 
@@ -22,9 +23,11 @@ import (
 )
 
 var (
-	tight       = manifests.Policy{Restricted: true}
+	tight       = manifests.Policy{Level: api.LevelRestricted}
 	hostNetwork = manifests.Policy{HostNetwork: true}
 	vsock       = manifests.Policy{Capabilities: []corev1.Capability{"NET_BIND_SERVICE"}}
+	qemu        = manifests.Policy{Privileged: true}
+	qemuDevice  = manifests.Policy{Level: api.LevelBaseline, Device: "squat.ai/qemu-guest-agent"}
 )
 
 var variants = []struct {
@@ -37,6 +40,10 @@ var variants = []struct {
 	{"vsock-with-talosconfig", vsock},
 	{"talosconfig-with-settings", tight},
 	{"talosconfig-with-hostnetwork", hostNetwork},
+	{"talosconfig-with-qemu", qemu},
+	{"serviceaccount-with-qemu", qemu},
+	{"talosconfig-with-qemu-device", qemuDevice},
+	{"serviceaccount-with-qemu-device", qemuDevice},
 }
 
 func TestVariants(t *testing.T) {
@@ -193,6 +200,11 @@ func TestABadManifestIsNoticed(t *testing.T) {
 		{"host path", "talosconfig", "secret:\n          defaultMode: 288\n          secretName: talos-vmtoolsd-config", "hostPath: {path: /}", "no Secret"},
 		{"subPath", "talosconfig", "name: config\n          readOnly: true", "name: config\n          subPath: x\n          readOnly: true", "never renewed"},
 		{"another program", "talosconfig", "- /talos-vmtoolsd", "- /bin/sh", "runs"},
+		{"privileged for a device that a plugin hands out", "talosconfig-with-qemu-device", "privileged: false", "privileged: true", "privileged"},
+		{"a host's folder for a device", "talosconfig-with-qemu", "secret:\n          defaultMode: 288\n          secretName: talos-vmtoolsd-config", "hostPath: {path: /dev}", "no Secret"},
+		{"privileged and yet not", "talosconfig-with-qemu", "allowPrivilegeEscalation: true", "allowPrivilegeEscalation: false", "may escalate"},
+		{"another device", "talosconfig-with-qemu-device", "squat.ai/qemu-guest-agent: 1", "squat.ai/tpm: 1", "asks for squat.ai/tpm"},
+		{"a device and not where", "talosconfig-with-qemu-device", "VMTOOLSD_QGA_PORT", "VMTOOLSD_PORT", "is not shown the device"},
 		{"ends off VMware", "talosconfig", "VMTOOLSD_IDLE_OFF_VMWARE", "VMTOOLSD_IDLE", "ends off VMware"},
 	} {
 		t.Run(mutation.name, func(t *testing.T) {
@@ -204,8 +216,11 @@ func TestABadManifestIsNoticed(t *testing.T) {
 			}
 
 			policy := tight
-			if mutation.folder == "vsock" {
-				policy = vsock
+
+			for _, variant := range variants {
+				if variant.folder == mutation.folder {
+					policy = variant.policy
+				}
 			}
 
 			var found []error
@@ -243,10 +258,11 @@ func build(t *testing.T, folder string) []byte {
 			return err
 		}
 
-		if name == "deploy/talosconfig/kustomization.yaml" {
-			for _, component := range []string{"settings", "hostnetwork"} {
-				with := "resources: [../talosconfig]\ncomponents: [../components/" + component + "]\n"
-				if err := files.WriteFile("/deploy/talosconfig-with-"+component+"/kustomization.yaml", []byte(with)); err != nil {
+		if name == "deploy/talosconfig/kustomization.yaml" || name == "deploy/serviceaccount/kustomization.yaml" {
+			credentials := filepath.Base(filepath.Dir(name))
+			for _, component := range []string{"settings", "hostnetwork", "qemu", "qemu-device"} {
+				with := "resources: [../" + credentials + "]\ncomponents: [../components/" + component + "]\n"
+				if err := files.WriteFile("/deploy/"+credentials+"-with-"+component+"/kustomization.yaml", []byte(with)); err != nil {
 					return err
 				}
 			}
