@@ -77,7 +77,8 @@ func start(t *testing.T) *cluster {
 	storage.Transport.ServerList = []string{"http://" + etcd.Clients[0].Addr().String()}
 
 	// Nobody makes the accounts that pods would get; the rest of admission is as it is by default.
-	flags := []string{"--disable-admission-plugins=ServiceAccount", "--authorization-mode=RBAC"}
+	// Privileged pods are allowed in the API server that Talos runs.
+	flags := []string{"--disable-admission-plugins=ServiceAccount", "--authorization-mode=RBAC", "--allow-privileged=true"}
 
 	server, err := apiserver.StartTestServer(t, nil, flags, storage)
 	if err != nil {
