@@ -39,6 +39,29 @@ spec:
       volumes: [{name: config, secret: {secretName: talos-vmtoolsd-config, defaultMode: 0400}}]
 `
 
+// What is published of qemu-guest-agent-talos, in short.
+const qemuGuestAgentTalos = `
+apiVersion: v1
+kind: Namespace
+metadata: {name: qemu-guest-agent}
+---
+apiVersion: apps/v1
+kind: DaemonSet
+metadata: {name: qemu-ga-talos, namespace: qemu-guest-agent}
+spec:
+  selector: {matchLabels: {name: qemu-ga-talos}}
+  template:
+    metadata: {labels: {name: qemu-ga-talos}}
+    spec:
+      hostNetwork: true
+      containers:
+        - name: qemu-ga-talos
+          image: ghcr.io/crisobal/qemu-guest-agent-talos:0.5.0
+          securityContext: {privileged: true}
+          volumeMounts: [{name: virtio, mountPath: /dev/virtio-ports}]
+      volumes: [{name: virtio, hostPath: {path: /dev/virtio-ports}}]
+`
+
 var folders = []string{"talosconfig", "serviceaccount", "vsock"}
 
 func TestDeploy(t *testing.T) {
@@ -138,6 +161,20 @@ func TestDeploy(t *testing.T) {
 		for _, script := range blocks(t, "From release 2.0's DaemonSet") {
 			c.must(t, script)
 		}
+	})
+
+	t.Run("qemu-guest-agent-talos gets our image and gives way by the documented commands", func(t *testing.T) {
+		c.apply(t, qemuGuestAgentTalos)
+
+		scripts := blocks(t, "From the DaemonSet qemu-guest-agent-talos")
+		c.must(t, scripts[0])
+
+		const image = "kubectl --namespace qemu-guest-agent get daemonset/qemu-ga-talos --output jsonpath={.spec.template.spec.containers[*].image}"
+		if got := c.must(t, image); got != ours {
+			t.Errorf("image %s", got)
+		}
+
+		c.must(t, scripts[1])
 	})
 
 	t.Run("the documented commands of each chapter work in this order", func(t *testing.T) {

@@ -170,6 +170,23 @@ func TestTheServiceAccountFitsTalosDefinition(t *testing.T) {
 	}
 }
 
+// Without a variable the agent looks for a talosconfig where Talos mounts one, and for apid on 127.0.0.1.
+func TestTheManifestOfQemuGuestAgentTalosHasWhatTheAgentLooksFor(t *testing.T) {
+	objects, err := manifests.Decode([]byte(manifests.QemuGuestAgentTalos))
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	pod := objects.DaemonSets[0].Spec.Template.Spec
+	if mount := pod.Containers[0].VolumeMounts[0].MountPath; mount != constants.ServiceAccountMountPath {
+		t.Errorf("the talosconfig is mounted at %s", mount)
+	}
+
+	if !pod.HostNetwork || len(pod.Containers[0].Env) != 0 {
+		t.Errorf("on the host's network: %t; variables %v", pod.HostNetwork, pod.Containers[0].Env)
+	}
+}
+
 func TestABadManifestIsNoticed(t *testing.T) {
 	for _, mutation := range []struct{ name, folder, from, to, want string }{
 		{"unknown field of the DaemonSet", "talosconfig", "selector:", "replicas: 3\n  selector:", `unknown field "spec.replicas"`},
@@ -289,16 +306,18 @@ func build(t *testing.T, folder string) []byte {
 }
 
 // RUNTIME_IMAGE is the OCI layout of the runtime image; with it the image has to bring the command along that
-// the Go daemon's manifest does without.
-func TestTheGoDaemonsManifestRunsOurImage(t *testing.T) {
-	objects, err := manifests.Decode([]byte(manifests.GoDaemons))
-	if err != nil {
-		t.Fatal(err)
-	}
+// the manifests of the Go daemon and of qemu-guest-agent-talos do without.
+func TestTheManifestsOfOthersRunOurImage(t *testing.T) {
+	for _, manifest := range []string{manifests.GoDaemons, manifests.QemuGuestAgentTalos} {
+		objects, err := manifests.Decode([]byte(manifest))
+		if err != nil {
+			t.Fatal(err)
+		}
 
-	container := objects.DaemonSets[0].Spec.Template.Spec.Containers[0]
-	if len(container.Command)+len(container.Args) != 0 {
-		t.Fatal("this is not the manifest in question")
+		container := objects.DaemonSets[0].Spec.Template.Spec.Containers[0]
+		if len(container.Command)+len(container.Args) != 0 {
+			t.Fatal("this is not the manifest in question")
+		}
 	}
 
 	layout := os.Getenv("RUNTIME_IMAGE")

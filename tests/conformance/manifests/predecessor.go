@@ -22,3 +22,27 @@ spec:
           volumeMounts: [{name: config, mountPath: /etc/talos-vmtoolsd, readOnly: true}]
       volumes: [{name: config, secret: {secretName: talos-vmtoolsd-config, defaultMode: 0400}}]
 `
+
+// QemuGuestAgentTalos is what the manifest of qemu-guest-agent-talos says of its container, which runs qemu-ga: no
+// command, the talosconfig from a Secret or from Talos, and the host's network.
+const QemuGuestAgentTalos = `
+apiVersion: apps/v1
+kind: DaemonSet
+metadata: {name: qemu-ga-talos, namespace: qemu-guest-agent}
+spec:
+  selector: {matchLabels: {name: qemu-ga-talos}}
+  template:
+    metadata: {labels: {name: qemu-ga-talos}}
+    spec:
+      hostNetwork: true
+      containers:
+        - name: qemu-ga-talos
+          image: ghcr.io/crisobal/qemu-guest-agent-talos:0.5.0
+          securityContext: {privileged: true, allowPrivilegeEscalation: true}
+          volumeMounts:
+            - {name: talosconfig, mountPath: /var/run/secrets/talos.dev, readOnly: true}
+            - {name: virtio, mountPath: /dev/virtio-ports}
+      volumes:
+        - {name: virtio, hostPath: {path: /dev/virtio-ports}}
+        - {name: talosconfig, secret: {secretName: talosconfig}}
+`
