@@ -94,7 +94,8 @@ test: build with-open-vm-tools with-qemu with-guest-kernel ## Run all tests, the
 
 container_specs := $(CURDIR)/_out/container
 
-# The container that machined lets containerd make of our service file: Talos 1.14's, and 1.13's.
+# The container that machined lets containerd make of our service file, and of the one that runs qemu-ga: Talos 1.14's,
+# and 1.13's.
 .PHONY: container
 container: build with-crun container-specs ## Run the binary inside the container that Talos makes of its service (needs root, crun, Go)
 	@if ! $(provision) --has crun; then exit 0; fi; \
@@ -107,7 +108,9 @@ container-specs:
 	cd tests/container/spec; \
 	export GOWORK=off GOTOOLCHAIN="$${GOTOOLCHAIN:-local}"; \
 	go run . ../../../extension/talos-vmtoolsd.yaml >'$(container_specs)/v1.14.json'; \
-	go run -modfile=v1.13.mod . ../../../extension/talos-vmtoolsd.yaml >'$(container_specs)/v1.13.json'
+	go run -modfile=v1.13.mod . ../../../extension/talos-vmtoolsd.yaml >'$(container_specs)/v1.13.json'; \
+	go run . ../qemu-guest-agent.yaml >'$(container_specs)/qemu-ga-v1.14.json'; \
+	go run -modfile=v1.13.mod . ../qemu-guest-agent.yaml >'$(container_specs)/qemu-ga-v1.13.json'
 
 .PHONY: qemu
 qemu: build with-qemu with-guest-kernel with-libvirt container-specs ## Run the agent, and Debian's qemu-ga, in real QEMU guests, libvirt's included (needs root, Go)

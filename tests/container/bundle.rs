@@ -28,18 +28,30 @@ pub(super) struct Spec {
     config: Value,
 }
 
-/// The specs that were made, oldest Talos first.
+/// The specs that were made of our service file, oldest Talos first.
 pub(super) fn specs() -> Vec<Spec> {
+    named("")
+}
+
+/// Those of the service file that runs qemu-ga.
+pub(super) fn specs_of_qemu_ga() -> Vec<Spec> {
+    named("qemu-ga-")
+}
+
+/// Files are named by service and Talos: `v1.14.json` is ours.
+fn named(service: &str) -> Vec<Spec> {
     let folder = std::env::var_os("CONTAINER_SPECS")
         .expect("CONTAINER_SPECS does not name the folder with the specs; run `make container`");
     let mut specs: Vec<_> = std::fs::read_dir(&folder)
         .unwrap()
-        .map(|entry| {
+        .filter_map(|entry| {
             let path = entry.unwrap().path();
-            Spec {
-                talos: path.file_stem().unwrap().to_string_lossy().into_owned(),
+            let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+            let talos = name.strip_prefix(service)?;
+            talos.starts_with('v').then(|| Spec {
+                talos: talos.to_owned(),
                 config: serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap(),
-            }
+            })
         })
         .collect();
     assert!(specs.len() >= 2, "{} specs in {folder:?}", specs.len());
@@ -67,8 +79,9 @@ impl Bundle {
         let folder = Folder::new();
         let root = folder.path("rootfs");
         std::fs::create_dir(&root).unwrap();
-        std::fs::copy(binary(), root.join("talos-vmtoolsd")).unwrap();
         let mut config = spec.config.clone();
+        let program = config["process"]["args"][0].as_str().unwrap();
+        std::fs::copy(binary(), root.join(program)).unwrap();
         config["root"]["path"] = json!(root);
         let mounts = config["mounts"].as_array_mut().unwrap();
         let mount = mounts
@@ -76,6 +89,7 @@ impl Bundle {
             .find(|mount| mount["destination"] == SOCKET)
             .expect("the service file mounts machined's socket");
         mount["source"] = json!(socket);
+        lend_nothing(mounts, &folder);
         what_this_machine_cannot(&mut config);
         Self { folder, config }
     }
@@ -176,6 +190,29 @@ impl Bundle {
         assert!(status.success(), "ended with {status}");
         assert!(took < Duration::from_secs(10), "{took:?}");
         took
+    }
+}
+
+/// The service file that runs qemu-ga mounts the node's `/dev`, `/run` and init. Here they are folders and a file of
+/// the test's own, with the one device that crun needs: it must not change this machine's.
+fn lend_nothing(mounts: &mut [Value], folder: &Folder) {
+    for mount in mounts {
+        let destination = mount["destination"].as_str().unwrap();
+        let place = folder.path(&destination.replace('/', "-"));
+        match destination {
+            "/dev" if mount["type"] == "bind" => {
+                std::fs::create_dir(&place).unwrap();
+                let copied = Command::new("cp")
+                    .args(["--archive", "/dev/null"])
+                    .arg(&place)
+                    .status();
+                assert!(copied.unwrap().success());
+            }
+            "/var/run" => std::fs::create_dir(&place).unwrap(),
+            "/sbin/shutdown" => std::fs::copy(binary(), &place).map(|_| ()).unwrap(),
+            _ => continue,
+        }
+        mount["source"] = json!(place);
     }
 }
 

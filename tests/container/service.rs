@@ -5,7 +5,7 @@ use std::time::Duration;
 use apid::{Apid, Method, scene};
 use vmx::{EventKind, Stream, VsockPolicy};
 
-use super::bundle::{Bundle, specs};
+use super::bundle::{Bundle, specs, specs_of_qemu_ga};
 use crate::support::{ADDRESS, Folder, NAME, Run, SOON, Talos};
 
 #[test]
@@ -53,6 +53,24 @@ fn restart_and_shut_down_reach_talos_once_each_with_status_1() {
         bundle.stop(&run);
         assert_eq!(talos.calls_of(Method::Reboot).len(), 1);
         assert_eq!(talos.calls_of(Method::Shutdown).len(), 1);
+    }
+}
+
+/// By its name alone, in the container of a package whose service file knows nothing of us.
+#[test]
+#[ignore = "make container"]
+fn in_the_place_of_qemu_ga_the_binary_is_the_agent() {
+    for spec in specs_of_qemu_ga() {
+        let talos = Talos::new();
+        let bundle = Bundle::new(&spec, &talos.socket_path());
+        let run = Run::start(bundle.under_vmx());
+        run.informed();
+        let view = run.sees("name and address", SOON, |view| view.ip_address.is_some());
+        assert_eq!(view.host_name.as_deref(), Some(NAME), "{}", spec.talos);
+        run.asked("OS_Halt");
+        talos.wait_calls(Method::Shutdown, 1, SOON).unwrap();
+        bundle.stop(&run);
+        assert!(run.log_lines(&["ERROR"]).is_empty(), "{:#?}", run.log());
     }
 }
 

@@ -149,7 +149,7 @@ func TestThePackageQemuGuestAgentPutsOurBinaryWhereItsServiceLooks(t *testing.T)
 
 	folder := t.TempDir()
 	put(t, filepath.Join(folder, "upstream/talos-vmtoolsd"), nil)
-	put(t, filepath.Join(folder, "pkg/qemu-guest-agent.yaml"), []byte(services.OfficialQemu))
+	put(t, filepath.Join(folder, "pkg/qemu-guest-agent.yaml"), repo.Read(t, "tests/container/qemu-guest-agent.yaml"))
 
 	for _, step := range recipe.Steps {
 		for _, script := range step.Install {

@@ -13,6 +13,24 @@ import (
 
 const machineSocket = "/system/run/machined/machine.sock"
 
+// The form in which siderolabs/extensions runs the Go daemon; it has to run ours unchanged.
+const official = `
+name: talos-vmtoolsd
+container:
+  entrypoint: ./talos-vmtoolsd
+  args: [vmtoolsd, --use-machined]
+  mounts:
+    - {source: /system/run/machined/machine.sock, destination: /system/run/machined/machine.sock, type: bind, options: [rshared, rbind, rw]}
+depends:
+  - path: /system/run/machined/machine.sock
+  - network: [addresses]
+restart: always
+`
+
+func ofQemuGa(t *testing.T) string {
+	return string(repo.Read(t, "tests/container/qemu-guest-agent.yaml"))
+}
+
 func ours(t *testing.T) string { return string(repo.Read(t, "extension/talos-vmtoolsd.yaml")) }
 
 func TestOurServiceSpec(t *testing.T) {
@@ -48,8 +66,8 @@ func TestOurServiceSpec(t *testing.T) {
 }
 
 func TestTheOfficialServiceSpecs(t *testing.T) {
-	for _, official := range []string{services.Official, services.OfficialQemu} {
-		spec, err := services.Judge([]byte(official))
+	for _, text := range []string{official, ofQemuGa(t)} {
+		spec, err := services.Judge([]byte(text))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -63,7 +81,7 @@ func TestTheOfficialServiceSpecs(t *testing.T) {
 
 // By this name alone, without an argument, the binary knows that it is the agent (src/config/cli.rs).
 func TestTheOfficialSpecOfQemuGuestAgentCallsOurBinaryByItsName(t *testing.T) {
-	spec, err := services.Judge([]byte(services.OfficialQemu))
+	spec, err := services.Judge([]byte(ofQemuGa(t)))
 	if err != nil {
 		t.Fatal(err)
 	}
