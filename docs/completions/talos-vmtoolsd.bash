@@ -19,6 +19,9 @@ _talos__vmtoolsd() {
             talos__vmtoolsd,check)
                 cmd="talos__vmtoolsd__subcmd__check"
                 ;;
+            talos__vmtoolsd,guest-agent)
+                cmd="talos__vmtoolsd__subcmd__vmtoolsd"
+                ;;
             talos__vmtoolsd,help)
                 cmd="talos__vmtoolsd__subcmd__help"
                 ;;
@@ -59,7 +62,7 @@ _talos__vmtoolsd() {
 
     case "${cmd}" in
         talos__vmtoolsd)
-            opts="-h -V --use-machined --talos-config --talos-node --machined-socket --machined-role --transport --low-bandwidth --skip-vmware-detection --idle-off-vmware --power-deadline --force-shutdown --reboot-mode --power-busy --guest-host-name --scrub-guestinfo --guest-variables --sandbox --log-level --log-format --config --help --version vmtoolsd talosquery rpc check version help"
+            opts="-h -V --use-machined --talos-config --talos-node --machined-socket --machined-role --hypervisor --transport --low-bandwidth --skip-vmware-detection --idle-off-vmware --qga-port --power-deadline --force-shutdown --reboot-mode --power-busy --guest-host-name --scrub-guestinfo --guest-variables --sandbox --log-level --log-format --config --help --version vmtoolsd guest-agent talosquery rpc check version help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -85,6 +88,10 @@ _talos__vmtoolsd() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --hypervisor)
+                    COMPREPLY=($(compgen -W "auto vmware qemu" -- "${cur}"))
+                    return 0
+                    ;;
                 --transport)
                     COMPREPLY=($(compgen -W "auto vsock backdoor" -- "${cur}"))
                     return 0
@@ -98,6 +105,10 @@ _talos__vmtoolsd() {
                     return 0
                     ;;
                 --idle-off-vmware)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --qga-port)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -153,7 +164,7 @@ _talos__vmtoolsd() {
             return 0
             ;;
         talos__subcmd__vmtoolsd__subcmd__check)
-            opts="-h --json --use-machined --talos-config --talos-node --machined-socket --machined-role --transport --low-bandwidth --skip-vmware-detection --idle-off-vmware --power-deadline --force-shutdown --reboot-mode --power-busy --guest-host-name --scrub-guestinfo --guest-variables --sandbox --log-level --log-format --config --help"
+            opts="-h --json --use-machined --talos-config --talos-node --machined-socket --machined-role --hypervisor --transport --low-bandwidth --skip-vmware-detection --idle-off-vmware --qga-port --power-deadline --force-shutdown --reboot-mode --power-busy --guest-host-name --scrub-guestinfo --guest-variables --sandbox --log-level --log-format --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -179,6 +190,10 @@ _talos__vmtoolsd() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --hypervisor)
+                    COMPREPLY=($(compgen -W "auto vmware qemu" -- "${cur}"))
+                    return 0
+                    ;;
                 --transport)
                     COMPREPLY=($(compgen -W "auto vsock backdoor" -- "${cur}"))
                     return 0
@@ -192,6 +207,10 @@ _talos__vmtoolsd() {
                     return 0
                     ;;
                 --idle-off-vmware)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --qga-port)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -345,7 +364,7 @@ _talos__vmtoolsd() {
             return 0
             ;;
         talos__subcmd__vmtoolsd__subcmd__rpc)
-            opts="-h --use-machined --talos-config --talos-node --machined-socket --machined-role --transport --low-bandwidth --skip-vmware-detection --idle-off-vmware --power-deadline --force-shutdown --reboot-mode --power-busy --guest-host-name --scrub-guestinfo --guest-variables --sandbox --log-level --log-format --config --help"
+            opts="-h --use-machined --talos-config --talos-node --machined-socket --machined-role --hypervisor --transport --low-bandwidth --skip-vmware-detection --idle-off-vmware --qga-port --power-deadline --force-shutdown --reboot-mode --power-busy --guest-host-name --scrub-guestinfo --guest-variables --sandbox --log-level --log-format --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -371,6 +390,10 @@ _talos__vmtoolsd() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --hypervisor)
+                    COMPREPLY=($(compgen -W "auto vmware qemu" -- "${cur}"))
+                    return 0
+                    ;;
                 --transport)
                     COMPREPLY=($(compgen -W "auto vsock backdoor" -- "${cur}"))
                     return 0
@@ -384,6 +407,10 @@ _talos__vmtoolsd() {
                     return 0
                     ;;
                 --idle-off-vmware)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --qga-port)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -439,7 +466,7 @@ _talos__vmtoolsd() {
             return 0
             ;;
         talos__subcmd__vmtoolsd__subcmd__talosquery)
-            opts="-h --json --use-machined --talos-config --talos-node --machined-socket --machined-role --transport --low-bandwidth --skip-vmware-detection --idle-off-vmware --power-deadline --force-shutdown --reboot-mode --power-busy --guest-host-name --scrub-guestinfo --guest-variables --sandbox --log-level --log-format --config --help"
+            opts="-h --json --use-machined --talos-config --talos-node --machined-socket --machined-role --hypervisor --transport --low-bandwidth --skip-vmware-detection --idle-off-vmware --qga-port --power-deadline --force-shutdown --reboot-mode --power-busy --guest-host-name --scrub-guestinfo --guest-variables --sandbox --log-level --log-format --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -465,6 +492,10 @@ _talos__vmtoolsd() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --hypervisor)
+                    COMPREPLY=($(compgen -W "auto vmware qemu" -- "${cur}"))
+                    return 0
+                    ;;
                 --transport)
                     COMPREPLY=($(compgen -W "auto vsock backdoor" -- "${cur}"))
                     return 0
@@ -478,6 +509,10 @@ _talos__vmtoolsd() {
                     return 0
                     ;;
                 --idle-off-vmware)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --qga-port)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -533,7 +568,7 @@ _talos__vmtoolsd() {
             return 0
             ;;
         talos__subcmd__vmtoolsd__subcmd__version)
-            opts="-h --short --use-machined --talos-config --talos-node --machined-socket --machined-role --transport --low-bandwidth --skip-vmware-detection --idle-off-vmware --power-deadline --force-shutdown --reboot-mode --power-busy --guest-host-name --scrub-guestinfo --guest-variables --sandbox --log-level --log-format --config --help"
+            opts="-h --short --use-machined --talos-config --talos-node --machined-socket --machined-role --hypervisor --transport --low-bandwidth --skip-vmware-detection --idle-off-vmware --qga-port --power-deadline --force-shutdown --reboot-mode --power-busy --guest-host-name --scrub-guestinfo --guest-variables --sandbox --log-level --log-format --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -559,6 +594,10 @@ _talos__vmtoolsd() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --hypervisor)
+                    COMPREPLY=($(compgen -W "auto vmware qemu" -- "${cur}"))
+                    return 0
+                    ;;
                 --transport)
                     COMPREPLY=($(compgen -W "auto vsock backdoor" -- "${cur}"))
                     return 0
@@ -572,6 +611,10 @@ _talos__vmtoolsd() {
                     return 0
                     ;;
                 --idle-off-vmware)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --qga-port)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -627,7 +670,7 @@ _talos__vmtoolsd() {
             return 0
             ;;
         talos__subcmd__vmtoolsd__subcmd__vmtoolsd)
-            opts="-h --use-machined --talos-config --talos-node --machined-socket --machined-role --transport --low-bandwidth --skip-vmware-detection --idle-off-vmware --power-deadline --force-shutdown --reboot-mode --power-busy --guest-host-name --scrub-guestinfo --guest-variables --sandbox --log-level --log-format --config --help"
+            opts="-h --use-machined --talos-config --talos-node --machined-socket --machined-role --hypervisor --transport --low-bandwidth --skip-vmware-detection --idle-off-vmware --qga-port --power-deadline --force-shutdown --reboot-mode --power-busy --guest-host-name --scrub-guestinfo --guest-variables --sandbox --log-level --log-format --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -653,6 +696,10 @@ _talos__vmtoolsd() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --hypervisor)
+                    COMPREPLY=($(compgen -W "auto vmware qemu" -- "${cur}"))
+                    return 0
+                    ;;
                 --transport)
                     COMPREPLY=($(compgen -W "auto vsock backdoor" -- "${cur}"))
                     return 0
@@ -666,6 +713,10 @@ _talos__vmtoolsd() {
                     return 0
                     ;;
                 --idle-off-vmware)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --qga-port)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_talos_vmtoolsd_global_optspecs
-    string join \n use-machined= talos-config= talos-node= machined-socket= machined-role= transport= low-bandwidth= skip-vmware-detection= idle-off-vmware= power-deadline= force-shutdown= reboot-mode= power-busy= guest-host-name= scrub-guestinfo= guest-variables= sandbox= log-level= log-format= config= h/help V/version
+    string join \n use-machined= talos-config= talos-node= machined-socket= machined-role= hypervisor= transport= low-bandwidth= skip-vmware-detection= idle-off-vmware= qga-port= power-deadline= force-shutdown= reboot-mode= power-busy= guest-host-name= scrub-guestinfo= guest-variables= sandbox= log-level= log-format= config= h/help V/version
 end
 
 function __fish_talos_vmtoolsd_needs_command
@@ -29,12 +29,16 @@ complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -l talos-con
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -l talos-node -d 'Node to talk to with --talos-config, and its endpoint: HOST or HOST:PORT (50000) [default: the talosconfig\'s only node, else 127.0.0.1]' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -l machined-socket -d 'Path of machined\'s socket [default: /system/run/machined/machine.sock]' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -l machined-role -d 'Role claimed on machined\'s socket [default: os:operator]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -l hypervisor -d 'Whose guest agent this is; auto is VMware\'s where the processor reports VMware, else QEMU\'s where there is a virtio-serial device, else none [default: auto]' -r -f -a "auto\t''
+vmware\t''
+qemu\t''"
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -l transport -d 'Way to the host; auto tries vsock, then the backdoor, in each direction [default: auto]' -r -f -a "auto\t''
 vsock\t''
 backdoor\t''"
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -l low-bandwidth -d 'Never use the high-bandwidth backdoor' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -l skip-vmware-detection -d 'Try the backdoor even if the processor does not report VMware' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -l idle-off-vmware -d 'Off VMware, stay running idle instead of exiting (for a DaemonSet, which restarts what exits)' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -l qga-port -d 'Port of the QEMU guest agent, for a pod that has it as a device [default: the port org.qemu.guest_agent.0, found by its name]' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -l power-deadline -d 'How long a power call to Talos may take, retries included [default: 30s]' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -l force-shutdown -d 'Shut down without cordon and drain' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -l reboot-mode -d 'How Talos reboots: its own way, through the firmware, or without the graceful phases (from Talos 1.12) [default: default]' -r -f -a "default\t''
@@ -61,6 +65,7 @@ complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -l config -d
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -s V -l version -d 'Print version'
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -f -a "vmtoolsd" -d 'Run the guest agent'
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -f -a "guest-agent" -d 'Run the guest agent'
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -f -a "talosquery" -d 'Show what the agent sees of Talos'
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -f -a "rpc" -d 'Send one RPCI command to the host and print its answer, as vmware-rpctool does'
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -f -a "check" -d 'Check hypervisor, transport, Talos API, role and SMBIOS UUID, and name a remedy for what does not work'
@@ -71,12 +76,16 @@ complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" 
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -l talos-node -d 'Node to talk to with --talos-config, and its endpoint: HOST or HOST:PORT (50000) [default: the talosconfig\'s only node, else 127.0.0.1]' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -l machined-socket -d 'Path of machined\'s socket [default: /system/run/machined/machine.sock]' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -l machined-role -d 'Role claimed on machined\'s socket [default: os:operator]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -l hypervisor -d 'Whose guest agent this is; auto is VMware\'s where the processor reports VMware, else QEMU\'s where there is a virtio-serial device, else none [default: auto]' -r -f -a "auto\t''
+vmware\t''
+qemu\t''"
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -l transport -d 'Way to the host; auto tries vsock, then the backdoor, in each direction [default: auto]' -r -f -a "auto\t''
 vsock\t''
 backdoor\t''"
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -l low-bandwidth -d 'Never use the high-bandwidth backdoor' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -l skip-vmware-detection -d 'Try the backdoor even if the processor does not report VMware' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -l idle-off-vmware -d 'Off VMware, stay running idle instead of exiting (for a DaemonSet, which restarts what exits)' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -l qga-port -d 'Port of the QEMU guest agent, for a pod that has it as a device [default: the port org.qemu.guest_agent.0, found by its name]' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -l power-deadline -d 'How long a power call to Talos may take, retries included [default: 30s]' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -l force-shutdown -d 'Shut down without cordon and drain' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -l reboot-mode -d 'How Talos reboots: its own way, through the firmware, or without the graceful phases (from Talos 1.12) [default: default]' -r -f -a "default\t''
@@ -101,17 +110,60 @@ complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" 
 json\t''"
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -l config -d 'Configuration file (YAML)' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -s h -l help -d 'Print help'
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand guest-agent" -l use-machined -d 'Reach Talos through machined\'s socket, as an extension service does; wins over --talos-config' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand guest-agent" -l talos-config -d 'Reach Talos through apid with this talosconfig, which is read again when it changes [default: /var/run/secrets/talos.dev/config if it exists]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand guest-agent" -l talos-node -d 'Node to talk to with --talos-config, and its endpoint: HOST or HOST:PORT (50000) [default: the talosconfig\'s only node, else 127.0.0.1]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand guest-agent" -l machined-socket -d 'Path of machined\'s socket [default: /system/run/machined/machine.sock]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand guest-agent" -l machined-role -d 'Role claimed on machined\'s socket [default: os:operator]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand guest-agent" -l hypervisor -d 'Whose guest agent this is; auto is VMware\'s where the processor reports VMware, else QEMU\'s where there is a virtio-serial device, else none [default: auto]' -r -f -a "auto\t''
+vmware\t''
+qemu\t''"
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand guest-agent" -l transport -d 'Way to the host; auto tries vsock, then the backdoor, in each direction [default: auto]' -r -f -a "auto\t''
+vsock\t''
+backdoor\t''"
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand guest-agent" -l low-bandwidth -d 'Never use the high-bandwidth backdoor' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand guest-agent" -l skip-vmware-detection -d 'Try the backdoor even if the processor does not report VMware' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand guest-agent" -l idle-off-vmware -d 'Off VMware, stay running idle instead of exiting (for a DaemonSet, which restarts what exits)' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand guest-agent" -l qga-port -d 'Port of the QEMU guest agent, for a pod that has it as a device [default: the port org.qemu.guest_agent.0, found by its name]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand guest-agent" -l power-deadline -d 'How long a power call to Talos may take, retries included [default: 30s]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand guest-agent" -l force-shutdown -d 'Shut down without cordon and drain' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand guest-agent" -l reboot-mode -d 'How Talos reboots: its own way, through the firmware, or without the graceful phases (from Talos 1.12) [default: default]' -r -f -a "default\t''
+powercycle\t''
+force\t''"
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand guest-agent" -l power-busy -d 'Whether Shut Down and Restart are refused while the machine installs, upgrades or resets itself, or passed on to Talos, which may interrupt that [default: refuse]' -r -f -a "refuse\t''
+pass\t''"
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand guest-agent" -l guest-host-name -d 'Host name that vCenter shows: that of the Kubernetes node, by which the vSphere cloud provider finds the machine, or the host name with its domain [default: node]' -r -f -a "node\t''
+fqdn\t''"
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand guest-agent" -l scrub-guestinfo -d 'Blank machine configs that are exposed in guest variables, once the machine is ready' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand guest-agent" -l guest-variables -d 'Publish guest variables (guestinfo.vmtools.*); false leaves the virtual machine\'s configuration as it is' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand guest-agent" -l sandbox -d 'Give up all rights that the agent does not need; warn denies nothing and logs what would be denied [default: enforce]' -r -f -a "enforce\t''
+warn\t''
+off\t''"
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand guest-agent" -l log-level -d 'Most detailed log level [default: info]' -r -f -a "error\t''
+warn\t''
+warning\t''
+info\t''
+debug\t''
+trace\t''"
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand guest-agent" -l log-format -d 'Form of the log [default: text]' -r -f -a "text\t''
+json\t''"
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand guest-agent" -l config -d 'Configuration file (YAML)' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand guest-agent" -s h -l help -d 'Print help'
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -l use-machined -d 'Reach Talos through machined\'s socket, as an extension service does; wins over --talos-config' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -l talos-config -d 'Reach Talos through apid with this talosconfig, which is read again when it changes [default: /var/run/secrets/talos.dev/config if it exists]' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -l talos-node -d 'Node to talk to with --talos-config, and its endpoint: HOST or HOST:PORT (50000) [default: the talosconfig\'s only node, else 127.0.0.1]' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -l machined-socket -d 'Path of machined\'s socket [default: /system/run/machined/machine.sock]' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -l machined-role -d 'Role claimed on machined\'s socket [default: os:operator]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -l hypervisor -d 'Whose guest agent this is; auto is VMware\'s where the processor reports VMware, else QEMU\'s where there is a virtio-serial device, else none [default: auto]' -r -f -a "auto\t''
+vmware\t''
+qemu\t''"
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -l transport -d 'Way to the host; auto tries vsock, then the backdoor, in each direction [default: auto]' -r -f -a "auto\t''
 vsock\t''
 backdoor\t''"
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -l low-bandwidth -d 'Never use the high-bandwidth backdoor' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -l skip-vmware-detection -d 'Try the backdoor even if the processor does not report VMware' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -l idle-off-vmware -d 'Off VMware, stay running idle instead of exiting (for a DaemonSet, which restarts what exits)' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -l qga-port -d 'Port of the QEMU guest agent, for a pod that has it as a device [default: the port org.qemu.guest_agent.0, found by its name]' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -l power-deadline -d 'How long a power call to Talos may take, retries included [default: 30s]' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -l force-shutdown -d 'Shut down without cordon and drain' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -l reboot-mode -d 'How Talos reboots: its own way, through the firmware, or without the graceful phases (from Talos 1.12) [default: default]' -r -f -a "default\t''
@@ -142,12 +194,16 @@ complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l ta
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l talos-node -d 'Node to talk to with --talos-config, and its endpoint: HOST or HOST:PORT (50000) [default: the talosconfig\'s only node, else 127.0.0.1]' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l machined-socket -d 'Path of machined\'s socket [default: /system/run/machined/machine.sock]' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l machined-role -d 'Role claimed on machined\'s socket [default: os:operator]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l hypervisor -d 'Whose guest agent this is; auto is VMware\'s where the processor reports VMware, else QEMU\'s where there is a virtio-serial device, else none [default: auto]' -r -f -a "auto\t''
+vmware\t''
+qemu\t''"
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l transport -d 'Way to the host; auto tries vsock, then the backdoor, in each direction [default: auto]' -r -f -a "auto\t''
 vsock\t''
 backdoor\t''"
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l low-bandwidth -d 'Never use the high-bandwidth backdoor' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l skip-vmware-detection -d 'Try the backdoor even if the processor does not report VMware' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l idle-off-vmware -d 'Off VMware, stay running idle instead of exiting (for a DaemonSet, which restarts what exits)' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l qga-port -d 'Port of the QEMU guest agent, for a pod that has it as a device [default: the port org.qemu.guest_agent.0, found by its name]' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l power-deadline -d 'How long a power call to Talos may take, retries included [default: 30s]' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l force-shutdown -d 'Shut down without cordon and drain' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l reboot-mode -d 'How Talos reboots: its own way, through the firmware, or without the graceful phases (from Talos 1.12) [default: default]' -r -f -a "default\t''
@@ -177,12 +233,16 @@ complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l 
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l talos-node -d 'Node to talk to with --talos-config, and its endpoint: HOST or HOST:PORT (50000) [default: the talosconfig\'s only node, else 127.0.0.1]' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l machined-socket -d 'Path of machined\'s socket [default: /system/run/machined/machine.sock]' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l machined-role -d 'Role claimed on machined\'s socket [default: os:operator]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l hypervisor -d 'Whose guest agent this is; auto is VMware\'s where the processor reports VMware, else QEMU\'s where there is a virtio-serial device, else none [default: auto]' -r -f -a "auto\t''
+vmware\t''
+qemu\t''"
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l transport -d 'Way to the host; auto tries vsock, then the backdoor, in each direction [default: auto]' -r -f -a "auto\t''
 vsock\t''
 backdoor\t''"
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l low-bandwidth -d 'Never use the high-bandwidth backdoor' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l skip-vmware-detection -d 'Try the backdoor even if the processor does not report VMware' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l idle-off-vmware -d 'Off VMware, stay running idle instead of exiting (for a DaemonSet, which restarts what exits)' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l qga-port -d 'Port of the QEMU guest agent, for a pod that has it as a device [default: the port org.qemu.guest_agent.0, found by its name]' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l power-deadline -d 'How long a power call to Talos may take, retries included [default: 30s]' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l force-shutdown -d 'Shut down without cordon and drain' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l reboot-mode -d 'How Talos reboots: its own way, through the firmware, or without the graceful phases (from Talos 1.12) [default: default]' -r -f -a "default\t''
@@ -213,12 +273,16 @@ complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand version" -
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand version" -l talos-node -d 'Node to talk to with --talos-config, and its endpoint: HOST or HOST:PORT (50000) [default: the talosconfig\'s only node, else 127.0.0.1]' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand version" -l machined-socket -d 'Path of machined\'s socket [default: /system/run/machined/machine.sock]' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand version" -l machined-role -d 'Role claimed on machined\'s socket [default: os:operator]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand version" -l hypervisor -d 'Whose guest agent this is; auto is VMware\'s where the processor reports VMware, else QEMU\'s where there is a virtio-serial device, else none [default: auto]' -r -f -a "auto\t''
+vmware\t''
+qemu\t''"
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand version" -l transport -d 'Way to the host; auto tries vsock, then the backdoor, in each direction [default: auto]' -r -f -a "auto\t''
 vsock\t''
 backdoor\t''"
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand version" -l low-bandwidth -d 'Never use the high-bandwidth backdoor' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand version" -l skip-vmware-detection -d 'Try the backdoor even if the processor does not report VMware' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand version" -l idle-off-vmware -d 'Off VMware, stay running idle instead of exiting (for a DaemonSet, which restarts what exits)' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand version" -l qga-port -d 'Port of the QEMU guest agent, for a pod that has it as a device [default: the port org.qemu.guest_agent.0, found by its name]' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand version" -l power-deadline -d 'How long a power call to Talos may take, retries included [default: 30s]' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand version" -l force-shutdown -d 'Shut down without cordon and drain' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand version" -l reboot-mode -d 'How Talos reboots: its own way, through the firmware, or without the graceful phases (from Talos 1.12) [default: default]' -r -f -a "default\t''

@@ -104,7 +104,7 @@ pub(super) fn log_neither(config: &Config) {
     tracing::info!(
         hypervisor = %hypervisor(),
         then,
-        "neither on VMware nor with a port of the QEMU guest agent, nothing to do"
+        "not on VMware, and no port of the QEMU guest agent: nothing to do"
     );
 }
 

@@ -71,7 +71,7 @@ pub(crate) fn page() -> std::io::Result<Vec<u8>> {
 const EXITS: [(&str, &str); 4] = [
     (
         "0",
-        "vmtoolsd: asked to stop, or not on VMware; rpc: the host accepted; check: all is well",
+        "vmtoolsd: asked to stop, or neither on VMware nor with a port of the QEMU guest agent; rpc: the host accepted; check: all is well",
     ),
     ("1", "the command could not do its work"),
     ("2", "the command line or the configuration is wrong"),

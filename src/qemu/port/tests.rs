@@ -1,6 +1,7 @@
 //! A session on a fake port that behaves as a real one was seen to, on a clock that stands still.
 
 use std::collections::VecDeque;
+use std::fs;
 use std::io::{Error, ErrorKind, Result};
 
 use nix::libc::ENODEV;
@@ -430,5 +431,218 @@ fn a_fault_at_any_step_loses_and_mixes_up_nothing() {
         ] {
             play(Some((at, fault)));
         }
+    }
+}
+
+/// A folder for a pretended sysfs and /dev.
+struct Machine(Roots);
+
+impl Machine {
+    fn new(name: &str) -> Self {
+        let folder = std::env::temp_dir().join(format!("qemu-port-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&folder);
+        let roots = Roots {
+            sys: folder.join("sys"),
+            dev: folder.join("dev"),
+        };
+        fs::create_dir_all(&roots.sys).unwrap();
+        fs::create_dir_all(&roots.dev).unwrap();
+        Self(roots)
+    }
+
+    fn write(&self, path: &str, text: &str) {
+        let path = self.0.sys.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    fn plug(&self, port: &str, name: &str, number: &str) {
+        let folder = format!("class/virtio-ports/{port}");
+        self.write(&format!("{folder}/name"), &format!("{name}\n"));
+        self.write(&format!("{folder}/dev"), &format!("{number}\n"));
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(self.0.sys.parent().unwrap());
+    }
+}
+
+#[test]
+fn the_port_is_found_by_its_name_among_others() {
+    let machine = Machine::new("found");
+    assert_eq!(machine.0.port(), None);
+    machine.plug("vport0p1", "com.redhat.spice.0", "244:1");
+    machine.write("class/virtio-ports/vport0p3/dev", "244:3\n");
+    assert_eq!(machine.0.port(), None);
+    machine.plug("vport0p2", "org.qemu.guest_agent.0", "244:2");
+    let listed = machine.0.port().unwrap();
+    assert_eq!(listed.name, "vport0p2");
+    assert_eq!(listed.number, nix::sys::stat::makedev(244, 2));
+    // What is no number is no port.
+    machine.plug("vport0p2", "org.qemu.guest_agent.0", "none");
+    assert_eq!(machine.0.port(), None);
+}
+
+#[test]
+fn a_virtio_serial_device_is_known_before_its_port_and_its_driver() {
+    let of_a_disk = Machine::new("disk");
+    of_a_disk.write("bus/virtio/devices/virtio0/device", "0x0002\n");
+    of_a_disk.write("bus/pci/devices/0000:00:02.0/vendor", "0x1af4\n");
+    of_a_disk.write("bus/pci/devices/0000:00:02.0/device", "0x1001\n");
+    // Another vendor's with the same number.
+    of_a_disk.write("bus/pci/devices/0000:00:03.0/vendor", "0x8086\n");
+    of_a_disk.write("bus/pci/devices/0000:00:03.0/device", "0x1003\n");
+    assert!(!of_a_disk.0.has_port_or_device());
+    let loaded = Machine::new("loaded");
+    loaded.write("bus/virtio/devices/virtio1/device", "0x0003\n");
+    assert!(loaded.0.has_port_or_device());
+    for number in ["0x1003", "0x1043"] {
+        let early = Machine::new("early");
+        early.write("bus/pci/devices/0000:00:04.0/vendor", "0x1af4\n");
+        early.write(
+            "bus/pci/devices/0000:00:04.0/device",
+            &format!("{number}\n"),
+        );
+        assert!(early.0.has_port_or_device(), "{number}");
+    }
+}
+
+#[test]
+fn a_node_is_made_and_one_of_another_number_replaced() {
+    let machine = Machine::new("node");
+    let node = machine.0.dev.join("vport0p1");
+    fs::write(&node, "left over").unwrap();
+    // /dev/null's: any other may not be opened everywhere.
+    machine.plug("vport0p1", "org.qemu.guest_agent.0", "1:3");
+    match machine.0.look(None) {
+        Err(PortError::NoNode(error)) => {
+            eprintln!("*** SKIPPED: no nodes can be made here: {error} ***");
+        }
+        found => {
+            assert_eq!(found.unwrap(), Some(node.clone()));
+            let number = device_number(&node).unwrap();
+            assert_eq!(number, nix::sys::stat::makedev(1, 3));
+            // udev's link is taken where it is there.
+            let link = machine.0.dev.join("virtio-ports").join(NAME);
+            fs::create_dir(link.parent().unwrap()).unwrap();
+            std::os::unix::fs::symlink("../vport0p1", &link).unwrap();
+            assert_eq!(machine.0.look(None).unwrap(), Some(link));
+            // It comes back as another: the old node is none of it.
+            machine.plug("vport0p1", "org.qemu.guest_agent.0", "1:5");
+            let found = machine.0.look(None).unwrap().unwrap();
+            assert_eq!(
+                device_number(&found).unwrap(),
+                nix::sys::stat::makedev(1, 5)
+            );
+        }
+    }
+}
+
+#[test]
+fn what_is_named_is_a_device_or_missing_or_a_clear_error() {
+    let machine = Machine::new("named");
+    let path = |name: &str| machine.0.dev.join(name);
+    fs::write(path("file"), "").unwrap();
+    fs::create_dir(path("folder")).unwrap();
+    std::os::unix::fs::symlink("nowhere", path("link")).unwrap();
+    for wrong in ["file", "folder", "file/below"] {
+        let error = machine.0.look(Some(&path(wrong))).unwrap_err().to_string();
+        assert!(
+            error.contains(wrong) && error.contains("character device"),
+            "{error}"
+        );
+        assert!(error.contains("--qga-port"), "{error}");
+    }
+    for missing in ["link", "missing", "no/folder"] {
+        assert_eq!(machine.0.look(Some(&path(missing))).unwrap(), None);
+    }
+    let null = Path::new("/dev/null");
+    assert_eq!(machine.0.look(Some(null)).unwrap(), Some(null.to_owned()));
+}
+
+const DEADLINE: Duration = Duration::from_secs(10);
+
+#[tokio::test]
+async fn a_path_that_comes_is_noticed_wherever_its_folders_are_by_then() {
+    let machine = Machine::new("arrival");
+    let path = machine.0.dev.join("one/two/port");
+    let mut arrival = Arrival::new(Some(path.clone()));
+    let mut news = 0;
+    while !path.exists() {
+        let waited = tokio::time::timeout(DEADLINE, arrival.news()).await;
+        assert!(waited.is_ok(), "{news} pieces of news");
+        news += 1;
+        match news {
+            1 => fs::create_dir(machine.0.dev.join("one")).unwrap(),
+            2 => fs::create_dir(machine.0.dev.join("one/two")).unwrap(),
+            _ => fs::write(&path, "").unwrap(),
+        }
+    }
+    let last = tokio::time::timeout(DEADLINE, arrival.news()).await;
+    assert!(last.is_ok());
+}
+
+#[tokio::test]
+async fn where_a_link_leads_is_watched_as_well() {
+    let machine = Machine::new("link");
+    fs::create_dir(machine.0.dev.join("virtio-ports")).unwrap();
+    let link = machine.0.dev.join("virtio-ports/port");
+    std::os::unix::fs::symlink("../vport0p1", &link).unwrap();
+    let mut arrival = Arrival::new(Some(link.clone()));
+    arrival.news().await;
+    fs::write(machine.0.dev.join("vport0p1"), "").unwrap();
+    let noticed = tokio::time::timeout(DEADLINE, arrival.news()).await;
+    assert!(noticed.is_ok() && link.exists());
+}
+
+fn port_at(path: &Path, machine: &Machine) -> (Port, oneshot::Receiver<PortError>) {
+    let arrival = Arrival::new(Some(path.to_owned()));
+    let (mut port, failure) = Port::new(path.to_owned(), machine.0.clone(), arrival).unwrap();
+    assert!(matches!(port.check(), Outcome::NotChecked(_)));
+    port.open();
+    (port, failure)
+}
+
+#[tokio::test]
+async fn a_plain_file_is_no_port() {
+    let machine = Machine::new("plain");
+    let path = machine.0.dev.join("file");
+    fs::write(&path, "").unwrap();
+    let (mut port, failure) = port_at(&path, &machine);
+    let error = tokio::select! {
+        event = port.next() => panic!("{event:?}"),
+        error = failure => error.unwrap(),
+    };
+    assert!(matches!(error, PortError::NoDevice(named) if named == path));
+    assert!(matches!(port.check(), Outcome::Fails { .. }));
+}
+
+#[tokio::test]
+async fn a_pipe_serves_as_a_port_with_bytes_at_each_ring_and_none_in_between() {
+    let machine = Machine::new("pipe");
+    let path = machine.0.dev.join("pipe");
+    nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    // What is missing first is opened when it comes.
+    let late = machine.0.dev.join("late");
+    let (mut port, _failure) = port_at(&late, &machine);
+    tokio::select! {
+        biased;
+        event = port.next() => panic!("{event:?}"),
+        () = tokio::task::yield_now() => {}
+    }
+    assert!(matches!(port.check(), Outcome::Fails { .. }));
+    fs::rename(&path, &late).unwrap();
+    let mut other = fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(&late)
+        .unwrap();
+    for text in ["one", "two", "three"] {
+        io::Write::write_all(&mut other, text.as_bytes()).unwrap();
+        let event = tokio::time::timeout(DEADLINE, port.next()).await;
+        assert_eq!(event, Ok(bytes(text)));
+        assert!(matches!(port.check(), Outcome::Works(_)));
     }
 }
