@@ -8,8 +8,9 @@
 //!    └────────────────────── Leaving ◄───────────────────────────────────────┘
 //! ```
 //! A client and its first bytes come by different queues, so the news of a client may be later than its bytes: then
-//! a write fails with EAGAIN although the client is there. Of a client that was seen HUP says that it has gone; what
-//! can still be read is what it left behind: that is carried out, and not answered.
+//! a write fails with EAGAIN although the client is there. Of a client that was seen HUP says that it has gone. If it
+//! did not take its replies, what can still be read is what it left behind: that is carried out, and not answered. If
+//! it did, that is the next client's, which is one of many that come for one command each.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
@@ -145,7 +146,15 @@ impl Session {
 
     fn attempt(&mut self, device: &mut impl Device, now: Duration) -> io::Result<Turn> {
         let was_writing = self.is_writing();
-        self.notice(device.poll()?, now);
+        let readiness = device.poll()?;
+        if self.client == Client::Present && !readiness.has_client && !was_writing && !self.is_deaf
+        {
+            // It had all its replies. What is read from here on may be the next client's, whose news is late.
+            self.client = Client::Absent;
+            self.is_torn = false;
+            return Ok(Turn::Event(PortEvent::Left));
+        }
+        self.notice(readiness, now);
         let until = self.write(device, now)?;
         if was_writing && !self.is_writing() {
             return Ok(Turn::Event(PortEvent::Written));

@@ -259,6 +259,8 @@ fn a_client_that_came_and_went_unseen_leaves_no_reply_behind() {
 fn what_a_client_leaves_behind_is_carried_out_and_not_answered() {
     let mut bench = Bench::new(FakePort::with_client());
     bench.events();
+    bench.port.room = 0;
+    bench.session.send(b"not taken\n".to_vec());
     let requests = "x".repeat(10_000);
     bench.port.sends(&requests);
     bench.port.leaves();
@@ -269,6 +271,7 @@ fn what_a_client_leaves_behind_is_carried_out_and_not_answered() {
                 read += bytes.len();
                 bench.session.send(b"reply\n".to_vec());
             }
+            Turn::Event(PortEvent::Written) => {}
             Turn::Event(PortEvent::Left) => break,
             turn => panic!("{turn:?}"),
         }
@@ -282,6 +285,20 @@ fn what_a_client_leaves_behind_is_carried_out_and_not_answered() {
     bench.session.send(b"yours\n".to_vec());
     bench.events();
     assert_eq!(bench.port.reads(), "yours\n");
+}
+
+#[test]
+fn a_client_that_comes_as_another_goes_gets_its_reply() {
+    let mut bench = Bench::new(FakePort::with_client());
+    bench.events();
+    bench.port.leaves();
+    bench.port.sends("next");
+    assert_eq!(bench.events().0, [PortEvent::Left, bytes("next")]);
+    bench.session.send(b"reply\n".to_vec());
+    assert_eq!(bench.pass(MILLI), []);
+    bench.port.comes();
+    bench.pass(20 * MILLI);
+    assert_eq!(bench.port.reads(), "reply\n");
 }
 
 #[test]
