@@ -84,6 +84,7 @@ fn hundreds_of_clients_one_after_another_are_all_answered() {
     for round in 0..150 {
         let client = guest.port.connect_sending(sync(round));
         assert_eq!(reply(&client)["return"], round);
+        client.leave();
         let client = guest.port.connect();
         client.send(sync(1000 + round));
         assert_eq!(reply(&client)["return"], 1000 + round);

@@ -208,7 +208,8 @@ fn what_talos_accepts_and_does_not_do_can_be_asked_for_again() {
         let talos = Talos::new();
         let guest = Guest::start(&talos);
         talos.set_power(behaviour);
-        assert_eq!(press(&guest, "powerdown"), accepted());
+        // What becomes of it may be known before the reply is out.
+        press(&guest, "powerdown");
         guest.pass(Duration::from_secs(2));
         talos.set_power(PowerBehaviour::Accept);
         assert_eq!(press(&guest, "powerdown"), accepted());

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Line, SerialPort};
+use super::SerialPort;
 
 /// A client; it leaves when it is dropped.
 #[derive(Debug)]
@@ -62,6 +62,6 @@ impl Client {
 
 impl Drop for Client {
     fn drop(&mut self) {
-        self.port.host(Line::leave);
+        self.port.leave();
     }
 }

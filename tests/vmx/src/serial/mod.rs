@@ -25,6 +25,9 @@ use line::{Absence, HUP, Line};
 /// How long after its first bytes the news of a client comes.
 pub const LATE_NEWS: Duration = Duration::from_micros(500);
 
+/// How long a client waits for the guest to hear of the last change, at most.
+const HEARING: Duration = Duration::from_millis(500);
+
 /// A call of the program on the port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PortCall {
@@ -78,6 +81,13 @@ struct Inner {
     bell: EventFd,
 }
 
+/// What is new of a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum News {
+    Came,
+    Left,
+}
+
 #[derive(Debug, Default)]
 struct State {
     line: Line,
@@ -87,6 +97,8 @@ struct State {
     asked: u32,
     /// The bell is readable.
     rung: bool,
+    /// News of a client that the program has not heard yet.
+    news: Option<News>,
     faults: Vec<(PortCall, u64, PortFault)>,
     journal: Vec<PortEntry>,
 }
@@ -124,15 +136,15 @@ impl SerialPort {
         &self.0.path
     }
 
-    /// A client comes, and the guest knows.
+    /// A client comes, and the guest knows. Clients do not follow one another faster than a guest hears of it.
     ///
     /// # Panics
     /// When there is one already.
     pub fn connect(&self) -> Client {
-        self.host(|line| {
-            line.connect();
-            line.announce();
-        });
+        self.wait_heard();
+        self.host(Line::connect);
+        self.announce();
+        self.wait_heard();
         Client::new(self.clone())
     }
 
@@ -141,6 +153,7 @@ impl SerialPort {
     /// # Panics
     /// When there is one already.
     pub fn connect_unannounced(&self, bytes: impl AsRef<[u8]>) -> Client {
+        self.wait_heard();
         self.host(|line| {
             line.connect();
             line.send(bytes.as_ref());
@@ -150,7 +163,21 @@ impl SerialPort {
 
     /// The guest hears of the client.
     pub fn announce(&self) {
+        self.lock().news = Some(News::Came);
         self.host(Line::announce);
+    }
+
+    /// The client goes.
+    fn leave(&self) {
+        self.lock().news = Some(News::Left);
+        self.host(Line::leave);
+    }
+
+    fn wait_heard(&self) {
+        // A program that is busy with something else does not hold up its host for ever.
+        let _heard_or_busy = self.wait("the news heard", HEARING, |state| {
+            (state.news.is_none() || !state.line.is_open()).then_some(())
+        });
     }
 
     /// A client comes and sends this; the news of it comes [`LATE_NEWS`] later.
@@ -370,6 +397,7 @@ impl SerialPort {
         let asked = std::mem::take(&mut state.asked);
         let events = state.events(asked);
         self.settle(&mut state);
+        state.hears(News::Came);
         state.note(PortCall::Polled, Ok(events as usize));
         drop(state);
         self.0.changed.notify_all();
@@ -412,6 +440,12 @@ impl SerialPort {
         };
         // What was written is taken at once if it can be, and the driver wakes its waiters for that, too.
         let news = state.line.pump() || fault.is_some();
+        match result.as_ref().map(|(_, len)| *len) {
+            Ok(0) if call == PortCall::Read => state.news = None,
+            Err(_) if call == PortCall::Read => state.hears(News::Came),
+            Ok(_) if call == PortCall::Write => state.hears(News::Came),
+            _ => {}
+        }
         state.note(
             call,
             result.as_ref().map(|(_, len)| *len).map_err(|errno| *errno),
@@ -435,6 +469,10 @@ impl State {
         } else {
             0
         }
+    }
+
+    fn hears(&mut self, news: News) {
+        self.news.take_if(|waiting| *waiting == news);
     }
 
     fn count(&self, call: PortCall) -> usize {
