@@ -223,8 +223,11 @@ fn a_port_that_is_unplugged_with_a_shutdown_under_way_does_not_stop_it() {
     let guest = Guest::start(&talos);
     talos.delay(Method::Shutdown, Duration::from_secs(1));
     let client = guest.port.connect();
-    client.send(shutdown("powerdown"));
-    let read = guest.port.wait_count(PortCall::Read, 2, SOON);
+    let request = shutdown("powerdown");
+    client.send(&request);
+    let read = guest
+        .port
+        .wait_result(PortCall::Read, Ok(request.len()), 0, SOON);
     read.unwrap_or_else(|late| panic!("{late}"));
     guest.port.unplug();
     talos.wait_calls(Method::Shutdown, 1, SOON).unwrap();

@@ -150,9 +150,11 @@ impl Line {
         self.connected = self.client && self.absence == Absence::Not;
     }
 
-    /// The client sends.
+    /// The client sends; nothing comes of it when a fault has taken the client away.
     pub(crate) fn send(&mut self, bytes: &[u8]) {
-        assert!(self.client, "no client");
+        if !self.client {
+            return;
+        }
         if self.open && !self.dead {
             self.deliver(bytes);
         } else {
