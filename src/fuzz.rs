@@ -5,6 +5,13 @@
 //! `fuzz/corpus/` and throw random bytes at them, so that they run wherever the tests do. Nothing of this is
 //! in the daemon: it is compiled for tests and with `--cfg fuzzing` alone.
 
+use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
+
+use crate::facts::{
+    Address, AddressScope, AddressStatus, Facts, HostName, Link, Mac, NodeAddresses, TalosVersion,
+};
+
 /// Bytes as a source of choices: values are cut off the front, and zeros follow for ever.
 #[derive(Clone, Debug)]
 pub struct Choices<'a> {
@@ -76,6 +83,58 @@ impl<'a> Choices<'a> {
     }
 }
 
+/// A node, more or less known.
+pub fn facts(choices: &mut Choices<'_>) -> Facts {
+    let ips: Vec<Ipv4Addr> = choices.list(4, |choices| {
+        let last = choices.below(5);
+        if choices.below(8) == 0 {
+            Ipv4Addr::new(169, 254, 0, last)
+        } else {
+            Ipv4Addr::new(10, 0, 0, last)
+        }
+    });
+    let name = choices.below(4);
+    Facts {
+        host_name: (name > 0).then(|| HostName {
+            host: format!("n{name}"),
+            domain: String::new(),
+        }),
+        links: choices.maybe(|choices| {
+            vec![Link {
+                name: "eth0".to_owned(),
+                index: 2,
+                arp_type: 1,
+                mac: Some(Mac([0, 0x50, 0x56, 1, 2, choices.below(2)])),
+                up: true,
+                ..Link::default()
+            }]
+        }),
+        addresses: choices.maybe(|_| {
+            let address = |&ip: &Ipv4Addr| Address {
+                ip: ip.into(),
+                prefix_length: 24,
+                link_name: "eth0".to_owned(),
+                link_index: 2,
+                scope: AddressScope::Global,
+                status: AddressStatus::Preferred,
+                temporary: false,
+                announced: false,
+            };
+            ips.iter().map(address).collect()
+        }),
+        node_addresses: choices.maybe(|_| NodeAddresses {
+            routed: ips.iter().map(|&ip| ip.into()).collect(),
+            ..NodeAddresses::default()
+        }),
+        virtual_ips: Some(BTreeSet::new()),
+        talos: choices.maybe(|_| TalosVersion {
+            tag: "v1.13.0".to_owned(),
+            ..TalosVersion::default()
+        }),
+        ..Facts::default()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::path::Path;
@@ -83,6 +142,7 @@ mod tests {
     use proptest::prelude::*;
     use proptest::test_runner::TestRunner;
 
+    use crate::qemu::{self, qmp};
     use crate::vmware::{rpc, services, wire};
     use crate::{config, talos};
 
@@ -90,7 +150,7 @@ mod tests {
     type Entry = fn(&[u8]);
 
     /// Name of the target and of its corpus, and the entry.
-    const TARGETS: [(&str, Entry); 15] = [
+    const TARGETS: [(&str, Entry); 18] = [
         ("data_map", wire::fuzz::fuzz_data_map),
         ("guest_rpc_packet", wire::fuzz::fuzz_guest_rpc_packet),
         ("hypervisor", wire::fuzz::fuzz_hypervisor),
@@ -106,6 +166,9 @@ mod tests {
         ("talosconfig", config::fuzz::fuzz_talosconfig),
         ("resources", talos::fuzz::fuzz_resources),
         ("sequence_events", talos::fuzz::fuzz_sequence_events),
+        ("guest_agent", qemu::fuzz::fuzz_guest_agent),
+        ("qmp_stream", qmp::fuzz::fuzz_qmp_stream),
+        ("qmp_arguments", qmp::fuzz::fuzz_qmp_arguments),
     ];
 
     fn folder(name: &str) -> std::path::PathBuf {

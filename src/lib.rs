@@ -41,7 +41,7 @@
 //! sandbox           → config diagnosis log traps
 //! qemu              → config diagnosis facts front_end power
 //!                     qemu::commands qemu::port
-//! qemu::commands    → facts front_end power report qemu::qmp
+//! qemu::commands    → backoff facts front_end power report qemu::qmp
 //! qemu::port        → diagnosis
 //! qemu::qmp         → –
 //! vmware            → config diagnosis facts fairness front_end power

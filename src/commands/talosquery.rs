@@ -369,6 +369,7 @@ mod tests {
                     free: 5 << 30,
                     file_system: "xfs",
                     devices: vec!["scsi0:0".into()],
+                    ..FileSystem::default()
                 }]),
             },
         }

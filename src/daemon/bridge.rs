@@ -120,12 +120,13 @@ impl Node for Bridge {
     async fn next(&mut self) -> News {
         tokio::select! {
             biased;
-            Some(news) = self.outcomes.recv() => news,
-            // The sender lives in this very value, so there is always a next change to wait for.
+            // The sender lives in this very value, so there is always a next change to wait for. What was measured
+            // comes before the news that it was.
             Ok(()) = self.facts.changed() => {
                 self.complete();
                 News::Facts
             }
+            Some(news) = self.outcomes.recv() => news,
             // An error means that nobody will change them.
             Ok(()) = self.checks.changed() => News::Checks,
             () = changed(&mut self.talosconfig) => News::Talosconfig,
@@ -154,7 +155,7 @@ impl Node for Bridge {
     fn power_way(&mut self) -> Option<Result<(), String>> {
         match &self.client {
             Ok(client) => client.power_way(),
-            Err(reason) => Some(Err(reason.clone())),
+            Err(reason) => Some(Err(format!("Talos API is not available: {reason}"))),
         }
     }
 

@@ -25,6 +25,10 @@ pub enum KernelPart {
 
 /// What was read. A part that the kernel does not show is empty or `None`.
 #[derive(Clone, Debug, PartialEq)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "there is one at a time, handed on by reference and dropped"
+)]
 pub enum Reading {
     /// [`KernelPart::Load`]
     Load(Load),

@@ -27,7 +27,7 @@ pub use network_state::{
     AddressSource, DhcpClient, Direction, NetworkState, Resolver, Route, Traffic,
 };
 pub use node::{Extension, MachineType, Node, Readiness, is_valid_uuid};
-pub use storage::{Disk, Mount, Space, Storage, Volume};
+pub use storage::{Disk, DiskAddress, Mount, PciAddress, Space, Storage, Volume};
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;

@@ -15,6 +15,8 @@ pub struct Storage {
     pub spaces: Option<Vec<Space>>,
     /// How the VMX names a disk (`scsi0:0`), by its device path; from the kernel's view of the hardware.
     pub device_names: BTreeMap<String, String>,
+    /// Where QEMU has attached a disk, by its device path; likewise.
+    pub disk_addresses: BTreeMap<String, DiskAddress>,
 }
 
 /// A volume that has a file system of its own.
@@ -48,8 +50,38 @@ pub struct Disk {
     pub path: String,
     /// Path below /sys/devices, such as `/pci0000:00/0000:00:15.0/0000:03:00.0/host0/target0:0:0/0:0:0:0`.
     pub bus_path: String,
+    /// Serial number; empty when it has none.
+    pub serial: String,
     /// Names of the disks that this one is put together from, such as `sdb`; mostly none.
     pub secondaries: Vec<String>,
+}
+
+/// Where a disk is attached, in the numbers by which QEMU's hosts find it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DiskAddress {
+    /// Kind of the bus: `virtio`, `scsi`, `sata`, `ide`, `nvme`.
+    pub bus_type: &'static str,
+    /// The controller.
+    pub controller: PciAddress,
+    /// Bus of the controller.
+    pub bus: u32,
+    /// Target on the bus.
+    pub target: u32,
+    /// Unit of the target.
+    pub unit: u32,
+}
+
+/// Place of a PCI device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PciAddress {
+    /// Domain.
+    pub domain: u32,
+    /// Bus.
+    pub bus: u32,
+    /// Slot, which Linux calls the device.
+    pub slot: u32,
+    /// Function.
+    pub function: u32,
 }
 
 /// One line of the Mounts call.

@@ -1,9 +1,10 @@
-//! The VMX's names for the node's disks: Talos reports where a disk is, the kernel what is there.
+//! Where the node's disks are attached, in the words of VMware and of QEMU: Talos reports where a disk is, the kernel
+//! what is there.
 
 use std::collections::BTreeMap;
 
 use super::Kernel;
-use crate::facts::{Disk, Storage};
+use crate::facts::{Disk, DiskAddress, Storage};
 
 /// Looks the disks up, once for each set of disks.
 #[derive(Debug, Default)]
@@ -11,22 +12,27 @@ pub struct DeviceNames {
     kernel: Kernel,
     known: Option<Vec<Disk>>,
     names: BTreeMap<String, String>,
+    addresses: BTreeMap<String, DiskAddress>,
 }
 
 impl DeviceNames {
-    /// Adds the names to the disks.
+    /// Adds names and addresses to the disks.
     pub fn complete(&mut self, storage: &mut Storage) {
         if self.known != storage.disks {
             self.known.clone_from(&storage.disks);
-            self.names = storage
-                .disks
-                .iter()
-                .flatten()
+            let disks = || storage.disks.iter().flatten();
+            self.names = disks()
                 .filter_map(|disk| Some((disk.path.clone(), self.kernel.device_name(disk)?)))
+                .collect();
+            self.addresses = disks()
+                .filter_map(|disk| Some((disk.path.clone(), self.kernel.disk_address(disk)?)))
                 .collect();
         }
         if storage.device_names != self.names {
             storage.device_names.clone_from(&self.names);
+        }
+        if storage.disk_addresses != self.addresses {
+            storage.disk_addresses.clone_from(&self.addresses);
         }
     }
 }

@@ -17,7 +17,7 @@ use super::{Kernel, read};
 use crate::facts::Disk;
 
 /// PCI class of IDE controllers, whatever their programming interface.
-const IDE: u32 = 0x01_0100;
+pub(super) const IDE: u32 = 0x01_0100;
 /// PCI class of SATA controllers with AHCI.
 const SATA_AHCI: u32 = 0x01_0601;
 /// Where VMware puts the first parallel SCSI controller.
@@ -79,7 +79,7 @@ fn name(kind: &str, controller: u32, unit: u32) -> Option<String> {
 }
 
 /// Whether this is domain, bus, device and function: `0000:03:00.0`.
-fn is_pci_address(part: &str) -> bool {
+pub(super) fn is_pci_address(part: &str) -> bool {
     let mut numbers = part.splitn(3, ':');
     let hexadecimal = |text: Option<&str>, len| {
         text.is_some_and(|text| {
@@ -116,7 +116,7 @@ fn target(part: &str) -> Option<u32> {
 }
 
 /// How many ports of the controller come before the one that the disk is on.
-fn ata_place(controller: &Path, below: &[&str]) -> Option<u32> {
+pub(super) fn ata_place(controller: &Path, below: &[&str]) -> Option<u32> {
     let port = |name: &str| name.strip_prefix("ata")?.parse::<u32>().ok();
     let own = below.iter().find_map(|part| port(part))?;
     let before = names(controller)
@@ -137,7 +137,7 @@ fn phy(controller: &Path, below: &[&str]) -> Option<u32> {
 }
 
 /// What is in a folder, in order.
-fn names(folder: &Path) -> Vec<String> {
+pub(super) fn names(folder: &Path) -> Vec<String> {
     let mut names: Vec<String> = std::fs::read_dir(folder)
         .into_iter()
         .flatten()
@@ -149,7 +149,7 @@ fn names(folder: &Path) -> Vec<String> {
 }
 
 /// A number as sysfs writes it: `0x010700`.
-fn hexadecimal(text: &str) -> Option<u32> {
+pub(super) fn hexadecimal(text: &str) -> Option<u32> {
     u32::from_str_radix(text.strip_prefix("0x")?, 16).ok()
 }
 

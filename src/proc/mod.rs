@@ -1,12 +1,15 @@
 //! What the kernel reports of this machine in /proc and /sys.
 //!
 //! It is the same in every container that Talos makes: neither file system is limited to a control group. Files
-//! are read here; the parsers ([`load`], [`hardware`]) are pure.
+//! are read here; the parsers are pure.
 
 mod device_names;
+mod disk_counters;
 pub mod hardware;
 pub mod load;
 mod parts;
+mod processors;
+mod qemu_disk;
 mod uname;
 
 pub use device_names::DeviceNames;
@@ -17,6 +20,8 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use nix::unistd::SysconfVar;
+
 /// Larger than any file here; /proc/stat and /proc/zoneinfo grow with the number of processors.
 const MAX_FILE: u64 = 1 << 20;
 
@@ -26,6 +31,7 @@ pub struct Kernel {
     proc: PathBuf,
     sys: PathBuf,
     page_bytes: u64,
+    ticks_per_second: u64,
 }
 
 impl Kernel {
@@ -36,15 +42,15 @@ impl Kernel {
 
     /// Elsewhere, for tests.
     pub fn at(proc: impl Into<PathBuf>, sys: impl Into<PathBuf>) -> Self {
-        let page_bytes = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE)
-            .ok()
-            .flatten()
-            .and_then(|size| u64::try_from(size).ok())
-            .unwrap_or(4096);
+        let number = |variable| {
+            let number = nix::unistd::sysconf(variable).ok().flatten();
+            number.and_then(|number| u64::try_from(number).ok())
+        };
         Self {
             proc: proc.into(),
             sys: sys.into(),
-            page_bytes,
+            page_bytes: number(SysconfVar::PAGE_SIZE).unwrap_or(4096),
+            ticks_per_second: number(SysconfVar::CLK_TCK).unwrap_or(100),
         }
     }
 }

@@ -58,7 +58,8 @@ impl FrontEnd for Qemu {
         match event {
             PortEvent::Bytes(bytes) => self.agent.handle_bytes(&bytes, now),
             PortEvent::Left => self.agent.handle_left(),
-            PortEvent::Written => {}
+            // More replies may be made now.
+            PortEvent::Written => self.agent.handle_timeout(now),
         }
     }
 
@@ -87,8 +88,9 @@ impl FrontEnd for Qemu {
         PATIENCE
     }
 
-    fn handle_power_way(&mut self, way: Result<(), String>, _now: Duration) {
-        self.agent.handle_power_way(way);
+    fn handle_power_way(&mut self, way: Result<(), String>, now: Duration) {
+        self.agent.handle_power_way(way, now);
+        self.open();
     }
 
     fn checks(&self) -> Vec<Check> {
@@ -101,7 +103,10 @@ impl FrontEnd for Qemu {
     }
 
     fn poll_order(&mut self) -> Option<Order<NoWork>> {
-        while let Some(reply) = self.agent.poll_reply() {
+        // What the client does not take yet is not made yet either.
+        while !self.port.is_writing()
+            && let Some(reply) = self.agent.poll_reply()
+        {
             self.port.send(reply);
         }
         self.agent.poll_order()

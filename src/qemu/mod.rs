@@ -10,6 +10,9 @@
 
 pub mod commands;
 mod front_end;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzz;
 pub mod port;
 pub mod qmp;
 

@@ -25,7 +25,11 @@ pub struct FileSystem {
     pub free: u64,
     /// Type as the kernel names it; empty when not known.
     pub file_system: &'static str,
-    /// Names of all virtual disks below; none unless all are known.
+    /// The device that is mounted, such as `/dev/sda6`.
+    pub device: String,
+    /// Device paths of the disks below; none unless all are known.
+    pub disks: Vec<String>,
+    /// The VMX' names of these disks; none unless all are known.
     pub devices: Vec<String>,
 }
 
@@ -105,30 +109,34 @@ fn is_device(space: &Space) -> bool {
 }
 
 fn file_system(space: &Space, storage: &Storage, device: &str) -> FileSystem {
+    let disks = disks_below(storage, device).unwrap_or_default();
+    let names = disks
+        .iter()
+        .map(|path| storage.device_names.get(path).cloned());
     FileSystem {
         mount_point: space.mount_point.clone(),
         total: space.total,
         free: space.free.min(space.total),
         file_system: "",
-        devices: names_below(storage, device).unwrap_or_default(),
+        device: space.device.clone(),
+        devices: names.collect::<Option<_>>().unwrap_or_default(),
+        disks,
     }
 }
 
-/// The VMX' names of the disks below a device; `None` unless all are known.
-fn names_below(storage: &Storage, device: &str) -> Option<Vec<String>> {
+/// The disks below a device; `None` unless they are known.
+fn disks_below(storage: &Storage, device: &str) -> Option<Vec<String>> {
     let disks = storage.disks.as_deref().unwrap_or_default();
     let disk = disks
         .iter()
         .find(|disk| disk.path == device)
         .or_else(|| disks.iter().find(|disk| is_partition(device, &disk.path)))?;
-    let name = |path: &str| storage.device_names.get(path).cloned();
-    if disk.secondaries.is_empty() {
-        return name(&disk.path).map(|name| vec![name]);
-    }
-    disk.secondaries
-        .iter()
-        .map(|id| name(&format!("/dev/{id}")))
-        .collect()
+    let below = disk.secondaries.iter().map(|id| format!("/dev/{id}"));
+    Some(if disk.secondaries.is_empty() {
+        vec![disk.path.clone()]
+    } else {
+        below.collect()
+    })
 }
 
 /// Whether `device` is a partition of `disk`: `/dev/sda6`, `/dev/nvme0n1p6`.
@@ -220,6 +228,7 @@ mod tests {
                 ("/dev/sda".into(), "scsi0:0".into()),
                 ("/dev/nvme0n1".into(), "nvme0:1".into()),
             ]),
+            ..Storage::default()
         }
     }
 
@@ -232,6 +241,7 @@ mod tests {
                 free,
                 file_system,
                 devices,
+                ..
             } = system;
             format!(
                 "{mount_point} {free}/{total} {file_system} {}",

@@ -74,7 +74,10 @@ impl Served {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         match &state.connection {
             Connection::Open => None,
-            Connection::Down { error, .. } => Some(Err(error.with_causes())),
+            Connection::Down { error, .. } => Some(Err(format!(
+                "Talos API is not available: {}",
+                error.with_causes()
+            ))),
             Connection::Up { roles, .. } => {
                 let denied = ["Shutdown", "Reboot"].map(|call| state.refusals.contains_key(call));
                 Some(words::power_way(roles, denied.contains(&true)))

@@ -56,6 +56,7 @@ where
 {
     let machine = Machine {
         kernel_release: "6.18.1-talos".into(),
+        kernel_version: String::new(),
         machine: "x86_64".into(),
     };
     let front_end = Vmware::with_dialer(settings, machine, dialer.clone(), Alarm::on_tokio());

@@ -1,26 +1,90 @@
 //! The commands: what the host may ask, and what it gets.
+//!
+//! ```text
+//! bytes ─► Parser ─► backlog ─► table: a handler ─┬─► reply                      known already
+//!                                                 ├─► Measure, Read ─► reply     once the outcome is there
+//!                                                 └─► Power ─────────► reply     or an error after five seconds
+//! ```
+//! Requests are carried out one after the other: one that waits holds up those behind it. Each is answered in
+//! time whatever Talos does. What was asked for of Talos goes on when the client has gone.
+
+mod arguments;
+mod backlog;
+mod clock;
+mod disks;
+mod file_systems;
+mod freeze;
+mod known;
+mod measurement;
+mod memory;
+mod network;
+mod os;
+mod power;
+mod processors;
+mod routes;
+mod sync;
+mod table;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use serde_json::{Value, json};
+
 use crate::facts::{Facts, Machine, Reading};
 use crate::front_end::{Debt, Measured, NoWork, Order, Subject};
-use crate::power::{PowerOperation, PowerOutcome};
+use crate::power::{Decision, Once, PowerOperation, PowerOutcome};
 use crate::report::NetworkPolicy;
 
-use super::qmp::Parser;
+use super::qmp::{Error, Id, Parser, Received, Request, delimited, reply};
+use arguments::Arguments;
+use backlog::{Backlog, Turn};
+use known::Known;
+use measurement::Before;
+use table::{MeasuredAnswer, ReadAnswer, Step};
 
 /// How long a host waits for the outcome of guest-shutdown.
 pub const PATIENCE: Duration = Duration::from_millis(4500);
+
+/// After which guest-shutdown is answered with an error.
+const POWER_BUDGET: Duration = Duration::from_secs(5);
+/// Replies are made while fewer bytes than this wait to be taken.
+const MOST_REPLY_BYTES: usize = 64 << 10;
+/// The answer where Talos would have to be asked.
+const NOT_AVAILABLE: &str = "Talos API is not available";
 
 /// All commands behind one port: bytes, facts and the time go in, replies and orders come out.
 #[derive(Debug)]
 pub struct Agent {
     parser: Parser,
-    machine: Machine,
-    policy: NetworkPolicy,
+    backlog: Backlog,
+    waiting: Option<Waiting>,
+    known: Known,
+    once: Once,
     replies: VecDeque<Vec<u8>>,
     orders: VecDeque<Order<NoWork>>,
+    is_stopping: bool,
+}
+
+/// A request whose answer waits for something.
+#[derive(Debug)]
+struct Waiting {
+    id: Option<Id>,
+    on: On,
+    /// When it is answered at the latest.
+    until: Duration,
+}
+
+/// What an answer waits for.
+#[derive(Debug)]
+enum On {
+    /// The outcome of a power operation.
+    Outcome(PowerOperation),
+    /// That of a measurement.
+    Measured(Subject, MeasuredAnswer),
+    /// What the kernel says, which comes at once.
+    Reading(ReadAnswer),
 }
 
 impl Agent {
@@ -28,56 +92,134 @@ impl Agent {
     pub fn new(machine: Machine) -> Self {
         Self {
             parser: Parser::default(),
-            machine,
-            policy: NetworkPolicy::default(),
+            backlog: Backlog::default(),
+            waiting: None,
+            known: Known::new(machine),
+            once: Once::default(),
             replies: VecDeque::new(),
             orders: VecDeque::new(),
+            is_stopping: false,
         }
     }
 
     /// What of the network is reported from here on.
     pub fn set_network_policy(&mut self, policy: NetworkPolicy) {
-        self.policy = policy;
+        self.known.policy = policy;
     }
 
     /// Whether enough is known to answer: only then is the port opened.
     pub fn is_ready(&self) -> bool {
-        false
+        self.known.is_ready()
     }
 
     /// Takes bytes of the host.
-    pub fn handle_bytes(&mut self, bytes: &[u8], _now: Duration) {
+    pub fn handle_bytes(&mut self, bytes: &[u8], now: Duration) {
+        if self.is_stopping {
+            return;
+        }
+        self.backlog.count(bytes.len());
         self.parser.feed(bytes);
+        while let Some(received) = self.parser.next() {
+            self.backlog.push(received);
+            self.work(now);
+        }
     }
 
-    /// The client has gone: a request that has not come whole is none, replies are for nobody; what was asked for of
-    /// Talos goes on.
+    /// The client has gone: a request that has not come whole is none, replies are for nobody. A shutdown that it has
+    /// asked for is still meant, and goes on.
     pub fn handle_left(&mut self) {
         self.parser.reset();
+        self.waiting = None;
+        self.orders.retain(|order| !matches!(order, Order::Read(_)));
+        while let Some(turn) = self.backlog.pop() {
+            if let Turn::Of(Received::Request(request)) = turn
+                && let Ok(Step::Power(operation)) = self.step(&request)
+            {
+                self.request_power(operation);
+            }
+        }
         self.replies.clear();
     }
 
     /// Takes the facts, which have changed.
-    pub fn handle_facts(&mut self, _facts: &Facts, _now: Duration) {}
+    pub fn handle_facts(&mut self, facts: &Facts, now: Duration) {
+        self.known.facts.clone_from(facts);
+        self.look(now);
+    }
 
     /// See [`crate::front_end::FrontEnd::handle_power_way`].
-    pub fn handle_power_way(&mut self, _way: Result<(), String>) {}
+    pub fn handle_power_way(&mut self, way: Result<(), String>, now: Duration) {
+        self.known.power_way = Some(way);
+        self.look(now);
+    }
 
     /// Takes what became of a power operation.
-    pub fn handle_power(&mut self, _: PowerOperation, _: PowerOutcome, _now: Duration) {}
+    pub fn handle_power(
+        &mut self,
+        operation: PowerOperation,
+        outcome: PowerOutcome,
+        now: Duration,
+    ) {
+        let result = match &outcome {
+            PowerOutcome::Accepted => Some(Ok(json!({}))),
+            PowerOutcome::Rejected(why) => Some(Err(Error::Generic(why.clone()))),
+            PowerOutcome::DidNotHappen(_) | PowerOutcome::NotFollowed => None,
+        };
+        self.once.finished(operation, outcome);
+        if let Some(result) = result
+            && let Some(Waiting { id, .. }) = self
+                .waiting
+                .take_if(|it| matches!(it.on, On::Outcome(wanted) if wanted == operation))
+        {
+            self.reply(&result, id.as_ref());
+            self.work(now);
+        }
+    }
 
     /// Takes what became of a measurement.
-    pub fn handle_measured(&mut self, _: Subject, _: Measured, _now: Duration) {}
+    pub fn handle_measured(&mut self, subject: Subject, measured: Measured, now: Duration) {
+        self.known.measurement(subject).finished(measured, now);
+        if let Some(waiting) = self
+            .waiting
+            .take_if(|it| matches!(it.on, On::Measured(wanted, _) if wanted == subject))
+        {
+            self.end(waiting, now);
+            self.work(now);
+        }
+    }
 
     /// Takes what the kernel says.
-    pub fn handle_reading(&mut self, _: &Reading, _now: Duration) {}
+    pub fn handle_reading(&mut self, reading: &Reading, now: Duration) {
+        if let Some(Waiting {
+            on: On::Reading(answer),
+            id,
+            ..
+        }) = self.waiting.take_if(|it| matches!(it.on, On::Reading(_)))
+        {
+            self.reply(&answer(&self.known, reading), id.as_ref());
+            self.work(now);
+        }
+    }
 
     /// Does what is due.
-    pub fn handle_timeout(&mut self, _now: Duration) {}
+    pub fn handle_timeout(&mut self, now: Duration) {
+        self.look(now);
+        if let Some(waiting) = self.waiting.take_if(|it| it.until <= now) {
+            self.end(waiting, now);
+        }
+        self.work(now);
+    }
 
     /// When [`Agent::handle_timeout`] wants to be called.
     pub fn poll_timeout(&self) -> Option<Duration> {
-        None
+        let goes_on = self.may_work() && !self.backlog.is_empty();
+        let goes_on = goes_on.then_some(Duration::ZERO);
+        let waiting = self.waiting.as_ref().map(|waiting| waiting.until);
+        goes_on
+            .into_iter()
+            .chain(waiting)
+            .chain(self.known.deadline())
+            .min()
     }
 
     /// The next order.
@@ -85,7 +227,7 @@ impl Agent {
         self.orders.pop_front()
     }
 
-    /// The next reply, a line with its end.
+    /// The next reply, a line with its end. While replies are left where they are, no more are made.
     pub fn poll_reply(&mut self) -> Option<Vec<u8>> {
         self.replies.pop_front()
     }
@@ -93,12 +235,129 @@ impl Agent {
     /// The process ends: nothing is asked of the node any more; what waits for the outcome of a power operation is
     /// still answered.
     pub fn stop(&mut self) {
+        self.is_stopping = true;
         self.orders.clear();
     }
 
     /// What the host waits for after [`Agent::stop`].
     pub fn debt(&self) -> Debt {
-        let _ = &self.machine;
-        Debt::None
+        let waits = |it: &Waiting| matches!(it.on, On::Outcome(_));
+        if !self.replies.is_empty() {
+            Debt::Message
+        } else if self.waiting.as_ref().is_some_and(waits) {
+            Debt::Outcome
+        } else {
+            Debt::None
+        }
     }
+
+    /// Whether we have become ready; then the space is measured, so that the first answer is there when it is asked
+    /// for.
+    fn look(&mut self, now: Duration) {
+        let was_ready = self.known.is_ready();
+        self.known.look(now);
+        if !was_ready && self.known.is_ready() {
+            self.measure(Subject::Space, now);
+        }
+    }
+
+    /// Has this measured unless that is known; whether its outcome is to be waited for.
+    fn measure(&mut self, subject: Subject, now: Duration) -> bool {
+        let before = self.known.measurement(subject).request(now);
+        if before == Before::Order {
+            self.orders.push_back(Order::Measure(subject));
+        }
+        before != Before::Nothing
+    }
+
+    fn may_work(&self) -> bool {
+        let bytes: usize = self.replies.iter().map(Vec::len).sum();
+        self.waiting.is_none() && !self.is_stopping && bytes < MOST_REPLY_BYTES
+    }
+
+    /// Carries out requests for as long as nothing holds them up.
+    fn work(&mut self, now: Duration) {
+        while self.may_work()
+            && let Some(turn) = self.backlog.pop()
+        {
+            match turn {
+                Turn::Of(Received::Request(request)) => self.carry_out(request, now),
+                Turn::Of(Received::Malformed { error, id }) => {
+                    self.reply(&Err(error), id.as_ref());
+                }
+                Turn::Refused => {
+                    let error = Error::Generic("too many requests at once".to_owned());
+                    self.reply(&Err(error), None);
+                }
+            }
+        }
+    }
+
+    fn step(&self, request: &Request) -> Result<Step, Error> {
+        let handler = table::handler(&request.command)?;
+        handler(&self.known, Arguments::new(&request.arguments))
+    }
+
+    fn carry_out(&mut self, request: Request, now: Duration) {
+        let step = self.step(&request);
+        let id = request.id;
+        let (on, budget) = match step {
+            Err(error) => return self.reply(&Err(error), id.as_ref()),
+            Ok(Step::Reply(value)) => return self.reply(&Ok(value), id.as_ref()),
+            Ok(Step::Delimited(value)) => {
+                return self.replies.push_back(delimited(&Ok(value), id.as_ref()));
+            }
+            Ok(Step::Power(operation)) => match self.request_power(operation) {
+                Decision::Ask | Decision::Wait => (On::Outcome(operation), POWER_BUDGET),
+                Decision::Accepted => return self.reply(&Ok(json!({})), id.as_ref()),
+                Decision::Busy => {
+                    let error = "another power operation is under way".to_owned();
+                    return self.reply(&Err(Error::Generic(error)), id.as_ref());
+                }
+            },
+            Ok(Step::Measure(subject, answer)) => {
+                if !self.measure(subject, now) {
+                    return self.reply(&answer(&self.known, now), id.as_ref());
+                }
+                let budget = self.known.measurement(subject).budget();
+                (On::Measured(subject, answer), budget)
+            }
+            Ok(Step::Read(part, answer)) => {
+                self.orders.push_back(Order::Read(part));
+                (On::Reading(answer), Duration::from_secs(1))
+            }
+        };
+        let until = now.saturating_add(budget);
+        self.waiting = Some(Waiting { id, on, until });
+    }
+
+    fn request_power(&mut self, operation: PowerOperation) -> Decision {
+        let decision = self.once.request(operation);
+        if decision == Decision::Ask {
+            self.orders.push_back(Order::Power(operation));
+        }
+        decision
+    }
+
+    /// Answers with what there is.
+    fn end(&mut self, waiting: Waiting, now: Duration) {
+        let result = match waiting.on {
+            On::Outcome(_) => {
+                let error = "Talos API is not available: it has not accepted the call in time";
+                Err(Error::Generic(error.to_owned()))
+            }
+            On::Measured(_, answer) => answer(&self.known, now),
+            On::Reading(_) => Err(unreadable()),
+        };
+        self.reply(&result, waiting.id.as_ref());
+    }
+
+    fn reply(&mut self, result: &Result<Value, Error>, id: Option<&Id>) {
+        self.replies.push_back(reply(result, id));
+    }
+}
+
+/// The kernel does not show it.
+fn unreadable() -> Error {
+    Error::Generic("the kernel does not show this".to_owned())
 }

@@ -104,6 +104,7 @@ fn disk(spec: &[u8]) -> Result<Option<Disk>, Malformed> {
     Ok(is_disk.then_some(Disk {
         path: spec.dev_path,
         bus_path: spec.bus_path,
+        serial: spec.serial,
         secondaries: spec.secondary_disks,
     }))
 }
@@ -215,6 +216,7 @@ mod tests {
         let spec = DiskSpec {
             size: 1 << 34,
             model: "Virtual disk".into(),
+            serial: "drive-scsi0".into(),
             bus_path: "/pci0000:00/0000:00:10.0/host0/target0:0:0/0:0:0:0".into(),
             transport: "scsi".into(),
             dev_path: "/dev/sda".into(),
@@ -222,8 +224,12 @@ mod tests {
         };
         let read = disk(&spec.encode_to_vec()).unwrap().unwrap();
         assert_eq!(
-            (read.path, read.bus_path),
-            (spec.dev_path.clone(), spec.bus_path.clone())
+            (read.path, read.bus_path, read.serial),
+            (
+                spec.dev_path.clone(),
+                spec.bus_path.clone(),
+                spec.serial.clone()
+            )
         );
         let virtual_disk = DiskSpec {
             bus_path: "/virtual".into(),

@@ -1,14 +1,9 @@
 //! Entries for fuzzing, see [`crate::fuzz`].
 
-use std::collections::BTreeSet;
-use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use super::judge::{Event, Judge};
-use crate::facts::{
-    Address, AddressScope, AddressStatus, Facts, HostName, Link, Mac, NodeAddresses, TalosVersion,
-};
-use crate::fuzz::Choices;
+use crate::fuzz::{Choices, facts};
 use crate::power::PowerOperation;
 
 /// One TCLO request to a host that accepts everything: one reply, and Talos is asked for nothing that the
@@ -70,56 +65,4 @@ pub fn fuzz_services(bytes: &[u8]) {
         });
     }
     judge.close();
-}
-
-/// A node, more or less known.
-fn facts(choices: &mut Choices<'_>) -> Facts {
-    let ips: Vec<Ipv4Addr> = choices.list(4, |choices| {
-        let last = choices.below(5);
-        if choices.below(8) == 0 {
-            Ipv4Addr::new(169, 254, 0, last)
-        } else {
-            Ipv4Addr::new(10, 0, 0, last)
-        }
-    });
-    let name = choices.below(4);
-    Facts {
-        host_name: (name > 0).then(|| HostName {
-            host: format!("n{name}"),
-            domain: String::new(),
-        }),
-        links: choices.maybe(|choices| {
-            vec![Link {
-                name: "eth0".to_owned(),
-                index: 2,
-                arp_type: 1,
-                mac: Some(Mac([0, 0x50, 0x56, 1, 2, choices.below(2)])),
-                up: true,
-                ..Link::default()
-            }]
-        }),
-        addresses: choices.maybe(|_| {
-            let address = |&ip: &Ipv4Addr| Address {
-                ip: ip.into(),
-                prefix_length: 24,
-                link_name: "eth0".to_owned(),
-                link_index: 2,
-                scope: AddressScope::Global,
-                status: AddressStatus::Preferred,
-                temporary: false,
-                announced: false,
-            };
-            ips.iter().map(address).collect()
-        }),
-        node_addresses: choices.maybe(|_| NodeAddresses {
-            routed: ips.iter().map(|&ip| ip.into()).collect(),
-            ..NodeAddresses::default()
-        }),
-        virtual_ips: Some(BTreeSet::new()),
-        talos: choices.maybe(|_| TalosVersion {
-            tag: "v1.13.0".to_owned(),
-            ..TalosVersion::default()
-        }),
-        ..Facts::default()
-    }
 }

@@ -66,6 +66,7 @@ impl Judge {
         Self {
             services: Services::new(Machine {
                 kernel_release: "6.18.1-talos".to_owned(),
+                kernel_version: String::new(),
                 machine: "x86_64".to_owned(),
             }),
             now: Duration::from_secs(5),

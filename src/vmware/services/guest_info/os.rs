@@ -87,6 +87,7 @@ mod tests {
     fn machine(kernel_release: &str, machine: &str) -> Machine {
         Machine {
             kernel_release: kernel_release.into(),
+            kernel_version: String::new(),
             machine: machine.into(),
         }
     }

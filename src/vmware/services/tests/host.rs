@@ -27,6 +27,7 @@ pub(super) fn ms(millis: u64) -> Duration {
 pub(super) fn machine() -> Machine {
     Machine {
         kernel_release: "6.18.1-talos".into(),
+        kernel_version: String::new(),
         machine: "x86_64".into(),
     }
 }

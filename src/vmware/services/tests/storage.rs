@@ -40,6 +40,7 @@ fn with_var(free: u64) -> Facts {
             spaces: Some(vec![space]),
             disks: Some(vec![disk]),
             device_names: [("/dev/sda".to_owned(), "scsi0:0".to_owned())].into(),
+            ..Storage::default()
         },
         ..node("cp1", &["10.0.0.5"])
     }

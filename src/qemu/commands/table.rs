@@ -1,0 +1,147 @@
+//! All commands, one row each: guest-info is made of this table, and a request finds its answer in it.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::arguments::Arguments;
+use super::known::Known;
+use super::{
+    clock, disks, file_systems, freeze, memory, network, os, power, processors, routes, sync,
+};
+use crate::facts::{KernelPart, Reading};
+use crate::front_end::Subject;
+use crate::power::PowerOperation;
+use crate::qemu::qmp::Error;
+
+/// What is to be done for a request.
+#[derive(Debug)]
+pub(super) enum Step {
+    /// Answer with this.
+    Reply(Value),
+    /// Answer with this, behind the byte that ends what came before.
+    Delimited(Value),
+    /// Ask Talos for a power operation; its outcome is the answer.
+    Power(PowerOperation),
+    /// Answer with what Talos has measured lately.
+    Measure(Subject, MeasuredAnswer),
+    /// Answer with what the kernel says now.
+    Read(KernelPart, ReadAnswer),
+}
+
+/// Makes an answer of what is known after a measurement, now.
+pub(super) type MeasuredAnswer = fn(&Known, Duration) -> Result<Value, Error>;
+
+/// Makes an answer of what the kernel says.
+pub(super) type ReadAnswer = fn(&Known, &Reading) -> Result<Value, Error>;
+
+/// Says what is to be done for a request with these arguments.
+pub(super) type Handler = fn(&Known, Arguments<'_>) -> Result<Step, Error>;
+
+/// A command.
+#[derive(Debug)]
+pub(super) struct Command {
+    /// Its name.
+    pub(super) name: &'static str,
+    /// `None` for one that writes, executes or sets something: listed as disabled, and refused.
+    pub(super) handler: Option<Handler>,
+    /// What the schema says: whether success is answered. Of guest-shutdown we answer it all the same.
+    success_response: bool,
+}
+
+const fn on(name: &'static str, handler: Handler) -> Command {
+    Command {
+        name,
+        handler: Some(handler),
+        success_response: true,
+    }
+}
+
+const fn off(name: &'static str) -> Command {
+    Command {
+        name,
+        handler: None,
+        success_response: true,
+    }
+}
+
+const fn silent(command: Command) -> Command {
+    Command {
+        success_response: false,
+        ..command
+    }
+}
+
+const COMMANDS: &[Command] = &[
+    on("guest-sync-delimited", sync::sync_delimited),
+    on("guest-sync", sync::sync),
+    on("guest-ping", power::ping),
+    on("guest-info", sync::info),
+    silent(on("guest-shutdown", power::shutdown)),
+    on("guest-network-get-interfaces", network::interfaces),
+    on("guest-network-get-route", routes::routes),
+    on("guest-get-host-name", os::host_name),
+    on("guest-get-osinfo", os::os_info),
+    on("guest-get-users", os::users),
+    on("guest-get-time", clock::time),
+    on("guest-get-timezone", clock::timezone),
+    on("guest-get-fsinfo", file_systems::file_systems),
+    on("guest-get-disks", disks::disks),
+    on("guest-get-diskstats", disks::counters),
+    on("guest-fsfreeze-status", freeze::status),
+    on("guest-fsfreeze-freeze", freeze::freeze),
+    on("guest-fsfreeze-freeze-list", freeze::freeze_list),
+    on("guest-fsfreeze-thaw", freeze::thaw),
+    on("guest-get-vcpus", processors::processors),
+    on("guest-get-cpustats", processors::times),
+    on("guest-get-load", processors::load),
+    on("guest-get-memory-blocks", memory::blocks),
+    on("guest-get-memory-block-info", memory::block_info),
+    off("guest-set-time"),
+    off("guest-set-vcpus"),
+    off("guest-set-memory-blocks"),
+    off("guest-set-user-password"),
+    off("guest-fstrim"),
+    silent(off("guest-suspend-disk")),
+    silent(off("guest-suspend-ram")),
+    silent(off("guest-suspend-hybrid")),
+    off("guest-exec"),
+    off("guest-exec-status"),
+    off("guest-file-open"),
+    off("guest-file-close"),
+    off("guest-file-read"),
+    off("guest-file-write"),
+    off("guest-file-seek"),
+    off("guest-file-flush"),
+    off("guest-ssh-get-authorized-keys"),
+    off("guest-ssh-add-authorized-keys"),
+    off("guest-ssh-remove-authorized-keys"),
+];
+
+/// The handler of a command.
+///
+/// # Errors
+/// There is none.
+pub(super) fn handler(name: &str) -> Result<Handler, Error> {
+    let command = COMMANDS.iter().find(|command| command.name == name);
+    let why = match command.map(|command| command.handler) {
+        Some(Some(handler)) => return Ok(handler),
+        Some(None) => {
+            format!("Command {name} has been disabled: the command is not allowed")
+        }
+        None => format!("The command {name} has not been found"),
+    };
+    Err(Error::CommandNotFound(why))
+}
+
+/// The table as guest-info shows it.
+pub(super) fn list() -> Value {
+    let row = |command: &Command| {
+        json!({
+            "name": command.name,
+            "enabled": command.handler.is_some(),
+            "success-response": command.success_response,
+        })
+    };
+    COMMANDS.iter().map(row).collect()
+}
