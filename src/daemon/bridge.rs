@@ -139,8 +139,8 @@ impl Node for Bridge {
     }
 
     fn checks(&mut self) -> Vec<Check> {
-        let mut checks = self.checks.borrow_and_update().clone();
-        // Only a glance: what is new in the facts is still to be handed on.
+        let mut checks = self.checks.borrow().clone();
+        // Only a glance: what is new in either is still to be handed on.
         let facts = self.facts.borrow();
         checks.extend(
             facts
