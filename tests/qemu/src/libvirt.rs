@@ -167,7 +167,6 @@ impl Libvirt {
                  <kernel>{}</kernel><initrd>{}</initrd><cmdline>{}</cmdline>
                </os>
                <features><acpi/></features>
-               <on_reboot>destroy</on_reboot>
                <devices>
                  <controller type='usb' model='none'/><memballoon model='none'/>
                  <controller type='virtio-serial' index='0'><address type='pci' slot='0x06'/></controller>

@@ -41,7 +41,7 @@ fn shows_the_guest(libvirt: &Libvirt) {
         "timezone.offset     : 0",
         "fs.0.mountpoint     : /var",
         "fs.0.disk.0.alias   : vda",
-        "if.1.hwaddr         : 00:50:56:ab:cd:ef",
+        ".hwaddr         : 00:50:56:ab:cd:ef",
     ] {
         assert!(text.contains(wanted), "{wanted} is missing:\n{text}");
     }
@@ -68,22 +68,24 @@ fn virsh_shows_the_node_and_its_power_commands_reach_talos_at_once() {
 
     let (_, took) = libvirt.asks("reboot", &["--mode", "agent"]);
     assert!(took < AT_ONCE, "reboot: {took:?}");
-    libvirt
-        .parts
-        .talos
-        .wait_calls(Method::Reboot, 1, SOON)
-        .unwrap();
+    let calls = libvirt.parts.talos.wait_calls(Method::Reboot, 1, SOON);
+    assert!(calls.is_some(), "{}", libvirt.parts.console());
 
     for (number, options) in [&["--mode", "agent"][..], &[]].into_iter().enumerate() {
         libvirt.destroy();
         libvirt.boot();
         let (_, took) = libvirt.asks("shutdown", options);
         assert!(took < AT_ONCE, "shutdown {options:?}: {took:?}");
-        libvirt
+        let calls = libvirt
             .parts
             .talos
-            .wait_calls(Method::Shutdown, number + 1, SOON)
-            .unwrap();
+            .wait_calls(Method::Shutdown, number + 1, SOON);
+        assert!(
+            calls.is_some(),
+            "{options:?}: {:?}\n{}",
+            libvirt.parts.talos.sequences(),
+            libvirt.parts.console()
+        );
     }
 }
 

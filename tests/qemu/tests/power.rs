@@ -47,13 +47,13 @@ fn a_bad_mode_and_a_refusal_of_talos_are_errors() {
     let mut client = guest.client();
     let reply = client.ask("guest-shutdown", json!({"mode": "sideways"}));
     assert_eq!(reply["error"]["class"], "GenericError", "{reply}");
-    guest.parts.talos.fail_next(
-        Method::Shutdown,
-        &apid::Status::new(apid::Code::PermissionDenied, "not you"),
-        1,
-    );
+    // It is tried again for some seconds.
+    let refusal = apid::Status::new(apid::Code::PermissionDenied, "not you");
+    let talos = &guest.parts.talos;
+    talos.fail_next(Method::Shutdown, &refusal, 1000);
     let reply = client.ask("guest-shutdown", Value::Null);
     assert_eq!(reply["error"]["class"], "GenericError", "{reply}");
+    assert!(reply.to_string().contains("not you"), "{reply}");
 }
 
 #[test]
