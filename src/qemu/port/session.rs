@@ -238,6 +238,11 @@ impl Session {
     fn read(&mut self, device: &mut impl Device, now: Duration) -> io::Result<Turn> {
         let mut buffer = [0; READ];
         let count = match device.read(&mut buffer) {
+            Ok(0) if self.client == Client::Present => {
+                // It has gone since poll was asked.
+                self.leave();
+                0
+            }
             Ok(count) => count,
             Err(error) if error.kind() == ErrorKind::WouldBlock => 0,
             Err(error) => return Err(error),
