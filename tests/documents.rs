@@ -438,3 +438,34 @@ fn what_the_readme_shows_of_the_demo_is_in_its_log() {
         );
     }
 }
+
+/// Whether a command of the QEMU guest agent is in the first cell of a row, by its name or as `guest-file-\*`.
+fn is_command_of(row: &str, name: &str) -> bool {
+    let first = row.split('|').nth(1).unwrap_or_default();
+    first.split([' ', ',']).any(|word| {
+        word.strip_suffix("\\*")
+            .map_or(word == name, |beginning| name.starts_with(beginning))
+    })
+}
+
+#[test]
+fn the_page_of_qemu_has_each_command_and_whether_it_is_refused() {
+    let table = fs::read_to_string(root().join("src/qemu/commands/table.rs")).unwrap();
+    let page = fs::read_to_string(root().join("docs/qemu.md")).unwrap();
+    let mut seen = 0;
+    for (call, refused) in [("on(\"", false), ("off(\"", true)] {
+        for (at, _) in table.match_indices(call) {
+            let before = table[..at].chars().next_back();
+            if before.is_some_and(|c| c.is_alphanumeric() || c == '_') {
+                continue;
+            }
+            let name = table[at + call.len()..].split('"').next().unwrap();
+            let mut rows = page.lines().filter(|line| is_command_of(line, name));
+            let row = rows.next().unwrap_or_else(|| panic!("{name} is missing"));
+            assert!(rows.next().is_none(), "{name} is there twice");
+            assert_eq!(row.contains("CommandNotFound"), refused, "{name}");
+            seen += 1;
+        }
+    }
+    assert!(seen >= 40, "{seen} commands");
+}

@@ -22,9 +22,6 @@ pub struct Qemu {
     port: Port,
 }
 
-/// What happens on the host's side.
-pub type Event = PortEvent;
-
 impl Qemu {
     /// A front end on this port, which it opens once there is something to answer.
     pub fn new(port: Port, machine: Machine) -> Self {
@@ -43,18 +40,18 @@ impl Qemu {
 }
 
 impl FrontEnd for Qemu {
-    type Event = Event;
+    type Event = PortEvent;
     type Work = NoWork;
 
     fn configure(&mut self, config: &Config, _now: Duration) {
         self.agent.set_network_policy(config.network.clone());
     }
 
-    async fn next(&mut self) -> Event {
+    async fn next(&mut self) -> PortEvent {
         self.port.next().await
     }
 
-    fn handle(&mut self, event: Event, now: Duration) {
+    fn handle(&mut self, event: PortEvent, now: Duration) {
         match event {
             PortEvent::Bytes(bytes) => self.agent.handle_bytes(&bytes, now),
             PortEvent::Left => self.agent.handle_left(),

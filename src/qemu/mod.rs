@@ -16,4 +16,4 @@ pub mod fuzz;
 pub mod port;
 pub mod qmp;
 
-pub use front_end::{Event, Qemu};
+pub use front_end::Qemu;

@@ -8,7 +8,7 @@
 //!                                         └───────────────────────────────────────────────────────┘
 //! ```
 //!
-//! The guest is Debian's cloud kernel and an initramfs that [`image`] makes of this machine's programs. The embedded
+//! The guest is Debian's cloud kernel and an initramfs that `image` makes of this machine's programs. The embedded
 //! Talos API is in the test, so that it is scripted and journalled as everywhere else; two relays carry machined's
 //! socket over the guest's network.
 
