@@ -232,11 +232,11 @@ impl Agent {
         self.replies.pop_front()
     }
 
-    /// The process ends: nothing is asked of the node any more; what waits for the outcome of a power operation is
-    /// still answered.
+    /// The process ends: of the node only a power operation is still asked for that the host has asked for before; what
+    /// waits for the outcome of one is still answered.
     pub fn stop(&mut self) {
         self.is_stopping = true;
-        self.orders.clear();
+        self.orders.retain(|order| matches!(order, Order::Power(_)));
     }
 
     /// What the host waits for after [`Agent::stop`].

@@ -115,13 +115,13 @@ fn another_operation_is_refused_while_one_waits_for_its_outcome() {
 }
 
 #[test]
-fn the_end_of_the_process_still_answers_a_shutdown_and_asks_for_nothing() {
+fn the_end_of_the_process_loses_no_shutdown_and_asks_for_nothing_else() {
     let mut bench = Bench::of(&node());
     assert_eq!(bench.agent.debt(), Debt::None);
     bench.send(SHUTDOWN);
-    bench.orders();
     bench.send(r#"{"execute": "guest-get-time"}"#);
     bench.agent.stop();
+    assert_eq!(bench.orders(), [Order::Power(Shutdown)]);
     assert_eq!(bench.agent.debt(), Debt::Outcome);
     outcome(&mut bench, Shutdown, PowerOutcome::Accepted);
     assert_eq!(bench.agent.debt(), Debt::Message);
