@@ -275,9 +275,12 @@ mod tests {
         bridge
             .facts_sender
             .send_modify(|facts| facts.node.system_uuid = Some(String::new()));
+        bridge._checks_sender.send_modify(Vec::clear);
         let names: Vec<_> = bridge.checks().iter().map(|check| check.name).collect();
         assert_eq!(names, ["identity"]);
-        let news = tokio::time::timeout(Duration::from_secs(5), bridge.next()).await;
-        assert!(matches!(news, Ok(News::Facts)), "{news:?}");
+        for expected in [News::Facts, News::Checks] {
+            let news = tokio::time::timeout(Duration::from_secs(5), bridge.next()).await;
+            assert_eq!(news, Ok(expected));
+        }
     }
 }

@@ -8,9 +8,10 @@
 //!    └────────────────────── Leaving ◄───────────────────────────────────────┘
 //! ```
 //! A client and its first bytes come by different queues, so the news of a client may be later than its bytes: then
-//! a write fails with EAGAIN although the client is there. Of a client that was seen HUP says that it has gone. If it
-//! did not take its replies, what can still be read is what it left behind: that is carried out, and not answered. If
-//! it did, that is the next client's, which is one of many that come for one command each.
+//! a write fails with EAGAIN although the client is there. Of a client that was seen HUP says that it has gone, and what
+//! can still be read is what it left behind: that is carried out, and not answered. Unless it has had a reply and waits
+//! for none: then it is one of those that come for one command each, and what can be read is the next one's, if the
+//! news of that one follows at once.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
@@ -24,6 +25,8 @@ const READ: usize = 4096;
 const WRITE: usize = 32 * 1024;
 /// How much later than its bytes the news of a client may come. 0.6 ms were seen.
 const LATE: Duration = Duration::from_millis(250);
+/// The same where the bytes may as well be the last of a client that has gone.
+const LATE_BEHIND_ANOTHER: Duration = Duration::from_millis(20);
 /// How often the port is looked at meanwhile, should the news itself get lost.
 const LOOK: Duration = Duration::from_millis(10);
 /// How long a client may take nothing of a reply.
@@ -64,7 +67,7 @@ pub(super) enum Turn {
 enum Client {
     /// Nobody, as far as is known.
     Absent,
-    /// Who has sent something, the last of it then, and whose news has not come.
+    /// Who has sent something, and whose news has not come; it may until then.
     Unannounced(Duration),
     /// Somebody.
     Present,
@@ -86,6 +89,10 @@ pub(super) struct Session {
     is_deaf: bool,
     /// A part of a reply was written, and the rest never will be.
     is_torn: bool,
+    /// The client has had a reply.
+    is_served: bool,
+    /// A client that was served has just gone: what comes may be the next one's, or the last of its own.
+    is_handover: bool,
     /// Nothing is read any more.
     is_stopped: bool,
 }
@@ -100,6 +107,8 @@ impl Session {
             stuck_since: None,
             is_deaf: false,
             is_torn: false,
+            is_served: false,
+            is_handover: false,
             is_stopped: false,
         }
     }
@@ -147,11 +156,15 @@ impl Session {
     fn attempt(&mut self, device: &mut impl Device, now: Duration) -> io::Result<Turn> {
         let was_writing = self.is_writing();
         let readiness = device.poll()?;
-        if self.client == Client::Present && !readiness.has_client && !was_writing && !self.is_deaf
+        if self.client == Client::Present
+            && !readiness.has_client
+            && self.is_served
+            && !was_writing
+            && !self.is_deaf
         {
-            // It had all its replies. What is read from here on may be the next client's, whose news is late.
+            self.leave();
             self.client = Client::Absent;
-            self.is_torn = false;
+            self.is_handover = true;
             return Ok(Turn::Event(PortEvent::Left));
         }
         self.notice(readiness, now);
@@ -169,10 +182,8 @@ impl Session {
     /// Takes what poll says.
     fn notice(&mut self, readiness: Readiness, now: Duration) {
         match self.client {
-            Client::Absent | Client::Unannounced(_) if readiness.has_client => {
-                self.client = Client::Present;
-            }
-            Client::Unannounced(since) if now >= since.saturating_add(LATE) => self.leave(),
+            Client::Absent | Client::Unannounced(_) if readiness.has_client => self.meet(),
+            Client::Unannounced(until) if now >= until => self.leave(),
             Client::Present if !readiness.has_client => self.leave(),
             _ => {}
         }
@@ -181,12 +192,19 @@ impl Session {
         }
     }
 
+    /// There is a client.
+    const fn meet(&mut self) {
+        self.client = Client::Present;
+        self.is_handover = false;
+    }
+
     /// The client has gone. The host throws away what it has not read.
     fn leave(&mut self) {
         self.client = Client::Leaving;
         self.drop_replies();
         self.is_torn = false;
         self.is_deaf = false;
+        self.is_served = false;
     }
 
     fn drop_replies(&mut self) {
@@ -200,14 +218,16 @@ impl Session {
         while let Some(reply) = self.replies.front() {
             let rest = reply.get(self.written..).unwrap_or_default();
             let chunk = rest.get(..WRITE).unwrap_or(rest);
+            let whole = reply.len();
             match device.write(chunk) {
                 Ok(count) if count > 0 => {
-                    self.client = Client::Present;
+                    self.meet();
                     self.stuck_since = None;
                     self.written += count;
-                    if self.written >= reply.len() {
+                    if self.written >= whole {
                         self.written = 0;
                         self.replies.pop_front();
+                        self.is_served = true;
                     }
                 }
                 Ok(_) => return Ok(self.stuck(now)),
@@ -220,9 +240,8 @@ impl Session {
 
     /// Nothing is taken: for want of news, or because the client does not read.
     fn stuck(&mut self, now: Duration) -> Option<Duration> {
-        if let Client::Unannounced(since) = self.client {
-            let look = now.saturating_add(LOOK);
-            return Some(look.min(since.saturating_add(LATE)));
+        if let Client::Unannounced(until) = self.client {
+            return Some(until.min(now.saturating_add(LOOK)));
         }
         let since = *self.stuck_since.get_or_insert(now);
         let until = since.saturating_add(PATIENCE);
@@ -250,15 +269,24 @@ impl Session {
         let bytes = buffer.get(..count).unwrap_or_default();
         if !bytes.is_empty() {
             if matches!(self.client, Client::Absent | Client::Unannounced(_)) {
-                self.client = Client::Unannounced(now);
+                let late = if self.is_handover {
+                    LATE_BEHIND_ANOTHER
+                } else {
+                    LATE
+                };
+                self.client = Client::Unannounced(now.saturating_add(late));
             }
             return Ok(Turn::Event(PortEvent::Bytes(bytes.to_vec())));
         }
         Ok(match self.client {
-            Client::Absent | Client::Present => Turn::Wait(None),
-            Client::Unannounced(since) => Turn::Wait(Some(since.saturating_add(LATE))),
+            Client::Absent | Client::Present => {
+                self.is_handover = false;
+                Turn::Wait(None)
+            }
+            Client::Unannounced(until) => Turn::Wait(Some(until)),
             Client::Leaving => {
                 self.client = Client::Absent;
+                self.is_handover = false;
                 Turn::Event(PortEvent::Left)
             }
         })

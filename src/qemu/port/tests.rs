@@ -257,10 +257,18 @@ fn a_client_that_came_and_went_unseen_leaves_no_reply_behind() {
 
 #[test]
 fn what_a_client_leaves_behind_is_carried_out_and_not_answered() {
+    for is_owed in [false, true] {
+        leaves_requests_behind(is_owed);
+    }
+}
+
+fn leaves_requests_behind(is_owed: bool) {
     let mut bench = Bench::new(FakePort::with_client());
     bench.events();
-    bench.port.room = 0;
-    bench.session.send(b"not taken\n".to_vec());
+    if is_owed {
+        bench.port.room = 0;
+        bench.session.send(b"not taken\n".to_vec());
+    }
     let requests = "x".repeat(10_000);
     bench.port.sends(&requests);
     bench.port.leaves();
@@ -287,18 +295,39 @@ fn what_a_client_leaves_behind_is_carried_out_and_not_answered() {
     assert_eq!(bench.port.reads(), "yours\n");
 }
 
-#[test]
-fn a_client_that_comes_as_another_goes_gets_its_reply() {
+/// A client that was served has gone, and there are bytes whose sender is not known.
+fn handover() -> Bench {
     let mut bench = Bench::new(FakePort::with_client());
+    bench.port.sends("first");
+    assert_eq!(bench.bytes(), "first");
+    bench.session.send(b"its reply\n".to_vec());
     bench.events();
     bench.port.leaves();
     bench.port.sends("next");
     assert_eq!(bench.events().0, [PortEvent::Left, bytes("next")]);
     bench.session.send(b"reply\n".to_vec());
     assert_eq!(bench.pass(MILLI), []);
+    bench
+}
+
+#[test]
+fn a_client_that_comes_as_one_that_was_served_goes_gets_its_reply() {
+    let mut bench = handover();
     bench.port.comes();
     bench.pass(20 * MILLI);
     assert_eq!(bench.port.reads(), "reply\n");
+}
+
+#[test]
+fn what_a_client_that_was_served_left_behind_is_not_answered_to_the_next() {
+    let mut bench = handover();
+    assert_eq!(
+        bench.pass(20 * MILLI),
+        [PortEvent::Written, PortEvent::Left]
+    );
+    bench.port.comes();
+    bench.pass(20 * MILLI);
+    assert_eq!(bench.port.reads(), "");
 }
 
 #[test]
