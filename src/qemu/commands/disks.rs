@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::NOT_AVAILABLE;
 use super::arguments::Arguments;
 use super::known::Known;
-use super::table::Step;
+use super::step::Step;
 use super::unreadable;
 use crate::facts::{Disk, DiskCounters, KernelPart, Reading, Storage};
 use crate::qemu::qmp::Error;

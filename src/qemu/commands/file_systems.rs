@@ -8,7 +8,7 @@ use super::NOT_AVAILABLE;
 use super::arguments::Arguments;
 use super::disks;
 use super::known::Known;
-use super::table::Step;
+use super::step::Step;
 use crate::facts::Storage;
 use crate::front_end::Subject;
 use crate::qemu::qmp::Error;

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::arguments::Arguments;
 use super::known::Known;
-use super::table::Step;
+use super::step::Step;
 use crate::qemu::qmp::Error;
 
 /// guest-fsfreeze-status.

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::arguments::Arguments;
 use super::known::Known;
-use super::table::Step;
+use super::step::Step;
 use super::unreadable;
 use crate::facts::{KernelPart, MemoryBlock, MemoryBlocks, Reading};
 use crate::qemu::qmp::Error;

@@ -22,6 +22,7 @@ mod os;
 mod power;
 mod processors;
 mod routes;
+mod step;
 mod sync;
 mod table;
 #[cfg(test)]
@@ -42,7 +43,7 @@ use arguments::Arguments;
 use backlog::{Backlog, Turn};
 use known::Known;
 use measurement::Before;
-use table::{MeasuredAnswer, ReadAnswer, Step};
+use step::{MeasuredAnswer, ReadAnswer, Step};
 
 /// How long a host waits for the outcome of guest-shutdown.
 pub const PATIENCE: Duration = Duration::from_millis(4500);

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use super::NOT_AVAILABLE;
 use super::arguments::Arguments;
 use super::known::Known;
-use super::table::Step;
+use super::step::Step;
 use crate::facts::{Mac, Traffic};
 use crate::front_end::Subject;
 use crate::qemu::qmp::Error;

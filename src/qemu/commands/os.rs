@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::NOT_AVAILABLE;
 use super::arguments::Arguments;
 use super::known::Known;
-use super::table::Step;
+use super::step::Step;
 use crate::qemu::qmp::Error;
 
 /// guest-get-host-name: the first label of the node's name.

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::arguments::Arguments;
 use super::known::Known;
-use super::table::Step;
+use super::step::Step;
 use super::unreadable;
 use crate::facts::{KernelPart, Processor, ProcessorTimes, Reading};
 use crate::qemu::qmp::Error;

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::NOT_AVAILABLE;
 use super::arguments::Arguments;
 use super::known::Known;
-use super::table::Step;
+use super::step::Step;
 use crate::qemu::qmp::Error;
 use crate::report::NicRoute;
 

@@ -1,10 +1,8 @@
-//! guest-sync, guest-sync-delimited and guest-info: answered whatever Talos does.
-
-use serde_json::json;
+//! guest-sync and guest-sync-delimited: answered whatever Talos does.
 
 use super::arguments::Arguments;
 use super::known::Known;
-use super::table::{self, Step};
+use super::step::Step;
 use crate::qemu::qmp::Error;
 
 /// guest-sync: says the number back, so that the host knows which replies are its own.
@@ -19,13 +17,4 @@ pub(super) fn sync_delimited(_: &Known, arguments: Arguments<'_>) -> Result<Step
     let id = arguments.integer("id")?;
     arguments.only(&["id"])?;
     Ok(Step::Delimited(id.into()))
-}
-
-/// guest-info: who we are, and what may be asked.
-pub(super) fn info(_: &Known, arguments: Arguments<'_>) -> Result<Step, Error> {
-    arguments.only(&[])?;
-    Ok(Step::Reply(json!({
-        "version": env!("CARGO_PKG_VERSION"),
-        "supported_commands": table::list(),
-    })))
 }

@@ -1,42 +1,14 @@
 //! All commands, one row each: guest-info is made of this table, and a request finds its answer in it.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 
 use super::arguments::Arguments;
 use super::known::Known;
+use super::step::{Handler, Step};
 use super::{
     clock, disks, file_systems, freeze, memory, network, os, power, processors, routes, sync,
 };
-use crate::facts::{KernelPart, Reading};
-use crate::front_end::Subject;
-use crate::power::PowerOperation;
 use crate::qemu::qmp::Error;
-
-/// What is to be done for a request.
-#[derive(Debug)]
-pub(super) enum Step {
-    /// Answer with this.
-    Reply(Value),
-    /// Answer with this, behind the byte that ends what came before.
-    Delimited(Value),
-    /// Ask Talos for a power operation; its outcome is the answer.
-    Power(PowerOperation),
-    /// Answer with what Talos has measured lately.
-    Measure(Subject, MeasuredAnswer),
-    /// Answer with what the kernel says now.
-    Read(KernelPart, ReadAnswer),
-}
-
-/// Makes an answer of what is known after a measurement, now.
-pub(super) type MeasuredAnswer = fn(&Known, Duration) -> Result<Value, Error>;
-
-/// Makes an answer of what the kernel says.
-pub(super) type ReadAnswer = fn(&Known, &Reading) -> Result<Value, Error>;
-
-/// Says what is to be done for a request with these arguments.
-pub(super) type Handler = fn(&Known, Arguments<'_>) -> Result<Step, Error>;
 
 /// A command.
 #[derive(Debug)]
@@ -76,7 +48,7 @@ const COMMANDS: &[Command] = &[
     on("guest-sync-delimited", sync::sync_delimited),
     on("guest-sync", sync::sync),
     on("guest-ping", power::ping),
-    on("guest-info", sync::info),
+    on("guest-info", info),
     silent(on("guest-shutdown", power::shutdown)),
     on("guest-network-get-interfaces", network::interfaces),
     on("guest-network-get-route", routes::routes),
@@ -134,8 +106,9 @@ pub(super) fn handler(name: &str) -> Result<Handler, Error> {
     Err(Error::CommandNotFound(why))
 }
 
-/// The table as guest-info shows it.
-pub(super) fn list() -> Value {
+/// guest-info: who we are, and what may be asked; answered whatever Talos does.
+fn info(_: &Known, arguments: Arguments<'_>) -> Result<Step, Error> {
+    arguments.only(&[])?;
     let row = |command: &Command| {
         json!({
             "name": command.name,
@@ -143,5 +116,9 @@ pub(super) fn list() -> Value {
             "success-response": command.success_response,
         })
     };
-    COMMANDS.iter().map(row).collect()
+    let commands: Value = COMMANDS.iter().map(row).collect();
+    Ok(Step::Reply(json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "supported_commands": commands,
+    })))
 }

@@ -1,0 +1,36 @@
+//! What a handler has done for its request.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::arguments::Arguments;
+use super::known::Known;
+use crate::facts::{KernelPart, Reading};
+use crate::front_end::Subject;
+use crate::power::PowerOperation;
+use crate::qemu::qmp::Error;
+
+/// What is to be done for a request.
+#[derive(Debug)]
+pub(super) enum Step {
+    /// Answer with this.
+    Reply(Value),
+    /// Answer with this, behind the byte that ends what came before.
+    Delimited(Value),
+    /// Ask Talos for a power operation; its outcome is the answer.
+    Power(PowerOperation),
+    /// Answer with what Talos has measured lately.
+    Measure(Subject, MeasuredAnswer),
+    /// Answer with what the kernel says now.
+    Read(KernelPart, ReadAnswer),
+}
+
+/// Makes an answer of what is known after a measurement, now.
+pub(super) type MeasuredAnswer = fn(&Known, Duration) -> Result<Value, Error>;
+
+/// Makes an answer of what the kernel says.
+pub(super) type ReadAnswer = fn(&Known, &Reading) -> Result<Value, Error>;
+
+/// Says what is to be done for a request with these arguments.
+pub(super) type Handler = fn(&Known, Arguments<'_>) -> Result<Step, Error>;
