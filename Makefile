@@ -112,10 +112,19 @@ container-specs:
 	go run . ../qemu-guest-agent.yaml >'$(container_specs)/qemu-ga-v1.14.json'; \
 	go run -modfile=v1.13.mod . ../qemu-guest-agent.yaml >'$(container_specs)/qemu-ga-v1.13.json'
 
+kubevirt := $(CURDIR)/_out/kubevirt
+
+# KubeVirt's code opens libvirt's library as it starts: its headers are not needed.
+.PHONY: kubevirt
+kubevirt:
+	@cd tests/kubevirt; \
+	GOWORK=off GOTOOLCHAIN="$${GOTOOLCHAIN:-local}" CGO_ENABLED=1 \
+	    go build -buildvcs=false -tags libvirt_dlopen -gcflags='all=-N -l' -o '$(kubevirt)' .
+
 .PHONY: qemu
-qemu: build with-qemu with-guest-kernel with-libvirt container-specs ## Run the agent, and Debian's qemu-ga, in real QEMU guests, libvirt's included (needs root, Go)
+qemu: build with-qemu with-guest-kernel with-libvirt container-specs kubevirt ## Run the agent, and Debian's qemu-ga, in real QEMU guests, libvirt's included (needs root, Go)
 	@if ! $(provision) --has qemu guest-kernel libvirt; then exit 0; fi; \
-	$(guest) CONTAINER_SPECS='$(container_specs)' \
+	$(guest) CONTAINER_SPECS='$(container_specs)' KUBEVIRT='$(kubevirt)' \
 	    $(CARGO) test --locked --package qemu -- --include-ignored --nocapture --test-threads 2
 
 FUZZ_SECONDS ?= 10

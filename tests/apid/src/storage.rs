@@ -25,6 +25,7 @@ impl Apid {
         let spec = DiskSpec {
             size: 16 << 30,
             model: "Virtual disk".to_owned(),
+            serial: format!("serial-of-{id}"),
             bus_path: bus_path.to_owned(),
             dev_path: format!("/dev/{id}"),
             ..DiskSpec::default()

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -103,6 +104,19 @@ impl Libvirt {
         (text, started.elapsed())
     }
 
+    /// What a program prints that is called with libvirtd's address and the domain's name.
+    ///
+    /// # Panics
+    ///
+    /// When it fails.
+    pub fn shows_to(&self, program: &Path) -> String {
+        let output = Command::new(program)
+            .args([&self.address(), DOMAIN])
+            .output()
+            .expect("the program runs");
+        printed(&program.display().to_string(), &output)
+    }
+
     /// Waits until the guest has ended.
     ///
     /// # Panics
@@ -115,23 +129,18 @@ impl Libvirt {
     }
 
     fn says(&self, words: &[&str]) -> String {
-        let output = self.virsh(words);
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        assert!(
-            output.status.success(),
-            "virsh {words:?}: {}",
-            text(&output.stderr)
-        );
-        text(&output.stdout)
+        printed(&format!("virsh {words:?}"), &self.virsh(words))
+    }
+
+    /// As clients of libvirt want it.
+    fn address(&self) -> String {
+        let socket = self.parts.path("run/libvirt/libvirt-sock");
+        format!("qemu+unix:///system?socket={}", socket.display())
     }
 
     fn virsh(&self, words: &[&str]) -> Output {
-        let socket = self.parts.path("run/libvirt/libvirt-sock");
         Command::new("virsh")
-            .args([
-                "--connect",
-                &format!("qemu+unix:///system?socket={}", socket.display()),
-            ])
+            .args(["--connect", &self.address()])
             .args(words)
             .output()
             .expect("virsh runs")
@@ -189,6 +198,14 @@ impl Libvirt {
             path("agent.sock"),
         )
     }
+}
+
+/// What a program that has succeeded has printed.
+fn printed(what: &str, output: &Output) -> String {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let errors = text(&output.stderr);
+    assert!(output.status.success(), "{what}: {errors}");
+    text(&output.stdout)
 }
 
 impl Drop for Libvirt {

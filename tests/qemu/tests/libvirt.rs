@@ -1,4 +1,6 @@
-//! libvirt's own client, virsh: what it shows of the guest, and its power commands.
+//! libvirt's own client, virsh: what it shows of the guest, and its power commands. And KubeVirt's poller.
+
+mod kubevirt;
 
 use std::time::Duration;
 
@@ -65,6 +67,7 @@ fn virsh_shows_the_node_and_its_power_commands_reach_talos_at_once() {
         text.contains("os.pretty-name      : Talos (v1.13.0)"),
         "{text}"
     );
+    kubevirt::learns_of_talos(&libvirt);
 
     let (_, took) = libvirt.asks("reboot", &["--mode", "agent"]);
     assert!(took < AT_ONCE, "reboot: {took:?}");
@@ -96,6 +99,7 @@ fn virsh_shows_the_same_of_qemu_ga_and_shuts_it_down() {
         return;
     };
     shows_the_guest(&libvirt);
+    kubevirt::learns_of_the_guest(&libvirt);
     libvirt.asks("shutdown", &["--mode", "agent"]);
     libvirt.ends();
 }
