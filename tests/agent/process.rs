@@ -9,7 +9,7 @@ use nix::sys::signal::Signal;
 use vmx::{Sandbox, Vmx, VmxBuilder, VsockPolicy};
 
 use crate::signals::stops;
-use crate::support::{Run, SOON, Talos, agent_with, binary, pass};
+use crate::support::{Run, SOON, Talos, agent_with, binary, copy_binary, pass};
 
 /// Whether namespaces and other users may be had; without root they may not.
 fn may_sandbox() -> bool {
@@ -56,7 +56,7 @@ fn for_nobody(talos: &Talos) -> PathBuf {
     let all = PermissionsExt::from_mode(0o777);
     std::fs::set_permissions(talos.socket_path(), all).unwrap();
     let copy = talos.folder.path("talos-vmtoolsd");
-    std::fs::copy(binary(), &copy).unwrap();
+    copy_binary(&copy);
     copy
 }
 

@@ -30,6 +30,16 @@ pub(crate) fn binary() -> PathBuf {
     })
 }
 
+/// Makes a copy of the binary, by another process: while this one has a file open for writing, a program that another
+/// test starts has it, too, and the file cannot be run.
+pub(crate) fn copy_binary(to: &Path) {
+    let copied = std::process::Command::new("cp")
+        .arg(binary())
+        .arg(to)
+        .status();
+    assert!(copied.unwrap().success(), "{}", to.display());
+}
+
 /// `talos-vmtoolsd vmtoolsd`, with an empty environment and no way to Talos yet.
 pub(crate) fn agent() -> VmxBuilder {
     Vmx::builder(binary()).args(["vmtoolsd"])

@@ -10,7 +10,7 @@ use nix::unistd::Pid;
 use serde_json::{Value, json};
 use vmx::{Sandbox, Vmx, VmxBuilder};
 
-use crate::support::{Folder, Run, SOON, binary};
+use crate::support::{Folder, Run, SOON, copy_binary};
 
 /// Where machined's socket is, on the node and in the container.
 pub(super) const SOCKET: &str = "/system/run/machined/machine.sock";
@@ -81,7 +81,7 @@ impl Bundle {
         std::fs::create_dir(&root).unwrap();
         let mut config = spec.config.clone();
         let program = config["process"]["args"][0].as_str().unwrap();
-        std::fs::copy(binary(), root.join(program)).unwrap();
+        copy_binary(&root.join(program));
         config["root"]["path"] = json!(root);
         let mounts = config["mounts"].as_array_mut().unwrap();
         let mount = mounts
@@ -209,7 +209,7 @@ fn lend_nothing(mounts: &mut [Value], folder: &Folder) {
                 assert!(copied.unwrap().success());
             }
             "/var/run" => std::fs::create_dir(&place).unwrap(),
-            "/sbin/shutdown" => std::fs::copy(binary(), &place).map(|_| ()).unwrap(),
+            "/sbin/shutdown" => copy_binary(&place),
             _ => continue,
         }
         mount["source"] = json!(place);
