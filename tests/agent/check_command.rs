@@ -4,6 +4,7 @@ use apid::{TlsOptions, scene};
 use serde_json::Value;
 use vmx::{Profile, Stream, Times, Vmx, VmxBuilder, VsockPolicy};
 
+use crate::qemu::port_of;
 use crate::support::{ADDRESS, FQDN, Run, SOON, Talos, binary};
 
 fn command(talos: &Talos, command: &[&str]) -> VmxBuilder {
@@ -66,6 +67,43 @@ fn where_all_is_well_check_is_a_line_each_and_exit_0() {
         lines[5].contains("in force: capabilities: none;"),
         "{lines:#?}"
     );
+}
+
+#[test]
+fn on_qemu_check_names_the_port_and_says_nothing_of_vmware() {
+    let talos = Talos::new();
+    let port = port_of(&talos);
+    // Whether the agent holds the port, does not matter.
+    for is_held in [false, true] {
+        port.hold(is_held);
+        let check = command(&talos, &["check"]).args(["--qga-port"]);
+        let check = check.args([port.path()]);
+        let (lines, code) = run(check.profile(Profile::Kvm).serial_port(&port));
+        assert_eq!(code, Some(0), "{lines:#?}");
+        let names: Vec<_> = lines
+            .iter()
+            .map(|line| line.split_whitespace().nth(1).unwrap_or_default())
+            .collect();
+        let expected = ["hypervisor", "transport", "talos", "role", "sandbox"];
+        assert_eq!(names, expected, "{lines:#?}");
+        assert!(lines[0].contains("QEMU guest agent"), "{lines:#?}");
+        let path = port.path().display().to_string();
+        assert!(lines[1].contains(&path), "{lines:#?}");
+        let text = lines.join("\n");
+        assert!(!text.contains("VMware"), "{text}");
+    }
+}
+
+#[test]
+fn on_qemu_without_a_port_check_says_how_to_plug_it_in() {
+    let talos = Talos::new();
+    let check = command(&talos, &["check", "--hypervisor=qemu"]).profile(Profile::Kvm);
+    let (lines, code) = run(check);
+    assert_eq!(code, Some(1), "{lines:#?}");
+    let text = lines.join("\n");
+    for words in ["org.qemu.guest_agent.0", "--agent 1", "<channel"] {
+        assert!(text.contains(words), "{text}");
+    }
 }
 
 #[test]
