@@ -10,9 +10,11 @@ use crate::qemu;
 type Column<M = Measured> = (&'static str, M);
 type Row<M = Measured> = (&'static str, fn(&M) -> String);
 
+type Earlier = (&'static str, &'static str, &'static str);
+
 /// Row, column and figure of the same machine with what the agent told before disks, statistics, guest variables and
 /// the whole of the network were added; only figures that were written down then.
-const EARLIER: [(&str, &str, &str); 2] = [
+const EARLIER: [Earlier; 2] = [
     (RESIDENT_MEMORY, "ours", "4008"),
     (WAKE_UPS, "ours, vsock", "2.0"),
 ];
@@ -45,6 +47,12 @@ pub(crate) fn print(columns: &[Column]) {
                 .map_or_else(|| "-".to_owned(), |calls| calls.to_string())
         }),
     ];
+    draw(columns, &rows, &EARLIER);
+    println!("(in brackets: before guest information was complete, where it was measured)");
+}
+
+/// Prints a table, with what was measured earlier in brackets.
+fn draw<M>(columns: &[Column<M>], rows: &[Row<M>], earlier: &[Earlier]) {
     print!("{:38}", "");
     for (name, _) in columns {
         print!("{name:>14}");
@@ -53,15 +61,13 @@ pub(crate) fn print(columns: &[Column]) {
     for (label, value) in rows {
         print!("{label:38}");
         for (column, measured) in columns {
-            let earlier = EARLIER
-                .iter()
-                .find(|(row, of, _)| (row, of) == (&label, column));
+            let mut earlier = earlier.iter();
+            let earlier = earlier.find(|(row, of, _)| (row, of) == (label, column));
             let earlier = earlier.map_or_else(String::new, |(.., figure)| format!(" ({figure})"));
             print!("{:>14}", value(measured) + &earlier);
         }
         println!();
     }
-    println!("(in brackets: before guest information was complete, where it was measured)");
 }
 
 /// Prints each goal and whether it is met; true when all are.
@@ -133,18 +139,7 @@ pub(crate) fn print_qemu(columns: &[Column<qemu::Measured>]) {
         }),
     ];
     println!("\nIn one QEMU guest (TCG: the processor is emulated, so times are long):");
-    print!("{:38}", "");
-    for (name, _) in columns {
-        print!("{name:>14}");
-    }
-    println!();
-    for (label, value) in rows {
-        print!("{label:38}");
-        for (_, measured) in columns {
-            print!("{:>14}", value(measured));
-        }
-        println!();
-    }
+    draw(columns, &rows, &[]);
 }
 
 /// Prints each goal on QEMU and whether it is met; true when all are.
