@@ -6,13 +6,15 @@
 //! neither                                              ──► nothing to do
 //! ```
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
+
+use tokio::sync::oneshot;
 
 use super::signals::{Signals, Wish};
 use crate::config::{Config, HypervisorChoice};
 use crate::diagnosis::Outcome;
 use crate::log::Chain;
-use crate::qemu::port::{self, Arrival, PortError, Roots};
+use crate::qemu::port::{self, Arrival, Port, PortError, Roots};
 use crate::vmware::transport::backdoor::detect::{Detection, detect, hypervisor};
 use crate::vmware::transport::backdoor::{Backdoor, FaultGuard};
 
@@ -29,11 +31,12 @@ pub enum Kind {
 
 /// What is below.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "there is one of it")]
 pub(super) enum Below {
     /// VMware.
     Vmware,
-    /// QEMU, with the node of the port that is there, and what says when it comes back.
-    Qemu(PathBuf, Arrival),
+    /// QEMU, with the port that is there, and where to hear that it cannot be used any more.
+    Qemu(Port, oneshot::Receiver<PortError>),
     /// Neither.
     Neither,
 }
@@ -44,10 +47,10 @@ pub(super) enum Below {
 /// There is something that can be no port.
 pub(super) async fn choose(
     config: &Config,
-    roots: &Roots,
     signals: &mut Signals,
 ) -> Result<Option<Below>, PortError> {
-    match kind(config, roots) {
+    let roots = Roots::default();
+    match kind(config, &roots) {
         Kind::Vmware => return Ok(Some(Below::Vmware)),
         Kind::Neither => return Ok(Some(Below::Neither)),
         Kind::Qemu => {}
@@ -65,7 +68,8 @@ pub(super) async fn choose(
             }
         }
         if let Some(node) = roots.look(named)? {
-            return Ok(Some(Below::Qemu(node, arrival)));
+            let (port, failure) = Port::new(node, roots, arrival)?;
+            return Ok(Some(Below::Qemu(port, failure)));
         }
         if !std::mem::replace(&mut is_waiting, true) {
             let port =

@@ -25,7 +25,7 @@ use crate::front_end::FrontEnd;
 use crate::log::{self, Chain};
 use crate::proc;
 use crate::qemu::Qemu;
-use crate::qemu::port::{Port, PortError, Roots};
+use crate::qemu::port::PortError;
 use crate::sandbox::{Denied, Host, Sandbox};
 use crate::talos;
 use crate::vmware::Vmware;
@@ -93,28 +93,16 @@ async fn serve(
     guard: FaultGuard,
     mut signals: Signals,
 ) -> ExitCode {
-    let roots = Roots::default();
-    let below = match detect::choose(&config, &roots, &mut signals).await {
+    let below = match detect::choose(&config, &mut signals).await {
         Ok(Some(below)) => below,
         Ok(None) => return ExitCode::SUCCESS,
         Err(error) => return port_failed(&error),
     };
     let host = match &below {
         Below::Vmware => Host::Vmware(vsock::is_there),
-        Below::Qemu(port, _) => Host::Port(port.clone()),
+        Below::Qemu(port, _) => Host::Port(port.path().to_owned()),
         Below::Neither => Host::None,
     };
-    let port = match below {
-        Below::Qemu(path, arrival) => match Port::new(path, roots, arrival) {
-            Ok(port) => Some(port),
-            Err(error) => {
-                tracing::error!(error = %Chain(&error), "the runtime does not start");
-                return ExitCode::from(FAILED);
-            }
-        },
-        Below::Vmware | Below::Neither => None,
-    };
-    let is_vmware = matches!(host, Host::Vmware(_));
     // Before the first foreign byte is read.
     let sandbox =
         Sandbox::enter(&config, host).and_then(|sandbox| Ok((sandbox.denied()?, sandbox)));
@@ -133,30 +121,32 @@ async fn serve(
         signals,
         sandbox: (sandbox, denied),
     };
-    if let Some((port, failure)) = port {
-        let outcome = Outcome::Works("QEMU guest agent".to_owned());
-        tracing::info!(
-            version = env!("CARGO_PKG_VERSION"),
-            port = %port.path().display(),
-            "talos-vmtoolsd started as QEMU guest agent"
-        );
-        let front_end = Qemu::new(port, proc::machine());
-        return tokio::select! {
-            code = process.run(front_end, outcome) => code,
-            Ok(error) = failure => port_failed(&error),
-        };
-    }
-    if !is_vmware {
-        detect::log_neither(&process.config);
-        return process.idle().await;
-    }
-    match detect::find_vmx(&process.config, guard) {
-        Some((access, outcome)) => {
-            let settings = LinkSettings::new(&process.config.host, Some(access));
-            let front_end = Vmware::new(settings, proc::machine());
-            process.run(front_end, outcome).await
+    match below {
+        Below::Qemu(port, failure) => {
+            let outcome = Outcome::Works("QEMU guest agent".to_owned());
+            tracing::info!(
+                version = env!("CARGO_PKG_VERSION"),
+                port = %port.path().display(),
+                "talos-vmtoolsd started as QEMU guest agent"
+            );
+            let front_end = Qemu::new(port, proc::machine());
+            tokio::select! {
+                code = process.run(front_end, outcome) => code,
+                Ok(error) = failure => port_failed(&error),
+            }
         }
-        None => process.idle().await,
+        Below::Vmware => match detect::find_vmx(&process.config, guard) {
+            Some((access, outcome)) => {
+                let settings = LinkSettings::new(&process.config.host, Some(access));
+                let front_end = Vmware::new(settings, proc::machine());
+                process.run(front_end, outcome).await
+            }
+            None => process.idle().await,
+        },
+        Below::Neither => {
+            detect::log_neither(&process.config);
+            process.idle().await
+        }
     }
 }
 

@@ -59,6 +59,9 @@ pub enum PortError {
          or the device and --qga-port"
     )]
     NoNode(#[source] io::Error),
+    /// There is nothing to wait for its changes with.
+    #[error("the kernel has no epoll for it")]
+    NoEpoll(#[source] io::Error),
     /// It may not be opened, for a reason that waiting does not mend.
     #[error("cannot open {}; look whether the container may use this device", path.display())]
     Refused {
@@ -115,7 +118,7 @@ impl Port {
         path: PathBuf,
         roots: Roots,
         mut arrival: Arrival,
-    ) -> io::Result<(Self, oneshot::Receiver<PortError>)> {
+    ) -> Result<(Self, oneshot::Receiver<PortError>), PortError> {
         let (failure, failed) = oneshot::channel();
         arrival.watch(path.clone());
         let listed = roots.port().map(|port| port.number);
@@ -125,7 +128,7 @@ impl Port {
             roots,
             state: State::Closed,
             session: Session::new(),
-            bell: Bell::new()?,
+            bell: Bell::new().map_err(PortError::NoEpoll)?,
             arrival,
             number,
             failure: Some(failure),
