@@ -18,7 +18,7 @@ use std::time::Duration;
 use crate::config::Config;
 use crate::diagnosis::Check;
 use crate::facts::{Facts, KernelPart, Reading};
-use crate::power::{PowerOperation, PowerOutcome};
+use crate::power::{Obstacle, PowerOperation, PowerOutcome};
 
 /// A front end. `now` is the time since boot everywhere.
 pub trait FrontEnd {
@@ -57,9 +57,8 @@ pub trait FrontEnd {
         Duration::MAX
     }
 
-    /// Takes whether Talos would take a power operation from us now; why not, in one phrase. Not called before that
-    /// is known.
-    fn handle_power_way(&mut self, _way: Result<(), String>, _now: Duration) {}
+    /// Takes whether Talos would take a power operation from us now. Not called before that is known.
+    fn handle_power_way(&mut self, _way: Result<(), Obstacle>, _now: Duration) {}
 
     /// What is known of the way to the host, and of what it takes.
     fn checks(&self) -> Vec<Check> {

@@ -35,6 +35,15 @@ pub enum PowerOutcome {
     NotFollowed,
 }
 
+/// Why Talos would take no power operation from us now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Obstacle {
+    /// It cannot be asked; why, in one phrase.
+    Unreachable(String),
+    /// It would refuse; why, in one phrase.
+    Refused(String),
+}
+
 /// What to do about a request of the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {

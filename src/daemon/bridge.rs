@@ -10,9 +10,9 @@ use super::core::{News, Node};
 use super::file_watch::FileWatch;
 use crate::config::{PowerConfig, TalosConfig, talosconfig::BadEndpoint};
 use crate::diagnosis::{self, Check};
-use crate::facts::{Facts, KernelPart, Reading};
+use crate::facts::{Facts, KernelPart, Reading, replace};
 use crate::front_end::{Measured, Subject};
-use crate::power::{PowerOperation, PowerOutcome};
+use crate::power::{Obstacle, PowerOperation, PowerOutcome};
 use crate::proc::{self, DeviceNames, Kernel};
 use crate::talos::{self, Client};
 
@@ -152,10 +152,10 @@ impl Node for Bridge {
         checks
     }
 
-    fn power_way(&mut self) -> Option<Result<(), String>> {
+    fn power_way(&mut self) -> Option<Result<(), Obstacle>> {
         match &self.client {
             Ok(client) => client.power_way(),
-            Err(reason) => Some(Err(format!("Talos API is not available: {reason}"))),
+            Err(reason) => Some(Err(Obstacle::Unreachable(reason.clone()))),
         }
     }
 
@@ -223,19 +223,11 @@ async fn measure(
     match subject {
         Subject::Space => {
             let spaces = client.mounts().await?;
-            facts.send_if_modified(|facts| {
-                let changed = facts.storage.spaces.as_ref() != Some(&spaces);
-                facts.storage.spaces = Some(spaces);
-                changed
-            });
+            facts.send_if_modified(|facts| replace(&mut facts.storage.spaces, spaces));
         }
         Subject::Traffic => {
             let traffic = client.traffic().await?;
-            facts.send_if_modified(|facts| {
-                let changed = facts.network.traffic.as_ref() != Some(&traffic);
-                facts.network.traffic = Some(traffic);
-                changed
-            });
+            facts.send_if_modified(|facts| replace(&mut facts.network.traffic, traffic));
         }
     }
     Ok(())

@@ -18,7 +18,7 @@ use crate::diagnosis::Check;
 use crate::facts::{Facts, KernelPart, Reading};
 use crate::fairness::Turns;
 use crate::front_end::{Debt, FrontEnd, Measured, Order, Subject, Work};
-use crate::power::{PowerOperation, PowerOutcome};
+use crate::power::{Obstacle, PowerOperation, PowerOutcome};
 
 use super::examination::Examination;
 
@@ -55,8 +55,8 @@ pub trait Node {
     fn checks(&mut self) -> Vec<Check> {
         Vec::new()
     }
-    /// Whether Talos would take a power operation from us now; why not, in one phrase. `None` while that is not known.
-    fn power_way(&mut self) -> Option<Result<(), String>> {
+    /// Whether Talos would take a power operation from us now. `None` while that is not known.
+    fn power_way(&mut self) -> Option<Result<(), Obstacle>> {
         None
     }
     /// Asks for a power operation, in the background; it is accepted within `patience` or not at all.

@@ -60,6 +60,13 @@ pub struct Facts {
     pub storage: Storage,
 }
 
+/// Sets a fact; whether it is a new one.
+pub fn replace<T: PartialEq>(fact: &mut Option<T>, value: T) -> bool {
+    let changed = fact.as_ref() != Some(&value);
+    *fact = Some(value);
+    changed
+}
+
 /// The node's name as Talos resolved it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostName {

@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::diagnosis::Check;
 use crate::facts::{Facts, Machine, Reading};
 use crate::front_end::{Debt, FrontEnd, Measured, NoWork, Order, Subject};
-use crate::power::{PowerOperation, PowerOutcome};
+use crate::power::{Obstacle, PowerOperation, PowerOutcome};
 
 /// See the module.
 #[derive(Debug)]
@@ -85,7 +85,7 @@ impl FrontEnd for Qemu {
         PATIENCE
     }
 
-    fn handle_power_way(&mut self, way: Result<(), String>, now: Duration) {
+    fn handle_power_way(&mut self, way: Result<(), Obstacle>, now: Duration) {
         self.agent.handle_power_way(way, now);
         self.open();
     }

@@ -17,7 +17,7 @@ use super::qmp::{Id, Parser, Received, Request, delimited, reply};
 use crate::facts::{KernelPart, Load, Machine, Reading};
 use crate::front_end::{Debt, Measured, NoWork, Order, Subject};
 use crate::fuzz::{Choices, facts};
-use crate::power::{PowerOperation, PowerOutcome};
+use crate::power::{Obstacle, PowerOperation, PowerOutcome};
 
 /// The longest that a request may wait once those before it are answered.
 const IN_TIME: Duration = Duration::from_secs(5);
@@ -73,7 +73,8 @@ pub fn fuzz_guest_agent(bytes: &[u8]) {
                 judge.agent.handle_facts(&facts, judge.now);
             }
             9 => {
-                let way = choices.flag().then_some(()).ok_or("no role".to_owned());
+                let way = choices.flag().then_some(());
+                let way = way.ok_or_else(|| Obstacle::Refused("no role".to_owned()));
                 judge.agent.handle_power_way(way, judge.now);
             }
             10 => judge.power(choices.flag()),

@@ -38,7 +38,7 @@ use crate::config::talosconfig::{BadEndpoint, Endpoint, Talosconfig};
 use crate::config::{RebootMode, TalosConfig};
 use crate::diagnosis::Check;
 use crate::facts::{Counters, MachineType, Space, Stage, TalosVersion, Traffic};
-use crate::power::PowerOperation;
+use crate::power::{Obstacle, PowerOperation};
 
 /// Largest message Talos sends (GRPCMaxMessageSize).
 const MAX_MESSAGE: usize = 32 << 20;
@@ -286,8 +286,8 @@ impl Client {
         })
     }
 
-    /// Whether Talos would take a power operation from us now; why not, in one phrase. `None` before it has answered.
-    pub fn power_way(&self) -> Option<Result<(), String>> {
+    /// Whether Talos would take a power operation from us now. `None` before it has answered.
+    pub fn power_way(&self) -> Option<Result<(), Obstacle>> {
         self.inner.served.power_way()
     }
 

@@ -116,7 +116,8 @@ impl Collection {
 mod tests {
     use super::*;
     use crate::facts::HostName;
-    use crate::talos::facts::{Kind, Source, replace};
+    use crate::facts::replace;
+    use crate::talos::facts::{Kind, Source};
     use crate::talos::proto::cosi::resource::{Metadata, Resource, Spec};
     use crate::talos::purpose::Purpose;
 

@@ -26,14 +26,14 @@ use super::proto::definitions::network::{
 };
 use super::purpose::Purpose;
 use crate::facts::{
-    Address, AddressScope, AddressStatus, HostName, Link, Mac, NodeAddresses, Stage,
+    Address, AddressScope, AddressStatus, HostName, Link, Mac, NodeAddresses, Stage, replace,
 };
 
 pub(super) use network::traffic;
 pub(super) use node::{
     MACHINE_STATUS, MACHINE_STATUS_ID, MACHINE_TYPE, MACHINE_TYPE_ID, machine_type, stage,
 };
-pub(super) use source::{Kind, Malformed, Source, Values, Watched, replace};
+pub(super) use source::{Kind, Malformed, Source, Values, Watched};
 pub(super) use storage::space;
 
 #[cfg(test)]

@@ -20,13 +20,13 @@ use tonic::{Code, Streaming};
 use super::client::{CALL_TIMEOUT, Client, WARM_UP};
 use super::cosi::{Collection, Effect, Fault};
 use super::error::Error;
-use super::facts::{self, ALL, Watched};
+use super::facts::{ALL, Watched};
 use super::proto::cosi::resource::WatchResponse;
 use super::words;
 use super::words::Connection;
 use crate::backoff::Backoff;
 use crate::diagnosis::Check;
-use crate::facts::{Facts, TalosVersion};
+use crate::facts::{Facts, TalosVersion, replace};
 
 /// First and longest delay between attempts to reach Talos. The longest keeps "addresses within 6 s of
 /// Talos' arrival" with room for the calls themselves.
@@ -53,7 +53,7 @@ pub async fn observe(client: Client, facts: watch::Sender<Facts>) {
             Ok(version) => {
                 standing.connected(&client, &version);
                 connected(&client, version.clone());
-                facts.send_if_modified(|facts| facts::replace(&mut facts.talos, version));
+                facts.send_if_modified(|facts| replace(&mut facts.talos, version));
                 let since = Instant::now();
                 let outcome = at_once(|source| follow(&client, source, &facts)).await;
                 if since.elapsed() >= STABLE {

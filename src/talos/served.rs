@@ -17,6 +17,7 @@ use super::facts::{ALL, Watched};
 use super::purpose::{Purpose, Release};
 use super::words::{self, Connection, Refusal, Why};
 use crate::diagnosis::Check;
+use crate::power::Obstacle;
 
 /// Every method beside the watches whose refusal is noticed.
 const METHODS: [(&str, &str); 5] = [
@@ -69,15 +70,12 @@ impl Served {
         self.checks.subscribe()
     }
 
-    /// Whether Talos would take a power operation from us now; why not, in one phrase. `None` before it has answered.
-    pub(super) fn power_way(&self) -> Option<Result<(), String>> {
+    /// Whether Talos would take a power operation from us now. `None` before it has answered.
+    pub(super) fn power_way(&self) -> Option<Result<(), Obstacle>> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         match &state.connection {
             Connection::Open => None,
-            Connection::Down { error, .. } => Some(Err(format!(
-                "Talos API is not available: {}",
-                error.with_causes()
-            ))),
+            Connection::Down { error, .. } => Some(Err(Obstacle::Unreachable(error.with_causes()))),
             Connection::Up { roles, .. } => {
                 let denied = ["Shutdown", "Reboot"].map(|call| state.refusals.contains_key(call));
                 Some(words::power_way(roles, denied.contains(&true)))

@@ -5,6 +5,7 @@ use super::purpose::Release;
 use crate::config::SettingError;
 use crate::diagnosis::{Check, Outcome};
 use crate::facts::TalosVersion;
+use crate::power::Obstacle;
 
 /// How many refusals are named in one line.
 const NAMED: usize = 3;
@@ -50,13 +51,11 @@ fn is_large_enough(roles: &[String]) -> bool {
     roles.iter().any(|role| LARGE_ENOUGH.contains(&&**role))
 }
 
-/// Whether these roles may shut down and reboot; why not, in one phrase.
-pub(super) fn power_way(roles: &[String], is_denied: bool) -> Result<(), String> {
+/// Whether these roles may shut down and reboot.
+pub(super) fn power_way(roles: &[String], is_denied: bool) -> Result<(), Obstacle> {
     if is_denied || !is_large_enough(roles) {
-        return Err(format!(
-            "{}: may neither reboot nor shut down",
-            names(roles)
-        ));
+        let words = format!("{}: may neither reboot nor shut down", names(roles));
+        return Err(Obstacle::Refused(words));
     }
     Ok(())
 }

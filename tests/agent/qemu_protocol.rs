@@ -197,20 +197,6 @@ fn bad_input_gets_errors_only_and_the_next_request_is_answered() {
     assert!(said.len() <= 3, "{said:#?}");
 }
 
-/// What KubeVirt demands.
-const DEMANDED: [&str; 10] = [
-    "guest-ping",
-    "guest-get-time",
-    "guest-info",
-    "guest-shutdown",
-    "guest-network-get-interfaces",
-    "guest-get-fsinfo",
-    "guest-get-host-name",
-    "guest-get-users",
-    "guest-get-timezone",
-    "guest-get-osinfo",
-];
-
 /// What would write, execute or set.
 const REFUSED: [&str; 18] = [
     "guest-exec",
@@ -248,7 +234,7 @@ fn guest_info_lists_what_is_served_and_what_is_refused_and_both_keep_to_it() {
         let found = listed.iter().find(|command| command["name"] == name);
         found.unwrap_or_else(|| panic!("{name} is not listed"))
     };
-    for name in DEMANDED {
+    for name in ::qemu::DEMANDED {
         assert_eq!(find(name)["enabled"], true, "{name}");
     }
     for command in listed {

@@ -2,7 +2,6 @@
 
 use serde_json::{Value, json};
 
-use super::arguments::Arguments;
 use super::known::Known;
 use super::step::Step;
 use super::unreadable;
@@ -10,8 +9,7 @@ use crate::facts::{KernelPart, Reading};
 use crate::qemu::qmp::Error;
 
 /// guest-get-time: nanoseconds since 1970.
-pub(super) fn time(_: &Known, arguments: Arguments<'_>) -> Result<Step, Error> {
-    arguments.only(&[])?;
+pub(super) fn time(_: &Known) -> Result<Step, Error> {
     Ok(Step::Read(KernelPart::Time, |_, reading| {
         let Reading::Time(time) = reading else {
             return Err(unreadable());
@@ -22,7 +20,6 @@ pub(super) fn time(_: &Known, arguments: Arguments<'_>) -> Result<Step, Error> {
 }
 
 /// guest-get-timezone: Talos has no other.
-pub(super) fn timezone(_: &Known, arguments: Arguments<'_>) -> Result<Step, Error> {
-    arguments.only(&[])?;
+pub(super) fn timezone(_: &Known) -> Result<Step, Error> {
     Ok(Step::Reply(json!({"zone": "UTC", "offset": 0})))
 }

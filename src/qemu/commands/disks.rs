@@ -3,7 +3,6 @@
 use serde_json::{Map, Value, json};
 
 use super::NOT_AVAILABLE;
-use super::arguments::Arguments;
 use super::known::Known;
 use super::step::Step;
 use super::unreadable;
@@ -11,8 +10,7 @@ use crate::facts::{Disk, DiskCounters, KernelPart, Reading, Storage};
 use crate::qemu::qmp::Error;
 
 /// guest-get-disks: whole disks, and where each is attached.
-pub(super) fn disks(known: &Known, arguments: Arguments<'_>) -> Result<Step, Error> {
-    arguments.only(&[])?;
+pub(super) fn disks(known: &Known) -> Result<Step, Error> {
     let storage = &known.facts.storage;
     let disks = storage.disks.as_deref();
     let disks = disks.ok_or_else(|| Error::Generic(NOT_AVAILABLE.to_owned()))?;
@@ -59,8 +57,7 @@ pub(super) fn address(disk: &Disk, storage: &Storage) -> Option<Value> {
 }
 
 /// guest-get-diskstats: disks and partitions as the kernel counts them.
-pub(super) fn counters(_: &Known, arguments: Arguments<'_>) -> Result<Step, Error> {
-    arguments.only(&[])?;
+pub(super) fn counters(_: &Known) -> Result<Step, Error> {
     Ok(Step::Read(KernelPart::DiskCounters, |_, reading| {
         let Reading::DiskCounters(disks) = reading else {
             return Err(unreadable());

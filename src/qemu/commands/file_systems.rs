@@ -5,7 +5,6 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::NOT_AVAILABLE;
-use super::arguments::Arguments;
 use super::disks;
 use super::known::Known;
 use super::step::Step;
@@ -15,8 +14,7 @@ use crate::qemu::qmp::Error;
 use crate::report::{FileSystem, file_systems as report};
 
 /// See the module.
-pub(super) fn file_systems(_: &Known, arguments: Arguments<'_>) -> Result<Step, Error> {
-    arguments.only(&[])?;
+pub(super) fn file_systems(_: &Known) -> Result<Step, Error> {
     Ok(Step::Measure(Subject::Space, answer))
 }
 

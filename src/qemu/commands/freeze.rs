@@ -9,26 +9,18 @@ use super::step::Step;
 use crate::qemu::qmp::Error;
 
 /// guest-fsfreeze-status.
-pub(super) fn status(_: &Known, arguments: Arguments<'_>) -> Result<Step, Error> {
-    arguments.only(&[])?;
+pub(super) fn status(_: &Known) -> Result<Step, Error> {
     Ok(Step::Reply(json!("thawed")))
 }
 
-/// guest-fsfreeze-freeze: the number of file systems.
-pub(super) fn freeze(_: &Known, arguments: Arguments<'_>) -> Result<Step, Error> {
-    arguments.only(&[])?;
+/// guest-fsfreeze-freeze and guest-fsfreeze-thaw: the number of file systems.
+pub(super) fn none(_: &Known) -> Result<Step, Error> {
     Ok(Step::Reply(json!(0)))
 }
 
 /// guest-fsfreeze-freeze-list: the same for some mount points.
-pub(super) fn freeze_list(_: &Known, arguments: Arguments<'_>) -> Result<Step, Error> {
+pub(super) fn freeze_list(known: &Known, arguments: Arguments<'_>) -> Result<Step, Error> {
     arguments.optional_texts("mountpoints")?;
     arguments.only(&["mountpoints"])?;
-    Ok(Step::Reply(json!(0)))
-}
-
-/// guest-fsfreeze-thaw: the number of file systems.
-pub(super) fn thaw(_: &Known, arguments: Arguments<'_>) -> Result<Step, Error> {
-    arguments.only(&[])?;
-    Ok(Step::Reply(json!(0)))
+    none(known)
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::measurement::Measurement;
 use crate::facts::{Facts, Machine};
 use crate::front_end::Subject;
+use crate::power::Obstacle;
 use crate::report::{Decision, NetworkPolicy, decide};
 
 /// How long the host name is waited for once all else is known.
@@ -20,7 +21,7 @@ pub(super) struct Known {
     /// What Talos says.
     pub(super) facts: Facts,
     /// Whether Talos would shut down or reboot.
-    pub(super) power_way: Option<Result<(), String>>,
+    pub(super) power_way: Option<Result<(), Obstacle>>,
     /// The space on the file systems.
     pub(super) space: Measurement,
     /// What has gone over the links.

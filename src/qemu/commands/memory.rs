@@ -2,7 +2,6 @@
 
 use serde_json::{Map, Value, json};
 
-use super::arguments::Arguments;
 use super::known::Known;
 use super::step::Step;
 use super::unreadable;
@@ -10,16 +9,14 @@ use crate::facts::{KernelPart, MemoryBlock, MemoryBlocks, Reading};
 use crate::qemu::qmp::Error;
 
 /// guest-get-memory-blocks.
-pub(super) fn blocks(_: &Known, arguments: Arguments<'_>) -> Result<Step, Error> {
-    arguments.only(&[])?;
+pub(super) fn blocks(_: &Known) -> Result<Step, Error> {
     Ok(Step::Read(KernelPart::MemoryBlocks, |_, reading| {
         Ok(memory(reading)?.blocks.iter().map(row).collect())
     }))
 }
 
 /// guest-get-memory-block-info: the size of each.
-pub(super) fn block_info(_: &Known, arguments: Arguments<'_>) -> Result<Step, Error> {
-    arguments.only(&[])?;
+pub(super) fn block_info(_: &Known) -> Result<Step, Error> {
     Ok(Step::Read(KernelPart::MemoryBlocks, |_, reading| {
         Ok(json!({"size": memory(reading)?.block_bytes}))
     }))

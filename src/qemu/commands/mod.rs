@@ -35,7 +35,7 @@ use serde_json::{Value, json};
 
 use crate::facts::{Facts, Machine, Reading};
 use crate::front_end::{Debt, Measured, NoWork, Order, Subject};
-use crate::power::{Decision, Once, PowerOperation, PowerOutcome};
+use crate::power::{Decision, Obstacle, Once, PowerOperation, PowerOutcome};
 use crate::report::NetworkPolicy;
 
 use super::qmp::{Error, Id, Parser, Received, Request, delimited, reply};
@@ -149,7 +149,7 @@ impl Agent {
     }
 
     /// See [`crate::front_end::FrontEnd::handle_power_way`].
-    pub fn handle_power_way(&mut self, way: Result<(), String>, now: Duration) {
+    pub fn handle_power_way(&mut self, way: Result<(), Obstacle>, now: Duration) {
         self.known.power_way = Some(way);
         self.look(now);
     }
@@ -296,7 +296,7 @@ impl Agent {
 
     fn step(&self, request: &Request) -> Result<Step, Error> {
         let handler = table::handler(&request.command)?;
-        handler(&self.known, Arguments::new(&request.arguments))
+        handler.call(&self.known, Arguments::new(&request.arguments))
     }
 
     fn carry_out(&mut self, request: Request, now: Duration) {
@@ -343,10 +343,9 @@ impl Agent {
     /// Answers with what there is.
     fn end(&mut self, waiting: Waiting, now: Duration) {
         let result = match waiting.on {
-            On::Outcome(_) => {
-                let error = "Talos API is not available: it has not accepted the call in time";
-                Err(Error::Generic(error.to_owned()))
-            }
+            On::Outcome(_) => Err(Error::Generic(format!(
+                "{NOT_AVAILABLE}: it has not accepted the call in time"
+            ))),
             On::Measured(_, answer) => answer(&self.known, now),
             On::Reading(_) => Err(unreadable()),
         };

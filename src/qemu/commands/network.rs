@@ -9,7 +9,6 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::NOT_AVAILABLE;
-use super::arguments::Arguments;
 use super::known::Known;
 use super::step::Step;
 use crate::facts::{Mac, Traffic};
@@ -17,8 +16,7 @@ use crate::front_end::Subject;
 use crate::qemu::qmp::Error;
 
 /// See the module.
-pub(super) fn interfaces(_: &Known, arguments: Arguments<'_>) -> Result<Step, Error> {
-    arguments.only(&[])?;
+pub(super) fn interfaces(_: &Known) -> Result<Step, Error> {
     Ok(Step::Measure(Subject::Traffic, answer))
 }
 

@@ -4,19 +4,22 @@
 
 use serde_json::json;
 
+use super::NOT_AVAILABLE;
 use super::arguments::Arguments;
 use super::known::Known;
 use super::step::Step;
-use crate::power::PowerOperation;
+use crate::power::{Obstacle, PowerOperation};
 use crate::qemu::qmp::Error;
 
 /// guest-ping.
-pub(super) fn ping(known: &Known, arguments: Arguments<'_>) -> Result<Step, Error> {
-    arguments.only(&[])?;
+pub(super) fn ping(known: &Known) -> Result<Step, Error> {
     match &known.power_way {
         Some(Ok(())) => Ok(Step::Reply(json!({}))),
-        Some(Err(why)) => Err(Error::Generic(why.clone())),
-        None => Err(Error::Generic(super::NOT_AVAILABLE.to_owned())),
+        Some(Err(Obstacle::Refused(why))) => Err(Error::Generic(why.clone())),
+        Some(Err(Obstacle::Unreachable(why))) => {
+            Err(Error::Generic(format!("{NOT_AVAILABLE}: {why}")))
+        }
+        None => Err(Error::Generic(NOT_AVAILABLE.to_owned())),
     }
 }
 

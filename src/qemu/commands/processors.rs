@@ -2,7 +2,6 @@
 
 use serde_json::{Map, Value, json};
 
-use super::arguments::Arguments;
 use super::known::Known;
 use super::step::Step;
 use super::unreadable;
@@ -10,8 +9,7 @@ use crate::facts::{KernelPart, Processor, ProcessorTimes, Reading};
 use crate::qemu::qmp::Error;
 
 /// guest-get-vcpus.
-pub(super) fn processors(_: &Known, arguments: Arguments<'_>) -> Result<Step, Error> {
-    arguments.only(&[])?;
+pub(super) fn processors(_: &Known) -> Result<Step, Error> {
     Ok(Step::Read(KernelPart::Processors, |_, reading| {
         let Reading::Processors(processors) = reading else {
             return Err(unreadable());
@@ -28,8 +26,7 @@ pub(super) fn processors(_: &Known, arguments: Arguments<'_>) -> Result<Step, Er
 }
 
 /// guest-get-cpustats: in milliseconds.
-pub(super) fn times(_: &Known, arguments: Arguments<'_>) -> Result<Step, Error> {
-    arguments.only(&[])?;
+pub(super) fn times(_: &Known) -> Result<Step, Error> {
     Ok(Step::Read(KernelPart::ProcessorTimes, |_, reading| {
         let Reading::ProcessorTimes(times) = reading else {
             return Err(unreadable());
@@ -54,8 +51,7 @@ fn times_row(times: &ProcessorTimes) -> Value {
 }
 
 /// guest-get-load.
-pub(super) fn load(_: &Known, arguments: Arguments<'_>) -> Result<Step, Error> {
-    arguments.only(&[])?;
+pub(super) fn load(_: &Known) -> Result<Step, Error> {
     Ok(Step::Read(KernelPart::LoadAverage, |_, reading| {
         let Reading::LoadAverage(Some([one, five, fifteen])) = reading else {
             return Err(unreadable());

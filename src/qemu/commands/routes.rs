@@ -5,7 +5,6 @@ use std::net::{IpAddr, Ipv4Addr};
 use serde_json::{Map, Value, json};
 
 use super::NOT_AVAILABLE;
-use super::arguments::Arguments;
 use super::known::Known;
 use super::step::Step;
 use crate::qemu::qmp::Error;
@@ -17,8 +16,7 @@ const UP: u32 = 1;
 const GATEWAY: u32 = 2;
 
 /// See the module.
-pub(super) fn routes(known: &Known, arguments: Arguments<'_>) -> Result<Step, Error> {
-    arguments.only(&[])?;
+pub(super) fn routes(known: &Known) -> Result<Step, Error> {
     let network = known.network();
     let network = network.ok_or_else(|| Error::Generic(NOT_AVAILABLE.to_owned()))?;
     let routes = network.routes.iter();

@@ -32,5 +32,27 @@ pub(super) type MeasuredAnswer = fn(&Known, Duration) -> Result<Value, Error>;
 /// Makes an answer of what the kernel says.
 pub(super) type ReadAnswer = fn(&Known, &Reading) -> Result<Value, Error>;
 
-/// Says what is to be done for a request with these arguments.
-pub(super) type Handler = fn(&Known, Arguments<'_>) -> Result<Step, Error>;
+/// Says what is to be done for a request.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Handler {
+    /// Of a command that has no arguments.
+    Plain(fn(&Known) -> Result<Step, Error>),
+    /// Of one that has some, and looks at them all.
+    With(fn(&Known, Arguments<'_>) -> Result<Step, Error>),
+}
+
+impl Handler {
+    /// Asks it.
+    ///
+    /// # Errors
+    /// Those of the arguments, and its own.
+    pub(super) fn call(self, known: &Known, arguments: Arguments<'_>) -> Result<Step, Error> {
+        match self {
+            Self::Plain(handler) => {
+                arguments.only(&[])?;
+                handler(known)
+            }
+            Self::With(handler) => handler(known, arguments),
+        }
+    }
+}

@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::arguments::Arguments;
 use super::known::Known;
-use super::step::{Handler, Step};
+use super::step::Handler::{self, Plain, With};
+use super::step::Step;
 use super::{
     clock, disks, file_systems, freeze, memory, network, os, power, processors, routes, sync,
 };
@@ -45,30 +45,30 @@ const fn silent(command: Command) -> Command {
 }
 
 const COMMANDS: &[Command] = &[
-    on("guest-sync-delimited", sync::sync_delimited),
-    on("guest-sync", sync::sync),
-    on("guest-ping", power::ping),
-    on("guest-info", info),
-    silent(on("guest-shutdown", power::shutdown)),
-    on("guest-network-get-interfaces", network::interfaces),
-    on("guest-network-get-route", routes::routes),
-    on("guest-get-host-name", os::host_name),
-    on("guest-get-osinfo", os::os_info),
-    on("guest-get-users", os::users),
-    on("guest-get-time", clock::time),
-    on("guest-get-timezone", clock::timezone),
-    on("guest-get-fsinfo", file_systems::file_systems),
-    on("guest-get-disks", disks::disks),
-    on("guest-get-diskstats", disks::counters),
-    on("guest-fsfreeze-status", freeze::status),
-    on("guest-fsfreeze-freeze", freeze::freeze),
-    on("guest-fsfreeze-freeze-list", freeze::freeze_list),
-    on("guest-fsfreeze-thaw", freeze::thaw),
-    on("guest-get-vcpus", processors::processors),
-    on("guest-get-cpustats", processors::times),
-    on("guest-get-load", processors::load),
-    on("guest-get-memory-blocks", memory::blocks),
-    on("guest-get-memory-block-info", memory::block_info),
+    on("guest-sync-delimited", With(sync::sync_delimited)),
+    on("guest-sync", With(sync::sync)),
+    on("guest-ping", Plain(power::ping)),
+    on("guest-info", Plain(info)),
+    silent(on("guest-shutdown", With(power::shutdown))),
+    on("guest-network-get-interfaces", Plain(network::interfaces)),
+    on("guest-network-get-route", Plain(routes::routes)),
+    on("guest-get-host-name", Plain(os::host_name)),
+    on("guest-get-osinfo", Plain(os::os_info)),
+    on("guest-get-users", Plain(os::users)),
+    on("guest-get-time", Plain(clock::time)),
+    on("guest-get-timezone", Plain(clock::timezone)),
+    on("guest-get-fsinfo", Plain(file_systems::file_systems)),
+    on("guest-get-disks", Plain(disks::disks)),
+    on("guest-get-diskstats", Plain(disks::counters)),
+    on("guest-fsfreeze-status", Plain(freeze::status)),
+    on("guest-fsfreeze-freeze", Plain(freeze::none)),
+    on("guest-fsfreeze-freeze-list", With(freeze::freeze_list)),
+    on("guest-fsfreeze-thaw", Plain(freeze::none)),
+    on("guest-get-vcpus", Plain(processors::processors)),
+    on("guest-get-cpustats", Plain(processors::times)),
+    on("guest-get-load", Plain(processors::load)),
+    on("guest-get-memory-blocks", Plain(memory::blocks)),
+    on("guest-get-memory-block-info", Plain(memory::block_info)),
     off("guest-set-time"),
     off("guest-set-vcpus"),
     off("guest-set-memory-blocks"),
@@ -107,8 +107,7 @@ pub(super) fn handler(name: &str) -> Result<Handler, Error> {
 }
 
 /// guest-info: who we are, and what may be asked; answered whatever Talos does.
-fn info(_: &Known, arguments: Arguments<'_>) -> Result<Step, Error> {
-    arguments.only(&[])?;
+fn info(_: &Known) -> Result<Step, Error> {
     let row = |command: &Command| {
         json!({
             "name": command.name,

@@ -9,8 +9,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use prost::Message;
 
-use super::{Kind, Malformed, NETWORK, Source, ip, keep, own_ip, prefix, replace};
-use crate::facts::{AddressSource, DhcpClient, Direction, Resolver, Route, Traffic};
+use super::{Kind, Malformed, NETWORK, Source, ip, keep, own_ip, prefix};
+use crate::facts::{AddressSource, DhcpClient, Direction, Resolver, Route, Traffic, replace};
 use crate::talos::proto::common::NetIp;
 use crate::talos::proto::definitions::enums::{
     NethelpersFamily as Family, NethelpersRouteType as RouteType,

@@ -6,8 +6,8 @@ use std::net::IpAddr;
 
 use prost::Message;
 
-use super::{Kind, Malformed, Source, ip, keep, replace, stage_of};
-use crate::facts::{Extension, MachineType, Readiness, Stage};
+use super::{Kind, Malformed, Source, ip, keep, stage_of};
+use crate::facts::{Extension, MachineType, Readiness, Stage, replace};
 use crate::talos::proto::definitions::extensions::Layer;
 use crate::talos::proto::definitions::hardware::SystemInformationSpec;
 use crate::talos::proto::definitions::k8s::{NodeIpSpec, NodenameSpec};

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::facts::Facts;
+use crate::facts::{Facts, replace};
 use crate::talos::purpose::Purpose;
 
 /// A resource type in its namespace.
@@ -159,13 +159,6 @@ impl<T: PartialEq> Values for Typed<T> {
     fn publish(&self, facts: &mut Facts) -> bool {
         (self.source.publish)(facts, &self.resources)
     }
-}
-
-/// Sets a fact; whether it is a new one.
-pub(in crate::talos) fn replace<T: PartialEq>(fact: &mut Option<T>, value: T) -> bool {
-    let changed = fact.as_ref() != Some(&value);
-    *fact = Some(value);
-    changed
 }
 
 /// Sets a fact of which there is one resource; whether it is a new one. When the resource goes away, the last

@@ -4,8 +4,8 @@
 
 use prost::Message;
 
-use super::{Kind, Malformed, Source, replace};
-use crate::facts::{Disk, Mount, Space, Volume};
+use super::{Kind, Malformed, Source};
+use crate::facts::{Disk, Mount, Space, Volume, replace};
 use crate::talos::proto::definitions::block::{DiskSpec, MountStatusSpec, VolumeStatusSpec};
 use crate::talos::proto::definitions::enums::{BlockFilesystemType, BlockVolumeType};
 use crate::talos::proto::machine::MountStat;

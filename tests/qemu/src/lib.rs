@@ -33,5 +33,19 @@ pub const BOOT: Duration = Duration::from_secs(90);
 /// For everything else, which takes milliseconds.
 pub const SOON: Duration = Duration::from_secs(20);
 
+/// Without these commands KubeVirt shows `AgentVersionNotSupported`. The test for it in its virt-handler is not exported.
+pub const DEMANDED: [&str; 10] = [
+    "guest-ping",
+    "guest-get-time",
+    "guest-info",
+    "guest-shutdown",
+    "guest-network-get-interfaces",
+    "guest-get-fsinfo",
+    "guest-get-host-name",
+    "guest-get-users",
+    "guest-get-timezone",
+    "guest-get-osinfo",
+];
+
 /// The name of the agent's port.
 pub const PORT: &str = "org.qemu.guest_agent.0";

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use qemu::{Agent, Guest, SOON, installed};
+use qemu::{Agent, DEMANDED, Guest, SOON, installed};
 use serde_json::{Value, json};
 
 use crate::{guest, port, proxmox};
@@ -88,20 +88,6 @@ fn qemu_ga_passes_the_checks_that_are_not_ours_alone() {
         }
     }
 }
-
-/// Without these KubeVirt shows `AgentVersionNotSupported`. The test for it in its virt-handler is not exported.
-pub(crate) const DEMANDED: [&str; 10] = [
-    "guest-ping",
-    "guest-get-time",
-    "guest-info",
-    "guest-shutdown",
-    "guest-network-get-interfaces",
-    "guest-get-fsinfo",
-    "guest-get-host-name",
-    "guest-get-users",
-    "guest-get-timezone",
-    "guest-get-osinfo",
-];
 
 fn ping_sync_and_info(guest: &Guest) {
     let mut client = guest.client();

@@ -5,20 +5,6 @@ use crate::facts::{
     DiskCounters, KernelPart, MemoryBlock, MemoryBlocks, Processor, ProcessorTimes, Reading,
 };
 
-/// What KubeVirt looks for, enabled.
-const KUBEVIRT: [&str; 10] = [
-    "guest-ping",
-    "guest-get-time",
-    "guest-info",
-    "guest-shutdown",
-    "guest-network-get-interfaces",
-    "guest-get-fsinfo",
-    "guest-get-host-name",
-    "guest-get-users",
-    "guest-get-timezone",
-    "guest-get-osinfo",
-];
-
 /// The reply to a command that reads something of the kernel.
 fn read(bench: &mut Bench, command: &str, part: KernelPart, reading: &Reading) -> Value {
     bench.send(&json!({"execute": command}).to_string());
@@ -148,7 +134,7 @@ fn the_list_enables_what_hosts_need_and_nothing_that_writes() {
         let row = list.iter().find(|row| row["name"] == name);
         row.unwrap_or_else(|| panic!("{name} is not listed"))
     };
-    for name in KUBEVIRT {
+    for name in ::qemu::DEMANDED {
         assert_eq!(row(name)["enabled"], true, "{name}");
     }
     for start in ["exec", "file", "set", "ssh", "suspend", "fstrim"] {
@@ -293,12 +279,17 @@ fn the_id_of_a_request_comes_back_with_a_late_answer_too() {
 fn ping_is_answered_only_while_talos_would_shut_down_and_sync_and_info_always() {
     let mut bench = Bench::of(&node());
     let why = "Talos API is not available: connection refused";
-    bench.agent.handle_power_way(Err(why.into()), bench.now);
+    let obstacle = Obstacle::Unreachable("connection refused".into());
+    bench.agent.handle_power_way(Err(obstacle), bench.now);
     assert_eq!(bench.ask(r#"{"execute": "guest-ping"}"#), generic(why));
     bench.get("guest-info");
     bench.get("guest-network-get-route");
     let sync = r#"{"execute": "guest-sync", "arguments": {"id": 4}}"#;
     assert_eq!(bench.ask(sync), json!({"return": 4}));
+    let why = "os:reader: may neither reboot nor shut down";
+    let obstacle = Obstacle::Refused(why.into());
+    bench.agent.handle_power_way(Err(obstacle), bench.now);
+    assert_eq!(bench.ask(r#"{"execute": "guest-ping"}"#), generic(why));
     bench.agent.handle_power_way(Ok(()), bench.now);
     assert_eq!(bench.get("guest-ping"), json!({}));
 }

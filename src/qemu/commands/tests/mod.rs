@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use super::{Agent, PATIENCE};
 use crate::facts::{Facts, HostName, Machine, TalosVersion, of_layout};
 use crate::front_end::{Measured, NoWork, Order, Subject};
+use crate::power::Obstacle;
 
 const fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -157,9 +158,8 @@ fn the_port_stays_closed_until_version_links_addresses_and_way_are_known() {
     let mut bench = Bench::empty();
     bench.facts(&whole);
     assert!(!bench.agent.is_ready());
-    bench
-        .agent
-        .handle_power_way(Err("why not".into()), bench.now);
+    let obstacle = Obstacle::Refused("why not".into());
+    bench.agent.handle_power_way(Err(obstacle), bench.now);
     assert!(bench.agent.is_ready());
 }
 

@@ -2,10 +2,8 @@
 
 use std::path::PathBuf;
 
-use qemu::Libvirt;
+use qemu::{DEMANDED, Libvirt};
 use serde_json::{Value, json};
-
-use crate::checks::DEMANDED;
 
 /// What KubeVirt has learned, in the words of its own types.
 fn learned(libvirt: &Libvirt) -> Value {
