@@ -74,10 +74,13 @@ fn main() -> ExitCode {
             serve(&epoll, &path)?;
             println!("unplugged");
             if again {
-                while !std::fs::exists(&path)? {
+                // The port is gone a moment before its node, so the node alone says nothing.
+                while let Err(error) = serve(&epoll, &path) {
+                    if error.kind() != io::ErrorKind::NotFound {
+                        return Err(error);
+                    }
                     std::thread::sleep(Duration::from_millis(5));
                 }
-                serve(&epoll, &path)?;
             }
             Ok(())
         });
