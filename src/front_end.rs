@@ -18,6 +18,7 @@ use std::time::Duration;
 use crate::config::Config;
 use crate::diagnosis::Check;
 use crate::facts::{Facts, KernelPart, Reading};
+use crate::inquiry::{Answer, InquiryId, Step};
 use crate::power::{Obstacle, PowerOperation, PowerOutcome};
 
 /// A front end. `now` is the time since boot everywhere.
@@ -47,6 +48,9 @@ pub trait FrontEnd {
 
     /// Takes what the kernel says `now` after an [`Order::Read`].
     fn handle_reading(&mut self, reading: &Reading, now: Duration);
+
+    /// Takes an answer to an [`Order::Inquiry`].
+    fn handle_answer(&mut self, _id: InquiryId, _answer: Answer, _now: Duration) {}
 
     /// Takes the result of an [`Order::Work`].
     fn handle_work(&mut self, result: <Self::Work as Work>::Result, now: Duration);
@@ -108,6 +112,8 @@ pub enum Order<W> {
     Measure(Subject),
     /// Read what the kernel says of the machine; [`FrontEnd::handle_reading`] comes at once.
     Read(KernelPart),
+    /// Ask the node something, or go on with what was asked; answers come by [`FrontEnd::handle_answer`].
+    Inquiry(InquiryId, Step),
     /// Work off the loop.
     Work(W),
 }

@@ -12,6 +12,7 @@
 //! hypervisor: [`vmware::Vmware`], [`qemu::Qemu`]. **[`talos`]** speaks the API of the node. Between them stand plain
 //! types: [`facts`] is what is known of the node, [`report`] what is worth showing of it, [`power`] the words of a
 //! power operation, [`diagnosis`] what works and what does not, [`front_end`] what the daemon asks of a front end.
+//! What a user of the host may ask of the node is [`guest_operations`]' business, in the words of [`inquiry`].
 //! What Talos does not say, [`proc`] reads from the kernel. [`sandbox`] gives up what the process does not need.
 //!
 //! Codecs and state machines are sans-IO: they are fed bytes, facts and the time, and say what they want done.
@@ -36,7 +37,7 @@
 //! ```text
 //! commands          → config daemon diagnosis facts log proc report sandbox talos
 //!                     qemu::port vmware::link vmware::rpc vmware::services vmware::transport vmware::wire
-//! daemon            → config diagnosis facts fairness front_end log power proc sandbox talos
+//! daemon            → config diagnosis facts fairness front_end inquiry log power proc sandbox talos
 //!                     qemu qemu::port vmware vmware::link vmware::transport
 //! sandbox           → config diagnosis log traps
 //! qemu              → config diagnosis facts front_end power
@@ -44,17 +45,19 @@
 //! qemu::commands    → backoff facts front_end power report qemu::qmp
 //! qemu::port        → diagnosis
 //! qemu::qmp         → –
-//! vmware            → config diagnosis facts fairness front_end power
+//! vmware            → config diagnosis facts fairness front_end guest_operations inquiry power
 //!                     vmware::link vmware::rpc vmware::services vmware::transport
-//! vmware::services  → backoff diagnosis facts front_end power report vmware::wire
+//! vmware::services  → backoff config diagnosis facts front_end guest_operations inquiry power report vmware::wire
 //! vmware::link      → config diagnosis log vmware::rpc vmware::transport vmware::wire
 //! vmware::rpc       → backoff vmware::wire
 //! vmware::transport → diagnosis log traps vmware::wire
 //! vmware::wire      → –
-//! talos             → backoff config diagnosis facts log power
-//! front_end         → config diagnosis facts power
+//! talos             → backoff config diagnosis facts inquiry log power
+//! guest_operations  → config facts inquiry
+//! front_end         → config diagnosis facts inquiry power
 //! log               → config
 //! config            → report
+//! inquiry           → diagnosis
 //! diagnosis         → facts
 //! report            → facts
 //! proc              → facts
@@ -76,6 +79,8 @@ pub mod front_end;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzz;
+pub mod guest_operations;
+pub mod inquiry;
 pub mod log;
 pub mod power;
 pub mod proc;

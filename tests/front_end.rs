@@ -21,6 +21,7 @@ use talos_vmtoolsd::config::Config;
 use talos_vmtoolsd::daemon::core::{Clock, Core, Left, News, Node};
 use talos_vmtoolsd::facts::{Facts, HostName, KernelPart, Load, Reading};
 use talos_vmtoolsd::front_end::{Debt, FrontEnd, Measured, Order, Subject, Work};
+use talos_vmtoolsd::inquiry::{InquiryId, Step};
 use talos_vmtoolsd::power::{PowerOperation, PowerOutcome};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, DuplexStream, Lines, split};
 use tokio::time::{Instant, timeout};
@@ -195,6 +196,8 @@ struct Scripted {
 }
 
 impl Node for Scripted {
+    fn inquire(&mut self, _: InquiryId, _: Step) {}
+
     async fn next(&mut self) -> News {
         match self.news.pop_front() {
             Some(news) => news,

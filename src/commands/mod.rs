@@ -3,7 +3,6 @@
 //! A subcommand has two parts: one in `host` or `talos` that asks, and a pure one that makes an [`Answer`]
 //! of it. Only `vmtoolsd` keeps running; it is [`crate::daemon`].
 
-pub mod check;
 mod host;
 mod node;
 pub mod rpc;
@@ -226,9 +225,9 @@ async fn online(command: &Command, config: &Config) -> Answer {
             Answer {
                 code: u8::from(!diagnosis::all_well(&checks)),
                 ..Answer::success(if *json {
-                    pretty(&check::json(&checks))
+                    pretty(&diagnosis::json(&checks))
                 } else {
-                    check::lines(&checks)
+                    diagnosis::lines(&checks)
                 })
             }
         }

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use tracing::Level;
 
 use super::{
-    Config, GuestInfoConfig, HostConfig, LogConfig, LogFormat, PowerConfig, QemuConfig,
-    SandboxMode, SettingError, TalosConfig,
+    Config, GuestInfoConfig, GuestOperationsConfig, HostConfig, LogConfig, LogFormat, PowerConfig,
+    QemuConfig, SandboxMode, SettingError, TalosConfig,
 };
 use crate::report::NetworkPolicy;
 
@@ -42,6 +42,7 @@ impl Draft {
             power: PowerConfig::default(),
             guest_info: GuestInfoConfig::default(),
             network: NetworkPolicy::default(),
+            guest_operations: GuestOperationsConfig::default(),
             sandbox: SandboxMode::default(),
             file: None,
             log: LogConfig {

@@ -24,6 +24,7 @@ mod fill;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzz;
+mod guest_operations;
 mod plan;
 mod setting;
 pub mod table;
@@ -32,6 +33,7 @@ mod value;
 pub mod yaml;
 
 pub use cli::{Cli, Flags};
+pub use guest_operations::{GuestOperationsConfig, PasswordHash, Rights, User};
 pub use plan::{Plan, plan};
 pub use setting::{Applied, Setting, Unset};
 pub use value::{BadValue, Form};
@@ -112,6 +114,8 @@ pub struct Config {
     pub guest_info: GuestInfoConfig,
     /// What of the network is reported.
     pub network: NetworkPolicy,
+    /// What a user of the host may ask of the node.
+    pub guest_operations: GuestOperationsConfig,
     /// What is done about the rights the process does not need.
     pub sandbox: SandboxMode,
     /// The configuration file, if one was read.
@@ -436,6 +440,7 @@ mod tests {
             power,
             guest_info,
             network,
+            guest_operations,
             sandbox,
             file,
             log,
@@ -453,6 +458,7 @@ mod tests {
         assert_eq!(guest_info.disk_interval, Duration::from_secs(300));
         assert_eq!(guest_info.stats_interval, Duration::from_secs(20));
         assert_eq!(network, NetworkPolicy::default());
+        assert_eq!(guest_operations, GuestOperationsConfig::default());
         assert_eq!(sandbox, SandboxMode::Enforce);
         assert_eq!(file, None);
         assert_eq!((log.level, log.format), (Level::INFO, LogFormat::Text));

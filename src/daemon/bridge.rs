@@ -12,9 +12,13 @@ use crate::config::{PowerConfig, TalosConfig, talosconfig::BadEndpoint};
 use crate::diagnosis::{self, Check};
 use crate::facts::{Facts, KernelPart, Reading, replace};
 use crate::front_end::{Measured, Subject};
+use crate::inquiry::{Answer, InquiryId, Step, Trouble, TroubleKind};
 use crate::power::{Obstacle, PowerOperation, PowerOutcome};
 use crate::proc::{self, DeviceNames, Kernel};
-use crate::talos::{self, Client};
+use crate::talos::{self, Client, Inquiries};
+
+/// UNAVAILABLE of gRPC.
+const UNAVAILABLE: u32 = 14;
 
 /// Talos, seen from the event loop.
 #[derive(Debug)]
@@ -34,6 +38,7 @@ pub struct Bridge {
     talosconfig: Option<FileWatch>,
     power: PowerConfig,
     kernel: Kernel,
+    inquiries: Inquiries,
 }
 
 impl Bridge {
@@ -72,6 +77,7 @@ impl Bridge {
             talosconfig: None,
             power,
             kernel: Kernel::new(),
+            inquiries: Inquiries::default(),
         }
     }
 
@@ -199,6 +205,26 @@ impl Node for Bridge {
             })
             .await;
         });
+    }
+
+    fn inquire(&mut self, id: InquiryId, step: Step) {
+        let outcomes = self.outcome_sender.clone();
+        let answer = move |answer| {
+            // While the daemon stops, no one listens.
+            let _ = outcomes.send(News::Answer(id, answer));
+        };
+        match &self.client {
+            Ok(client) => self.inquiries.handle_step(client, id, step, answer),
+            Err(reason) => {
+                if let Step::Ask(_) = step {
+                    answer(Answer::End(Err(Trouble {
+                        kind: TroubleKind::Away,
+                        text: reason.clone(),
+                        status: UNAVAILABLE,
+                    })));
+                }
+            }
+        }
     }
 
     fn read(&mut self, part: KernelPart) -> Reading {

@@ -18,6 +18,7 @@ use crate::diagnosis::Check;
 use crate::facts::{Facts, KernelPart, Reading};
 use crate::fairness::Turns;
 use crate::front_end::{Debt, FrontEnd, Measured, Order, Subject, Work};
+use crate::inquiry::{Answer, Inquiry, InquiryId, Step as InquiryStep};
 use crate::power::{Obstacle, PowerOperation, PowerOutcome};
 
 use super::examination::Examination;
@@ -39,6 +40,8 @@ pub enum News {
     Power(PowerOperation, PowerOutcome),
     /// What became of a measurement.
     Measured(Subject, Measured),
+    /// An answer to an inquiry.
+    Answer(InquiryId, Answer),
     /// The talosconfig has new contents, such as a renewed certificate.
     Talosconfig,
     /// The checks have changed; see [`Node::checks`].
@@ -63,6 +66,8 @@ pub trait Node {
     fn power(&mut self, operation: PowerOperation, patience: Duration);
     /// Asks for what no resource says, in the background.
     fn measure(&mut self, subject: Subject);
+    /// Asks what a user of the host wants to know, or goes on with it, in the background; any but [`Inquiry::Checks`].
+    fn inquire(&mut self, id: InquiryId, step: InquiryStep);
     /// What the kernel says now.
     fn read(&mut self, part: KernelPart) -> Reading;
 }
@@ -238,6 +243,7 @@ impl<F: FrontEnd, N: Node, C: Clock> Core<F, N, C> {
             News::Measured(subject, measured) => {
                 self.front_end.handle_measured(subject, measured, now);
             }
+            News::Answer(id, answer) => self.front_end.handle_answer(id, answer, now),
             News::Talosconfig => return Left::Talosconfig,
             News::Checks => {
                 if let Some(way) = self.node.power_way() {
@@ -272,6 +278,19 @@ impl<F: FrontEnd, N: Node, C: Clock> Core<F, N, C> {
         }
     }
 
+    /// Answers with all checks, as they are now.
+    fn answer_checks(&mut self, id: InquiryId) {
+        let mut checks = self.front_end.checks();
+        checks.extend(self.node.checks());
+        if let Some(examination) = &self.examination {
+            checks = examination.together(checks);
+        }
+        let now = self.clock.now();
+        self.front_end
+            .handle_answer(id, Answer::Checks(checks), now);
+        self.front_end.handle_answer(id, Answer::End(Ok(())), now);
+    }
+
     fn carry_out(&mut self) {
         while let Some(order) = self.front_end.poll_order() {
             match order {
@@ -283,6 +302,8 @@ impl<F: FrontEnd, N: Node, C: Clock> Core<F, N, C> {
                     let reading = self.node.read(part);
                     self.front_end.handle_reading(&reading, self.clock.now());
                 }
+                Order::Inquiry(id, InquiryStep::Ask(Inquiry::Checks)) => self.answer_checks(id),
+                Order::Inquiry(id, step) => self.node.inquire(id, step),
                 Order::Work(work) => {
                     self.work.spawn_blocking(move || work.run());
                 }

@@ -90,7 +90,7 @@ impl Examination {
     }
 
     /// All checks in their order.
-    fn together(&self, mut checks: Vec<Check>) -> Vec<Check> {
+    pub(super) fn together(&self, mut checks: Vec<Check>) -> Vec<Check> {
         checks.extend(self.known.iter().cloned());
         let works = |check: &Check| matches!(check.outcome, Outcome::Works(_));
         let transport = checks

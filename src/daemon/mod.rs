@@ -138,7 +138,7 @@ async fn serve(
         Below::Vmware => match detect::find_vmx(&process.config, guard) {
             Some((access, outcome)) => {
                 let settings = LinkSettings::new(&process.config.host, Some(access));
-                let front_end = Vmware::new(settings, proc::machine());
+                let front_end = Vmware::new(settings, proc::machine(), proc::wall_clock);
                 process.run(front_end, outcome).await
             }
             None => process.idle().await,

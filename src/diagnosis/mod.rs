@@ -6,8 +6,10 @@
 //! ```
 
 mod course;
+mod shown;
 
 pub use course::Diagnosis;
+pub use shown::{json, lines};
 
 use crate::facts::is_valid_uuid;
 

@@ -14,6 +14,7 @@ mod uname;
 
 pub use device_names::DeviceNames;
 pub use load::own_counters;
+pub use parts::wall_clock;
 pub use uname::machine;
 
 use std::fs::File;

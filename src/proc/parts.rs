@@ -52,12 +52,12 @@ impl Kernel {
     }
 }
 
-/// Since 1970.
+/// The time since 1970.
 #[allow(
     clippy::disallowed_methods,
     reason = "the host asks for the very time that may jump; nothing is measured with it"
 )]
-fn wall_clock() -> Duration {
+pub fn wall_clock() -> Duration {
     clock_gettime(ClockId::CLOCK_REALTIME)
         .map(Duration::from)
         .unwrap_or_default()

@@ -289,6 +289,7 @@ impl Judge {
                 self.measuring.push(subject);
             }
             Order::Read(part) => self.agent.handle_reading(&reading(part), self.now),
+            Order::Inquiry(..) => panic!("no guest operations on QEMU"),
             Order::Work(work) => match work {},
         }
     }

@@ -21,6 +21,7 @@ mod facts;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzz;
+mod inquiry;
 mod observe;
 mod power;
 mod proof;
@@ -38,6 +39,7 @@ mod words;
 pub use client::{Client, OwnCounters};
 pub use connect::{Dial, MachinedSocket};
 pub use error::Error;
+pub use inquiry::Inquiries;
 pub use observe::{check, observe, query};
 pub use power::{LastWord, carry_out};
 pub use proof::Difference;

@@ -22,7 +22,10 @@ use crate::config::{Config, GuestInfoConfig};
 use crate::diagnosis::Check;
 use crate::facts::{Facts, KernelPart, Machine, Reading};
 use crate::fairness::Turns;
-use crate::front_end::{Debt, FrontEnd, Measured, NoWork, Order, Subject};
+use crate::front_end::{Debt, FrontEnd, Measured, Order, Subject, Work};
+use crate::guest_operations::WallClock;
+use crate::guest_operations::logins::{Checked, PasswordCheck};
+use crate::inquiry::{Answer, InquiryId};
 use crate::power::{PowerOperation, PowerOutcome};
 
 /// How long a session must have held before guest information is sent over it, when the one before was short: a host
@@ -39,6 +42,14 @@ pub struct Vmware<A: RegisterAccess, V = HostVsock> {
     turns: Turns,
 }
 
+impl Work for PasswordCheck {
+    type Result = Checked;
+
+    fn run(self) -> Checked {
+        Self::run(self)
+    }
+}
+
 /// What happens on the host's side.
 #[derive(Debug)]
 pub enum Event {
@@ -50,8 +61,9 @@ pub enum Event {
 
 impl<A: RegisterAccess + Clone + 'static> Vmware<A> {
     /// A front end that opens its channels with the first [`FrontEnd::next`]. To be called within a runtime.
-    pub fn new(settings: LinkSettings<A>, machine: Machine) -> Self {
-        Self::with_dialer(settings, machine, HostVsock, Alarm::new())
+    pub fn new(settings: LinkSettings<A>, machine: Machine, wall_clock: WallClock) -> Self {
+        let services = Services::new(machine, wall_clock);
+        Self::with_dialer(settings, services, HostVsock, Alarm::new())
     }
 }
 
@@ -59,12 +71,12 @@ impl<A: RegisterAccess + Clone + 'static, V: Dial + Clone + 'static> Vmware<A, V
     /// A front end that makes its vsock connections elsewhere and has another timer.
     pub fn with_dialer(
         settings: LinkSettings<A>,
-        machine: Machine,
+        services: Services,
         dialer: V,
         alarm: Alarm,
     ) -> Self {
         Self {
-            services: Services::new(machine),
+            services,
             rpci: RpciQueue::new(RpciLink::with_dialer(settings.clone(), dialer.clone())),
             tclo: TcloLink::with_dialer(settings, dialer, alarm),
             turns: Turns::default(),
@@ -78,7 +90,7 @@ where
     V: Dial + 'static,
 {
     type Event = Event;
-    type Work = NoWork;
+    type Work = PasswordCheck;
 
     fn configure(&mut self, config: &Config, now: Duration) {
         let GuestInfoConfig {
@@ -94,6 +106,8 @@ where
         self.services.set_scrub(scrub, now);
         self.services
             .set_network_policy(config.network.clone(), now);
+        self.services
+            .set_guest_operations(&config.guest_operations, now);
     }
 
     /// TCLO first: requests of the host are served before anything is sent to it. A host that always has one more
@@ -165,8 +179,12 @@ where
         }
     }
 
-    fn handle_work(&mut self, result: NoWork, _now: Duration) {
-        match result {}
+    fn handle_answer(&mut self, id: InquiryId, answer: Answer, now: Duration) {
+        self.services.handle_answer(id, answer, now);
+    }
+
+    fn handle_work(&mut self, checked: Checked, now: Duration) {
+        self.services.handle_checked(&checked, now);
     }
 
     fn checks(&self) -> Vec<Check> {
@@ -183,9 +201,14 @@ where
         self.services.handle_timeout(now);
     }
 
-    fn poll_order(&mut self) -> Option<Order<NoWork>> {
+    fn poll_order(&mut self) -> Option<Order<PasswordCheck>> {
         loop {
-            match self.services.poll_output()? {
+            let Some(output) = self.services.poll_output() else {
+                let inquiry = self.services.poll_inquiry();
+                let inquiry = inquiry.map(|(id, step)| Order::Inquiry(id, step));
+                return inquiry.or_else(|| self.services.poll_check().map(Order::Work));
+            };
+            match output {
                 Output::Rpci { id, lane, message } => self.rpci.send(lane, id, message),
                 Output::Reply(reply) => self.tclo.reply(reply),
                 Output::Power(operation) => return Some(Order::Power(operation)),

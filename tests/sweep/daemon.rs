@@ -8,6 +8,7 @@ use talos_vmtoolsd::facts::Machine;
 use talos_vmtoolsd::vmware::Vmware;
 use talos_vmtoolsd::vmware::link::LinkSettings;
 use talos_vmtoolsd::vmware::link::alarm::Alarm;
+use talos_vmtoolsd::vmware::services::Services;
 use talos_vmtoolsd::vmware::transport::backdoor::RegisterAccess;
 use talos_vmtoolsd::vmware::transport::vsock::Dial;
 use tokio::time::{Instant, sleep_until};
@@ -18,6 +19,9 @@ use crate::session::SharedHost;
 
 /// How long the machine has been up when the daemon starts.
 pub(crate) const BOOT: Duration = Duration::from_secs(20);
+
+/// What the wall clock shows all the time.
+const NOON: Duration = Duration::from_secs(1_790_000_000);
 
 /// Who uses the host, and judges.
 pub(crate) trait Administrator<T> {
@@ -59,7 +63,8 @@ where
         kernel_version: String::new(),
         machine: "x86_64".into(),
     };
-    let front_end = Vmware::with_dialer(settings, machine, dialer.clone(), Alarm::on_tokio());
+    let services = Services::new(machine, || NOON);
+    let front_end = Vmware::with_dialer(settings, services, dialer.clone(), Alarm::on_tokio());
     let mut daemon = Core::new(front_end, node, Paused(Instant::now() - BOOT));
     loop {
         tokio::select! {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use talos_vmtoolsd::daemon::core::{News, Node};
 use talos_vmtoolsd::facts::{Facts, KernelPart, Load, Reading};
 use talos_vmtoolsd::front_end::{Measured, Subject};
+use talos_vmtoolsd::inquiry::{InquiryId, Step};
 use talos_vmtoolsd::power::{PowerOperation, PowerOutcome};
 use talos_vmtoolsd::vmware::link::LinkSettings;
 use talos_vmtoolsd::vmware::transport::backdoor::RegisterAccess;
@@ -122,6 +123,8 @@ struct ScriptedTalos {
 }
 
 impl Node for ScriptedTalos {
+    fn inquire(&mut self, _: InquiryId, _: Step) {}
+
     async fn next(&mut self) -> News {
         loop {
             if self.measured > 0 {

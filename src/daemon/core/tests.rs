@@ -140,6 +140,8 @@ impl Newsy {
 }
 
 impl Node for Newsy {
+    fn inquire(&mut self, _: InquiryId, _: InquiryStep) {}
+
     async fn next(&mut self) -> News {
         let Some((due, _)) = self.news.front() else {
             return pending().await;

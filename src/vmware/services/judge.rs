@@ -12,6 +12,9 @@ use crate::front_end::Measured;
 use crate::power::{PowerOperation, PowerOutcome};
 use crate::vmware::wire::text::TcloRequest;
 
+/// What the wall clock shows all the time.
+pub(super) const NOON: Duration = Duration::from_secs(1_790_000_000);
+
 /// What may happen to the services.
 #[derive(Clone, Debug)]
 pub(super) enum Event {
@@ -64,11 +67,14 @@ impl Judge {
     /// A process that has just started and has no host yet.
     pub(super) fn new() -> Self {
         Self {
-            services: Services::new(Machine {
-                kernel_release: "6.18.1-talos".to_owned(),
-                kernel_version: String::new(),
-                machine: "x86_64".to_owned(),
-            }),
+            services: Services::new(
+                Machine {
+                    kernel_release: "6.18.1-talos".to_owned(),
+                    kernel_version: String::new(),
+                    machine: "x86_64".to_owned(),
+                },
+                || NOON,
+            ),
             now: Duration::from_secs(5),
             reply_owed: false,
             sent: VecDeque::new(),

@@ -42,9 +42,13 @@ use std::time::Duration;
 
 use tracing::debug;
 
+use crate::config::GuestOperationsConfig;
 use crate::diagnosis::{Check, Outcome};
 use crate::facts::{Facts, Load, Machine};
 use crate::front_end::{Debt, Measured};
+use crate::guest_operations::logins::{Checked, PasswordCheck};
+use crate::guest_operations::{GuestOperations, WallClock};
+use crate::inquiry::{Answer, InquiryId, Step};
 use crate::power::{PowerOperation, PowerOutcome};
 use crate::report::{HostNameForm, NetworkPolicy, Report};
 use crate::vmware::wire::nic_info_v3::MAX_NICS;
@@ -113,9 +117,9 @@ pub struct Services {
 
 impl Services {
     /// Services of a fresh process.
-    pub fn new(machine: Machine) -> Self {
+    pub fn new(machine: Machine, wall_clock: WallClock) -> Self {
         Self {
-            members: Members::new(),
+            members: Members::new(GuestOperations::new(wall_clock)),
             outbox: Outbox::default(),
             publications: Publications::default(),
             events: EventLine::new(),
@@ -330,6 +334,37 @@ impl Services {
         } else {
             Debt::None
         }
+    }
+
+    /// Whether there are guest operations, and for whom, from here on; there are none until this is called.
+    pub fn set_guest_operations(&mut self, config: &GuestOperationsConfig, now: Duration) {
+        self.members.guest_operations.configure(config);
+        self.drive(now);
+    }
+
+    /// An answer to what [`Services::poll_inquiry`] asked.
+    pub fn handle_answer(&mut self, id: InquiryId, answer: Answer, now: Duration) {
+        self.members.guest_operations.handle_answer(id, answer, now);
+        self.drive(now);
+    }
+
+    /// What came of a [`Services::poll_check`].
+    pub fn handle_checked(&mut self, checked: &Checked, now: Duration) {
+        self.members
+            .guest_operations
+            .logins()
+            .handle_checked(checked, now);
+        self.drive(now);
+    }
+
+    /// What to ask the node next.
+    pub fn poll_inquiry(&mut self) -> Option<(InquiryId, Step)> {
+        self.members.guest_operations.poll_step()
+    }
+
+    /// A password to check on a thread.
+    pub fn poll_check(&mut self) -> Option<PasswordCheck> {
+        self.members.guest_operations.logins().poll_check()
     }
 
     /// The facts have changed.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::facts::{Facts, Machine};
+use crate::guest_operations::GuestOperations;
 use crate::report::{HostNameForm, Report};
 
 use super::events::EventLine;
@@ -87,11 +88,12 @@ pub(super) struct Members {
     pub(super) unsafe_config: unsafe_config::UnsafeConfig,
     pub(super) disks: disks::Disks,
     pub(super) statistics: statistics::Statistics,
+    pub(super) guest_operations: GuestOperations,
 }
 
 impl Members {
     /// Those of a fresh process.
-    pub(super) fn new() -> Self {
+    pub(super) fn new(guest_operations: GuestOperations) -> Self {
         Self {
             version: version::Version,
             reset: reset::Reset,
@@ -103,6 +105,7 @@ impl Members {
             unsafe_config: unsafe_config::UnsafeConfig::new(),
             disks: disks::Disks::new(),
             statistics: statistics::Statistics::new(),
+            guest_operations,
         }
     }
 

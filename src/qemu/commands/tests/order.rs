@@ -128,6 +128,7 @@ fn play(steps: &[u8]) {
                             let reading = Reading::Time(seconds(1));
                             bench.agent.handle_reading(&reading, bench.now);
                         }
+                        Order::Inquiry(..) => panic!("no guest operations on QEMU"),
                         Order::Work(work) => match work {},
                     }
                 }

@@ -13,6 +13,7 @@ use crate::facts::{
 use crate::front_end::Measured;
 use crate::power::{PowerOperation, PowerOutcome};
 use crate::report::NetworkPolicy;
+use crate::vmware::services::judge::NOON;
 use crate::vmware::services::{Output, RpciId, RpciOutcome, Services};
 
 /// Longest message that the host takes: 64 KiB, a part of which is its own.
@@ -153,7 +154,7 @@ impl Host {
     /// A host that accepts everything, ten seconds after boot, not connected.
     pub(super) fn new() -> Self {
         Self {
-            services: Services::new(machine()),
+            services: Services::new(machine(), || NOON),
             now: Duration::from_secs(10),
             refuses: Vec::new(),
             variables: BTreeMap::new(),

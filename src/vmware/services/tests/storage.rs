@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::host::{Host, machine, ms, node};
 use crate::facts::{Disk, Facts, Load, Mount, Space, Storage, Volume};
 use crate::front_end::Measured;
+use crate::vmware::services::judge::NOON;
 use crate::vmware::services::{Output, Services};
 
 const STATISTICS: &str = "> SetGuestInfo  8 ";
@@ -139,7 +140,7 @@ fn space_is_measured_when_something_is_mounted_and_seldom_else() {
 
 #[test]
 fn what_is_mounted_during_a_measurement_is_measured_after_it() {
-    let mut services = Services::new(machine());
+    let mut services = Services::new(machine(), || NOON);
     let at = |millis: u64| ms(10_000 + millis);
     let asked = |services: &mut Services| {
         std::iter::from_fn(|| services.poll_output())

@@ -1,5 +1,4 @@
-//! `check`: hypervisor, transport, Talos API and role: one line each with what works, what does not and
-//! the remedy.
+//! The checks as they are shown: lines for people, JSON for programs.
 //!
 //! ```text
 //! ok    hypervisor  VMware
@@ -17,7 +16,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use crate::diagnosis::{Check, Outcome, all_well};
+use super::{Check, Outcome, all_well};
 
 /// The checks as lines, for people.
 pub fn lines(checks: &[Check]) -> String {
