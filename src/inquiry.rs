@@ -15,6 +15,9 @@ pub const WINDOW: usize = 4;
 /// Bytes in one piece, at most.
 pub const MOST_IN_PIECE: usize = 32 << 10;
 
+/// Inquiries that may be under way at a time.
+pub const MOST: usize = 96;
+
 /// Names an inquiry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct InquiryId(pub u64);

@@ -5,10 +5,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Weak};
 
-use crate::inquiry::{Answer, Inquiry, InquiryId, Step, Trouble};
-
-/// Inquiries that may be under way at a time.
-pub(crate) const MOST: usize = 96;
+use crate::inquiry::{Answer, Inquiry, InquiryId, MOST, Step, Trouble};
 
 /// See the module.
 #[derive(Debug, Default)]

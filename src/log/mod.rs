@@ -19,6 +19,8 @@ pub(crate) mod logged;
 mod sink;
 mod time;
 
+pub(crate) use time::rfc3339;
+
 use std::error::Error;
 use std::fmt;
 use std::io::IsTerminal as _;

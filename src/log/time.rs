@@ -9,7 +9,7 @@ const DAYS_OF_ERA: u64 = 146_097;
 const EPOCH: u64 = 719_468;
 
 /// `2026-02-03T04:05:06.789Z` for a time since 1970-01-01T00:00:00Z; leap seconds do not exist there.
-pub(super) fn rfc3339(since_epoch: Duration) -> String {
+pub(crate) fn rfc3339(since_epoch: Duration) -> String {
     let seconds = since_epoch.as_secs();
     let (year, month, day) = date(seconds / 86_400);
     let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);

@@ -38,6 +38,7 @@ use crate::config::talosconfig::{BadEndpoint, Endpoint, Talosconfig};
 use crate::config::{RebootMode, TalosConfig};
 use crate::diagnosis::Check;
 use crate::facts::{Counters, MachineType, Space, Stage, TalosVersion, Traffic};
+use crate::inquiry::MOST;
 use crate::power::{Obstacle, PowerOperation};
 
 /// Largest message Talos sends (GRPCMaxMessageSize).
@@ -51,6 +52,11 @@ pub(super) const WARM_UP: Duration = Duration::from_secs(60);
 
 /// How many requests may wait for the channel.
 const QUEUE: usize = 16;
+
+/// Bytes of one stream that Talos may send before we take them.
+const STREAM_WINDOW: u32 = 64 << 10;
+/// The same of all streams together: so much that streams which nobody takes from do not hold up the others.
+const CONNECTION_WINDOW: u32 = (MOST as u32 + 64) * STREAM_WINDOW;
 
 /// Reads the counters of the kernel that we run on; `None` when it cannot.
 pub type OwnCounters = fn() -> Option<Counters>;
@@ -399,20 +405,33 @@ impl Client {
         }
     }
 
-    async fn machine(&self) -> Result<MachineServiceClient<Channel>, Error> {
+    /// MachineService of this machine.
+    pub(super) async fn machine(&self) -> Result<MachineServiceClient<Channel>, Error> {
         self.way().await.map(|way| machine_on(way.0))
     }
 
-    async fn state(&self) -> Result<StateClient<Channel>, Error> {
+    /// The resources of this machine.
+    pub(super) async fn state(&self) -> Result<StateClient<Channel>, Error> {
         self.way().await.map(|way| state_on(way.0))
     }
 
-    fn request<T>(&self, message: T) -> Request<T> {
+    /// A request with the roles that we claim.
+    pub(super) fn request<T>(&self, message: T) -> Request<T> {
         let mut request = Request::new(message);
         if let Way::Machined { roles, .. } = &self.inner.way {
             for role in roles {
                 request.metadata_mut().append("talos-role", role.clone());
             }
+        }
+        request
+    }
+
+    /// A request with os:reader alone, where it is us who say the role.
+    pub(super) fn reading_request<T>(&self, message: T) -> Request<T> {
+        let mut request = Request::new(message);
+        if !self.is_proxied() {
+            let reader = MetadataValue::from_static("os:reader");
+            request.metadata_mut().insert("talos-role", reader);
         }
         request
     }
@@ -433,7 +452,7 @@ impl Client {
     }
 
     /// Waits for an answer, or for the start of a stream.
-    async fn answer<T>(
+    pub(super) async fn answer<T>(
         &self,
         call: &'static str,
         deadline: Duration,
@@ -459,7 +478,7 @@ impl Client {
 
 /// A way that leads to this machine and to no other.
 #[derive(Debug)]
-pub(super) struct ThisMachine(Channel);
+pub(super) struct ThisMachine(pub(super) Channel);
 
 impl Way {
     fn machined(dialer: impl Dial, socket: PathBuf, role: &str) -> Self {
@@ -485,6 +504,8 @@ where
 {
     ChannelEndpoint::from_static(uri)
         .buffer_size(QUEUE)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
         .connect_with_connector_lazy(connector)
 }
 
@@ -506,7 +527,7 @@ pub(super) fn one<T>(
         call,
         problem: "no message in it",
     })?;
-    refusal(call, metadata(&message)).map_or(Ok(message), Err)
+    refusal(call, metadata(&message).as_ref()).map_or(Ok(message), Err)
 }
 
 /// The actor id of an accepted power call. An answer without a message is an acceptance, too.
@@ -516,7 +537,7 @@ fn accepted<T>(
     fields: impl Fn(&T) -> (&Option<Metadata>, &String),
 ) -> Result<String, Error> {
     for message in &messages {
-        if let Some(error) = refusal(call, fields(message).0) {
+        if let Some(error) = refusal(call, fields(message).0.as_ref()) {
             return Err(error);
         }
     }
@@ -527,10 +548,8 @@ fn accepted<T>(
 }
 
 /// The error in a message's metadata.
-fn refusal(call: &'static str, metadata: &Option<Metadata>) -> Option<Error> {
-    let metadata = metadata
-        .as_ref()
-        .filter(|metadata| !metadata.error.is_empty())?;
+pub(super) fn refusal(call: &'static str, metadata: Option<&Metadata>) -> Option<Error> {
+    let metadata = metadata.filter(|metadata| !metadata.error.is_empty())?;
     Some(Error::Talos {
         call,
         code: metadata

@@ -11,7 +11,9 @@ use tokio::io::DuplexStream;
 use tonic::Status;
 
 use crate::door::{Address, Tls};
+use crate::files::{File, Kind as FileKind};
 use crate::journal::Call;
+use crate::logs::KERNEL;
 use crate::machine;
 use crate::node::Node;
 use crate::power::PowerBehaviour;
@@ -370,6 +372,46 @@ impl Apid {
             yaml_spec: format!("proto: {hex:?}\n"),
         };
         self.shared().store.put(namespace, kind, id, spec);
+    }
+
+    /// Sets any resource to this text of its spec, as people see it; its message stays empty. A type that is new becomes
+    /// known.
+    pub fn put_yaml(&self, kind: &str, namespace: &str, id: &str, yaml: &str) {
+        let spec = Spec {
+            proto_spec: Vec::new(),
+            yaml_spec: yaml.to_owned(),
+        };
+        self.shared().store.put(namespace, kind, id, spec);
+    }
+
+    /// Makes a file of the node, and the folders above it.
+    pub fn set_file(&self, path: &str, kind: FileKind) {
+        self.update_node(|node| node.files.set(path, File::new(kind)));
+    }
+
+    /// Adds a line to the log of a service, or of a container as `k8s.io/ID`; those who follow see it.
+    pub fn log(&self, id: &str, line: &str) {
+        self.shared().logs.add(id, line);
+    }
+
+    /// Adds a line to the kernel's log.
+    pub fn log_kernel(&self, line: &str) {
+        self.shared().logs.add(KERNEL, line);
+    }
+
+    /// Replaces what a log has said; a service that is new has one then.
+    pub fn set_log(&self, id: &str, lines: Vec<String>) {
+        self.shared().logs.set(id, lines);
+    }
+
+    /// Makes a log never end: whoever reads it gets this line as fast as it is taken.
+    pub fn flood_log(&self, id: &str, line: &str) {
+        self.shared().logs.flood(id, line);
+    }
+
+    /// How many streams follow a log.
+    pub fn follower_count(&self) -> usize {
+        self.shared().logs.follower_count()
     }
 
     /// Removes a resource; those who watch see DESTROYED.

@@ -29,6 +29,7 @@ pub(crate) const READABLE: &[&str] = &[
     "PlatformMetadatas.talos.dev",
     "ResolverSpecs.net.talos.dev",
     "ResolverStatuses.net.talos.dev",
+    "ResourceDefinitions.meta.cosi.dev",
     "RouteStatuses.net.talos.dev",
     "SBOMItems.talos.dev",
     "SecurityStates.talos.dev",
@@ -69,3 +70,21 @@ pub(crate) const NAMESPACES: &[&str] = &[
     "security",
     "storage",
 ];
+
+/// The namespace where the resources of a type are, by the end of its name.
+pub(crate) fn namespace(kind: &str) -> &'static str {
+    const BY_SUFFIX: [(&str, &str); 10] = [
+        (".net.talos.dev", "network"),
+        (".perf.talos.dev", "perf"),
+        (".etcd.talos.dev", "etcd"),
+        (".cluster.talos.dev", "cluster"),
+        (".config.talos.dev", "config"),
+        (".hardware.talos.dev", "hardware"),
+        (".kubernetes.talos.dev", "k8s"),
+        (".secrets.talos.dev", "secrets"),
+        (".cosi.dev", "meta"),
+        ("", "runtime"),
+    ];
+    let of = BY_SUFFIX.iter().find(|(suffix, _)| kind.ends_with(suffix));
+    of.map_or("runtime", |(_, namespace)| namespace)
+}

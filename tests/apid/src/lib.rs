@@ -26,11 +26,15 @@
 
 mod apid;
 mod catalog;
+pub mod contents;
+mod definitions;
 mod door;
 mod events;
 mod faults;
+mod files;
 mod journal;
 mod layout;
+mod logs;
 pub mod machine;
 mod machine_service;
 mod method;
@@ -52,6 +56,7 @@ mod subscriber;
 mod tls;
 
 pub use apid::Apid;
+pub use files::{File, Kind as FileKind};
 pub use journal::Call;
 pub use layout::NODE_IP;
 pub use method::{ADMIN, IMPERSONATOR, Method, OPERATOR, READER};

@@ -23,6 +23,9 @@ pub const SECURITY_STATE: &str = "SecurityStates.talos.dev";
 /// Type of SystemInformation; namespace `hardware`, id `systeminformation`.
 pub const SYSTEM_INFORMATION: &str = "SystemInformations.hardware.talos.dev";
 
+/// Type of MachineConfig; namespace `config`, id `v1alpha1`; os:admin only.
+pub const MACHINE_CONFIG: &str = "MachineConfigs.config.talos.dev";
+
 /// The machine.
 impl Apid {
     /// Sets MachineStatus with the conditions that are not met; ready when there are none.
@@ -106,6 +109,12 @@ pub(crate) fn healthy(apid: &Apid, host: &str) {
     apid.set_extension(0, "vmtoolsd-guest-agent", "v2.0.0");
     apid.set_extension(1, "schematic", SCHEMATIC);
     apid.set_secure_boot(false);
+    apid.put_yaml(
+        MACHINE_CONFIG,
+        "config",
+        "v1alpha1",
+        "version: v1alpha1\nmachine:\n    token: very.secret\n",
+    );
     apid.set_system_uuid("564d0a2c-38f4-7a91-b2c5-0e1f2a3b4c5d");
 }
 

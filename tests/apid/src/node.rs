@@ -1,5 +1,7 @@
 //! What the MachineService methods say of the node.
 
+use crate::contents::Contents;
+use crate::files::Files;
 use crate::proto::machine::{
     FeaturesInfo, MountStat, NetDev, PlatformInfo, SystemStat, VersionInfo,
 };
@@ -17,6 +19,10 @@ pub struct Node {
     pub mounts: Vec<MountStat>,
     /// What has gone over the network links.
     pub devices: Vec<NetDev>,
+    /// What is looked at less often: processes, services, sockets, containers, etcd.
+    pub contents: Contents,
+    /// Files and folders, by their whole paths.
+    pub files: Files,
     /// What SystemStat makes of the counters of the machine that the tests run on: nothing, or those of another
     /// machine ([`another_machine`]).
     pub stat: fn(SystemStat) -> SystemStat,
@@ -102,6 +108,8 @@ impl Default for Node {
                     tx_dropped: 4,
                 },
             ],
+            contents: Contents::default(),
+            files: Files::default(),
             stat: |stat| stat,
         }
     }

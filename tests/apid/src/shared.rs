@@ -11,6 +11,7 @@ use crate::door::Door;
 use crate::events::EventLog;
 use crate::faults::Faults;
 use crate::journal::{Call, Journal, ascii};
+use crate::logs::Logs;
 use crate::method::{ADMIN, IMPERSONATOR};
 use crate::node::Node;
 use crate::power::PowerBehaviour;
@@ -26,6 +27,7 @@ pub(crate) struct Shared {
     pub(crate) script: Script,
     pub(crate) store: Store,
     pub(crate) events: EventLog,
+    pub(crate) logs: Logs,
     pub(crate) door: Door,
     pub(crate) changed: Signal,
     node: Mutex<Node>,
@@ -250,6 +252,7 @@ impl Shared {
         self.faults.hang(hanging);
         self.store.hold(hanging);
         self.events.hold(hanging);
+        self.logs.hold(hanging);
     }
 }
 

@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
+use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::{Request, Response, Status};
 
 use crate::Method;
 use crate::proto::cosi::resource::state_server::State;
-use crate::proto::cosi::resource::{GetRequest, GetResponse, WatchRequest, WatchResponse};
+use crate::proto::cosi::resource::{
+    GetRequest, GetResponse, ListRequest, ListResponse, WatchRequest, WatchResponse,
+};
 use crate::shared::{Admitted, Shared};
 use crate::streams::Receiver;
 
@@ -16,6 +19,7 @@ pub(crate) struct Resources(pub(crate) Arc<Shared>);
 
 #[tonic::async_trait]
 impl State for Resources {
+    type ListStream = Receiver<ListResponse>;
     type WatchStream = Receiver<WatchResponse>;
 
     async fn get(&self, request: Request<GetRequest>) -> Result<Response<GetResponse>, Status> {
@@ -30,6 +34,33 @@ impl State for Resources {
             })
         };
         self.0.answer(Method::Get, request, summary, get).await
+    }
+
+    async fn list(
+        &self,
+        request: Request<ListRequest>,
+    ) -> Result<Response<Self::ListStream>, Status> {
+        let asked = request.get_ref();
+        let summary = format!("{}/{}", asked.namespace, asked.r#type);
+        let list = |request: ListRequest, admitted: &Admitted| {
+            let (namespace, kind) = (&request.namespace, &request.r#type);
+            self.0.store.permit(namespace, kind, &admitted.roles)?;
+            let resources = self.0.store.list(namespace, kind).into_iter();
+            let messages = resources.map(|resource| {
+                Ok(ListResponse {
+                    resource: Some(resource),
+                })
+            });
+            let messages: Vec<_> = messages.collect();
+            Ok(Receiver::new(
+                Method::ListResources,
+                tokio_stream::iter(messages),
+                &self.0,
+            ))
+        };
+        self.0
+            .answer(Method::ListResources, request, summary, list)
+            .await
     }
 
     async fn watch(
@@ -59,7 +90,8 @@ impl State for Resources {
         let watch = |request: WatchRequest, admitted: &Admitted| {
             let (namespace, kind) = (&request.namespace, &request.r#type);
             self.0.store.permit(namespace, kind, &admitted.roles)?;
-            Ok(Receiver::new(self.0.store.watch(&request)?, &self.0))
+            let stream = UnboundedReceiverStream::new(self.0.store.watch(&request)?);
+            Ok(Receiver::new(Method::Watch, stream, &self.0))
         };
         self.0.answer(Method::Watch, request, summary, watch).await
     }

@@ -10,7 +10,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tonic::{Code, Status};
 
-use crate::catalog::{NAMESPACES, READABLE, SENSITIVE};
+use crate::catalog::{NAMESPACES, READABLE, SENSITIVE, namespace};
+use crate::definitions::{RESOURCE_DEFINITION, definition};
 use crate::method::ADMIN;
 use crate::proto::cosi::resource::{
     Event, EventType, Metadata, Resource, Spec, WatchRequest, WatchResponse,
@@ -34,7 +35,8 @@ struct State {
     histories: BTreeMap<(String, String), History>,
     watches: Vec<Watch>,
     unsupported: BTreeSet<String>,
-    added: BTreeSet<String>,
+    /// By the type in lower case: type and namespace.
+    added: BTreeMap<String, (String, String)>,
     /// Bookmarks of another epoch are expired.
     epoch: u64,
     /// Counts changes; also the clock of `created` and `updated`.
@@ -68,7 +70,7 @@ impl Default for Store {
             histories: BTreeMap::new(),
             watches: Vec::new(),
             unsupported: BTreeSet::new(),
-            added: BTreeSet::new(),
+            added: BTreeMap::new(),
             epoch: 1,
             changes: 0,
             held: false,
@@ -87,7 +89,7 @@ impl Store {
         let state = self.lock();
         let named = |types: &[&str]| types.iter().any(|known| known.eq_ignore_ascii_case(kind));
         let sensitive = named(SENSITIVE);
-        let added = state.added.contains(&kind.to_lowercase());
+        let added = state.added.contains_key(&kind.to_lowercase());
         let known = named(READABLE) || sensitive || added;
         if !known || state.unsupported.contains(&kind.to_lowercase()) {
             let text = format!("resource type {kind:?} is not supported");
@@ -111,7 +113,10 @@ impl Store {
     /// Creates or updates a resource; an equal spec changes nothing, as in Talos' controllers.
     pub(crate) fn put(&self, namespace: &str, kind: &str, id: &str, spec: Spec) {
         let mut state = self.lock();
-        state.added.insert(kind.to_lowercase());
+        state
+            .added
+            .entry(kind.to_lowercase())
+            .or_insert_with(|| (kind.to_owned(), namespace.to_owned()));
         let key = (namespace.to_owned(), kind.to_owned(), id.to_owned());
         let old = state.resources.get(&key).cloned();
         if old
@@ -143,6 +148,12 @@ impl Store {
     }
 
     pub(crate) fn get(&self, namespace: &str, kind: &str, id: &str) -> Result<Resource, Status> {
+        if kind == RESOURCE_DEFINITION {
+            let mut all = self.lock().definitions().into_iter();
+            let found = all.find(|one| one.metadata.as_ref().is_some_and(|of| of.id == id));
+            let text = || format!("resource {kind}({namespace}/{id}@undefined) doesn't exist");
+            return found.ok_or_else(|| Status::not_found(text()));
+        }
         let key = (namespace.to_owned(), kind.to_owned(), id.to_owned());
         let found = self.lock().resources.get(&key).cloned();
         let text = || format!("resource {kind}({namespace}/{id}@undefined) doesn't exist");
@@ -151,6 +162,9 @@ impl Store {
 
     /// All resources of a type, by id.
     pub(crate) fn list(&self, namespace: &str, kind: &str) -> Vec<Resource> {
+        if kind == RESOURCE_DEFINITION {
+            return self.lock().definitions();
+        }
         self.lock().of_kind(namespace, kind)
     }
 
@@ -279,6 +293,29 @@ impl Store {
 }
 
 impl State {
+    /// What there is to know of every type that is known.
+    fn definitions(&self) -> Vec<Resource> {
+        let known = READABLE.iter().chain(SENSITIVE);
+        let mut kinds: BTreeMap<String, (String, String)> = known
+            .map(|&kind| {
+                (
+                    kind.to_lowercase(),
+                    (kind.to_owned(), namespace(kind).to_owned()),
+                )
+            })
+            .collect();
+        for (key, value) in &self.added {
+            kinds.entry(key.clone()).or_insert_with(|| value.clone());
+        }
+        kinds.retain(|kind, _| !self.unsupported.contains(kind));
+        let kinds = kinds.into_values();
+        kinds
+            .map(|(kind, namespace)| {
+                definition(&kind, &namespace, SENSITIVE.contains(&kind.as_str()))
+            })
+            .collect()
+    }
+
     fn of_kind(&self, namespace: &str, kind: &str) -> Vec<Resource> {
         self.resources
             .iter()

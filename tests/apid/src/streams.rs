@@ -1,26 +1,23 @@
-//! Server streams: the receiving end of a channel as a stream.
+//! Server streams: messages as they come, and the faults on their way.
 
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{Sleep, sleep};
-use tokio_stream::Stream;
+use tokio_stream::{Stream, StreamExt as _};
 use tonic::Status;
 
 use crate::Method;
-use crate::proto::cosi::resource::{self, EventType, WatchResponse};
-use crate::proto::machine::Event;
+use crate::proto::common::Data;
+use crate::proto::cosi::resource::{self, EventType, ListResponse, WatchResponse};
+use crate::proto::machine::{Event, FileInfo};
 use crate::script::{self, Step, Trouble};
 use crate::shared::Shared;
 
 /// A message of a server stream.
-pub(crate) trait Message: Sized {
-    /// The stream's method.
-    const METHOD: Method;
-
+pub(crate) trait Message: Sized + Send + 'static {
     /// Its contents in a few words.
     fn summary(&self) -> String;
 
@@ -31,8 +28,6 @@ pub(crate) trait Message: Sized {
 }
 
 impl Message for WatchResponse {
-    const METHOD: Method = Method::Watch;
-
     fn summary(&self) -> String {
         let words = self.event.iter().map(|event| {
             let metadata = event.resource.as_ref().and_then(|one| one.metadata.clone());
@@ -55,17 +50,39 @@ impl Message for WatchResponse {
 }
 
 impl Message for Event {
-    const METHOD: Method = Method::Events;
-
     fn summary(&self) -> String {
         self.data.clone().unwrap_or_default().type_url
     }
 }
 
-/// Ends when the sender is gone; when the caller goes, those who wait for it are woken.
-#[derive(Debug)]
-pub(crate) struct Receiver<T> {
-    receiver: UnboundedReceiver<Result<T, Status>>,
+impl Message for Data {
+    fn summary(&self) -> String {
+        format!("{} bytes", self.bytes.len())
+    }
+}
+
+impl Message for FileInfo {
+    fn summary(&self) -> String {
+        self.name.clone()
+    }
+}
+
+impl Message for ListResponse {
+    fn summary(&self) -> String {
+        let metadata = self.resource.as_ref().and_then(|one| one.metadata.as_ref());
+        metadata.map_or_else(String::new, |metadata| {
+            format!("{} {}", metadata.r#type, metadata.id)
+        })
+    }
+}
+
+/// What is to be sent.
+type Messages<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+/// Ends when there are no more; when the caller goes, those who wait for it are woken.
+pub(crate) struct Receiver<T: Send + 'static> {
+    method: Method,
+    messages: Messages<T>,
     /// Has been waited for already.
     first: Option<Result<T, Status>>,
     shared: Arc<Shared>,
@@ -73,7 +90,6 @@ pub(crate) struct Receiver<T> {
 }
 
 /// How the stream goes on.
-#[derive(Debug)]
 enum Course<T> {
     Flowing,
     /// This message is late.
@@ -83,15 +99,17 @@ enum Course<T> {
 }
 
 // Nothing in it is pinned but the timer, which has a place of its own.
-impl<T> Unpin for Receiver<T> {}
+impl<T: Send + 'static> Unpin for Receiver<T> {}
 
-impl<T> Receiver<T> {
+impl<T: Send + 'static> Receiver<T> {
     pub(crate) fn new(
-        receiver: UnboundedReceiver<Result<T, Status>>,
+        method: Method,
+        messages: impl Stream<Item = Result<T, Status>> + Send + 'static,
         shared: &Arc<Shared>,
     ) -> Self {
         Self {
-            receiver,
+            method,
+            messages: Box::pin(messages),
             first: None,
             shared: shared.clone(),
             course: Course::Flowing,
@@ -100,7 +118,7 @@ impl<T> Receiver<T> {
 
     /// Waits until there is a message to send.
     pub(crate) async fn first(&mut self) {
-        self.first = self.receiver.recv().await;
+        self.first = self.messages.next().await;
     }
 
     fn late(&mut self, message: T, time: Duration) {
@@ -144,9 +162,10 @@ impl<T: Message> Receiver<T> {
     }
 }
 
-impl<T> Drop for Receiver<T> {
+impl<T: Send + 'static> Drop for Receiver<T> {
     fn drop(&mut self) {
-        self.receiver.close();
+        // Whoever is woken finds that nobody takes any more.
+        self.messages = Box::pin(tokio_stream::empty::<Result<T, Status>>());
         self.shared.changed.changed();
     }
 }
@@ -169,13 +188,13 @@ impl<T: Message> Stream for Receiver<T> {
             }
             let next = match self.first.take() {
                 Some(first) => Some(first),
-                None => ready!(self.receiver.poll_recv(context)),
+                None => ready!(self.messages.as_mut().poll_next(context)),
             };
             let message = match next {
                 Some(Ok(message)) => message,
                 end => return Poll::Ready(end),
             };
-            let step = || Step::Message(T::METHOD, message.summary());
+            let step = || Step::Message(self.method, message.summary());
             let Some(trouble) = self.shared.script.trouble(step) else {
                 return Poll::Ready(Some(Ok(message)));
             };

@@ -1,0 +1,160 @@
+//! The bytes of one TCP connection to apid on this node.
+//!
+//! What whoever asked sends waits in a queue of bounded size until apid takes it; what apid sends waits in the socket
+//! until there is room for it. Either side may end its half first; when apid ends its own, all is over.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::Notify;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::time::timeout;
+use tonic::Code;
+
+use super::outlet::{Outlet, Source};
+use super::trouble;
+use crate::inquiry::{Answer, Trouble, TroubleKind};
+
+/// How long a connection may take.
+const CONNECT: Duration = Duration::from_secs(3);
+/// Bytes that may wait to be sent.
+const MOST_WAITING: usize = 1 << 20;
+/// Bytes that are read at a time.
+const READ: usize = 8 << 10;
+
+/// Where whoever asked puts bytes in; dropped, no more come.
+#[derive(Debug)]
+pub(super) struct Input {
+    bytes: UnboundedSender<Vec<u8>>,
+    queue: Arc<Queue>,
+}
+
+/// Where they come out.
+#[derive(Debug)]
+pub(super) struct Fed {
+    bytes: UnboundedReceiver<Vec<u8>>,
+    queue: Arc<Queue>,
+}
+
+/// What both ends know.
+#[derive(Debug, Default)]
+struct Queue {
+    /// Bytes that wait.
+    waiting: AtomicUsize,
+    /// There were too many.
+    overflow: Notify,
+}
+
+/// The queue of what is to be sent.
+pub(super) fn input() -> (Input, Fed) {
+    let (sender, bytes) = unbounded_channel();
+    let queue = Arc::<Queue>::default();
+    let input = Input {
+        bytes: sender,
+        queue: Arc::clone(&queue),
+    };
+    (input, Fed { bytes, queue })
+}
+
+impl Input {
+    /// Adds bytes. Beyond the bound they are lost, and the connection ends.
+    pub(super) fn feed(&mut self, bytes: Vec<u8>) {
+        let length = bytes.len();
+        if self.queue.waiting.fetch_add(length, Ordering::Relaxed) + length > MOST_WAITING {
+            self.queue.overflow.notify_one();
+            return;
+        }
+        // Where the connection has ended, nobody takes them.
+        let _ = self.bytes.send(bytes);
+    }
+}
+
+/// Connects, and passes bytes on both ways until either side ends.
+pub(super) async fn relay(address: SocketAddr, mut fed: Fed, mut outlet: Outlet) {
+    outlet.unbound();
+    let result = async {
+        let (reader, writer) = connect(address).await?.into_split();
+        let (queue, mut received) = (Arc::clone(&fed.queue), Received(reader));
+        tokio::select! {
+            result = outlet.pump(&mut received) => result,
+            () = send(writer, &mut fed) => Ok(()),
+            () = queue.overflow.notified() => Err(trouble::new(
+                TroubleKind::TooLong,
+                Code::ResourceExhausted,
+                "apid does not take bytes as fast as they come",
+            )),
+        }
+    };
+    let result = result.await;
+    tracing::debug!(?result, "a connection to apid has ended");
+    outlet.answer(Answer::End(result));
+}
+
+async fn connect(address: SocketAddr) -> Result<TcpStream, Trouble> {
+    let connected = timeout(CONNECT, TcpStream::connect(address)).await;
+    let stream = connected
+        .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+        .map_err(|error| failed(address, &error))?;
+    stream
+        .set_nodelay(true)
+        .map_err(|error| failed(address, &error))?;
+    Ok(stream)
+}
+
+fn failed(address: SocketAddr, error: &io::Error) -> Trouble {
+    if error.kind() == io::ErrorKind::PermissionDenied {
+        return trouble::new(
+            TroubleKind::Denied,
+            Code::PermissionDenied,
+            format!(
+                "the agent's sandbox does not let it connect to apid at {address} ({error}); restart the agent"
+            ),
+        );
+    }
+    trouble::new(
+        TroubleKind::Away,
+        Code::Unavailable,
+        format!("cannot connect to apid at {address}: {error}"),
+    )
+}
+
+fn broken(error: &io::Error) -> Trouble {
+    trouble::new(
+        TroubleKind::Away,
+        Code::Unavailable,
+        format!("the connection to apid broke: {error}"),
+    )
+}
+
+/// Sends what is fed, and then the end of it. The other half says when the connection has ended.
+async fn send(mut writer: OwnedWriteHalf, fed: &mut Fed) {
+    while let Some(bytes) = fed.bytes.recv().await {
+        if writer.write_all(&bytes).await.is_err() {
+            break;
+        }
+        fed.queue.waiting.fetch_sub(bytes.len(), Ordering::Relaxed);
+    }
+    // Where it is broken, that shows in what is received.
+    let _ = writer.shutdown().await;
+    std::future::pending().await
+}
+
+/// What apid sends.
+struct Received(OwnedReadHalf);
+
+impl Source for Received {
+    async fn next(&mut self) -> Result<Option<Vec<u8>>, Trouble> {
+        let mut bytes = Vec::with_capacity(READ);
+        match self.0.read_buf(&mut bytes).await {
+            Ok(0) => Ok(None),
+            Ok(_) => Ok(Some(bytes)),
+            Err(error) => Err(broken(&error)),
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! Columns of text that stand below each other.
+
+/// Blanks between columns.
+const GAP: usize = 3;
+
+/// A table with a head.
+#[derive(Debug)]
+pub(super) struct Table<const COLUMNS: usize> {
+    rows: Vec<[String; COLUMNS]>,
+}
+
+impl<const COLUMNS: usize> Table<COLUMNS> {
+    /// With this head.
+    pub(super) fn new(head: [&str; COLUMNS]) -> Self {
+        Self {
+            rows: vec![head.map(str::to_owned)],
+        }
+    }
+
+    /// Adds a row.
+    pub(super) fn add(&mut self, row: [String; COLUMNS]) {
+        self.rows.push(row.map(|text| cell(&text)));
+    }
+
+    /// The whole table.
+    pub(super) fn text(&self) -> String {
+        aligned(&self.rows)
+    }
+}
+
+/// Rows, each column as wide as its widest cell but the last, which needs no width.
+pub(super) fn aligned<const COLUMNS: usize>(rows: &[[String; COLUMNS]]) -> String {
+    let mut widths = [0; COLUMNS];
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = cell.chars().count().max(*width);
+        }
+    }
+    let mut text = String::new();
+    for row in rows {
+        let begin = text.len();
+        for (width, cell) in widths.iter().zip(row) {
+            text.push_str(cell);
+            let blanks = width - cell.chars().count() + GAP;
+            text.extend(std::iter::repeat_n(' ', blanks));
+        }
+        let end = text.get(begin..).unwrap_or_default().trim_end().len();
+        text.truncate(begin + end);
+        text.push('\n');
+    }
+    text
+}
+
+/// A text of the node as it may stand in one place of a line: what could move elsewhere is written out.
+pub(super) fn cell(text: &str) -> String {
+    if !text.contains(char::is_control) {
+        return text.to_owned();
+    }
+    let write_out = |one: char| {
+        if one.is_control() {
+            one.escape_default().to_string()
+        } else {
+            one.to_string()
+        }
+    };
+    text.chars().map(write_out).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_stand_below_each_other_and_lines_end_without_blanks() {
+        let mut table = Table::new(["ID", "STATE", "LAST"]);
+        table.add(["apid", "Running", ""].map(str::to_owned));
+        table.add(["ü-long-one", "", "x"].map(str::to_owned));
+        assert_eq!(
+            table.text(),
+            "\
+ID           STATE     LAST
+apid         Running
+ü-long-one             x
+"
+        );
+    }
+
+    #[test]
+    fn what_a_node_says_fakes_no_line_and_no_colour() {
+        let mut table = Table::new(["A"]);
+        table.add(["one\ntwo\x1b[31m\ttab\u{9b}".to_owned()]);
+        assert_eq!(table.text(), "A\none\\ntwo\\u{1b}[31m\\ttab\\u{9b}\n");
+    }
+}
