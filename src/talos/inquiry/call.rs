@@ -17,7 +17,6 @@ use super::trouble;
 use crate::inquiry::{Trouble, TroubleKind};
 use crate::talos::client::ThisMachine;
 use crate::talos::error::Error;
-use crate::talos::proto::cosi::resource::ListRequest;
 
 /// How long the first answer may take: longer than machined holds a caller that it does not know yet.
 const FIRST: Duration = Duration::from_secs(10);
@@ -50,16 +49,22 @@ pub(super) async fn relay(ask: &mut Ask, method: &str, message: Vec<u8>) -> Resu
 
 /// Through apid the certificate decides, and it may be an administrator's.
 async fn not_sensitive(ask: &Ask, message: &[u8]) -> Result<(), Trouble> {
-    // Get and Watch have the type in the same place.
-    let Ok(request) = ListRequest::decode(message) else {
+    let Ok(request) = Wanted::decode(message) else {
         return Err(trouble::new(
             TroubleKind::Failed,
             Code::InvalidArgument,
             "the request does not decode",
         ));
     };
-    definitions::find_named(ask, &request.r#type).await?;
+    definitions::find_named(ask, &request.kind).await?;
     Ok(())
+}
+
+/// What Get, List and Watch have in common.
+#[derive(Clone, PartialEq, Message)]
+struct Wanted {
+    #[prost(string, tag = "2")]
+    kind: String,
 }
 
 async fn open(
