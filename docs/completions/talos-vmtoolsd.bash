@@ -62,7 +62,7 @@ _talos__vmtoolsd() {
 
     case "${cmd}" in
         talos__vmtoolsd)
-            opts="-h -V --use-machined --talos-config --talos-node --machined-socket --machined-role --hypervisor --transport --low-bandwidth --skip-vmware-detection --idle-off-vmware --qga-port --power-deadline --force-shutdown --reboot-mode --power-busy --guest-host-name --scrub-guestinfo --guest-variables --sandbox --log-level --log-format --config --help --version vmtoolsd guest-agent talosquery rpc check version help"
+            opts="-h -V --use-machined --talos-config --talos-node --machined-socket --machined-role --hypervisor --transport --low-bandwidth --skip-vmware-detection --idle-off-vmware --qga-port --power-deadline --force-shutdown --reboot-mode --power-busy --guest-host-name --scrub-guestinfo --guest-variables --guest-operations --sandbox --log-level --log-format --config --help --version vmtoolsd guest-agent talosquery rpc check version help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -140,6 +140,10 @@ _talos__vmtoolsd() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --guest-operations)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --sandbox)
                     COMPREPLY=($(compgen -W "enforce warn off" -- "${cur}"))
                     return 0
@@ -164,7 +168,7 @@ _talos__vmtoolsd() {
             return 0
             ;;
         talos__subcmd__vmtoolsd__subcmd__check)
-            opts="-h --json --use-machined --talos-config --talos-node --machined-socket --machined-role --hypervisor --transport --low-bandwidth --skip-vmware-detection --idle-off-vmware --qga-port --power-deadline --force-shutdown --reboot-mode --power-busy --guest-host-name --scrub-guestinfo --guest-variables --sandbox --log-level --log-format --config --help"
+            opts="-h --json --use-machined --talos-config --talos-node --machined-socket --machined-role --hypervisor --transport --low-bandwidth --skip-vmware-detection --idle-off-vmware --qga-port --power-deadline --force-shutdown --reboot-mode --power-busy --guest-host-name --scrub-guestinfo --guest-variables --guest-operations --sandbox --log-level --log-format --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -239,6 +243,10 @@ _talos__vmtoolsd() {
                     return 0
                     ;;
                 --guest-variables)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --guest-operations)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -364,7 +372,7 @@ _talos__vmtoolsd() {
             return 0
             ;;
         talos__subcmd__vmtoolsd__subcmd__rpc)
-            opts="-h --use-machined --talos-config --talos-node --machined-socket --machined-role --hypervisor --transport --low-bandwidth --skip-vmware-detection --idle-off-vmware --qga-port --power-deadline --force-shutdown --reboot-mode --power-busy --guest-host-name --scrub-guestinfo --guest-variables --sandbox --log-level --log-format --config --help"
+            opts="-h --use-machined --talos-config --talos-node --machined-socket --machined-role --hypervisor --transport --low-bandwidth --skip-vmware-detection --idle-off-vmware --qga-port --power-deadline --force-shutdown --reboot-mode --power-busy --guest-host-name --scrub-guestinfo --guest-variables --guest-operations --sandbox --log-level --log-format --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -439,6 +447,10 @@ _talos__vmtoolsd() {
                     return 0
                     ;;
                 --guest-variables)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --guest-operations)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -466,7 +478,7 @@ _talos__vmtoolsd() {
             return 0
             ;;
         talos__subcmd__vmtoolsd__subcmd__talosquery)
-            opts="-h --json --use-machined --talos-config --talos-node --machined-socket --machined-role --hypervisor --transport --low-bandwidth --skip-vmware-detection --idle-off-vmware --qga-port --power-deadline --force-shutdown --reboot-mode --power-busy --guest-host-name --scrub-guestinfo --guest-variables --sandbox --log-level --log-format --config --help"
+            opts="-h --json --use-machined --talos-config --talos-node --machined-socket --machined-role --hypervisor --transport --low-bandwidth --skip-vmware-detection --idle-off-vmware --qga-port --power-deadline --force-shutdown --reboot-mode --power-busy --guest-host-name --scrub-guestinfo --guest-variables --guest-operations --sandbox --log-level --log-format --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -541,6 +553,10 @@ _talos__vmtoolsd() {
                     return 0
                     ;;
                 --guest-variables)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --guest-operations)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -568,7 +584,7 @@ _talos__vmtoolsd() {
             return 0
             ;;
         talos__subcmd__vmtoolsd__subcmd__version)
-            opts="-h --short --use-machined --talos-config --talos-node --machined-socket --machined-role --hypervisor --transport --low-bandwidth --skip-vmware-detection --idle-off-vmware --qga-port --power-deadline --force-shutdown --reboot-mode --power-busy --guest-host-name --scrub-guestinfo --guest-variables --sandbox --log-level --log-format --config --help"
+            opts="-h --short --use-machined --talos-config --talos-node --machined-socket --machined-role --hypervisor --transport --low-bandwidth --skip-vmware-detection --idle-off-vmware --qga-port --power-deadline --force-shutdown --reboot-mode --power-busy --guest-host-name --scrub-guestinfo --guest-variables --guest-operations --sandbox --log-level --log-format --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -643,6 +659,10 @@ _talos__vmtoolsd() {
                     return 0
                     ;;
                 --guest-variables)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --guest-operations)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -670,7 +690,7 @@ _talos__vmtoolsd() {
             return 0
             ;;
         talos__subcmd__vmtoolsd__subcmd__vmtoolsd)
-            opts="-h --use-machined --talos-config --talos-node --machined-socket --machined-role --hypervisor --transport --low-bandwidth --skip-vmware-detection --idle-off-vmware --qga-port --power-deadline --force-shutdown --reboot-mode --power-busy --guest-host-name --scrub-guestinfo --guest-variables --sandbox --log-level --log-format --config --help"
+            opts="-h --use-machined --talos-config --talos-node --machined-socket --machined-role --hypervisor --transport --low-bandwidth --skip-vmware-detection --idle-off-vmware --qga-port --power-deadline --force-shutdown --reboot-mode --power-busy --guest-host-name --scrub-guestinfo --guest-variables --guest-operations --sandbox --log-level --log-format --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -745,6 +765,10 @@ _talos__vmtoolsd() {
                     return 0
                     ;;
                 --guest-variables)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --guest-operations)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_talos_vmtoolsd_global_optspecs
-    string join \n use-machined= talos-config= talos-node= machined-socket= machined-role= hypervisor= transport= low-bandwidth= skip-vmware-detection= idle-off-vmware= qga-port= power-deadline= force-shutdown= reboot-mode= power-busy= guest-host-name= scrub-guestinfo= guest-variables= sandbox= log-level= log-format= config= h/help V/version
+    string join \n use-machined= talos-config= talos-node= machined-socket= machined-role= hypervisor= transport= low-bandwidth= skip-vmware-detection= idle-off-vmware= qga-port= power-deadline= force-shutdown= reboot-mode= power-busy= guest-host-name= scrub-guestinfo= guest-variables= guest-operations= sandbox= log-level= log-format= config= h/help V/version
 end
 
 function __fish_talos_vmtoolsd_needs_command
@@ -50,6 +50,7 @@ complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -l guest-hos
 fqdn\t''"
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -l scrub-guestinfo -d 'Blank machine configs that are exposed in guest variables, once the machine is ready' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -l guest-variables -d 'Publish guest variables (guestinfo.vmtools.*); false leaves the virtual machine\'s configuration as it is' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -l guest-operations -d 'Let the users of guest_operations.users ask this node what is wrong, through vCenter (VMware only)' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -l sandbox -d 'Give up all rights that the agent does not need; warn denies nothing and logs what would be denied [default: enforce]' -r -f -a "enforce\t''
 warn\t''
 off\t''"
@@ -97,6 +98,7 @@ complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" 
 fqdn\t''"
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -l scrub-guestinfo -d 'Blank machine configs that are exposed in guest variables, once the machine is ready' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -l guest-variables -d 'Publish guest variables (guestinfo.vmtools.*); false leaves the virtual machine\'s configuration as it is' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -l guest-operations -d 'Let the users of guest_operations.users ask this node what is wrong, through vCenter (VMware only)' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -l sandbox -d 'Give up all rights that the agent does not need; warn denies nothing and logs what would be denied [default: enforce]' -r -f -a "enforce\t''
 warn\t''
 off\t''"
@@ -136,6 +138,7 @@ complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand guest-agen
 fqdn\t''"
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand guest-agent" -l scrub-guestinfo -d 'Blank machine configs that are exposed in guest variables, once the machine is ready' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand guest-agent" -l guest-variables -d 'Publish guest variables (guestinfo.vmtools.*); false leaves the virtual machine\'s configuration as it is' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand guest-agent" -l guest-operations -d 'Let the users of guest_operations.users ask this node what is wrong, through vCenter (VMware only)' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand guest-agent" -l sandbox -d 'Give up all rights that the agent does not need; warn denies nothing and logs what would be denied [default: enforce]' -r -f -a "enforce\t''
 warn\t''
 off\t''"
@@ -175,6 +178,7 @@ complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery
 fqdn\t''"
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -l scrub-guestinfo -d 'Blank machine configs that are exposed in guest variables, once the machine is ready' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -l guest-variables -d 'Publish guest variables (guestinfo.vmtools.*); false leaves the virtual machine\'s configuration as it is' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -l guest-operations -d 'Let the users of guest_operations.users ask this node what is wrong, through vCenter (VMware only)' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -l sandbox -d 'Give up all rights that the agent does not need; warn denies nothing and logs what would be denied [default: enforce]' -r -f -a "enforce\t''
 warn\t''
 off\t''"
@@ -215,6 +219,7 @@ complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l gu
 fqdn\t''"
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l scrub-guestinfo -d 'Blank machine configs that are exposed in guest variables, once the machine is ready' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l guest-variables -d 'Publish guest variables (guestinfo.vmtools.*); false leaves the virtual machine\'s configuration as it is' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l guest-operations -d 'Let the users of guest_operations.users ask this node what is wrong, through vCenter (VMware only)' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l sandbox -d 'Give up all rights that the agent does not need; warn denies nothing and logs what would be denied [default: enforce]' -r -f -a "enforce\t''
 warn\t''
 off\t''"
@@ -254,6 +259,7 @@ complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l 
 fqdn\t''"
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l scrub-guestinfo -d 'Blank machine configs that are exposed in guest variables, once the machine is ready' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l guest-variables -d 'Publish guest variables (guestinfo.vmtools.*); false leaves the virtual machine\'s configuration as it is' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l guest-operations -d 'Let the users of guest_operations.users ask this node what is wrong, through vCenter (VMware only)' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l sandbox -d 'Give up all rights that the agent does not need; warn denies nothing and logs what would be denied [default: enforce]' -r -f -a "enforce\t''
 warn\t''
 off\t''"
@@ -294,6 +300,7 @@ complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand version" -
 fqdn\t''"
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand version" -l scrub-guestinfo -d 'Blank machine configs that are exposed in guest variables, once the machine is ready' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand version" -l guest-variables -d 'Publish guest variables (guestinfo.vmtools.*); false leaves the virtual machine\'s configuration as it is' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand version" -l guest-operations -d 'Let the users of guest_operations.users ask this node what is wrong, through vCenter (VMware only)' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand version" -l sandbox -d 'Give up all rights that the agent does not need; warn denies nothing and logs what would be denied [default: enforce]' -r -f -a "enforce\t''
 warn\t''
 off\t''"

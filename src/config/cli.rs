@@ -223,7 +223,7 @@ fn argument(setting: &'static Setting) -> Option<Arg> {
             .num_args(0..=1)
             .require_equals(true)
             .default_missing_value("true"),
-        Form::Text | Form::List => argument,
+        Form::Text | Form::List | Form::Maps => argument,
     };
     // Read for the error's sake; the value goes where it belongs when all sources are there.
     let parser = OsStringValueParser::new().try_map(move |value| {

@@ -19,6 +19,8 @@ pub(super) struct Draft {
     pub talos: TalosSettings,
     /// Path of the configuration file; empty if none is named.
     pub file: PathBuf,
+    /// Something is wrong with a setting of guest operations, and there are none.
+    pub without_guest_operations: bool,
 }
 
 /// What the sources say of the way to Talos.
@@ -68,10 +70,14 @@ impl Draft {
             config,
             talos,
             file,
+            without_guest_operations,
         } = self;
         Config {
             talos: talos.resolve(service_account),
             file: Some(file).filter(|path| !path.as_os_str().is_empty()),
+            guest_operations: Some(config.guest_operations)
+                .filter(|_| !without_guest_operations)
+                .unwrap_or_default(),
             ..config
         }
     }
@@ -84,6 +90,7 @@ impl From<Config> for Draft {
             config,
             talos: TalosSettings::default(),
             file: PathBuf::new(),
+            without_guest_operations: false,
         }
     }
 }

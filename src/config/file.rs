@@ -11,7 +11,9 @@ use serde::de::{
     DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor,
 };
 
+use super::BadValue;
 use super::draft::Draft;
+use super::map::Map;
 use super::setting::Setting;
 use super::table::SETTINGS;
 use super::value::Form;
@@ -32,6 +34,7 @@ pub(super) fn read(text: &str, draft: &mut Draft) -> Vec<YamlError> {
         let mut reader = Reader {
             draft: draft.clone(),
             key: 0,
+            group: None,
             skipped: &skipped,
         };
         let names = Names {
@@ -40,13 +43,18 @@ pub(super) fn read(text: &str, draft: &mut Draft) -> Vec<YamlError> {
         };
         let outcome = yaml::read(text, names);
         let Reader {
-            draft: read, key, ..
+            draft: mut read,
+            key,
+            group,
+            ..
         } = reader;
         let Err(fault) = outcome else {
             *draft = read;
             return faults;
         };
         faults.push(fault);
+        draft.doubt(group);
+        read.doubt(group);
         if faults.len() == MOST_FAULTS {
             *draft = read;
             return faults;
@@ -62,6 +70,8 @@ pub(super) fn read(text: &str, draft: &mut Draft) -> Vec<YamlError> {
 struct Reader<'a> {
     draft: Draft,
     key: usize,
+    /// What is being read.
+    group: Option<&'static str>,
     skipped: &'a BTreeSet<usize>,
 }
 
@@ -127,6 +137,9 @@ impl<'de> Visitor<'de> for Names<'_, '_> {
             let Some(name) = map.next_key_seed(Name(&known))? else {
                 return Ok(());
             };
+            if self.group.is_none() {
+                self.reader.group = Some(name);
+            }
             if seen.contains(&name) {
                 return Err(M::Error::duplicate_field(name));
             }
@@ -141,10 +154,13 @@ impl<'de> Visitor<'de> for Names<'_, '_> {
                     let draft = &mut reader.draft;
                     map.next_value_seed(Entry { draft, setting })?;
                 }
-                None => map.next_value_seed(Names {
-                    reader,
-                    group: Some(name),
-                })?,
+                None => {
+                    map.next_value_seed(Names {
+                        reader: &mut *reader,
+                        group: Some(name),
+                    })?;
+                    reader.group = None;
+                }
             }
         }
     }
@@ -203,7 +219,9 @@ impl<'de> Visitor<'de> for Entry<'_> {
             Form::Switch => "a boolean",
             Form::Text | Form::Choice { .. } => "a text",
             Form::List => "a list of texts",
-        })
+            Form::Maps => "a list of maps",
+        })?;
+        write!(f, " for {}", self.setting.key.unwrap_or_default())
     }
 
     fn visit_none<E>(self) -> Result<(), E> {
@@ -219,7 +237,7 @@ impl<'de> Visitor<'de> for Entry<'_> {
             Form::Switch => deserializer.deserialize_bool(self),
             // Numbers are their digits, so that `deadline: 30` works.
             Form::Text | Form::Choice { .. } => deserializer.deserialize_str(self),
-            Form::List => deserializer.deserialize_seq(self),
+            Form::List | Form::Maps => deserializer.deserialize_seq(self),
         }
     }
 
@@ -229,7 +247,18 @@ impl<'de> Visitor<'de> for Entry<'_> {
 
     fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<(), E> {
         let Self { draft, setting } = self;
-        setting.read(draft, OsStr::new(text)).map_err(E::custom)
+        let read = setting.read(draft, OsStr::new(text));
+        read.map_err(|error| named(setting, &error))
+    }
+
+    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<(), M::Error> {
+        let Self { draft, setting } = self;
+        let mut read = Map::new();
+        while let Some(entry) = map.next_entry()? {
+            read.push(entry);
+        }
+        let read = setting.read_map(draft, read);
+        read.map_err(|error| named(setting, &error))
     }
 
     fn visit_seq<S: SeqAccess<'de>>(self, mut list: S) -> Result<(), S::Error> {
@@ -249,8 +278,18 @@ impl<'de> DeserializeSeed<'de> for Item<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_str(self.0)
+        let Self(entry) = self;
+        match entry.setting.form() {
+            Form::Maps => deserializer.deserialize_map(entry),
+            _ => deserializer.deserialize_str(entry),
+        }
     }
+}
+
+/// What is wrong with a value, and which.
+fn named<E: serde::de::Error>(setting: &Setting, error: &BadValue) -> E {
+    let key = setting.key.unwrap_or_default();
+    E::custom(format_args!("{key}: {error}"))
 }
 
 #[cfg(test)]

@@ -2,10 +2,10 @@
 
 use std::ffi::OsStr;
 
-use super::Error;
 use super::draft::Draft;
 use super::setting::{Setting, Unset};
 use super::table::SETTINGS;
+use super::{Error, guest_operations};
 
 impl Draft {
     /// The defaults of the table.
@@ -20,6 +20,12 @@ impl Draft {
         draft
     }
 
+    /// Something is wrong in a group. Of guest operations either all counts or nothing does: what keeps callers out
+    /// must not be what is missing.
+    pub(super) fn doubt(&mut self, group: Option<&str>) {
+        self.without_guest_operations |= group == Some(guest_operations::GROUP);
+    }
+
     /// Takes a value from a variable or a flag; `name` says which. One that is bad changes nothing.
     pub(super) fn take(
         &mut self,
@@ -27,10 +33,12 @@ impl Draft {
         written: &OsStr,
         name: impl FnOnce() -> String,
     ) -> Result<(), Error> {
-        let read = setting.read(self, written);
-        read.map_err(|source| Error::Value {
-            name: name(),
-            source,
+        setting.read(self, written).map_err(|source| {
+            self.doubt(setting.place().map(|(group, _)| group));
+            Error::Value {
+                name: name(),
+                source,
+            }
         })
     }
 }

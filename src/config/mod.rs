@@ -4,7 +4,7 @@
 //! them, the weakest first (`file`, `env`, [`cli`]). What it knows of the process is in its [`Sources`].
 //! [`plan()`] says what of a configuration that is read again counts at once.
 //!
-//! A fault costs the setting that has it and no other: the daemon serves the host with the rest, and commands that
+//! A fault costs the setting that has it and no other, but for guest operations, which are off as a whole then: the daemon serves the host with the rest, and commands that
 //! answer at once say the first one and end. Without a way to Talos ([`Config::talos`]) the host is served as well.
 
 use std::ffi::OsString;
@@ -25,6 +25,7 @@ mod fill;
 #[doc(hidden)]
 pub mod fuzz;
 mod guest_operations;
+mod map;
 mod plan;
 mod setting;
 pub mod table;
@@ -33,7 +34,9 @@ mod value;
 pub mod yaml;
 
 pub use cli::{Cli, Flags};
-pub use guest_operations::{GuestOperationsConfig, PasswordHash, Rights, User};
+pub use guest_operations::{
+    BadPath, BadUser, GuestOperationsConfig, PasswordHash, Rights, User, UserProblem,
+};
 pub use plan::{Plan, plan};
 pub use setting::{Applied, Setting, Unset};
 pub use value::{BadValue, Form};
@@ -70,6 +73,12 @@ pub enum Error {
         /// What it is and what would do.
         source: BadValue,
     },
+    /// Guest operations are on for no user.
+    #[error(
+        "guest_operations.enabled is true, and guest_operations.users is empty; name users in the configuration \
+         file, or set guest_operations.enabled (--guest-operations) to false"
+    )]
+    NoUsers,
 }
 
 impl Error {
@@ -77,7 +86,7 @@ impl Error {
     pub const fn is_of_the_file(&self) -> bool {
         matches!(
             self,
-            Self::FileUnreadable { .. } | Self::FileMalformed { .. }
+            Self::FileUnreadable { .. } | Self::FileMalformed { .. } | Self::NoUsers
         )
     }
 }
@@ -357,6 +366,10 @@ pub fn load(sources: &Sources) -> Loaded {
         sources.read(&mut below);
         draft = below;
     }
+    if !draft.without_guest_operations && draft.config.guest_operations.lacks_users() {
+        draft.without_guest_operations = true;
+        faults.push(Error::NoUsers);
+    }
     let service_account = Path::new(SERVICE_ACCOUNT_TALOSCONFIG);
     Loaded {
         config: draft.finish(service_account.exists().then_some(service_account)),
@@ -613,6 +626,61 @@ mod tests {
         assert_eq!(config.log.format, LogFormat::Json);
         assert_eq!(config.power.deadline, Duration::from_secs(5));
         assert!(config.talos.is_ok());
+    }
+
+    #[test]
+    fn a_flag_or_a_variable_switches_on_what_the_file_holds() {
+        let users = "guest_operations: {users: [{name: ops, public_key: A6EHv/POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg=}]}\n";
+        let file = TemporaryFile::new("switched-on.yaml", users);
+        let on = |arguments: &[&str], variables: &[(&str, &str)]| {
+            let arguments = [&["--config", file.path()], arguments].concat();
+            load_simple(&arguments, variables).guest_operations.enabled
+        };
+        let variable = [("VMTOOLSD_GUEST_OPERATIONS", "true")];
+        assert!(!on(&[], &[]));
+        assert!(on(&["--guest-operations"], &[]));
+        assert!(on(&[], &variable));
+        assert!(!on(&["--guest-operations=false"], &variable));
+    }
+
+    #[test]
+    fn guest_operations_without_users_are_a_fault_and_off() {
+        let file = TemporaryFile::new("no-users.yaml", "guest_operations: {enabled: true}\n");
+        let variable = [("VMTOOLSD_GUEST_OPERATIONS", "true")];
+        for (arguments, variables) in [
+            (&["--guest-operations"][..], &[][..]),
+            (&[], &variable),
+            (&["--config", file.path()], &[]),
+        ] {
+            let loaded = load_all(arguments, variables);
+            let [fault @ Error::NoUsers] = loaded.faults.as_slice() else {
+                panic!("{:?}", loaded.faults);
+            };
+            assert!(fault.to_string().contains("guest_operations.users"));
+            let config = loaded.config.guest_operations.clone();
+            assert_eq!(config, GuestOperationsConfig::default());
+            // A reload keeps what there was.
+            assert!(matches!(loaded.again(), Err(Error::NoUsers)));
+        }
+    }
+
+    #[test]
+    fn a_fault_of_guest_operations_switches_them_off_whatever_else_says_on() {
+        let user = "{name: ops, public_key: A6EHv/POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg=}";
+        let group = format!("guest_operations: {{enabled: true, users: [{user}]}}\n");
+        let good = TemporaryFile::new("good-users.yaml", &group);
+        let bad = [("VMTOOLSD_GUEST_OPERATIONS", "maybe")];
+        let loaded = load_all(&["--config", good.path()], &bad);
+        assert_eq!(loaded.faults.len(), 1, "{:?}", loaded.faults);
+        assert!(!loaded.config.guest_operations.enabled);
+        let bad = TemporaryFile::new(
+            "bad-users.yaml",
+            "guest_operations: {users: [{name: ops}]}\n",
+        );
+        let loaded = load_all(&["--config", bad.path(), "--guest-operations"], &[]);
+        assert_eq!(loaded.faults.len(), 1, "{:?}", loaded.faults);
+        assert!(error_chain(&loaded.faults[0]).contains("user \"ops\" has neither"));
+        assert!(!loaded.config.guest_operations.enabled);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 
 use super::BadValue;
 use super::draft::Draft;
+use super::map::Map;
 use super::value::{Form, Value};
 
 /// How the names of variables begin.
@@ -53,6 +54,7 @@ pub enum Applied {
 pub(super) struct Field {
     form: Form,
     read: fn(&mut Draft, &OsStr) -> Result<(), BadValue>,
+    read_map: fn(&mut Draft, Map) -> Result<(), BadValue>,
     keep: fn(&mut Draft, &Draft) -> bool,
 }
 
@@ -61,11 +63,13 @@ impl Field {
     pub(super) const fn new<T: Value>(
         _get: fn(&Draft) -> &T,
         read: fn(&mut Draft, &OsStr) -> Result<(), BadValue>,
+        read_map: fn(&mut Draft, Map) -> Result<(), BadValue>,
         keep: fn(&mut Draft, &Draft) -> bool,
     ) -> Self {
         Self {
             form: T::FORM,
             read,
+            read_map,
             keep,
         }
     }
@@ -77,6 +81,7 @@ macro_rules! field {
         $crate::config::setting::Field::new(
             |draft| &draft.$($path).+,
             |draft, written| $crate::config::value::Value::read(&mut draft.$($path).+, written),
+            |draft, map| $crate::config::value::Value::read_map(&mut draft.$($path).+, map),
             |draft, other| $crate::config::setting::keep(&mut draft.$($path).+, &other.$($path).+),
         )
     };
@@ -113,6 +118,11 @@ impl Setting {
     /// Puts a value into the field; an item of a list comes behind those that are there.
     pub(super) fn read(&self, draft: &mut Draft, written: &OsStr) -> Result<(), BadValue> {
         (self.field.read)(draft, written)
+    }
+
+    /// Puts one more map into the field.
+    pub(super) fn read_map(&self, draft: &mut Draft, map: Map) -> Result<(), BadValue> {
+        (self.field.read_map)(draft, map)
     }
 
     /// Puts the value of another draft into the field; whether it was different.

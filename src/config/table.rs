@@ -265,6 +265,34 @@ pub static SETTINGS: &[Setting] = &[
         field: field!(config.network.report_link_local),
     },
     Setting {
+        key: Some("guest_operations.enabled"),
+        flag: Some("guest-operations"),
+        value: "BOOL",
+        unset: Value("false"),
+        applied: OnReload,
+        help: "Let the users of guest_operations.users ask this node what is wrong, through vCenter (VMware only)",
+        field: field!(config.guest_operations.enabled),
+    },
+    Setting {
+        key: Some("guest_operations.users"),
+        flag: None,
+        value: "USERS",
+        unset: Nothing,
+        applied: OnReload,
+        help: "Who may, and what; there must be one when guest operations are on",
+        field: field!(config.guest_operations.users),
+    },
+    Setting {
+        key: Some("guest_operations.node_files"),
+        flag: None,
+        value: "PATHS",
+        unset: Nothing,
+        applied: OnReload,
+        help: "Files and folders of the node that they may list and read, such as /var/log; \
+               Talos asks for the role os:admin",
+        field: field!(config.guest_operations.node_files),
+    },
+    Setting {
         key: Some("sandbox.mode"),
         flag: Some("sandbox"),
         value: "MODE",
@@ -320,8 +348,12 @@ pub(super) mod tests {
             (Form::Choice { names, .. }, _) => names.last().unwrap(),
             (Form::Text, "DURATION") => "7s",
             (Form::Text, _) => "os:x",
+            (Form::List, "PATHS") => "/var/log",
             // A pattern as well.
             (Form::List, _) => "10.0.0.0/8",
+            (Form::Maps, _) => {
+                "{name: ops, public_key: A6EHv/POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg=}"
+            }
         }
     }
 
@@ -330,6 +362,7 @@ pub(super) mod tests {
         let (group, key) = setting.place()?;
         Some(match setting.form() {
             Form::List => format!("{group}:\n  {key}: [\"{value}\"]\n"),
+            Form::Maps => format!("{group}:\n  {key}: [{value}]\n"),
             _ => format!("{group}:\n  {key}: {value}\n"),
         })
     }
@@ -359,11 +392,8 @@ pub(super) mod tests {
             }
             if let Some(flag) = setting.flag {
                 assert!(flags.insert(flag), "--{flag} is there twice");
-                assert_ne!(
-                    setting.form(),
-                    Form::List,
-                    "--{flag}: a list is for the file"
-                );
+                let is_list = matches!(setting.form(), Form::List | Form::Maps);
+                assert!(!is_list, "--{flag}: a list is for the file");
             }
             let help = setting.help;
             assert!(!help.is_empty() && !help.ends_with('.'), "{help}");

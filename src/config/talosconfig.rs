@@ -38,7 +38,7 @@ use super::yaml::{self, YamlError};
 pub const APID_PORT: u16 = 50000;
 
 /// Standard base64 with or without its padding.
-const BASE64: GeneralPurpose = GeneralPurpose::new(
+pub(super) const BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use tracing::Level;
 
+use super::guest_operations::{BadPath, BadUser};
+use super::map::Map;
 use super::{BusyPolicy, HypervisorChoice, LogFormat, RebootMode, SandboxMode, TransportChoice};
 use crate::report::{Family, HostNameForm, Patterns, Subnet, Unreadable};
 
@@ -26,9 +28,15 @@ pub enum BadValue {
     /// It says nothing about the network.
     #[error(transparent)]
     Network(#[from] Unreadable),
+    /// It is no user of guest operations.
+    #[error(transparent)]
+    User(#[from] BadUser),
+    /// It is no file of the node.
+    #[error(transparent)]
+    Path(#[from] BadPath),
 }
 
-fn bad(value: &str, expected: &'static str) -> BadValue {
+pub(super) fn bad(value: &str, expected: &'static str) -> BadValue {
     BadValue::Unexpected {
         value: value.to_owned(),
         expected,
@@ -51,6 +59,8 @@ pub enum Form {
     },
     /// Any number of texts, in the file alone.
     List,
+    /// Any number of maps, in the file alone.
+    Maps,
 }
 
 /// A type that a setting can have.
@@ -60,6 +70,11 @@ pub(super) trait Value: Clone + PartialEq {
 
     /// Becomes what is written; a list grows by it. Nothing changes if that cannot be read.
     fn read(&mut self, written: &OsStr) -> Result<(), BadValue>;
+
+    /// Grows by a map. Nothing changes if that cannot be read.
+    fn read_map(&mut self, _map: Map) -> Result<(), BadValue> {
+        Err(bad("a map", "a text"))
+    }
 }
 
 impl Value for bool {

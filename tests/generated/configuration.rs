@@ -37,6 +37,43 @@ Weave, Docker and other container engines, KubeSpan, SideroLink and WireGuard (`
 `talos-vmtoolsd talosquery` shows for each address where it is reported and why, or why not.
 ";
 
+/// Users of guest operations, as they stand in the file.
+pub(crate) const USERS: &str = "\
+guest_operations:
+  enabled: true
+  users:
+    - name: ops
+      password_hash: $6$rounds=100000$abcdefgh$\
+AKWgj9awCvEkXS4bukwI7SolVTNhneqFL1DE5KVwidjoeJMf8i5ak6.pHoH/vI/5B.NE2jZGNaPNHf6olvxf91
+    - name: night-shift
+      public_key: A6EHv/POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg=
+      allow: [processes, environment, files, programs, relay]
+  node_files: [/var/log]
+";
+
+const USERS_INTRODUCTION: &str = "
+## Users of guest operations
+
+`guest_operations.users` is for the file alone, a list of maps:
+
+";
+
+const USERS_KEYS: &str = "
+| key | default | meaning |
+|---|---|---|
+| `name` | | The user's name at the host, compared as it is; no two users have the same |
+| `password_hash` | | The password as SHA-512 crypt hashes it (`openssl passwd -6`), with 1000 to 1000000 rounds |
+| `public_key` | | An Ed25519 key, 32 bytes in base64: tokens signed with its private key are taken in place of the password; \
+`talos-vmtoolsd token` makes them |
+| `allow` | all but `relay` | What the user may: `processes`, `environment`, `files`, `programs`, `relay` |
+
+A user has a hash or a key, or both. A name that is a number, `true` or the like stands in quotes. A secret that begins with
+`tvt1.` is a token and never a password, and a password has at most 256 bytes.
+
+Of this group either all counts or nothing: with a fault in it, or without users, guest operations are off. A user of
+`relay` reaches apid (127.0.0.1:50000), which the [sandbox](sandbox.md) allows only if there was one at the start.
+";
+
 const FILE_INTRODUCTION: &str = "
 ## The file
 
@@ -50,9 +87,10 @@ const FAULTS: &str = "
 The agent serves the host whatever is wrong: a fleet that is rolled back meets keys and flags that only the newer version
 knows. Each fault is one line at level ERROR that names the file with line and column, the variable or the flag, and
 what would do. An unknown key or flag is skipped. A bad value leaves the setting to a weaker source or its default; in a
-list, one bad item does so for the whole list. A file that is missing, longer than 1 MiB, nested deeper than 100 levels or
-no YAML says nothing. Without a usable way to Talos the host gets its heartbeat, no facts, and status 0 for power
-operations; a way that is configured later needs a restart.
+list, one bad item does so for the whole list, and in the group `guest_operations` any fault switches guest operations
+off. A file that is missing, longer than 1 MiB, nested deeper than 100 levels or no YAML says nothing. Without a usable way
+to Talos the host gets its heartbeat, no facts, and status 0 for power operations; a way that is configured later needs a
+restart.
 
 `check`, `talosquery` and `rpc` say the first fault and exit with 2. A file that is wrong at a reload changes nothing at all,
 and is one line at level ERROR. Variables that begin with `VMTOOLSD_` and mean nothing are named (level WARN) and are
@@ -106,6 +144,9 @@ pub(crate) fn page() -> String {
         );
     }
     page += PATTERNS;
+    page += USERS_INTRODUCTION;
+    write!(page, "```yaml\n{USERS}```\n").unwrap();
+    page += USERS_KEYS;
     page += FILE_INTRODUCTION;
     write!(page, "```yaml\n{}```\n", file()).unwrap();
     page += FAULTS;
@@ -128,7 +169,7 @@ pub(crate) fn file() -> String {
         match (setting.unset, setting.form()) {
             (Unset::Value(default), _) => writeln!(text, "  {key}: {default}"),
             (Unset::Otherwise(default), _) => writeln!(text, "  # {key}: {default}"),
-            (Unset::Nothing, Form::List) => writeln!(text, "  {key}: []"),
+            (Unset::Nothing, Form::List | Form::Maps) => writeln!(text, "  {key}: []"),
             (Unset::Nothing, _) => writeln!(text, "  # {key}:"),
         }
         .unwrap();

@@ -99,19 +99,32 @@ fn the_page_of_settings_has_every_flag_with_its_variable_and_every_key() {
 
 #[test]
 fn the_file_with_every_key_says_the_defaults() {
-    let path = env::temp_dir().join(format!("{NAME}-defaults-{}.yaml", std::process::id()));
-    fs::write(&path, configuration::file()).unwrap();
-    let read = |arguments: &[&str]| {
-        let cli = Cli::try_parse_from([NAME].iter().chain(arguments)).unwrap();
-        let sources = Sources {
-            flags: cli.flags,
-            ..Sources::default()
-        };
-        load(&sources).strict()
+    let named = read_file("defaults", &configuration::file());
+    let file = named.file.clone();
+    let defaults = read(&["--use-machined"]);
+    assert_eq!(named, Config { file, ..defaults });
+}
+
+#[test]
+fn the_users_that_the_page_shows_are_read() {
+    let config = read_file("users", configuration::USERS).guest_operations;
+    assert!(config.enabled && config.relays());
+    assert_eq!(config.users.len(), 2);
+}
+
+fn read(arguments: &[&str]) -> Config {
+    let cli = Cli::try_parse_from([NAME].iter().chain(arguments)).unwrap();
+    let sources = Sources {
+        flags: cli.flags,
+        ..Sources::default()
     };
-    let named = read(&["--use-machined", "--config", path.to_str().unwrap()]);
+    load(&sources).strict().unwrap()
+}
+
+fn read_file(name: &str, text: &str) -> Config {
+    let path = env::temp_dir().join(format!("{NAME}-{name}-{}.yaml", std::process::id()));
+    fs::write(&path, text).unwrap();
+    let config = read(&["--use-machined", "--config", path.to_str().unwrap()]);
     fs::remove_file(&path).unwrap();
-    let defaults = read(&["--use-machined"]).unwrap();
-    let file = Some(path);
-    assert_eq!(named.unwrap(), Config { file, ..defaults });
+    config
 }

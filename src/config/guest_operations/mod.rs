@@ -1,0 +1,71 @@
+//! The group `guest_operations`: whether a host may ask a node what is wrong, who may, and what.
+
+mod password_hash;
+mod public_key;
+mod rights;
+mod user;
+
+use std::ffi::OsStr;
+use std::path::{Component, Path};
+
+use super::BadValue;
+use super::value::{Form, Value};
+
+pub use password_hash::PasswordHash;
+pub use rights::Rights;
+pub use user::{BadUser, User, UserProblem};
+
+/// The group's name.
+pub(super) const GROUP: &str = "guest_operations";
+
+/// Guest operations. `default()` is off.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GuestOperationsConfig {
+    /// Whether there are any.
+    pub enabled: bool,
+    /// Who may ask. Not empty when enabled.
+    pub users: Vec<User>,
+    /// Absolute files and folders of the node that may be listed and read.
+    pub node_files: Vec<String>,
+}
+
+impl GuestOperationsConfig {
+    /// Whether they are on for no user.
+    pub(super) const fn lacks_users(&self) -> bool {
+        self.enabled && self.users.is_empty()
+    }
+
+    /// Whether a user may reach the Talos API.
+    pub fn relays(&self) -> bool {
+        self.enabled && self.users.iter().any(|user| user.rights.relay)
+    }
+}
+
+/// A path that cannot be one of [`GuestOperationsConfig::node_files`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{path:?} is not an absolute path, or has . or .. in it")]
+pub struct BadPath {
+    /// What stands there.
+    pub path: String,
+}
+
+/// Absolute paths, the only list of plain texts.
+impl Value for Vec<String> {
+    const FORM: Form = Form::List;
+
+    fn read(&mut self, written: &OsStr) -> Result<(), BadValue> {
+        let path = written.to_string_lossy().into_owned();
+        let names = path.split('/').skip(1);
+        let is_good = Path::new(&path).components().next() == Some(Component::RootDir)
+            && !path.contains('\0')
+            && names.clone().all(|name| name != "." && name != "..");
+        if !is_good {
+            return Err(BadValue::Path(BadPath { path }));
+        }
+        self.push(path);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;
