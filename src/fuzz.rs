@@ -144,13 +144,13 @@ mod tests {
 
     use crate::qemu::{self, qmp};
     use crate::vmware::{rpc, services, wire};
-    use crate::{config, talos};
+    use crate::{config, guest_operations::logins, talos};
 
     /// What a target calls.
     type Entry = fn(&[u8]);
 
     /// Name of the target and of its corpus, and the entry.
-    const TARGETS: [(&str, Entry); 18] = [
+    const TARGETS: [(&str, Entry); 19] = [
         ("data_map", wire::fuzz::fuzz_data_map),
         ("guest_rpc_packet", wire::fuzz::fuzz_guest_rpc_packet),
         ("hypervisor", wire::fuzz::fuzz_hypervisor),
@@ -169,6 +169,7 @@ mod tests {
         ("guest_agent", qemu::fuzz::fuzz_guest_agent),
         ("qmp_stream", qmp::fuzz::fuzz_qmp_stream),
         ("qmp_arguments", qmp::fuzz::fuzz_qmp_arguments),
+        ("token", logins::fuzz::fuzz_token),
     ];
 
     fn folder(name: &str) -> std::path::PathBuf {
