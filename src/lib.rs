@@ -35,7 +35,7 @@
 //! imports. Neither front end knows the other, and none knows Talos.
 //!
 //! ```text
-//! commands          → config daemon diagnosis facts log proc report sandbox talos
+//! commands          → config daemon diagnosis facts guest_operations log proc report sandbox talos
 //!                     qemu::port vmware::link vmware::rpc vmware::services vmware::transport vmware::wire
 //! daemon            → config diagnosis facts fairness front_end inquiry log power proc sandbox talos
 //!                     qemu qemu::port vmware vmware::link vmware::transport
@@ -53,7 +53,7 @@
 //! vmware::transport → diagnosis log traps vmware::wire
 //! vmware::wire      → –
 //! talos             → backoff config diagnosis facts inquiry log power
-//! guest_operations  → config facts inquiry
+//! guest_operations  → config diagnosis facts inquiry
 //! front_end         → config diagnosis facts inquiry power
 //! log               → config
 //! config            → report

@@ -6,9 +6,14 @@
 #![cfg(test)]
 
 use std::ffi::OsString;
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Command, Output};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use ring::signature::{ED25519, UnparsedPublicKey};
 
 struct Run {
     stdout: String,
@@ -82,6 +87,188 @@ fn the_version_is_one_line_on_stdout() {
         run.stdout,
         concat!("talos-vmtoolsd ", env!("CARGO_PKG_VERSION"), "\n")
     );
+}
+
+/// A key as a file of its owner alone, removed when the test ends.
+struct KeyFile(PathBuf);
+
+/// The key 00 01 … 1f, as openssl writes it.
+const KEY: &str = "-----BEGIN PRIVATE KEY-----
+MC4CAQAwBQYDK2VwBCIEIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f
+-----END PRIVATE KEY-----
+";
+/// Another, with its public key (version 2 of PKCS#8).
+const KEY_WITH_PUBLIC: &str = "-----BEGIN PRIVATE KEY-----
+MFECAQEwBQYDK2VwBCIEIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f
+gSEAA6EHv/POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg=
+-----END PRIVATE KEY-----
+";
+/// A key of another kind.
+const P256_KEY: &str = "-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgYK/uoLZ9wledxAlo
+c2Dk8XzKQEvIbFrM9qwnFbeVnyChRANCAAQ+CNJwmGMjBKa8snsPv3QDtc1oiKNG
+yf75w7WkWusVP7Y8reqNT+Oe+fU5ov1I7Uk5pYrk0UtOGhGzMPpRNx0Y
+-----END PRIVATE KEY-----
+";
+const PUBLIC_KEY: &str = "A6EHv/POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg=";
+const UUID: &str = "564D0A2C-38f4-7a91-b2c5-0e1f2a3b4c5d";
+
+impl KeyFile {
+    fn new(name: &str, text: &str) -> Self {
+        let name = format!("talos-vmtoolsd-{}-{name}.pem", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        std::fs::write(&path, text).unwrap();
+        let file = Self(path);
+        file.let_in(0o600);
+        file
+    }
+
+    fn let_in(&self, mode: u32) {
+        let permissions = std::fs::Permissions::from_mode(mode);
+        std::fs::set_permissions(&self.0, permissions).unwrap();
+    }
+
+    fn path(&self) -> &str {
+        self.0.to_str().unwrap()
+    }
+}
+
+impl Drop for KeyFile {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// The parts of a token: how it begins, claims, signature.
+fn parts(token: &str) -> (String, serde_json::Value, Vec<u8>) {
+    let parts: Vec<_> = token.trim_end().split('.').collect();
+    let [kind, claims, signature] = parts.as_slice() else {
+        panic!("{token}");
+    };
+    let decode = |text: &str| URL_SAFE_NO_PAD.decode(text).unwrap();
+    let signed = format!("{kind}.{claims}");
+    let claims = serde_json::from_slice(&decode(claims)).unwrap();
+    (signed, claims, decode(signature))
+}
+
+#[test]
+fn a_token_is_printed_alone_and_says_what_was_asked_for() {
+    // No configuration is read for it.
+    let bad = [("VMTOOLSD_CONFIG", "/nowhere")];
+    for (name, key) in [("v1", KEY), ("v2", KEY_WITH_PUBLIC)] {
+        let file = KeyFile::new(name, key);
+        let key = ["token", "--key", file.path()];
+        let public = run(&[&key[..], &["--public-key"]].concat(), &bad);
+        assert_eq!((public.code, public.stderr.as_str()), (Some(0), ""));
+        assert_eq!(public.stdout, format!("{PUBLIC_KEY}\n"));
+        for (ttl, seconds) in [(&["--ttl=1h30m"][..], 5400), (&[], 600)] {
+            let claims = ["--user=ops", "--node", UUID];
+            let run = run(&[&key[..], &claims, ttl].concat(), &bad);
+            assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""));
+            assert_eq!(run.stdout.lines().count(), 1);
+            let (signed, claims, signature) = parts(&run.stdout);
+            assert!(signed.starts_with("tvt1."));
+            assert_eq!(claims.as_object().unwrap().len(), 4);
+            assert_eq!(claims["user"], "ops");
+            assert_eq!(claims["node"], UUID.to_lowercase());
+            let [iat, exp] = ["iat", "exp"].map(|name| claims[name].as_u64().unwrap());
+            assert_eq!(exp - iat, seconds);
+            let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
+            assert!((now - 60..=now).contains(&iat), "{iat} and {now}");
+            let public_key = UnparsedPublicKey::new(&ED25519, STANDARD.decode(PUBLIC_KEY).unwrap());
+            assert!(public_key.verify(signed.as_bytes(), &signature).is_ok());
+        }
+    }
+}
+
+#[test]
+fn a_key_that_others_may_read_is_warned_of() {
+    let file = KeyFile::new("open", KEY);
+    for mode in [0o640, 0o604, 0o644] {
+        file.let_in(mode);
+        let run = run(&["token", "--key", file.path(), "--public-key"], &[]);
+        assert_eq!(run.code, Some(0));
+        assert_eq!(run.stdout, format!("{PUBLIC_KEY}\n"));
+        assert!(
+            run.stderr.contains("warning: others may read"),
+            "{}",
+            run.stderr
+        );
+    }
+}
+
+#[test]
+fn a_token_that_cannot_be_made_says_why() {
+    let wrong = [
+        ("none", "hello", "has no private key"),
+        (
+            "rsa",
+            "-----BEGIN RSA PRIVATE KEY-----\nMAA=\n-----END RSA PRIVATE KEY-----\n",
+            "has no private key",
+        ),
+        ("p256", P256_KEY, "no Ed25519 key"),
+        ("cut", &KEY[..60], "is damaged"),
+        (
+            "locked",
+            "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMAA=\n-----END ENCRYPTED PRIVATE KEY-----\n",
+            "is encrypted",
+        ),
+    ];
+    let claims = ["--user=ops", "--node", UUID];
+    for (name, text, part) in wrong {
+        let file = KeyFile::new(name, text);
+        let run = run(
+            &[&["token", "--key", file.path()], &claims[..]].concat(),
+            &[],
+        );
+        assert_eq!((run.code, run.stdout.as_str()), (Some(1), ""), "{name}");
+        assert!(
+            run.stderr.contains(part) && run.stderr.contains(file.path()),
+            "{}",
+            run.stderr
+        );
+        assert_eq!(run.stderr.lines().count(), 1, "{}", run.stderr);
+    }
+    let missing = run(
+        &[&["token", "--key=/does/not/exist"], &claims[..]].concat(),
+        &[],
+    );
+    assert_eq!((missing.code, missing.stdout.as_str()), (Some(1), ""));
+    assert!(
+        missing.stderr.contains("cannot read /does/not/exist"),
+        "{}",
+        missing.stderr
+    );
+    let file = KeyFile::new("good", KEY);
+    let key = ["token", "--key", file.path()];
+    for (arguments, part) in [
+        (
+            &["--user=ops", "--node=564d0a2c"][..],
+            "8, 4, 4, 4 and 12 hexadecimal digits",
+        ),
+        (
+            &["--user=ops", "--node=564d0a2c-38f4-7a91-b2c5-0e1f2a3b4c5g"],
+            "hexadecimal digits",
+        ),
+        (
+            &["--user=ops", "--node=00000000-0000-0000-0000-000000000000"],
+            "one machine alone",
+        ),
+        (&["--user=", "--node", UUID], "--user"),
+        (&["--node", UUID], "--user"),
+        (&["--user=ops"], "--node"),
+        (&["--user=ops", "--node", UUID, "--ttl=24h1s"], "up to 24h"),
+        (&["--user=ops", "--node", UUID, "--ttl=0"], "up to 24h"),
+        (&["--public-key", "--user=ops"], "--public-key"),
+    ] {
+        let run = run(&[&key[..], arguments].concat(), &[]);
+        assert_eq!(
+            (run.code, run.stdout.as_str()),
+            (Some(2), ""),
+            "{arguments:?}"
+        );
+        assert!(run.stderr.contains(part), "{arguments:?}: {}", run.stderr);
+    }
 }
 
 #[test]

@@ -53,6 +53,7 @@ Register-ArgumentCompleter -Native -CommandName 'talos-vmtoolsd' -ScriptBlock {
             [CompletionResult]::new('talosquery', 'talosquery', [CompletionResultType]::ParameterValue, 'Show what the agent sees of Talos')
             [CompletionResult]::new('rpc', 'rpc', [CompletionResultType]::ParameterValue, 'Send one RPCI command to the host and print its answer, as vmware-rpctool does')
             [CompletionResult]::new('check', 'check', [CompletionResultType]::ParameterValue, 'Check hypervisor, transport, Talos API, role and SMBIOS UUID, and name a remedy for what does not work')
+            [CompletionResult]::new('token', 'token', [CompletionResultType]::ParameterValue, 'Print a token that lets a user of guest operations in for a short time; for the operator''s own machine')
             [CompletionResult]::new('version', 'version', [CompletionResultType]::ParameterValue, 'Print the version')
             [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
             break
@@ -199,6 +200,39 @@ Register-ArgumentCompleter -Native -CommandName 'talos-vmtoolsd' -ScriptBlock {
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
             break
         }
+        'talos-vmtoolsd;token' {
+            [CompletionResult]::new('--key', '--key', [CompletionResultType]::ParameterName, 'Private key that signs it, as `openssl genpkey -algorithm ed25519` writes it')
+            [CompletionResult]::new('--user', '--user', [CompletionResultType]::ParameterName, 'User that it lets in')
+            [CompletionResult]::new('--node', '--node', [CompletionResultType]::ParameterName, 'SMBIOS UUID of the machine that it is for, as talosquery and vCenter show it')
+            [CompletionResult]::new('--ttl', '--ttl', [CompletionResultType]::ParameterName, 'How long it counts, at most 24h')
+            [CompletionResult]::new('--use-machined', '--use-machined', [CompletionResultType]::ParameterName, 'Reach Talos through machined''s socket, as an extension service does; wins over --talos-config')
+            [CompletionResult]::new('--talos-config', '--talos-config', [CompletionResultType]::ParameterName, 'Reach Talos through apid with this talosconfig, which is read again when it changes [default: /var/run/secrets/talos.dev/config if it exists]')
+            [CompletionResult]::new('--talos-node', '--talos-node', [CompletionResultType]::ParameterName, 'Node to talk to with --talos-config, and its endpoint: HOST or HOST:PORT (50000) [default: the talosconfig''s only node, else 127.0.0.1]')
+            [CompletionResult]::new('--machined-socket', '--machined-socket', [CompletionResultType]::ParameterName, 'Path of machined''s socket [default: /system/run/machined/machine.sock]')
+            [CompletionResult]::new('--machined-role', '--machined-role', [CompletionResultType]::ParameterName, 'Role claimed on machined''s socket [default: os:operator]')
+            [CompletionResult]::new('--hypervisor', '--hypervisor', [CompletionResultType]::ParameterName, 'Whose guest agent this is; auto is VMware''s where the processor reports VMware, else QEMU''s where there is a virtio-serial device, else none [default: auto]')
+            [CompletionResult]::new('--transport', '--transport', [CompletionResultType]::ParameterName, 'Way to the host; auto tries vsock, then the backdoor, in each direction [default: auto]')
+            [CompletionResult]::new('--low-bandwidth', '--low-bandwidth', [CompletionResultType]::ParameterName, 'Never use the high-bandwidth backdoor')
+            [CompletionResult]::new('--skip-vmware-detection', '--skip-vmware-detection', [CompletionResultType]::ParameterName, 'Try the backdoor even if the processor does not report VMware')
+            [CompletionResult]::new('--idle-off-vmware', '--idle-off-vmware', [CompletionResultType]::ParameterName, 'Off VMware, stay running idle instead of exiting (for a DaemonSet, which restarts what exits)')
+            [CompletionResult]::new('--qga-port', '--qga-port', [CompletionResultType]::ParameterName, 'Port of the QEMU guest agent, for a pod that has it as a device [default: the port org.qemu.guest_agent.0, found by its name]')
+            [CompletionResult]::new('--power-deadline', '--power-deadline', [CompletionResultType]::ParameterName, 'How long a power call to Talos may take, retries included [default: 30s]')
+            [CompletionResult]::new('--force-shutdown', '--force-shutdown', [CompletionResultType]::ParameterName, 'Shut down without cordon and drain')
+            [CompletionResult]::new('--reboot-mode', '--reboot-mode', [CompletionResultType]::ParameterName, 'How Talos reboots: its own way, through the firmware, or without the graceful phases (from Talos 1.12) [default: default]')
+            [CompletionResult]::new('--power-busy', '--power-busy', [CompletionResultType]::ParameterName, 'Whether Shut Down and Restart are refused while the machine installs, upgrades or resets itself, or passed on to Talos, which may interrupt that [default: refuse]')
+            [CompletionResult]::new('--guest-host-name', '--guest-host-name', [CompletionResultType]::ParameterName, 'Host name that vCenter shows: that of the Kubernetes node, by which the vSphere cloud provider finds the machine, or the host name with its domain [default: node]')
+            [CompletionResult]::new('--scrub-guestinfo', '--scrub-guestinfo', [CompletionResultType]::ParameterName, 'Blank machine configs that are exposed in guest variables, once the machine is ready')
+            [CompletionResult]::new('--guest-variables', '--guest-variables', [CompletionResultType]::ParameterName, 'Publish guest variables (guestinfo.vmtools.*); false leaves the virtual machine''s configuration as it is')
+            [CompletionResult]::new('--guest-operations', '--guest-operations', [CompletionResultType]::ParameterName, 'Let the users of guest_operations.users ask this node what is wrong, through vCenter (VMware only)')
+            [CompletionResult]::new('--sandbox', '--sandbox', [CompletionResultType]::ParameterName, 'Give up all rights that the agent does not need; warn denies nothing and logs what would be denied [default: enforce]')
+            [CompletionResult]::new('--log-level', '--log-level', [CompletionResultType]::ParameterName, 'Most detailed log level [default: info]')
+            [CompletionResult]::new('--log-format', '--log-format', [CompletionResultType]::ParameterName, 'Form of the log [default: text]')
+            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Configuration file (YAML)')
+            [CompletionResult]::new('--public-key', '--public-key', [CompletionResultType]::ParameterName, 'Print the public key instead, for guest_operations.users')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            break
+        }
         'talos-vmtoolsd;version' {
             [CompletionResult]::new('--use-machined', '--use-machined', [CompletionResultType]::ParameterName, 'Reach Talos through machined''s socket, as an extension service does; wins over --talos-config')
             [CompletionResult]::new('--talos-config', '--talos-config', [CompletionResultType]::ParameterName, 'Reach Talos through apid with this talosconfig, which is read again when it changes [default: /var/run/secrets/talos.dev/config if it exists]')
@@ -233,6 +267,7 @@ Register-ArgumentCompleter -Native -CommandName 'talos-vmtoolsd' -ScriptBlock {
             [CompletionResult]::new('talosquery', 'talosquery', [CompletionResultType]::ParameterValue, 'Show what the agent sees of Talos')
             [CompletionResult]::new('rpc', 'rpc', [CompletionResultType]::ParameterValue, 'Send one RPCI command to the host and print its answer, as vmware-rpctool does')
             [CompletionResult]::new('check', 'check', [CompletionResultType]::ParameterValue, 'Check hypervisor, transport, Talos API, role and SMBIOS UUID, and name a remedy for what does not work')
+            [CompletionResult]::new('token', 'token', [CompletionResultType]::ParameterValue, 'Print a token that lets a user of guest operations in for a short time; for the operator''s own machine')
             [CompletionResult]::new('version', 'version', [CompletionResultType]::ParameterValue, 'Print the version')
             [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
             break
@@ -247,6 +282,9 @@ Register-ArgumentCompleter -Native -CommandName 'talos-vmtoolsd' -ScriptBlock {
             break
         }
         'talos-vmtoolsd;help;check' {
+            break
+        }
+        'talos-vmtoolsd;help;token' {
             break
         }
         'talos-vmtoolsd;help;version' {

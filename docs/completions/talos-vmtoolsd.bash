@@ -31,6 +31,9 @@ _talos__vmtoolsd() {
             talos__vmtoolsd,talosquery)
                 cmd="talos__vmtoolsd__subcmd__talosquery"
                 ;;
+            talos__vmtoolsd,token)
+                cmd="talos__vmtoolsd__subcmd__token"
+                ;;
             talos__vmtoolsd,version)
                 cmd="talos__vmtoolsd__subcmd__version"
                 ;;
@@ -49,6 +52,9 @@ _talos__vmtoolsd() {
             talos__vmtoolsd__subcmd__help,talosquery)
                 cmd="talos__vmtoolsd__subcmd__help__subcmd__talosquery"
                 ;;
+            talos__vmtoolsd__subcmd__help,token)
+                cmd="talos__vmtoolsd__subcmd__help__subcmd__token"
+                ;;
             talos__vmtoolsd__subcmd__help,version)
                 cmd="talos__vmtoolsd__subcmd__help__subcmd__version"
                 ;;
@@ -62,7 +68,7 @@ _talos__vmtoolsd() {
 
     case "${cmd}" in
         talos__vmtoolsd)
-            opts="-h -V --use-machined --talos-config --talos-node --machined-socket --machined-role --hypervisor --transport --low-bandwidth --skip-vmware-detection --idle-off-vmware --qga-port --power-deadline --force-shutdown --reboot-mode --power-busy --guest-host-name --scrub-guestinfo --guest-variables --guest-operations --sandbox --log-level --log-format --config --help --version vmtoolsd guest-agent talosquery rpc check version help"
+            opts="-h -V --use-machined --talos-config --talos-node --machined-socket --machined-role --hypervisor --transport --low-bandwidth --skip-vmware-detection --idle-off-vmware --qga-port --power-deadline --force-shutdown --reboot-mode --power-busy --guest-host-name --scrub-guestinfo --guest-variables --guest-operations --sandbox --log-level --log-format --config --help --version vmtoolsd guest-agent talosquery rpc check token version help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -274,7 +280,7 @@ _talos__vmtoolsd() {
             return 0
             ;;
         talos__subcmd__vmtoolsd__subcmd__help)
-            opts="vmtoolsd talosquery rpc check version help"
+            opts="vmtoolsd talosquery rpc check token version help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -330,6 +336,20 @@ _talos__vmtoolsd() {
             return 0
             ;;
         talos__subcmd__vmtoolsd__subcmd__help__subcmd__talosquery)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        talos__subcmd__vmtoolsd__subcmd__help__subcmd__token)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -484,6 +504,128 @@ _talos__vmtoolsd() {
                 return 0
             fi
             case "${prev}" in
+                --use-machined)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --talos-config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --talos-node)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --machined-socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --machined-role)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --hypervisor)
+                    COMPREPLY=($(compgen -W "auto vmware qemu" -- "${cur}"))
+                    return 0
+                    ;;
+                --transport)
+                    COMPREPLY=($(compgen -W "auto vsock backdoor" -- "${cur}"))
+                    return 0
+                    ;;
+                --low-bandwidth)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --skip-vmware-detection)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --idle-off-vmware)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --qga-port)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --power-deadline)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --force-shutdown)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --reboot-mode)
+                    COMPREPLY=($(compgen -W "default powercycle force" -- "${cur}"))
+                    return 0
+                    ;;
+                --power-busy)
+                    COMPREPLY=($(compgen -W "refuse pass" -- "${cur}"))
+                    return 0
+                    ;;
+                --guest-host-name)
+                    COMPREPLY=($(compgen -W "node fqdn" -- "${cur}"))
+                    return 0
+                    ;;
+                --scrub-guestinfo)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --guest-variables)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --guest-operations)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sandbox)
+                    COMPREPLY=($(compgen -W "enforce warn off" -- "${cur}"))
+                    return 0
+                    ;;
+                --log-level)
+                    COMPREPLY=($(compgen -W "error warn warning info debug trace" -- "${cur}"))
+                    return 0
+                    ;;
+                --log-format)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        talos__subcmd__vmtoolsd__subcmd__token)
+            opts="-h --key --public-key --user --node --ttl --use-machined --talos-config --talos-node --machined-socket --machined-role --hypervisor --transport --low-bandwidth --skip-vmware-detection --idle-off-vmware --qga-port --power-deadline --force-shutdown --reboot-mode --power-busy --guest-host-name --scrub-guestinfo --guest-variables --guest-operations --sandbox --log-level --log-format --config --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --user)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --node)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ttl)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --use-machined)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0

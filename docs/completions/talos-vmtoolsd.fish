@@ -70,6 +70,7 @@ complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -f -a "guest
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -f -a "talosquery" -d 'Show what the agent sees of Talos'
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -f -a "rpc" -d 'Send one RPCI command to the host and print its answer, as vmware-rpctool does'
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -f -a "check" -d 'Check hypervisor, transport, Talos API, role and SMBIOS UUID, and name a remedy for what does not work'
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -f -a "token" -d 'Print a token that lets a user of guest operations in for a short time; for the operator\'s own machine'
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -f -a "version" -d 'Print the version'
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -l use-machined -d 'Reach Talos through machined\'s socket, as an extension service does; wins over --talos-config' -r
@@ -274,6 +275,51 @@ json\t''"
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l config -d 'Configuration file (YAML)' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l json -d 'Print JSON instead of lines'
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -s h -l help -d 'Print help'
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand token" -l key -d 'Private key that signs it, as `openssl genpkey -algorithm ed25519` writes it' -r -F
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand token" -l user -d 'User that it lets in' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand token" -l node -d 'SMBIOS UUID of the machine that it is for, as talosquery and vCenter show it' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand token" -l ttl -d 'How long it counts, at most 24h' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand token" -l use-machined -d 'Reach Talos through machined\'s socket, as an extension service does; wins over --talos-config' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand token" -l talos-config -d 'Reach Talos through apid with this talosconfig, which is read again when it changes [default: /var/run/secrets/talos.dev/config if it exists]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand token" -l talos-node -d 'Node to talk to with --talos-config, and its endpoint: HOST or HOST:PORT (50000) [default: the talosconfig\'s only node, else 127.0.0.1]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand token" -l machined-socket -d 'Path of machined\'s socket [default: /system/run/machined/machine.sock]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand token" -l machined-role -d 'Role claimed on machined\'s socket [default: os:operator]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand token" -l hypervisor -d 'Whose guest agent this is; auto is VMware\'s where the processor reports VMware, else QEMU\'s where there is a virtio-serial device, else none [default: auto]' -r -f -a "auto\t''
+vmware\t''
+qemu\t''"
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand token" -l transport -d 'Way to the host; auto tries vsock, then the backdoor, in each direction [default: auto]' -r -f -a "auto\t''
+vsock\t''
+backdoor\t''"
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand token" -l low-bandwidth -d 'Never use the high-bandwidth backdoor' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand token" -l skip-vmware-detection -d 'Try the backdoor even if the processor does not report VMware' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand token" -l idle-off-vmware -d 'Off VMware, stay running idle instead of exiting (for a DaemonSet, which restarts what exits)' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand token" -l qga-port -d 'Port of the QEMU guest agent, for a pod that has it as a device [default: the port org.qemu.guest_agent.0, found by its name]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand token" -l power-deadline -d 'How long a power call to Talos may take, retries included [default: 30s]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand token" -l force-shutdown -d 'Shut down without cordon and drain' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand token" -l reboot-mode -d 'How Talos reboots: its own way, through the firmware, or without the graceful phases (from Talos 1.12) [default: default]' -r -f -a "default\t''
+powercycle\t''
+force\t''"
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand token" -l power-busy -d 'Whether Shut Down and Restart are refused while the machine installs, upgrades or resets itself, or passed on to Talos, which may interrupt that [default: refuse]' -r -f -a "refuse\t''
+pass\t''"
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand token" -l guest-host-name -d 'Host name that vCenter shows: that of the Kubernetes node, by which the vSphere cloud provider finds the machine, or the host name with its domain [default: node]' -r -f -a "node\t''
+fqdn\t''"
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand token" -l scrub-guestinfo -d 'Blank machine configs that are exposed in guest variables, once the machine is ready' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand token" -l guest-variables -d 'Publish guest variables (guestinfo.vmtools.*); false leaves the virtual machine\'s configuration as it is' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand token" -l guest-operations -d 'Let the users of guest_operations.users ask this node what is wrong, through vCenter (VMware only)' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand token" -l sandbox -d 'Give up all rights that the agent does not need; warn denies nothing and logs what would be denied [default: enforce]' -r -f -a "enforce\t''
+warn\t''
+off\t''"
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand token" -l log-level -d 'Most detailed log level [default: info]' -r -f -a "error\t''
+warn\t''
+warning\t''
+info\t''
+debug\t''
+trace\t''"
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand token" -l log-format -d 'Form of the log [default: text]' -r -f -a "text\t''
+json\t''"
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand token" -l config -d 'Configuration file (YAML)' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand token" -l public-key -d 'Print the public key instead, for guest_operations.users'
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand token" -s h -l help -d 'Print help'
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand version" -l use-machined -d 'Reach Talos through machined\'s socket, as an extension service does; wins over --talos-config' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand version" -l talos-config -d 'Reach Talos through apid with this talosconfig, which is read again when it changes [default: /var/run/secrets/talos.dev/config if it exists]' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand version" -l talos-node -d 'Node to talk to with --talos-config, and its endpoint: HOST or HOST:PORT (50000) [default: the talosconfig\'s only node, else 127.0.0.1]' -r
@@ -315,9 +361,10 @@ json\t''"
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand version" -l config -d 'Configuration file (YAML)' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand version" -l short -d 'Print the number alone'
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand version" -s h -l help -d 'Print help'
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand help; and not __fish_seen_subcommand_from vmtoolsd talosquery rpc check version help" -f -a "vmtoolsd" -d 'Run the guest agent'
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand help; and not __fish_seen_subcommand_from vmtoolsd talosquery rpc check version help" -f -a "talosquery" -d 'Show what the agent sees of Talos'
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand help; and not __fish_seen_subcommand_from vmtoolsd talosquery rpc check version help" -f -a "rpc" -d 'Send one RPCI command to the host and print its answer, as vmware-rpctool does'
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand help; and not __fish_seen_subcommand_from vmtoolsd talosquery rpc check version help" -f -a "check" -d 'Check hypervisor, transport, Talos API, role and SMBIOS UUID, and name a remedy for what does not work'
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand help; and not __fish_seen_subcommand_from vmtoolsd talosquery rpc check version help" -f -a "version" -d 'Print the version'
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand help; and not __fish_seen_subcommand_from vmtoolsd talosquery rpc check version help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand help; and not __fish_seen_subcommand_from vmtoolsd talosquery rpc check token version help" -f -a "vmtoolsd" -d 'Run the guest agent'
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand help; and not __fish_seen_subcommand_from vmtoolsd talosquery rpc check token version help" -f -a "talosquery" -d 'Show what the agent sees of Talos'
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand help; and not __fish_seen_subcommand_from vmtoolsd talosquery rpc check token version help" -f -a "rpc" -d 'Send one RPCI command to the host and print its answer, as vmware-rpctool does'
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand help; and not __fish_seen_subcommand_from vmtoolsd talosquery rpc check token version help" -f -a "check" -d 'Check hypervisor, transport, Talos API, role and SMBIOS UUID, and name a remedy for what does not work'
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand help; and not __fish_seen_subcommand_from vmtoolsd talosquery rpc check token version help" -f -a "token" -d 'Print a token that lets a user of guest operations in for a short time; for the operator\'s own machine'
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand help; and not __fish_seen_subcommand_from vmtoolsd talosquery rpc check token version help" -f -a "version" -d 'Print the version'
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand help; and not __fish_seen_subcommand_from vmtoolsd talosquery rpc check token version help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'

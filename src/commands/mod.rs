@@ -9,6 +9,7 @@ pub mod rpc;
 mod sandbox;
 mod talos;
 pub mod talosquery;
+mod token;
 mod variables;
 
 use std::ffi::OsString;
@@ -24,7 +25,9 @@ use crate::config::cli::Command;
 use crate::config::{self, Cli, Config, Loaded, LogConfig, Sources};
 use crate::daemon::{Faults, open_files};
 use crate::diagnosis::{self, Check};
+use crate::guest_operations;
 use crate::log::{self, Chain};
+use crate::proc;
 
 /// The command line or the configuration is wrong.
 const USAGE: u8 = 2;
@@ -189,6 +192,7 @@ fn offline(command: &Command) -> Option<Answer> {
     match command {
         Command::Rpc { command: None } => Some(rpc::usage()),
         Command::Version { short } => Some(version(*short)),
+        Command::Token(arguments) => Some(token::answer(arguments, proc::wall_clock())),
         _ => None,
     }
 }
@@ -231,7 +235,9 @@ async fn online(command: &Command, config: &Config) -> Answer {
                 })
             }
         }
-        Command::Vmtoolsd | Command::Rpc { .. } | Command::Version { .. } => Answer::default(),
+        Command::Vmtoolsd | Command::Rpc { .. } | Command::Token(_) | Command::Version { .. } => {
+            Answer::default()
+        }
     }
 }
 
@@ -251,7 +257,11 @@ async fn checks(config: &Config) -> Vec<Check> {
         Check::new("transport", transport),
     ];
     checks.extend(talos);
-    checks.extend(variables.map(|outcome| Check::new("variables", outcome)));
+    // The host is VMware's, and so are guest operations.
+    if let Some(variables) = variables {
+        checks.push(Check::new("variables", variables));
+        checks.push(guest_operations::check(&config.guest_operations));
+    }
     // Nothing to say of a machine whose identity is as it should be.
     checks.extend(identity);
     // The last, since it cannot be taken back.

@@ -3,9 +3,12 @@
 //! Every flag may stand before or after the subcommand; the last one given counts.
 
 use std::ffi::{OsStr, OsString};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use clap::builder::{OsStringValueParser, PossibleValuesParser, TypedValueParser as _};
+use clap::builder::{
+    NonEmptyStringValueParser, OsStringValueParser, PossibleValuesParser, TypedValueParser as _,
+};
 use clap::error::{ContextKind, ContextValue};
 use clap::{Arg, ArgMatches, Args, FromArgMatches, Parser, Subcommand};
 
@@ -13,7 +16,7 @@ use super::Error;
 use super::draft::Draft;
 use super::setting::{Setting, Unset};
 use super::table::SETTINGS;
-use super::value::Form;
+use super::value::{self, Form};
 
 /// The whole command line.
 #[derive(Clone, Debug, Parser)]
@@ -59,12 +62,44 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Print a token that lets a user of guest operations in for a short time; for the operator's own machine
+    Token(TokenArguments),
     /// Print the version
     Version {
         /// Print the number alone
         #[arg(long)]
         short: bool,
     },
+}
+
+/// What a token is made of.
+#[derive(Clone, Debug, PartialEq, Eq, Args)]
+pub struct TokenArguments {
+    /// Private key that signs it, as `openssl genpkey -algorithm ed25519` writes it
+    #[arg(long, value_name = "FILE")]
+    pub key: PathBuf,
+    /// Print the public key instead, for guest_operations.users
+    #[arg(long, conflicts_with_all = ["user", "node", "ttl"])]
+    pub public_key: bool,
+    /// User that it lets in
+    #[arg(long, value_name = "NAME", required_unless_present = "public_key", value_parser = NonEmptyStringValueParser::new())]
+    pub user: Option<String>,
+    /// SMBIOS UUID of the machine that it is for, as talosquery and vCenter show it
+    #[arg(long, value_name = "UUID", required_unless_present = "public_key", value_parser = uuid)]
+    pub node: Option<String>,
+    /// How long it counts, at most 24h
+    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = value::life)]
+    pub ttl: Duration,
+}
+
+/// A UUID in its usual form, that of a machine.
+fn uuid(text: &str) -> Result<String, String> {
+    let lengths = text.split('-').map(str::len);
+    let is_hex = |byte: u8| byte.is_ascii_hexdigit() || byte == b'-';
+    if !lengths.eq([8, 4, 4, 4, 12]) || !text.bytes().all(is_hex) {
+        return Err("a UUID is 8, 4, 4, 4 and 12 hexadecimal digits".to_owned());
+    }
+    Ok(text.to_ascii_lowercase())
 }
 
 impl Cli {

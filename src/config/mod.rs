@@ -33,9 +33,10 @@ pub mod talosconfig;
 mod value;
 pub mod yaml;
 
-pub use cli::{Cli, Flags};
+pub use cli::{Cli, Flags, TokenArguments};
 pub use guest_operations::{
-    BadPath, BadUser, GuestOperationsConfig, PasswordHash, Rights, User, UserProblem,
+    BadPath, BadUser, GuestOperationsConfig, LONGEST_TOKEN_LIFE, PasswordHash, Rights, User,
+    UserProblem,
 };
 pub use plan::{Plan, plan};
 pub use setting::{Applied, Setting, Unset};

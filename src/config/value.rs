@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tracing::Level;
 
-use super::guest_operations::{BadPath, BadUser};
+use super::guest_operations::{BadPath, BadUser, LONGEST_TOKEN_LIFE};
 use super::map::Map;
 use super::{BusyPolicy, HypervisorChoice, LogFormat, RebootMode, SandboxMode, TransportChoice};
 use crate::report::{Family, HostNameForm, Patterns, Subnet, Unreadable};
@@ -252,14 +252,25 @@ fn boolean(text: &str) -> Result<bool, BadValue> {
 /// Whole numbers with the units h, m, s and ms, largest first, such as `1m30s`; a number alone is seconds.
 fn duration(text: &str) -> Result<Duration, BadValue> {
     const EXPECTED: &str = "a duration above 0 and up to 1h, such as 30s or 1m30s";
-    let error = || bad(text, EXPECTED);
+    duration_up_to(LONGEST_DURATION, text).ok_or_else(|| bad(text, EXPECTED))
+}
+
+/// How long a token counts, in whole seconds.
+pub(super) fn life(text: &str) -> Result<Duration, BadValue> {
+    const EXPECTED: &str = "a duration from 1s up to 24h, such as 10m";
+    duration_up_to(LONGEST_TOKEN_LIFE, text)
+        .filter(|life| life.as_secs() > 0)
+        .ok_or_else(|| bad(text, EXPECTED))
+}
+
+fn duration_up_to(longest: Duration, text: &str) -> Option<Duration> {
     let mut rest = text;
     let mut total = Duration::ZERO;
     let mut smallest = u64::MAX;
     while !rest.is_empty() {
         let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
         let (number, tail) = rest.split_at(digits);
-        let number: u64 = number.parse().map_err(|_| error())?;
+        let number: u64 = number.parse().ok()?;
         let letters = tail.len()
             - tail
                 .trim_start_matches(|c: char| c.is_ascii_lowercase())
@@ -271,22 +282,17 @@ fn duration(text: &str) -> Result<Duration, BadValue> {
             "s" => 1000,
             "ms" => 1,
             "" if digits == text.len() => 1000,
-            _ => return Err(error()),
+            _ => return None,
         };
         if millis >= smallest {
-            return Err(error());
+            return None;
         }
         smallest = millis;
-        let part = number.checked_mul(millis).ok_or_else(error)?;
-        total = total
-            .checked_add(Duration::from_millis(part))
-            .ok_or_else(error)?;
+        let part = number.checked_mul(millis)?;
+        total = total.checked_add(Duration::from_millis(part))?;
         rest = tail;
     }
-    if total.is_zero() || total > LONGEST_DURATION {
-        return Err(error());
-    }
-    Ok(total)
+    (!total.is_zero() && total <= longest).then_some(total)
 }
 
 #[cfg(test)]
@@ -352,6 +358,16 @@ mod tests {
             " 1s",
         ] {
             assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_token_lives_from_a_second_to_a_day() {
+        for good in ["1s", "10m", "24h", "23h59m60s"] {
+            assert!(life(good).is_ok(), "{good}");
+        }
+        for bad in ["0", "999ms", "24h1s", "86401", "1d", ""] {
+            assert!(life(bad).is_err(), "{bad}");
         }
     }
 

@@ -9,7 +9,7 @@ use crate::diagnosis::{self, Check, Diagnosis, Outcome};
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// The order of the lines; the rest follows.
-const ORDER: [&str; 8] = [
+const ORDER: [&str; 9] = [
     "hypervisor",
     "transport",
     "talos",
@@ -18,6 +18,7 @@ const ORDER: [&str; 8] = [
     "settings",
     "variables",
     "host",
+    "guest-operations",
 ];
 
 /// See the module.

@@ -40,8 +40,8 @@ use signals::Signals;
 /// There is a host to serve, and we were not asked to stop: the service manager must start us again.
 const FAILED: u8 = 1;
 
-/// Only the look-up of an endpoint's name needs a thread, and rarely.
-const NAME_LOOKUP_KEEP_ALIVE: Duration = Duration::from_secs(1);
+/// The look-up of an endpoint's name needs a thread, and so does the check of a password; both are rare.
+const THREAD_KEEP_ALIVE: Duration = Duration::from_secs(1);
 
 /// What is wrong with the settings, each in a phrase.
 #[derive(Clone, Debug, Default)]
@@ -62,7 +62,7 @@ pub fn run(
     signals::unblock();
     let runtime = match tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .thread_keep_alive(NAME_LOOKUP_KEEP_ALIVE)
+        .thread_keep_alive(THREAD_KEEP_ALIVE)
         .build()
     {
         Ok(runtime) => runtime,
@@ -80,7 +80,7 @@ pub fn run(
             }
         }
     });
-    // A name look-up may still block a thread of its own; do not wait for it.
+    // A name look-up or a password may still block a thread of its own; do not wait for it.
     runtime.shutdown_background();
     code
 }

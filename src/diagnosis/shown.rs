@@ -1,13 +1,14 @@
 //! The checks as they are shown: lines for people, JSON for programs.
 //!
 //! ```text
-//! ok    hypervisor  VMware
-//! ok    transport   backdoor
-//! FAIL  talos       cannot connect to /system/run/machined/machine.sock: no such file or directory
-//!                   remedy: mount machined's socket into the container
-//! -     role        not checked: there is no connection to Talos
-//! ok    variables   the host takes and gives guest variables
-//! ok    sandbox     in force: capabilities: none; no_new_privs: set; …
+//! ok    hypervisor        VMware
+//! ok    transport         backdoor
+//! FAIL  talos             cannot connect to /system/run/machined/machine.sock: no such file or directory
+//!                         remedy: mount machined's socket into the container
+//! -     role              not checked: there is no connection to Talos
+//! ok    variables         the host takes and gives guest variables
+//! ok    guest-operations  off
+//! ok    sandbox           in force: capabilities: none; no_new_privs: set; …
 //! ```
 //! One more, `identity`, is there only when the machine's SMBIOS UUID is none. `sandbox` comes last: the command
 //! puts itself into the sandbox of the daemon, and asks the kernel what has come of it.

@@ -14,6 +14,7 @@
 //! Nothing is executed, and nothing of the node is written. Programs are functions, files are what Talos' API says.
 
 mod caller;
+mod check;
 mod environment;
 mod failure;
 pub mod files;
@@ -26,10 +27,12 @@ use std::task::Poll;
 use std::time::Duration;
 
 use crate::config::GuestOperationsConfig;
+use crate::diagnosis::Check;
 use crate::facts::Facts;
 use crate::inquiry::{Answer, InquiryId, Step};
 
 pub use caller::{Caller, Right};
+pub use check::check;
 pub use failure::Failure;
 pub use files::Files;
 use inquiries::Inquiries;
@@ -48,6 +51,7 @@ pub struct GuestOperations {
     programs: Programs,
     files: Files,
     is_enabled: bool,
+    check: Check,
 }
 
 /// What programs and files have in common.
@@ -71,6 +75,7 @@ impl GuestOperations {
             programs: Programs::default(),
             files: Files::default(),
             is_enabled: false,
+            check: check(&GuestOperationsConfig::default()),
         }
     }
 
@@ -78,6 +83,7 @@ impl GuestOperations {
     /// a user has lost the right to ends.
     pub fn configure(&mut self, config: &GuestOperationsConfig) {
         self.is_enabled = config.enabled;
+        self.check = check(config);
         self.logins.configure(config);
         self.files.configure(config, &mut self.rooms);
         self.programs.configure(config, &mut self.rooms);
@@ -86,6 +92,11 @@ impl GuestOperations {
     /// Whether there are guest operations.
     pub const fn is_enabled(&self) -> bool {
         self.is_enabled
+    }
+
+    /// Whether they are on, and for how many.
+    pub fn check(&self) -> Check {
+        self.check.clone()
     }
 
     /// Who it is.

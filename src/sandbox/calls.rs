@@ -112,7 +112,7 @@ macro_rules! table {
                 call!(mremap),
                 call!(munmap),
                 call!(madvise),
-                // Threads: names are looked up in one.
+                // Threads: names are looked up in one, passwords checked in one.
                 call!(clone, Thread),
                 call!(clone3),
                 call!(prctl, ThreadName),

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | 1 | reading below the places of [`Needs::readable`]; nothing is made, removed or executed, and written to the host's port alone |
 //! | 3, 5 | nothing is truncated; no ioctl on devices |
-//! | 4 | TCP to the ports of [`Network`], and no listening |
+//! | 4 | TCP to the ports of [`Needs::tcp`], and no listening |
 //! | 6 | no signals to other processes, no abstract unix sockets of theirs |
 //!
 //! machined's socket is a file, and connecting to one is left alone: from ABI 9 on it could be forbidden.
@@ -15,7 +15,7 @@ use landlock::{
     RulesetCreatedAttr as _, RulesetError, RulesetStatus, Scope,
 };
 
-use super::needs::{Needs, Network};
+use super::needs::Needs;
 
 /// The newest version whose rights were looked at here.
 const KNOWN: ABI = ABI::V8;
@@ -67,13 +67,13 @@ fn left(needs: &Needs, restricts_tcp: bool) -> String {
         .iter()
         .map(|place| place.display().to_string())
         .collect();
-    let tcp = match &needs.network {
-        Network::None => "no TCP".to_owned(),
-        Network::Ports(ports) => {
+    let tcp = match needs.tcp() {
+        None => "TCP to all ports".to_owned(),
+        Some(ports) if ports.is_empty() => "no TCP".to_owned(),
+        Some(ports) => {
             let ports: Vec<String> = ports.iter().map(u16::to_string).collect();
             format!("TCP to {}", ports.join(" "))
         }
-        Network::Any => "TCP to all ports".to_owned(),
     };
     let mut left = format!("reads {}", places.join(" "));
     if let Some(port) = &needs.port {
@@ -86,12 +86,13 @@ fn left(needs: &Needs, restricts_tcp: bool) -> String {
 }
 
 fn rules(needs: &Needs) -> Result<RulesetCreated, RulesetError> {
+    let ports = needs.tcp();
     // Best effort is what the crate does unless asked otherwise.
     let mut ruleset = Ruleset::default()
         .handle_access(AccessFs::from_all(KNOWN))?
-        .handle_access(match needs.network {
-            Network::Any => AccessNet::BindTcp.into(),
-            Network::None | Network::Ports(_) => AccessNet::from_all(KNOWN),
+        .handle_access(match ports {
+            None => AccessNet::BindTcp.into(),
+            Some(_) => AccessNet::from_all(KNOWN),
         })?
         .scope(Scope::from_all(KNOWN))?
         .create()?;
@@ -111,10 +112,8 @@ fn rules(needs: &Needs) -> Result<RulesetCreated, RulesetError> {
         let use_it = AccessFs::ReadFile | AccessFs::WriteFile;
         ruleset = ruleset.add_rule(PathBeneath::new(port, use_it))?;
     }
-    if let Network::Ports(ports) = &needs.network {
-        for &port in ports {
-            ruleset = ruleset.add_rule(NetPort::new(port, AccessNet::ConnectTcp))?;
-        }
+    for port in ports.into_iter().flatten() {
+        ruleset = ruleset.add_rule(NetPort::new(port, AccessNet::ConnectTcp))?;
     }
     Ok(ruleset)
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::Host;
-use crate::config::talosconfig::{Endpoint, Talosconfig};
+use crate::config::talosconfig::{APID_PORT, Endpoint, Talosconfig};
 use crate::config::{Config, TalosConfig, TransportChoice};
 
 /// DNS over TCP, for answers that are too long for a datagram.
@@ -33,8 +33,10 @@ pub(super) struct Needs {
     pub(super) vsock: bool,
     /// The host's port, which is opened again and again.
     pub(super) port: Option<PathBuf>,
-    /// What is connected to.
+    /// What is connected to for Talos' sake.
     pub(super) network: Network,
+    /// Whether users of the host may reach apid on this machine, whatever the way to Talos is.
+    pub(super) relay: bool,
     /// Files that are read again while the daemon runs. Where one lies in a folder of its own, the folder: what
     /// is swapped in there later must be readable, too.
     pub(super) files: Vec<PathBuf>,
@@ -54,6 +56,7 @@ impl Needs {
         let mut needs = Self {
             vsock: is_vmware && config.host.transport != TransportChoice::Backdoor,
             port,
+            relay: is_vmware && config.guest_operations.relays(),
             files: config.file.clone().into_iter().collect(),
             ..Self::default()
         };
@@ -68,6 +71,17 @@ impl Needs {
             Err(_) => {}
         }
         needs
+    }
+
+    /// The TCP ports that may be connected to; `None` for all of them.
+    pub(super) fn tcp(&self) -> Option<BTreeSet<u16>> {
+        let mut ports = match &self.network {
+            Network::None => BTreeSet::new(),
+            Network::Ports(ports) => ports.clone(),
+            Network::Any => return None,
+        };
+        ports.extend(self.relay.then_some(APID_PORT));
+        Some(ports)
     }
 
     /// What may be read, as folders and files that are there now.

@@ -178,6 +178,9 @@ fn sockets(needs: &Needs) -> Result<Vec<SeccompRule>, BackendError> {
         for family in [AF_INET, AF_INET6] {
             families.extend([(family, Some(SOCK_STREAM)), (family, Some(SOCK_DGRAM))]);
         }
+    } else if needs.relay {
+        // To 127.0.0.1, without a name.
+        families.push((AF_INET, Some(SOCK_STREAM)));
     }
     families
         .into_iter()

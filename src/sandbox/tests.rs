@@ -14,7 +14,7 @@ use nix::libc;
 use nix::sys::signal::Signal;
 
 use super::*;
-use crate::config::Cli;
+use crate::config::{Cli, GuestOperationsConfig, Rights, User};
 use crate::vmware::transport::vsock;
 
 /// An ignored test of this file, to be run in a process of its own.
@@ -294,6 +294,67 @@ fn landlock_leaves_no_listening_no_signals_and_no_abstract_sockets_of_others() {
     }
 }
 
+/// With a user who may reach the Talos API.
+fn with_relay(mut config: Config) -> Config {
+    config.guest_operations = GuestOperationsConfig {
+        enabled: true,
+        users: vec![User {
+            name: "ops".to_owned(),
+            password_hash: None,
+            public_key: None,
+            rights: Rights {
+                relay: true,
+                ..Rights::default()
+            },
+        }],
+        node_files: Vec::new(),
+    };
+    config
+}
+
+/// Not a test of its own: the child of the next one.
+#[test]
+#[ignore = "enters the sandbox"]
+fn relays_in_the_sandbox() {
+    let mut config = config(&["--use-machined", "--transport=backdoor"]);
+    if std::env::var_os("RELAY").is_some() {
+        config = with_relay(config);
+    }
+    let sandbox = Sandbox::enter(&config, Host::Vmware(vsock::is_there)).unwrap();
+    let connect = |port| std::net::TcpStream::connect(("127.0.0.1", port)).map(drop);
+    let denied = |result: io::Result<()>| {
+        result.is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
+    };
+    println!(
+        "denied: {} {} {}; {}",
+        denied(connect(50000)),
+        denied(connect(50001)),
+        denied(std::net::UdpSocket::bind("127.0.0.1:0").map(drop)),
+        sandbox.holding(),
+    );
+}
+
+#[test]
+fn apid_can_be_reached_where_a_user_may_relay_and_nothing_else() {
+    let without = child("relays_in_the_sandbox");
+    let text = String::from_utf8_lossy(&without.stdout);
+    assert!(
+        text.contains("denied: true true true;"),
+        "{text}{without:?}"
+    );
+    let with = command("relays_in_the_sandbox").env("RELAY", "1").output();
+    let with = with.unwrap();
+    let text = String::from_utf8_lossy(&with.stdout);
+    // Whether there is a listener, does not matter.
+    if text.contains("TCP") {
+        assert!(text.contains("denied: false true true;"), "{text}{with:?}");
+        assert!(text.contains("TCP to 50000"), "{text}");
+    } else {
+        eprintln!("*** SKIPPED: this kernel's landlock knows no TCP ***");
+        assert!(text.contains("denied: false false true;"), "{text}{with:?}");
+    }
+}
+
 /// Not a test of its own: the child of the next one.
 #[test]
 #[ignore = "enters the sandbox"]
@@ -418,6 +479,9 @@ fn a_configuration_that_needs_more_is_objected_to() {
     let objection = with.objection(&apid(&elsewhere, "n")).unwrap();
     assert!(matches!(&objection, Objection::File { path } if *path == there));
     assert!(objection.to_string().contains("restart"), "{objection}");
+    // The right to relay is not refused: all else of a reload counts.
+    let relay = with_relay(config(&["--use-machined"]));
+    assert_eq!(machined.objection(&relay), None);
     // What is not in force objects to nothing.
     let off = Sandbox {
         mode: SandboxMode::Warn,
@@ -471,6 +535,29 @@ fn needs_follow_the_configuration() {
         };
         assert_eq!(needs, expected);
     }
+}
+
+#[test]
+fn the_right_to_relay_needs_apids_port_on_vmware_alone() {
+    let vmware = || Host::Vmware(vsock::is_there);
+    let of = |host: Host, arguments: &[&str], relay: bool| {
+        let config = config(arguments);
+        let config = if relay { with_relay(config) } else { config };
+        Needs::of(&config, &host, None)
+    };
+    let machined = ["--use-machined"];
+    let needs = of(vmware(), &machined, true);
+    assert_eq!(needs.tcp(), Some([50000].into()));
+    assert_eq!(needs.network, Network::None);
+    assert!(!needs.readable().contains(Path::new("/etc")));
+    assert_eq!(of(vmware(), &machined, false).tcp(), Some([].into()));
+    assert_eq!(of(Host::None, &machined, true).tcp(), Some([].into()));
+    let node = ["--talos-config=/c", "--talos-node=n:443"];
+    assert_eq!(
+        of(vmware(), &node, true).tcp(),
+        Some([53, 443, 50000].into())
+    );
+    assert_eq!(of(vmware(), &["--talos-config=/c"], true).tcp(), None);
 }
 
 #[test]

@@ -56,6 +56,7 @@ fn where_all_is_well_check_is_a_line_each_and_exit_0() {
             ["ok", "talos"],
             ["ok", "role"],
             ["ok", "variables"],
+            ["ok", "guest-operations"],
             ["ok", "sandbox"]
         ]
     );
@@ -64,7 +65,7 @@ fn where_all_is_well_check_is_a_line_each_and_exit_0() {
     assert!(lines[2].contains("v1.13.0"), "{lines:#?}");
     assert!(lines[3].contains("os:operator"), "{lines:#?}");
     assert!(
-        lines[5].contains("in force: capabilities: none;"),
+        lines[6].contains("in force: capabilities: none;"),
         "{lines:#?}"
     );
 }

@@ -151,6 +151,7 @@ fn on_sighup_the_lines_of_check_are_in_the_log() {
         "talos",
         "role",
         "variables",
+        "guest-operations",
         "sandbox",
     ] {
         run.logs(&["INFO", "check: ok", &format!("check={check} ")], SOON);
@@ -159,7 +160,7 @@ fn on_sighup_the_lines_of_check_are_in_the_log() {
         &["check=role", "os:operator: may read, reboot and shut down"],
         SOON,
     );
-    assert_eq!(run.log_lines(&["check: ok"]).len(), 6);
+    assert_eq!(run.log_lines(&["check: ok"]).len(), 7);
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod user;
 
 use std::ffi::OsStr;
 use std::path::{Component, Path};
+use std::time::Duration;
 
 use super::BadValue;
 use super::value::{Form, Value};
@@ -17,6 +18,9 @@ pub use user::{BadUser, User, UserProblem};
 
 /// The group's name.
 pub(super) const GROUP: &str = "guest_operations";
+
+/// The longest time for which a token in place of a password may count.
+pub const LONGEST_TOKEN_LIFE: Duration = Duration::from_secs(24 * 3600);
 
 /// Guest operations. `default()` is off.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -15,14 +15,13 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
 use serde::{Deserialize, Serialize};
 
+use crate::config::LONGEST_TOKEN_LIFE;
 use crate::facts::is_valid_uuid;
 
 /// How a token begins.
 const PREFIX: &str = "tvt1.";
 /// The longest token that is looked at.
 const LONGEST: usize = 2048;
-/// The longest time from `iat` to `exp`.
-pub const LONGEST_LIFE: Duration = Duration::from_secs(24 * 3600);
 /// How far the clock of whoever signs may be before ours.
 const SLACK: Duration = Duration::from_secs(120);
 /// 2020-01-01: a clock before it has not been set since the machine started.
@@ -129,7 +128,7 @@ fn check_claims(claims: &Claims, expected: &Expected<'_>) -> Result<(), BadToken
     }
     if !exp
         .checked_sub(iat)
-        .is_some_and(|life| !life.is_zero() && life <= LONGEST_LIFE)
+        .is_some_and(|life| !life.is_zero() && life <= LONGEST_TOKEN_LIFE)
     {
         return Err(BadToken::Life);
     }

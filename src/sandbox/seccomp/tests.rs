@@ -261,6 +261,15 @@ fn sockets_are_those_that_the_configuration_asks_for() {
             (AF_INET6, SOCK_DGRAM)
         ]
     );
+    let relay = |needs: Needs| Needs {
+        relay: true,
+        ..needs
+    };
+    assert_eq!(
+        families(&relay(machined())),
+        [(AF_INET, SOCK_STREAM), (AF_VSOCK, SOCK_STREAM)]
+    );
+    assert_eq!(families(&relay(apid())), families(&apid()));
     let bind = Amd64::bind as i32;
     assert_eq!(Filter::amd64(&machined()).verdict(bind, &[]), ALLOW);
     assert_eq!(Filter::amd64(&apid()).verdict(bind, &[]), TRAP);

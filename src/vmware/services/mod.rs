@@ -260,6 +260,7 @@ impl Services {
             let outcome = Outcome::fails(problem, topic::SET_INFO_REMEDY);
             checks.push(Check::new("host", outcome));
         }
+        checks.push(self.members.guest_operations.check());
         checks
     }
 
