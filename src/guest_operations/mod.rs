@@ -136,16 +136,18 @@ impl GuestOperations {
         self.programs.advance(&mut self.files, &mut self.rooms, now);
     }
 
-    /// The processes that this caller sees: the programs started here first, then those of the node.
+    /// The processes with these numbers that this caller sees, all of them without numbers: the programs started
+    /// here first, then those of the node. Talos is asked for the node's alone.
     ///
     /// # Errors
     /// When Talos cannot say.
     pub fn processes(
         &mut self,
         caller: &Caller,
+        pids: &[u64],
         now: Duration,
     ) -> Poll<Result<Vec<ShownProcess>, Failure>> {
-        self.programs.list(caller, &mut self.rooms, now)
+        self.programs.list(caller, pids, &mut self.rooms, now)
     }
 
     /// The environment: names and values.

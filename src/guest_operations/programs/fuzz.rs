@@ -1,0 +1,1 @@
+//! Entries for fuzzing, see [`crate::fuzz`].
