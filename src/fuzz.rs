@@ -142,6 +142,7 @@ mod tests {
     use proptest::prelude::*;
     use proptest::test_runner::TestRunner;
 
+    use crate::guest_operations::programs;
     use crate::qemu::{self, qmp};
     use crate::vmware::{rpc, services, wire};
     use crate::{config, guest_operations::logins, talos};
@@ -150,7 +151,7 @@ mod tests {
     type Entry = fn(&[u8]);
 
     /// Name of the target and of its corpus, and the entry.
-    const TARGETS: [(&str, Entry); 19] = [
+    const TARGETS: [(&str, Entry); 22] = [
         ("data_map", wire::fuzz::fuzz_data_map),
         ("guest_rpc_packet", wire::fuzz::fuzz_guest_rpc_packet),
         ("hypervisor", wire::fuzz::fuzz_hypervisor),
@@ -170,6 +171,9 @@ mod tests {
         ("qmp_stream", qmp::fuzz::fuzz_qmp_stream),
         ("qmp_arguments", qmp::fuzz::fuzz_qmp_arguments),
         ("token", logins::fuzz::fuzz_token),
+        ("command_line", programs::fuzz::fuzz_command_line),
+        ("http", programs::fuzz::fuzz_http),
+        ("programs", programs::fuzz::fuzz_programs),
     ];
 
     fn folder(name: &str) -> std::path::PathBuf {

@@ -7,8 +7,14 @@ pub(super) fn environment(facts: &Facts) -> Vec<(&'static str, String)> {
     let node = &facts.node;
     let ready = node.readiness.as_ref();
     let known = [
-        ("TALOS_VERSION", facts.talos.as_ref().map(|talos| talos.tag.clone())),
-        ("TALOS_STAGE", facts.stage.map(|stage| stage.name().to_owned())),
+        (
+            "TALOS_VERSION",
+            facts.talos.as_ref().map(|talos| talos.tag.clone()),
+        ),
+        (
+            "TALOS_STAGE",
+            facts.stage.map(|stage| stage.name().to_owned()),
+        ),
         (
             "TALOS_MACHINE_TYPE",
             node.machine_type.map(|machine| machine.name().to_owned()),

@@ -44,7 +44,13 @@ impl Temporaries {
     }
 
     /// Adds to it.
-    pub(crate) fn append(&mut self, owner: &str, path: &str, bytes: &[u8], _now: Duration) -> Result<(), Failure> {
+    pub(crate) fn append(
+        &mut self,
+        owner: &str,
+        path: &str,
+        bytes: &[u8],
+        _now: Duration,
+    ) -> Result<(), Failure> {
         let file = self.files.get_mut(&(owner.into(), path.into()));
         let file = file.ok_or(Failure::NotFound)?;
         if file.len() + bytes.len() > 1 << 20 {

@@ -310,15 +310,24 @@ mod tests {
         for (text, words) in [
             ("", &[][..]),
             (" \t\r\n", &[]),
-            ("get machinestatus -o yaml", &["get", "machinestatus", "-o", "yaml"]),
+            (
+                "get machinestatus -o yaml",
+                &["get", "machinestatus", "-o", "yaml"],
+            ),
             ("a 'b c' \"d e\" f\\ g", &["a", "b c", "d e", "f g"]),
             (r#"'a'"b"c '' "" "#, &["abc", "", ""]),
             (r#""a\"b\\c\$d\`e\f""#, &[r#"a"b\c$d`e\f"#]),
-            (r#"'$x `y` \ "z" | ; > < * ? ~ #'"#, &[r#"$x `y` \ "z" | ; > < * ? ~ #"#]),
+            (
+                r#"'$x `y` \ "z" | ; > < * ? ~ #'"#,
+                &[r#"$x `y` \ "z" | ; > < * ? ~ #"#],
+            ),
             ("a\\\nb \"c\\\nd\"", &["ab", "cd"]),
             ("talosctl version\r\n\n", &["talosctl", "version"]),
             ("\n  talosctl version", &["talosctl", "version"]),
-            ("a~b c#d \\~ \\# \\* 12 3", &["a~b", "c#d", "~", "#", "*", "12", "3"]),
+            (
+                "a~b c#d \\~ \\# \\* 12 3",
+                &["a~b", "c#d", "~", "#", "*", "12", "3"],
+            ),
         ] {
             let line = parse(text);
             assert_eq!(line.fault, None, "{text}");
@@ -335,8 +344,16 @@ mod tests {
             path: "/tmp/a".to_owned(),
         };
         for (text, words, redirections) in [
-            ("x 1> /tmp/a 2> /tmp/b", &["x"][..], vec![to(Stdout, "/tmp/a"), to(Stderr, "/tmp/b")]),
-            ("> /tmp/a 2>&1 -c \"x y\"", &["-c", "x y"], vec![to(Stdout, "/tmp/a"), JOINED]),
+            (
+                "x 1> /tmp/a 2> /tmp/b",
+                &["x"][..],
+                vec![to(Stdout, "/tmp/a"), to(Stderr, "/tmp/b")],
+            ),
+            (
+                "> /tmp/a 2>&1 -c \"x y\"",
+                &["-c", "x y"],
+                vec![to(Stdout, "/tmp/a"), JOINED],
+            ),
             ("x 2>&1 >/tmp/a", &["x"], vec![JOINED, to(Stdout, "/tmp/a")]),
             ("x>/tmp/a y", &["x", "y"], vec![to(Stdout, "/tmp/a")]),
             ("x &>/tmp/a", &["x"], vec![both.clone()]),

@@ -111,7 +111,11 @@ pub enum Stdio {
 impl Programs {
     /// Users who are there no more lose their programs, and programs end that their user may not run any more.
     pub(super) fn configure(&mut self, config: &GuestOperationsConfig, _rooms: &mut Rooms) {
-        let users = if config.enabled { &config.users[..] } else { &[] };
+        let users = if config.enabled {
+            &config.users[..]
+        } else {
+            &[]
+        };
         self.records.retain_mut(|record| {
             let user = users.iter().find(|user| *user.name == *record.caller.name);
             if let Some(user) = user {
@@ -143,7 +147,10 @@ impl Programs {
 
     /// When [`Self::advance`] has something to do even if no answer comes.
     pub(super) fn poll_timeout(&self) -> Option<Duration> {
-        let listing = self.listing.iter().map(|listing| listing.asked + MOST_LISTING);
+        let listing = self
+            .listing
+            .iter()
+            .map(|listing| listing.asked + MOST_LISTING);
         let records = self.records.iter().map(Record::due);
         let old = self.oldest_kept().map(|ended| ended + FRESH);
         listing.chain(records).chain(old).min()
@@ -164,7 +171,10 @@ impl Programs {
         let is_wanted = |pid: &u64| pids.is_empty() || pids.contains(pid);
         let is_own = |record: &&Record| record.caller.name == caller.name;
         let own = self.records.iter().filter(is_own);
-        let others = self.records.iter().filter(|record| sees_all && !is_own(record));
+        let others = self
+            .records
+            .iter()
+            .filter(|record| sees_all && !is_own(record));
         let mut shown: Vec<ShownProcess> = own
             .chain(others)
             .filter(|record| is_wanted(&record.pid))
@@ -178,7 +188,9 @@ impl Programs {
             return Poll::Ready(Err(Failure::Busy));
         };
         answer.map_ok(|processes| {
-            let processes = processes.into_iter().filter(|process| is_wanted(&process.pid));
+            let processes = processes
+                .into_iter()
+                .filter(|process| is_wanted(&process.pid));
             shown.extend(processes.map(|process| ShownProcess {
                 pid: process.pid,
                 command: process.command,
@@ -232,7 +244,11 @@ impl Programs {
     ) -> Result<u64, Failure> {
         let asked = Asked::of(start.path, start.arguments);
         let relays = asked.as_ref().is_ok_and(Asked::relays);
-        caller.may(if relays { Right::Relay } else { Right::Programs })?;
+        caller.may(if relays {
+            Right::Relay
+        } else {
+            Right::Programs
+        })?;
         let asked = asked?;
         if !is_folder(start.folder) {
             return Err(Failure::NotAFolder);
@@ -394,7 +410,11 @@ impl Programs {
 
     /// When the oldest of the programs ended that keep more output than may be kept for long.
     fn oldest_kept(&self) -> Option<Duration> {
-        let ended = || self.records.iter().filter(|record| record.ended().is_some());
+        let ended = || {
+            self.records
+                .iter()
+                .filter(|record| record.ended().is_some())
+        };
         let kept: usize = ended().map(|record| record.output.len()).sum();
         if kept <= MOST_OLD {
             return None;
@@ -428,7 +448,7 @@ impl Programs {
 
     /// Room that is not needed.
     fn give_back(&mut self) {
-        if self.records.capacity() > 2 * self.records.len() + 8 {
+        if self.records.capacity() > 2 * self.records.len() {
             self.records.shrink_to_fit();
         }
     }
@@ -444,10 +464,16 @@ fn begin(
     world: &mut World<'_>,
 ) -> Result<Option<Work>, Refusal> {
     let work = match program {
-        Program::Talosctl => talosctl::command(words).and_then(|command| Work::begin(command, world)),
-        Program::Vmtoolsd => talosctl::of_the_agent(words).and_then(|command| Work::begin(command, world)),
+        Program::Talosctl => {
+            talosctl::command(words).and_then(|command| Work::begin(command, world))
+        }
+        Program::Vmtoolsd => {
+            talosctl::of_the_agent(words).and_then(|command| Work::begin(command, world))
+        }
         Program::RoundTrip => relay::Relay::begin(words).map(|relay| Some(Work::Relay(relay))),
-        Program::Stream => stream::Stream::begin(words, world).map(|stream| Some(Work::Stream(stream))),
+        Program::Stream => {
+            stream::Stream::begin(words, world).map(|stream| Some(Work::Stream(stream)))
+        }
     };
     work.map_err(|reason| Refusal {
         by: program.name(),

@@ -231,7 +231,9 @@ impl Output {
                 bytes.drain(..len.min(bytes.len()));
                 bytes.shrink_to(bytes.len());
             }
-            Kept::Shared(bytes) => *kept = Kept::Open(bytes.get(len..).unwrap_or_default().to_vec()),
+            Kept::Shared(bytes) => {
+                *kept = Kept::Open(bytes.get(len..).unwrap_or_default().to_vec())
+            }
             Kept::Dropped => {}
         }
     }

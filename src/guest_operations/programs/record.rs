@@ -102,7 +102,14 @@ impl Record {
     }
 
     /// It ends, and says why.
-    pub(super) fn fail(&mut self, by: &str, reason: &str, code: i32, rooms: &mut Rooms, now: Duration) {
+    pub(super) fn fail(
+        &mut self,
+        by: &str,
+        reason: &str,
+        code: i32,
+        rooms: &mut Rooms,
+        now: Duration,
+    ) {
         let text = format!("{by}: {reason}\n");
         self.output.complain(&text, &mut rooms.temporaries, now);
         self.end(code, rooms, now);

@@ -153,15 +153,13 @@ impl Asked {
 impl Asked {
     /// Whether the program reaches the Talos API.
     pub(super) const fn relays(&self) -> bool {
-        matches!(
-            self.command,
-            Ok((Program::RoundTrip | Program::Stream, _))
-        )
+        matches!(self.command, Ok((Program::RoundTrip | Program::Stream, _)))
     }
 }
 
 /// What a shell here is for.
-const ONE_COMMAND: &str = "there is no shell on Talos; only -c with exactly one command is understood";
+const ONE_COMMAND: &str =
+    "there is no shell on Talos; only -c with exactly one command is understood";
 
 fn not_understood(by: Named, fault: Fault) -> Refusal {
     Refusal {
@@ -207,7 +205,14 @@ mod tests {
             let asked = Asked::of(path, "dmesg -f").unwrap();
             assert_eq!(command(&asked), (Program::Talosctl, vec!["dmesg", "-f"]));
         }
-        for path in ["/sbin/talosctl", "bin/talosctl", "/bin//talosctl", "ls", "/bin/", "./sh"] {
+        for path in [
+            "/sbin/talosctl",
+            "bin/talosctl",
+            "/bin//talosctl",
+            "ls",
+            "/bin/",
+            "./sh",
+        ] {
             assert_eq!(Asked::of(path, ""), Err(Failure::NotFound), "{path}");
         }
         assert_eq!(Asked::of("", ""), Err(Failure::Invalid));
@@ -218,9 +223,21 @@ mod tests {
         let (out, err) = ("/tmp/govmomi-vmware1", "/tmp/govmomi-vmware2");
         let both = vec![open(Stdio::Stdout, out), open(Stdio::Stderr, err)];
         for (client, path, arguments) in [
-            ("govc, a bare name", "/bin/bash", format!("-c 'talosctl logs apid 1> {out} 2> {err}'")),
-            ("govc, a path", "/usr/bin/talosctl", format!("logs apid 1> {out} 2> {err}")),
-            ("Ansible", "/bin/sh", format!("-c 'talosctl logs apid' 1> {out} 2> {err}")),
+            (
+                "govc, a bare name",
+                "/bin/bash",
+                format!("-c 'talosctl logs apid 1> {out} 2> {err}'"),
+            ),
+            (
+                "govc, a path",
+                "/usr/bin/talosctl",
+                format!("logs apid 1> {out} 2> {err}"),
+            ),
+            (
+                "Ansible",
+                "/bin/sh",
+                format!("-c 'talosctl logs apid' 1> {out} 2> {err}"),
+            ),
             (
                 "Ansible with a shell of its own",
                 "/bin/sh",
@@ -228,10 +245,18 @@ mod tests {
             ),
         ] {
             let asked = Asked::of(path, &arguments).unwrap();
-            assert_eq!(command(&asked), (Program::Talosctl, vec!["logs", "apid"]), "{client}");
+            assert_eq!(
+                command(&asked),
+                (Program::Talosctl, vec!["logs", "apid"]),
+                "{client}"
+            );
             assert_eq!(asked.redirections, both, "{client}");
         }
-        let asked = Asked::of("/bin/bash", &format!("> {out} 2>&1 -c \"talosctl version\r\n\"")).unwrap();
+        let asked = Asked::of(
+            "/bin/bash",
+            &format!("> {out} 2>&1 -c \"talosctl version\r\n\""),
+        )
+        .unwrap();
         assert_eq!(command(&asked), (Program::Talosctl, vec!["version"]));
         let join = Redirection::Join {
             of: Stdio::Stderr,
@@ -255,12 +280,27 @@ mod tests {
             ("-c 'ls | wc'", 2, "pipes"),
             ("-c 'ls -l /'", 127, "ls: no such program"),
             ("-c 'A=1 talosctl'", 127, "A=1"),
-            ("-c 'sh -c \"sh -c sh\\ -c\\ ls\"'", 127, "ls: no such program"),
-            ("-c 'sh -c \"sh -c sh\\ -c\\ sh\\\\\\ -c\\\\\\ ls\"'", 2, "-c"),
+            (
+                "-c 'sh -c \"sh -c sh\\ -c\\ ls\"'",
+                127,
+                "ls: no such program",
+            ),
+            (
+                "-c 'sh -c \"sh -c sh\\ -c\\ sh\\\\\\ -c\\\\\\ ls\"'",
+                2,
+                "-c",
+            ),
         ] {
-            let refusal = Asked::of("/bin/sh", arguments).unwrap().command.unwrap_err();
+            let refusal = Asked::of("/bin/sh", arguments)
+                .unwrap()
+                .command
+                .unwrap_err();
             assert_eq!(refusal.code, code, "{arguments}");
-            assert!(refusal.reason.contains(reason), "{arguments}: {}", refusal.reason);
+            assert!(
+                refusal.reason.contains(reason),
+                "{arguments}: {}",
+                refusal.reason
+            );
         }
     }
 

@@ -279,7 +279,9 @@ impl Words {
             return Ok(());
         };
         let word: String = word.chars().take(64).collect();
-        Err(format!("{command} takes no {word:?} here; see talosctl help"))
+        Err(format!(
+            "{command} takes no {word:?} here; see talosctl help"
+        ))
     }
 }
 
@@ -332,12 +334,24 @@ mod tests {
             ("logs --follow apid", logs(None, true)),
             ("services", Command::show(Show::Services)),
             ("service", Command::show(Show::Services)),
-            ("service apid", Command::show(Show::Service("apid".to_owned()))),
-            ("service apid status", Command::show(Show::Service("apid".to_owned()))),
+            (
+                "service apid",
+                Command::show(Show::Service("apid".to_owned())),
+            ),
+            (
+                "service apid status",
+                Command::show(Show::Service("apid".to_owned())),
+            ),
             ("processes", Command::show(Show::Processes)),
             ("get machinestatus", get("machinestatus", None, Form::Table)),
-            ("get links eth0 -o yaml", get("links", Some("eth0"), Form::Yaml)),
-            ("get -o yaml links eth0", get("links", Some("eth0"), Form::Yaml)),
+            (
+                "get links eth0 -o yaml",
+                get("links", Some("eth0"), Form::Yaml),
+            ),
+            (
+                "get -o yaml links eth0",
+                get("links", Some("eth0"), Form::Yaml),
+            ),
             ("get links -oyaml", get("links", None, Form::Yaml)),
             ("get links --output=table", get("links", None, Form::Table)),
             ("get links --output yaml", get("links", None, Form::Yaml)),
@@ -349,11 +363,38 @@ mod tests {
             ("etcd members", Command::show(Show::EtcdMembers)),
             ("containers", Command::show(Show::Containers)),
             ("stats", Command::show(Show::Stats)),
-            ("list", Command::List { path: "/".to_owned(), is_long: false }),
-            ("ls -l /talos", Command::List { path: "/talos".to_owned(), is_long: true }),
-            ("read /talos/README.txt", Command::Read { path: "/talos/README.txt".to_owned() }),
-            ("cat /talos/README.txt", Command::Read { path: "/talos/README.txt".to_owned() }),
-            ("support", Command::Read { path: "/talos/support.tgz".to_owned() }),
+            (
+                "list",
+                Command::List {
+                    path: "/".to_owned(),
+                    is_long: false,
+                },
+            ),
+            (
+                "ls -l /talos",
+                Command::List {
+                    path: "/talos".to_owned(),
+                    is_long: true,
+                },
+            ),
+            (
+                "read /talos/README.txt",
+                Command::Read {
+                    path: "/talos/README.txt".to_owned(),
+                },
+            ),
+            (
+                "cat /talos/README.txt",
+                Command::Read {
+                    path: "/talos/README.txt".to_owned(),
+                },
+            ),
+            (
+                "support",
+                Command::Read {
+                    path: "/talos/support.tgz".to_owned(),
+                },
+            ),
         ] {
             assert_eq!(of(line), Ok(wanted), "{line}");
         }
@@ -373,7 +414,10 @@ mod tests {
             ("service apid restart", "only reading commands"),
             ("etcd leave", "only status and members"),
             ("etcd", "only status and members"),
-            ("frobnicate", "unknown command \"frobnicate\"; see talosctl help"),
+            (
+                "frobnicate",
+                "unknown command \"frobnicate\"; see talosctl help",
+            ),
             ("logs", "the id of a service"),
             ("logs apid kubelet", "takes no \"kubelet\""),
             ("logs apid --tail", "--tail wants a value"),

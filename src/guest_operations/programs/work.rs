@@ -229,9 +229,11 @@ fn ready<T>(
         std::task::Poll::Pending => Ok(Progress::Waits),
         std::task::Poll::Ready(Ok(value)) => write(value).map(|()| Progress::Ended(0)),
         std::task::Poll::Ready(Err(failure)) => Err(match failure {
-            Failure::NotNow => "Talos does not answer, or refuses it: files of the node can be read \
+            Failure::NotNow => {
+                "Talos does not answer, or refuses it: files of the node can be read \
                                 with the role os:admin alone"
-                .to_owned(),
+                    .to_owned()
+            }
             failure => failure.to_string(),
         }),
     }

@@ -94,7 +94,10 @@ mod tests {
         ] {
             assert_eq!(message(body), malformed, "{body:?}");
         }
-        assert_eq!(message(b"\x01\0\0\0\0"), Err((UNIMPLEMENTED, "the message is compressed")));
+        assert_eq!(
+            message(b"\x01\0\0\0\0"),
+            Err((UNIMPLEMENTED, "the message is compressed"))
+        );
     }
 
     #[test]
@@ -103,7 +106,7 @@ mod tests {
         assert_eq!(trailers(0, ""), b"\x80\0\0\0\x0fgrpc-status:0\r\n");
         assert_eq!(
             trailers(7, "50 % \u{e4}\n"),
-            b"\x80\0\0\0\x31grpc-status:7\r\ngrpc-message:50 %25 %C3%A4%0A\r\n"
+            b"\x80\0\0\0\x2egrpc-status:7\r\ngrpc-message:50 %25 %C3%A4%0A\r\n"
         );
     }
 

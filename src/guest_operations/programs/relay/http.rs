@@ -257,7 +257,20 @@ const fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric()
         || matches!(
             byte,
-            b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~'
+            b'!' | b'#'
+                | b'$'
+                | b'%'
+                | b'&'
+                | b'\''
+                | b'*'
+                | b'+'
+                | b'-'
+                | b'.'
+                | b'^'
+                | b'_'
+                | b'`'
+                | b'|'
+                | b'~'
         )
 }
 
@@ -299,7 +312,9 @@ mod tests {
         let chunked = "Transfer-Encoding: chunked\r\n\r\n";
         assert_eq!(of(&format!("{chunked}0\r\n\r\n")), whole(b""));
         assert_eq!(
-            of(&format!("{chunked}3;x=y\r\nabc\r\n00A\r\n0123456789\r\n0\r\nX: y\r\n\r\n")),
+            of(&format!(
+                "{chunked}3;x=y\r\nabc\r\n00A\r\n0123456789\r\n0\r\nX: y\r\n\r\n"
+            )),
             whole(b"abc0123456789")
         );
     }
@@ -320,7 +335,9 @@ mod tests {
 
     #[test]
     fn what_is_no_call_is_refused() {
-        let with = |line: &str| format!("{line}\r\nContent-Type: application/grpc-web\r\nContent-Length: 0\r\n\r\n");
+        let with = |line: &str| {
+            format!("{line}\r\nContent-Type: application/grpc-web\r\nContent-Length: 0\r\n\r\n")
+        };
         for (request, refusal) in [
             (with("GET /a.B/C HTTP/1.1"), Refusal::NoPost),
             (with("POST /a.B/C HTTP/1.0"), Refusal::OtherVersion),
@@ -353,16 +370,49 @@ mod tests {
         for (rest, refusal) in [
             ("\r\n".to_owned(), Refusal::NoLength),
             ("Content-Length: -1\r\n\r\n".to_owned(), Refusal::Malformed),
-            ("Content-Length: 1, 1\r\n\r\n".to_owned(), Refusal::Malformed),
-            (format!("Content-Length: {}\r\n\r\n", MOST_BODY + 1), Refusal::BodyTooLong),
-            ("Content-Length: 99999999999999999999999\r\n\r\n".to_owned(), Refusal::BodyTooLong),
-            ("Transfer-Encoding: chunked\r\n\r\nx\r\n".to_owned(), Refusal::Malformed),
-            ("Transfer-Encoding: chunked\r\n\r\n\r\n".to_owned(), Refusal::Malformed),
-            ("Transfer-Encoding: chunked\r\n\r\n100001\r\n".to_owned(), Refusal::BodyTooLong),
-            ("Transfer-Encoding: chunked\r\n\r\nfffffffff\r\n".to_owned(), Refusal::Malformed),
-            ("Transfer-Encoding: chunked\r\n\r\n1\r\nabc".to_owned(), Refusal::Malformed),
-            (format!("Transfer-Encoding: chunked\r\n\r\n{}", "1".repeat(1100)), Refusal::Malformed),
-            (format!("Transfer-Encoding: chunked\r\n\r\n{}", "1\r\nx\r\n".repeat(MOST / 6)), Refusal::BodyTooLong),
+            (
+                "Content-Length: 1, 1\r\n\r\n".to_owned(),
+                Refusal::Malformed,
+            ),
+            (
+                format!("Content-Length: {}\r\n\r\n", MOST_BODY + 1),
+                Refusal::BodyTooLong,
+            ),
+            (
+                "Content-Length: 99999999999999999999999\r\n\r\n".to_owned(),
+                Refusal::BodyTooLong,
+            ),
+            (
+                "Transfer-Encoding: chunked\r\n\r\nx\r\n".to_owned(),
+                Refusal::Malformed,
+            ),
+            (
+                "Transfer-Encoding: chunked\r\n\r\n\r\n".to_owned(),
+                Refusal::Malformed,
+            ),
+            (
+                "Transfer-Encoding: chunked\r\n\r\n100001\r\n".to_owned(),
+                Refusal::BodyTooLong,
+            ),
+            (
+                "Transfer-Encoding: chunked\r\n\r\nfffffffff\r\n".to_owned(),
+                Refusal::Malformed,
+            ),
+            (
+                "Transfer-Encoding: chunked\r\n\r\n1\r\nabc".to_owned(),
+                Refusal::Malformed,
+            ),
+            (
+                format!("Transfer-Encoding: chunked\r\n\r\n{}", "1".repeat(1100)),
+                Refusal::Malformed,
+            ),
+            (
+                format!(
+                    "Transfer-Encoding: chunked\r\n\r\n{}",
+                    "1\r\nx\r\n".repeat(MOST / 6)
+                ),
+                Refusal::BodyTooLong,
+            ),
         ] {
             assert_eq!(of(&rest), Err(refusal), "{rest:.80}");
         }

@@ -6,8 +6,10 @@
 //! What is no call gets an error of HTTP. A method that does not only read gets a status of gRPC, and Talos is not
 //! asked. Nothing that the request says chooses a host.
 
-pub(super) mod grpc_web;
-pub(super) mod http;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
+mod grpc_web;
+mod http;
 
 use std::time::Duration;
 
@@ -108,7 +110,10 @@ impl Relay {
             format!("HTTP/1.1 200 OK\r\nContent-Type: {MEDIA_TYPE}\r\nConnection: close\r\n\r\n");
         world.write(head.as_bytes())?;
         if !methods::only_reads(&request.method) {
-            let why = format!("{} is not one of the methods that only read", request.method);
+            let why = format!(
+                "{} is not one of the methods that only read",
+                request.method
+            );
             return end(PERMISSION_DENIED, &why, world);
         }
         let message = match grpc_web::message(&request.body) {
@@ -150,7 +155,11 @@ fn answer(ticket: &Ticket, world: &mut World<'_>) -> Result<Progress, String> {
             Answer::End(Ok(())) => return end(0, "", world),
             Answer::End(Err(trouble)) => {
                 // A trouble is never OK.
-                let status = if trouble.status == 0 { 2 } else { trouble.status };
+                let status = if trouble.status == 0 {
+                    2
+                } else {
+                    trouble.status
+                };
                 return end(status, &reason(&trouble), world);
             }
             _ => {}

@@ -1,0 +1,3 @@
+#![no_main]
+use talos_vmtoolsd::guest_operations::programs::fuzz::fuzz_http;
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzz_http(bytes));
