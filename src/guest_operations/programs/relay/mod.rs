@@ -7,7 +7,7 @@
 //! asked. Nothing that the request says chooses a host.
 
 #[cfg(any(test, fuzzing))]
-pub mod fuzz;
+pub(super) mod fuzz;
 mod grpc_web;
 mod http;
 
