@@ -62,6 +62,13 @@ pub(crate) struct Rooms {
     pub(crate) clock: WallClock,
 }
 
+impl Rooms {
+    /// Seconds since 1970.
+    pub(crate) fn seconds(&self) -> i64 {
+        i64::try_from((self.clock)().as_secs()).unwrap_or(i64::MAX)
+    }
+}
+
 impl GuestOperations {
     /// Switched off.
     pub fn new(clock: WallClock) -> Self {

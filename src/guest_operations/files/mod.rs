@@ -1,33 +1,70 @@
 //! Files: the virtual tree, temporary files, what programs read and write, and files of the node.
+//!
+//! ```text
+//! path ─► Location ─► Place ─┬─► Lister     what is in a folder
+//!                            ├─► Snapshots  the contents of a file, whole, by a Fetch
+//!                            ├─► Archives   a folder as tar, while it is read
+//!                            └─► Temporaries, Programs
+//! ```
+//! A path is components that cannot climb; what they name is decided by the tree alone. What Talos has to say comes
+//! by inquiries; whatever is under way goes on with each answer, and goes when nobody asks for it any more.
 
+mod access;
+mod archive;
+mod fetch;
+mod lister;
+mod location;
+mod node_files;
+mod outputs;
+mod question;
+mod readme;
+mod snapshots;
+mod support;
+mod tree;
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Poll, ready};
 use std::time::Duration;
 
-use super::programs::{Programs, Stdio};
-use super::{Caller, Failure, Rooms};
+use super::programs::Stdio;
+use super::{Caller, Failure, Right, Rooms};
 use crate::config::GuestOperationsConfig;
+
+pub(crate) use access::Access;
+use archive::Archives;
+use fetch::{Fetch, Prepared};
+use lister::{Found, Lister};
+pub(super) use location::check_name;
+pub use location::{ArchiveForm, Location};
+use node_files::Allowed;
+use outputs::Outputs;
+use snapshots::{Snapshots, Want, Whose};
+use tree::Place;
+
+/// Bytes of one file, at most.
+const MOST_IN_FILE: usize = 16 << 20;
+/// Bytes of all files that are prepared, kept or packed, at most.
+const MOST_IN_ALL: usize = 32 << 20;
+/// Listings under way at a time.
+const MOST_LISTINGS: usize = 16;
+/// How long a listing is kept that nobody asks for any more.
+const UNUSED: Duration = Duration::from_secs(15);
+
+/// The size of an archive, which is not known before: as the toolbox of govmomi announces it.
+pub const ARCHIVE_SIZE: u64 = i64::MAX as u64;
 
 /// What is prepared, open or kept of files.
 #[derive(Debug, Default)]
-pub struct Files {}
-
-/// Where a file is, in the words of whoever asks: components that cannot climb, and what is wanted of a folder.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Location {
-    /// The components of an absolute path; none is the root.
-    pub components: Vec<String>,
-    /// A folder is wanted as an archive, with `?format=`, `?prefix=`, a trailing slash or `/archive:`.
-    pub archive: Option<ArchiveForm>,
-}
-
-/// How a folder is packed.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct ArchiveForm {
-    /// Whether gzip comes on top of tar.
-    pub gzip: bool,
-    /// What goes before each name.
-    pub prefix: String,
+pub struct Files {
+    allowed: Allowed,
+    snapshots: Snapshots,
+    archives: Archives,
+    outputs: Outputs,
+    /// How much of what each open input was written with was taken.
+    inputs: BTreeMap<u64, u64>,
+    /// Folders that are listed, and when somebody asked for that last.
+    listings: BTreeMap<Whose, (Lister, Duration)>,
 }
 
 /// What is known of a file without reading it.
@@ -44,9 +81,6 @@ pub struct Attributes {
     /// Owner and group.
     pub owner: (u32, u32),
 }
-
-/// The size of an archive, which is not known before: as the toolbox of govmomi announces it.
-pub const ARCHIVE_SIZE: u64 = i64::MAX as u64;
 
 /// What a file is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,155 +122,234 @@ pub enum Opened {
     Input(u64),
 }
 
-/// Files together with what they need; made for one call.
-#[derive(Debug)]
-pub(crate) struct Access<'a> {
-    pub(super) files: &'a mut Files,
-    pub(super) programs: &'a mut Programs,
-    pub(super) rooms: &'a mut Rooms,
-}
-
-impl Location {
-    /// That of a path as guest operations write it: absolute, with a query or not.
-    ///
-    /// # Errors
-    /// [`Failure::BadName`] when it climbs or is none.
-    pub fn of_path(_path: &str) -> Result<Self, Failure> {
-        Err(Failure::BadName)
-    }
-
-    /// That of the components of HGFS, below `root`. The last may have a query.
-    ///
-    /// # Errors
-    /// [`Failure::BadName`] when a component is none.
-    pub fn of_components<'a>(_names: impl Iterator<Item = &'a str>) -> Result<Self, Failure> {
-        Err(Failure::BadName)
-    }
-}
-
 impl Files {
-    pub(super) fn configure(&mut self, _config: &GuestOperationsConfig, _rooms: &mut Rooms) {}
+    pub(super) fn configure(&mut self, config: &GuestOperationsConfig, rooms: &mut Rooms) {
+        let allowed = Allowed::new(&config.node_files);
+        if self.allowed != allowed {
+            // What was prepared or listed may be what may not be seen any more.
+            self.allowed = allowed;
+            self.snapshots.keep_users(|_| false);
+            self.archives.keep(|_| false);
+            self.listings.clear();
+        }
+        let keeps = |name: &str| {
+            let mut users = config.users.iter();
+            config.enabled && users.any(|user| user.name == name && user.rights.files)
+        };
+        self.snapshots.keep_users(keeps);
+        self.archives.keep(keeps);
+        self.outputs
+            .keep_users(|name| config.enabled && config.users.iter().any(|user| user.name == name));
+        self.listings.retain(|whose, _| keeps(&whose.user));
+        rooms.temporaries.configure(config);
+    }
 
-    pub(super) fn advance(&mut self, _rooms: &mut Rooms, _now: Duration) {}
+    pub(super) fn advance(&mut self, rooms: &mut Rooms, now: Duration) {
+        let room = self.room_for_snapshots();
+        self.snapshots.advance(room, rooms, now);
+        let room = MOST_IN_ALL.saturating_sub(self.held());
+        self.archives.advance(room, &self.allowed, rooms, now);
+        self.outputs.expire(now);
+        self.listings
+            .retain(|_, (_, used)| used.saturating_add(UNUSED) > now);
+    }
 
     pub(super) fn poll_timeout(&self) -> Option<Duration> {
-        None
+        let listings = self
+            .listings
+            .values()
+            .flat_map(|(lister, used)| [lister.poll_timeout(), Some(used.saturating_add(UNUSED))]);
+        let due = [
+            self.snapshots.poll_timeout(),
+            self.archives.poll_timeout(),
+            self.outputs.poll_timeout(),
+            listings.flatten().min(),
+        ];
+        due.into_iter().flatten().min()
     }
 
     /// All of a file, for a program: `talosctl read` and `support`.
     pub(super) fn whole(
         &mut self,
-        _caller: &Caller,
-        _location: &Location,
-        _rooms: &mut Rooms,
-        _now: Duration,
+        caller: &Caller,
+        location: &Location,
+        rooms: &mut Rooms,
+        now: Duration,
     ) -> Poll<Result<Arc<[u8]>, Failure>> {
-        Poll::Ready(Err(Failure::NotFound))
+        caller.may(Right::Files)?;
+        let place = tree::place(&location.components, &self.allowed, |_| false)?;
+        let file = ready!(self.snapshot(caller, location, &place, Want::Announce, rooms, now))?;
+        Poll::Ready(file.contents().cloned())
     }
 
-    /// A folder's entries, or the file itself, for `talosctl list` and ListFiles.
+    /// A folder's entries, `.` and `..` first, or the file itself, for `talosctl list` and ListFiles.
     pub(super) fn list(
-        &mut self,
-        _caller: &Caller,
-        _location: &Location,
-        _rooms: &mut Rooms,
-        _now: Duration,
-    ) -> Poll<Result<Vec<Listed>, Failure>> {
-        Poll::Ready(Err(Failure::NotFound))
-    }
-}
-
-#[allow(clippy::unused_self)]
-impl Access<'_> {
-    /// What is in a folder, `.` and `..` first; or the file itself.
-    pub(crate) fn list(
         &mut self,
         caller: &Caller,
         location: &Location,
+        rooms: &mut Rooms,
         now: Duration,
     ) -> Poll<Result<Vec<Listed>, Failure>> {
-        self.files.list(caller, location, self.rooms, now)
+        caller.may(Right::Files)?;
+        let place = tree::place(&location.components, &self.allowed, |_| false)?;
+        self.list_place(caller, location, &place, &[], rooms, now)
     }
 
-    /// A transfer from here begins: logs are what they are now. The attributes of what will come.
-    pub(crate) fn begin_transfer(
+    /// As [`Self::list`]; `own` are the numbers of the caller's programs.
+    fn list_place(
         &mut self,
-        _caller: &Caller,
-        _location: &Location,
-        _now: Duration,
-    ) -> Poll<Result<Attributes, Failure>> {
-        Poll::Ready(Err(Failure::NotFound))
+        caller: &Caller,
+        location: &Location,
+        place: &Place,
+        own: &[u64],
+        rooms: &mut Rooms,
+        now: Duration,
+    ) -> Poll<Result<Vec<Listed>, Failure>> {
+        if let Place::Stdio(..) | Place::Document(_) | Place::Temporary(_) = place {
+            let mut entry = ready!(self.entry(caller, location, rooms, now))?;
+            entry.name = location.path();
+            return Poll::Ready(Ok(vec![entry]));
+        }
+        let whose = whose(caller, &location.components);
+        let Found { itself, entries } = ready!(self.listing(&whose, place, own, rooms, now))?;
+        let Some(entries) = entries else {
+            return Poll::Ready(Ok(vec![tree::listed(location.path(), itself)]));
+        };
+        let above = tree::folder_attributes(rooms.seconds());
+        let mut all = vec![tree::listed(".", itself), tree::listed("..", above)];
+        all.extend(entries);
+        Poll::Ready(Ok(all))
     }
 
-    /// A transfer to here may begin: only to what a program reads.
-    pub(crate) fn begin_upload(
+    /// A file as its folder shows it.
+    fn entry(
         &mut self,
-        _caller: &Caller,
-        _location: &Location,
-    ) -> Result<(), Failure> {
-        Err(Failure::Disabled)
+        caller: &Caller,
+        location: &Location,
+        rooms: &mut Rooms,
+        now: Duration,
+    ) -> Poll<Result<Listed, Failure>> {
+        let Some((name, parent)) = location.components.split_last() else {
+            return Poll::Ready(Err(Failure::NotAFile));
+        };
+        let place = tree::place(parent, &self.allowed, |_| false)?;
+        let whose = whose(caller, parent);
+        let found = ready!(self.listing(&whose, &place, &[], rooms, now))?;
+        let mut entries = found.entries.into_iter().flatten();
+        let entry = entries.find(|entry| entry.name == *name);
+        Poll::Ready(entry.ok_or(Failure::NotFound))
     }
 
-    /// The attributes of a file, or of the archive of a folder; of what the last transfer began, for a time.
-    pub(crate) fn attributes(
+    /// What is in a folder, asked for once however often this is called. Files that were prepared have their size.
+    fn listing(
         &mut self,
-        _caller: &Caller,
-        _location: &Location,
-        _now: Duration,
-    ) -> Poll<Result<Attributes, Failure>> {
-        Poll::Ready(Err(Failure::NotFound))
+        whose: &Whose,
+        place: &Place,
+        own: &[u64],
+        rooms: &mut Rooms,
+        now: Duration,
+    ) -> Poll<Result<Found, Failure>> {
+        let mut lister = match self.listings.remove(whose) {
+            Some((lister, _)) => lister,
+            None if self.listings.len() >= MOST_LISTINGS => {
+                return Poll::Ready(Err(Failure::Busy));
+            }
+            None => Lister::new(place, &whose.user, own, &self.allowed, rooms, now)?,
+        };
+        let Poll::Ready(found) = lister.poll(&self.allowed, rooms, now) else {
+            self.listings.insert(whose.clone(), (lister, now));
+            return Poll::Pending;
+        };
+        let mut found = found?;
+        let is_made_up = matches!(place, Place::Folder(_));
+        for entry in found.entries.iter_mut().flatten().filter(|_| is_made_up) {
+            let mut file = whose.clone();
+            file.components.push(entry.name.clone());
+            if entry.attributes.kind == Kind::File
+                && let Some(size) = self.snapshots.size(&file)
+            {
+                entry.attributes.size = size;
+            }
+        }
+        Poll::Ready(Ok(found))
     }
 
-    /// Opens a file to read it, or what a program reads to write it.
-    pub(crate) fn open(
+    /// A snapshot of a file for this purpose, or what a folder or link is.
+    fn snapshot(
         &mut self,
-        _caller: &Caller,
-        _location: &Location,
-        _to_write: bool,
-        _now: Duration,
-    ) -> Poll<Result<Opened, Failure>> {
-        Poll::Ready(Err(Failure::NotFound))
+        caller: &Caller,
+        location: &Location,
+        place: &Place,
+        want: Want,
+        rooms: &mut Rooms,
+        now: Duration,
+    ) -> Poll<Result<Prepared, Failure>> {
+        let whose = whose(caller, &location.components);
+        let changes = matches!(place, Place::Temporary(_));
+        let room = self.room_for_snapshots();
+        let allowed = &self.allowed;
+        let start = |rooms: &mut Rooms| Fetch::of(place, &caller.name, allowed, rooms, now);
+        self.snapshots
+            .take(&whose, want, changes, start, room, rooms, now)
     }
 
-    /// Reads; nothing is the end.
-    pub(crate) fn read(
+    fn open_archive(
         &mut self,
-        _opened: &Opened,
-        _offset: u64,
-        _most: usize,
-        _now: Duration,
+        caller: &Caller,
+        location: &Location,
+        place: &Place,
+        form: &ArchiveForm,
+        rooms: &mut Rooms,
+        now: Duration,
+    ) -> Result<u64, Failure> {
+        let allowed = &self.allowed;
+        let components = &location.components;
+        let lister = Lister::new(place, &caller.name, &[], allowed, rooms, now)?;
+        self.archives
+            .open(&caller.name, components, lister, form, now)
+    }
+
+    fn read_archive(
+        &mut self,
+        id: u64,
+        offset: u64,
+        most: usize,
+        rooms: &mut Rooms,
+        now: Duration,
     ) -> Poll<Result<Vec<u8>, Failure>> {
-        Poll::Ready(Err(Failure::NotFound))
+        let room = MOST_IN_ALL.saturating_sub(self.held());
+        self.archives
+            .read(id, offset, most, room, &self.allowed, rooms, now)
     }
 
-    /// Writes; how much was taken.
-    pub(crate) fn write(
-        &mut self,
-        _opened: &Opened,
-        _offset: u64,
-        _bytes: &[u8],
-        _now: Duration,
-    ) -> Result<usize, Failure> {
-        Err(Failure::Disabled)
+    /// Bytes that snapshots may hold.
+    fn room_for_snapshots(&self) -> usize {
+        MOST_IN_ALL.saturating_sub(self.archives.held() + self.outputs.held())
     }
 
-    /// Closes; `read_to` is how far it was read from its start without a gap.
-    pub(crate) fn close(&mut self, _opened: &Opened, _read_to: u64) {}
-
-    /// Makes a temporary file of this caller's and gives its path.
-    pub(crate) fn make_temporary(
-        &mut self,
-        _caller: &Caller,
-        _prefix: &str,
-        _suffix: &str,
-        _folder: &str,
-        _now: Duration,
-    ) -> Result<String, Failure> {
-        Err(Failure::Disabled)
-    }
-
-    /// Deletes a temporary file of this caller's.
-    pub(crate) fn delete(&mut self, _caller: &Caller, _location: &Location) -> Result<(), Failure> {
-        Err(Failure::Disabled)
+    /// Bytes that are held.
+    fn held(&self) -> usize {
+        self.snapshots.held() + self.archives.held() + self.outputs.held()
     }
 }
+
+/// This caller's view of a path.
+fn whose(caller: &Caller, components: &[String]) -> Whose {
+    Whose {
+        user: Arc::clone(&caller.name),
+        components: components.to_vec(),
+    }
+}
+
+/// What an archive of a folder looks like before it is read.
+fn archive_attributes(folder: &Attributes) -> Attributes {
+    Attributes {
+        kind: Kind::File,
+        size: ARCHIVE_SIZE,
+        mode: tree::OWN_FILE_MODE,
+        ..folder.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests;
