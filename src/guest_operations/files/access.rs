@@ -39,7 +39,7 @@ impl Access<'_> {
             };
             return Poll::Ready(Ok(vec![tree::listed(location.path(), attributes)]));
         }
-        let own = self.own(caller, &place, now);
+        let own = self.own(caller, &place);
         self.files
             .list_place(caller, location, &place, &own, self.rooms, now)
     }
@@ -181,8 +181,7 @@ impl Access<'_> {
             Opened::Archive(id) => self.files.archives.close(*id),
             Opened::Output { pid, of, bytes } => {
                 let len = usize::try_from(read_to).unwrap_or(usize::MAX);
-                self.programs
-                    .took(*pid, *of, len.min(bytes.len()), self.rooms);
+                self.programs.took(*pid, *of, len.min(bytes.len()));
             }
             Opened::Input(pid) => {
                 self.files.inputs.remove(pid);
@@ -248,21 +247,11 @@ impl Access<'_> {
     }
 
     /// The numbers of the caller's programs, where they are shown.
-    fn own(&mut self, caller: &Caller, place: &Place, now: Duration) -> Vec<u64> {
+    fn own(&self, caller: &Caller, place: &Place) -> Vec<u64> {
         if *place != Place::Folder(tree::Folder::Proc) {
             return Vec::new();
         }
-        // Without the right to all processes there is nothing to ask Talos for.
-        let mut own = caller.clone();
-        own.rights.processes = false;
-        match self.programs.list(&own, self.rooms, now) {
-            Poll::Ready(Ok(shown)) => shown
-                .iter()
-                .map(|process| process.pid)
-                .filter(|pid| self.programs.has(caller, *pid))
-                .collect(),
-            _ => Vec::new(),
-        }
+        self.programs.own(caller)
     }
 
     /// The attributes of what a program reads or has written. What it has written is held, so that as much comes.

@@ -324,6 +324,15 @@ impl Programs {
         records.any(|record| record.pid == pid && record.caller.name == caller.name)
     }
 
+    /// The numbers of this caller's programs.
+    pub(super) fn own(&self, caller: &Caller) -> Vec<u64> {
+        let records = self.records.iter();
+        records
+            .filter(|record| record.caller.name == caller.name)
+            .map(|record| record.pid)
+            .collect()
+    }
+
     /// What a program has written and nobody has taken. `Pending` while it runs and has nothing for a reader; the
     /// bytes of one that streams are there at once.
     ///

@@ -314,42 +314,50 @@ fn each_program_needs_its_right() {
     assert_eq!(node.steps(), []);
 }
 
+const A: &str = "/tmp/avmware1";
+const B: &str = "/tmp/bvmware2";
+
 #[test]
 fn output_goes_to_temporary_files_of_the_caller() {
     let mut node = Node::new();
-    for path in ["/tmp/a", "/tmp/b"] {
-        node.rooms.temporaries.make("ops", path);
-    }
-    node.rooms.temporaries.make("dev", "/tmp/of-dev");
-    let contents = |node: &Node, path| {
-        let bytes = node.rooms.temporaries.contents("ops", path).unwrap();
-        String::from_utf8(bytes).unwrap()
+    let mut make = |name, prefix| {
+        let temporaries = &mut node.rooms.temporaries;
+        temporaries.make(&user(name), prefix, "", node.now).unwrap()
     };
-    let pid = node.start("/bin/bash", "-c 'talosctl logs apid 1> /tmp/a 2> /tmp/b'");
+    let (a, b, of_dev) = (make("ops", "a"), make("ops", "b"), make("dev", "c"));
+    assert_eq!((&a[..], &b[..], &of_dev[..]), (A, B, "/tmp/cvmware3"));
+    let contents = |node: &mut Node, path: &str| {
+        let name = path.strip_prefix("/tmp/").unwrap();
+        let bytes = node.rooms.temporaries.read("ops", name, node.now).unwrap();
+        String::from_utf8(bytes.to_vec()).unwrap()
+    };
+    let pid = node.start(
+        "/bin/bash",
+        "-c 'talosctl logs apid 1> /tmp/avmware1 2> /tmp/bvmware2'",
+    );
     let (id, _) = node.asked();
     node.answer(id, Answer::Bytes(b"one\n".to_vec()));
     node.answer(id, trouble(TroubleKind::Away));
-    assert_eq!(contents(&node, "/tmp/a"), "one\n");
-    assert_eq!(contents(&node, "/tmp/b"), "talosctl: no luck\n");
+    assert_eq!(contents(&mut node, A), "one\n");
+    assert_eq!(contents(&mut node, B), "talosctl: no luck\n");
     assert_eq!(node.read(pid, Stdio::Stdout), ready(""));
     assert_eq!(node.read(pid, Stdio::Stderr), ready(""));
 
-    node.start("/bin/bash", "> /tmp/a 2>&1 -c \"talosctl frobnicate\"");
-    assert!(contents(&node, "/tmp/a").starts_with("talosctl: unknown command"));
-    assert_eq!(
-        contents(&node, "/tmp/b"),
-        "talosctl: no luck\n",
-        "not touched"
+    node.start(
+        "/bin/bash",
+        "> /tmp/avmware1 2>&1 -c \"talosctl frobnicate\"",
     );
+    assert!(contents(&mut node, A).starts_with("talosctl: unknown command"));
+    assert_eq!(contents(&mut node, B), "talosctl: no luck\n", "not touched");
 
     node.start(
         "/bin/sh",
-        "-c 'talosctl dmesg | grep x' 1> /tmp/a 2> /tmp/b",
+        "-c 'talosctl dmesg | grep x' 1> /tmp/avmware1 2> /tmp/bvmware2",
     );
-    assert_eq!(contents(&node, "/tmp/a"), "", "it begins empty");
-    assert!(contents(&node, "/tmp/b").starts_with("talosctl: there are no pipes"));
+    assert_eq!(contents(&mut node, A), "", "it begins empty");
+    assert!(contents(&mut node, B).starts_with("talosctl: there are no pipes"));
 
-    let pid = node.start("talosctl", "frobnicate 2>&1 > /tmp/a");
+    let pid = node.start("talosctl", "frobnicate 2>&1 > /tmp/avmware1");
     assert!(
         matches!(node.read(pid, Stdio::Stdout), Poll::Ready(Ok(text)) if text.starts_with("talosctl: unk"))
     );
@@ -357,9 +365,12 @@ fn output_goes_to_temporary_files_of_the_caller() {
     let pid = node.start("talosctl", "frobnicate > /dev/null 2> /dev/null");
     assert_eq!((node.code(pid), node.stderr(pid)), (Some(1), String::new()));
 
-    let pid = node.start("talosctl", "help > /tmp/of-dev");
+    let pid = node.start("talosctl", "help > /tmp/cvmware3");
     assert_eq!(node.code(pid), Some(1));
-    assert!(node.stderr(pid).contains("/tmp/of-dev: cannot be written"));
+    assert!(
+        node.stderr(pid)
+            .contains("/tmp/cvmware3: cannot be written")
+    );
 }
 
 #[test]
