@@ -248,10 +248,11 @@ impl Access<'_> {
 
     /// The numbers of the caller's programs, where they are shown.
     fn own(&self, caller: &Caller, place: &Place) -> Vec<u64> {
-        if *place != Place::Folder(tree::Folder::Proc) {
-            return Vec::new();
+        if *place == Place::Folder(tree::Folder::Proc) {
+            self.programs.own(caller)
+        } else {
+            Vec::new()
         }
-        self.programs.own(caller)
     }
 
     /// The attributes of what a program reads or has written. What it has written is held, so that as much comes.

@@ -25,7 +25,9 @@ pub(super) struct Lister {
     itself: Attributes,
     /// It is no folder.
     is_file: bool,
-    /// Until when more is waited for, where that is enough.
+    /// What is known is enough: Talos only adds to it.
+    is_enough: bool,
+    /// Until when Talos is waited for all the same.
     until: Option<Duration>,
 }
 
@@ -131,13 +133,22 @@ impl Lister {
             guessed,
             itself: tree::folder_attributes(time),
             is_file: false,
+            is_enough: until.is_some(),
             until,
         })
     }
 
-    /// When it wants to be polled although no answer has come.
+    /// When [`Self::handle_timeout`] wants to be called.
     pub(super) const fn poll_timeout(&self) -> Option<Duration> {
         self.until
+    }
+
+    /// Waits no longer than there is patience for.
+    pub(super) fn handle_timeout(&mut self, now: Duration) {
+        if self.until.is_some_and(|until| until <= now) {
+            self.until = None;
+            self.stage = Stage::Done;
+        }
     }
 
     /// What is there, once that is known.
@@ -147,14 +158,10 @@ impl Lister {
         rooms: &mut Rooms,
         now: Duration,
     ) -> Poll<Result<Found, Failure>> {
-        let result = match self.poll_stage(allowed, rooms) {
-            Poll::Ready(result) => result,
-            Poll::Pending if self.until.is_some_and(|until| until <= now) => Err(Failure::NotNow),
-            Poll::Pending => return Poll::Pending,
-        };
+        self.handle_timeout(now);
+        let result = std::task::ready!(self.poll_stage(allowed, rooms));
         self.stage = Stage::Done;
-        // What is known is enough where Talos only adds to it.
-        if self.until.take().is_none() {
+        if !self.is_enough {
             result?;
         }
         let itself = self.itself.clone();

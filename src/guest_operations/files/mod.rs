@@ -150,8 +150,10 @@ impl Files {
         let room = MOST_IN_ALL.saturating_sub(self.held());
         self.archives.advance(room, &self.allowed, rooms, now);
         self.outputs.expire(now);
-        self.listings
-            .retain(|_, (_, used)| used.saturating_add(UNUSED) > now);
+        self.listings.retain(|_, (lister, used)| {
+            lister.handle_timeout(now);
+            used.saturating_add(UNUSED) > now
+        });
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Duration> {

@@ -6,7 +6,7 @@ This is a Talos Linux node. It has no shell, and nothing here can be changed.
 What you see is made up by talos-vmtoolsd, the guest agent, from Talos' API.
 
 /talos/README.txt        this text
-/talos/check.json        what works of the agent and what does not, with remedies
+/talos/check.json        what works of the agent, and remedies for the rest
 /talos/dmesg.log         the log of the kernel
 /talos/services/ID.log   the log of each service
 /talos/resources/*.yaml  the resources of Talos by their type: addresses,

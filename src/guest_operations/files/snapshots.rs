@@ -244,8 +244,14 @@ impl Snapshot {
         if !may {
             return None;
         }
+        self.announced = match want {
+            Want::Announce => Some(now),
+            // A look after the contents were opened announces nothing.
+            Want::Look if !self.is_new => self.announced,
+            Want::Look => Some(now),
+            Want::Open => None,
+        };
         self.is_new = false;
-        self.announced = (want != Want::Open).then_some(now);
         Some(ready.clone())
     }
 }

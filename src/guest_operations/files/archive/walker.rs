@@ -109,7 +109,7 @@ impl Walker {
 
     /// When it wants to go on although no answer has come.
     pub(super) fn poll_timeout(&self, waiting: Option<Duration>) -> Option<Duration> {
-        if self.end.is_some() {
+        if self.end.is_some() || self.packer.held() >= AHEAD {
             return None;
         }
         if self.goes_on {
