@@ -10,6 +10,7 @@
 //! * [`Vmx::builder`] starts a program; [`Vmx::wait_for`] waits for a state of the [`Host`], woken by every
 //!   change; [`Vmx::host`] spoils things; [`Vmx::request`] asks the guest over TCLO.
 //! * `codec` are decoders of the simulator's own, kept apart from the daemon's on purpose.
+//! * [`guest_operations::GuestClient`] is a user of vCenter who runs programs in the guest and fetches files.
 //! * [`SerialPort`] is a virtio-serial port, for the hypervisors that have one ([`VmxBuilder::serial_port`]).
 //! * Everything the guest does against the protocol lands in [`Host::violations`]; a test may demand that
 //!   it stays empty.
@@ -17,6 +18,7 @@
 mod builder;
 pub mod codec;
 mod exit;
+pub mod guest_operations;
 mod host;
 mod profile;
 mod run;

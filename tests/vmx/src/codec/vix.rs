@@ -21,25 +21,70 @@ pub fn request(
     credential_type: u32,
     credential: &[u8],
 ) -> Vec<u8> {
-    const HEADER: u32 = 51;
-    let mut bytes = format!("Vix_1_Relayed_Command \"{name}\"\0").into_bytes();
-    let (body_len, credential_len) = (body.len() as u32, credential.len() as u32);
-    bytes.extend(0xD00D_0001u32.to_le_bytes());
-    bytes.extend(5u16.to_le_bytes());
-    bytes.extend((HEADER + body_len + credential_len).to_le_bytes());
-    bytes.extend(HEADER.to_le_bytes());
-    bytes.extend(body_len.to_le_bytes());
-    bytes.extend(credential_len.to_le_bytes());
-    bytes.push(0x05);
-    bytes.extend(opcode.to_le_bytes());
-    bytes.extend(0u32.to_le_bytes());
-    bytes.extend(0u32.to_le_bytes());
-    bytes.extend(0x1122_3344_5566_7788u64.to_le_bytes());
-    bytes.extend(0u32.to_le_bytes());
-    bytes.extend(credential_type.to_le_bytes());
-    bytes.extend(body);
-    bytes.extend(credential);
-    bytes
+    Message::new(opcode, body)
+        .with(credential_type, credential)
+        .encode(name)
+}
+
+/// A request whose header says how long it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// Operation.
+    pub opcode: u32,
+    /// Whether the reply is to be binary (VIX_COMMAND_GUEST_RETURNS_BINARY).
+    pub binary: bool,
+    /// Its arguments.
+    pub body: Vec<u8>,
+    /// Kind of the credential.
+    pub credential_type: u32,
+    /// The credential.
+    pub credential: Vec<u8>,
+}
+
+impl Message {
+    /// Without credential.
+    pub fn new(opcode: u32, body: &[u8]) -> Self {
+        Self {
+            opcode,
+            binary: false,
+            body: body.to_vec(),
+            credential_type: 0,
+            credential: Vec::new(),
+        }
+    }
+
+    /// With this credential.
+    #[must_use]
+    pub fn with(self, credential_type: u32, credential: &[u8]) -> Self {
+        Self {
+            credential_type,
+            credential: credential.to_vec(),
+            ..self
+        }
+    }
+
+    /// The TCLO request that relays it.
+    pub fn encode(&self, name: &str) -> Vec<u8> {
+        const HEADER: u32 = 51;
+        let mut bytes = format!("Vix_1_Relayed_Command \"{name}\"\0").into_bytes();
+        let (body_len, credential_len) = (self.body.len() as u32, self.credential.len() as u32);
+        bytes.extend(0xD00D_0001u32.to_le_bytes());
+        bytes.extend(5u16.to_le_bytes());
+        bytes.extend((HEADER + body_len + credential_len).to_le_bytes());
+        bytes.extend(HEADER.to_le_bytes());
+        bytes.extend(body_len.to_le_bytes());
+        bytes.extend(credential_len.to_le_bytes());
+        bytes.push(if self.binary { 0x85 } else { 0x05 });
+        bytes.extend(self.opcode.to_le_bytes());
+        bytes.extend(0u32.to_le_bytes());
+        bytes.extend(0u32.to_le_bytes());
+        bytes.extend(0x1122_3344_5566_7788u64.to_le_bytes());
+        bytes.extend(0u32.to_le_bytes());
+        bytes.extend(self.credential_type.to_le_bytes());
+        bytes.extend(&self.body);
+        bytes.extend(&self.credential);
+        bytes
+    }
 }
 
 /// `GetToolsState`, without credentials.
