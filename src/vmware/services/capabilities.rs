@@ -1,8 +1,9 @@
 //! Capabilities_Register: what a Talos node can stand behind.
 //!
 //! Everything is sent between the request and its reply, as open-vm-tools does: soft power operations (both with
-//! a trailing space and no NUL), uptime, and a version that says "managed by the guest". The reply waits for
-//! the outcomes, so that the host knows all when it goes on [toolsRpc.c, powerOps.c, guestInfoServer.c].
+//! a trailing space and no NUL), uptime, a version that says "managed by the guest", and file transfer while guest
+//! operations are on. The reply waits for the outcomes, so that the host knows all when it goes on [toolsRpc.c,
+//! powerOps.c, guestInfoServer.c, hgfsPlugin.c].
 
 use std::time::Duration;
 
@@ -19,8 +20,8 @@ const OPEN_VM_TOOLS: u32 = 4;
 /// How long a reply waits for outcomes. The transports give up sooner.
 pub(super) const PATIENCE: Duration = Duration::from_secs(3);
 
-/// What is registered.
-const REGISTRATION: [Topic; 4] = [
+/// What is registered whatever the settings.
+const ALWAYS: [Topic; 4] = [
     Topic::StateChange,
     Topic::SoftPowerOpRetry,
     Topic::VersionType,
@@ -36,7 +37,12 @@ pub(super) fn handle(members: &mut Members, _args: &[u8], cx: &mut Context<'_>, 
     let soft_power = |name| format!("tools.capability.{name} ").into_bytes();
     let version_type = format!("tools.set.versiontype {UNMANAGED} {OPEN_VM_TOOLS}");
     let version = format!("tools.set.version {UNMANAGED}");
-    for (topic, message) in REGISTRATION.into_iter().zip([
+    // Nothing is said of it while it is off: the host has forgotten that it was on.
+    cx.publications.retire([Topic::HgfsServer]);
+    if members.guest_operations.is_enabled() {
+        cx.publications.renew(Topic::HgfsServer, hgfs_server(true));
+    }
+    for (topic, message) in ALWAYS.into_iter().zip([
         soft_power("statechange"),
         soft_power("softpowerop_retry"),
         terminated(&version_type),
@@ -47,6 +53,7 @@ pub(super) fn handle(members: &mut Members, _args: &[u8], cx: &mut Context<'_>, 
     members.guest_info.send_uptime(cx);
     let later = Later {
         after: &[
+            Topic::HgfsServer,
             Topic::StateChange,
             Topic::SoftPowerOpRetry,
             Topic::Uptime,
@@ -60,12 +67,34 @@ pub(super) fn handle(members: &mut Members, _args: &[u8], cx: &mut Context<'_>, 
     cx.outbox.reply_when(reply_to, later);
 }
 
+/// Guest operations were switched on or off after the registration: the host hears of it at once, as it does when
+/// open-vm-tools' plugin comes and goes.
+pub(super) fn guest_operations_switched(is_enabled: bool, cx: &mut Context<'_>) {
+    if cx.publications.is_wanted(Topic::StateChange) {
+        cx.publications
+            .renew(Topic::HgfsServer, hgfs_server(is_enabled));
+    }
+}
+
+fn hgfs_server(is_enabled: bool) -> Vec<u8> {
+    terminated(&format!(
+        "tools.capability.hgfs_server toolbox {}",
+        u8::from(is_enabled)
+    ))
+}
+
+/// Nothing is registered any more.
+fn retire(cx: &mut Context<'_>) {
+    cx.publications.retire(ALWAYS);
+    cx.publications.retire([Topic::HgfsServer]);
+}
+
 impl Service for Capabilities {
     fn connected(&mut self, cx: &mut Context<'_>) {
-        cx.publications.retire(REGISTRATION);
+        retire(cx);
     }
 
     fn reset(&mut self, cx: &mut Context<'_>) {
-        cx.publications.retire(REGISTRATION);
+        retire(cx);
     }
 }

@@ -17,6 +17,7 @@ mod events;
 #[doc(hidden)]
 pub mod fuzz;
 mod guest_info;
+mod guest_operations;
 mod identity;
 #[cfg(any(test, fuzzing))]
 mod judge;
@@ -36,7 +37,6 @@ mod topic;
 mod unsafe_config;
 mod variables;
 mod version;
-mod vix;
 
 use std::time::Duration;
 
@@ -78,7 +78,7 @@ const HANDLERS: &[(&[u8], Handler)] = &[
     (b"OS_Resume", power::handle_resume),
     (b"OS_Suspend", power::handle_suspend),
     (b"Time_Synchronize", time_synchronize::handle),
-    (b"Vix_1_Relayed_Command", vix::handle),
+    (b"Vix_1_Relayed_Command", guest_operations::handle),
 ];
 
 /// How long a session that has just opened waits for the host's reset before everything is sent without one. The reset
@@ -166,7 +166,7 @@ impl Services {
     pub fn handle_connected(&mut self, now: Duration) {
         self.presence.connected();
         self.changes = None;
-        self.outbox.forget_reply();
+        self.forget_request();
         self.events.new_session(now);
         let proof = self.proof.take();
         if proof.is_none() {
@@ -196,9 +196,15 @@ impl Services {
     /// on until the first message is lost. From then on nothing is sent and nothing is waited for: after
     /// [`Services::handle_connected`] everything is sent anyway.
     pub fn handle_lost(&mut self) {
-        self.outbox.forget_reply();
+        self.forget_request();
         self.presence.lost();
         self.rest_while_away();
+    }
+
+    /// The channel of the last request is gone.
+    fn forget_request(&mut self) {
+        self.outbox.forget_reply();
+        self.members.guest_operations.forget_request();
     }
 
     /// Whether the host is gone, so that no command reaches it.
@@ -271,30 +277,18 @@ impl Services {
         }
         self.refresh_report();
         let reply_to = self.outbox.owe_reply();
-        let cx = &mut Context {
-            outbox: &mut self.outbox,
-            publications: &mut self.publications,
-            events: &mut self.events,
-            facts: &self.facts,
-            report: &self.report,
-            machine: &self.machine,
-            host_name: self.host_name,
-            variables: self.variables,
-            problem: self.problem.as_deref(),
-            now,
-        };
-        match TcloRequest::parse(request) {
+        self.with(now, |members, cx| match TcloRequest::parse(request) {
             None => cx.outbox.reply(reply_to, error("Bad command")),
             Some(TcloRequest { name, args }) => {
                 match HANDLERS.iter().find(|(known, _)| *known == name) {
-                    Some((_, handle)) => handle(&mut self.members, args, cx, reply_to),
+                    Some((_, handle)) => handle(members, args, cx, reply_to),
                     None => {
                         debug!(command = printable(name), "unknown command");
                         cx.outbox.reply(reply_to, error("Unknown Command"));
                     }
                 }
             }
-        }
+        });
         self.drive(now);
     }
 
@@ -339,33 +333,38 @@ impl Services {
 
     /// Whether there are guest operations, and for whom, from here on; there are none until this is called.
     pub fn set_guest_operations(&mut self, config: &GuestOperationsConfig, now: Duration) {
-        self.members.guest_operations.configure(config);
+        self.with(now, |members, cx| {
+            if members.guest_operations.configure(config, cx) {
+                capabilities::guest_operations_switched(config.enabled, cx);
+            }
+        });
         self.drive(now);
     }
 
     /// An answer to what [`Services::poll_inquiry`] asked.
     pub fn handle_answer(&mut self, id: InquiryId, answer: Answer, now: Duration) {
-        self.members.guest_operations.handle_answer(id, answer, now);
+        self.with(now, |members, cx| {
+            members.guest_operations.handle_answer(id, answer, cx);
+        });
         self.drive(now);
     }
 
     /// What came of a [`Services::poll_check`].
     pub fn handle_checked(&mut self, checked: &Checked, now: Duration) {
-        self.members
-            .guest_operations
-            .logins()
-            .handle_checked(checked, now);
+        self.with(now, |members, cx| {
+            members.guest_operations.handle_checked(checked, cx);
+        });
         self.drive(now);
     }
 
     /// What to ask the node next.
     pub fn poll_inquiry(&mut self) -> Option<(InquiryId, Step)> {
-        self.members.guest_operations.poll_step()
+        self.members.guest_operations.poll_inquiry()
     }
 
     /// A password to check on a thread.
     pub fn poll_check(&mut self) -> Option<PasswordCheck> {
-        self.members.guest_operations.logins().poll_check()
+        self.members.guest_operations.poll_check()
     }
 
     /// The facts have changed.
@@ -421,6 +420,9 @@ impl Services {
 
     /// The time of [`Services::poll_timeout`] has come.
     pub fn handle_timeout(&mut self, now: Duration) {
+        self.with(now, |members, cx| {
+            members.guest_operations.handle_timeout(cx);
+        });
         self.drive(now);
     }
 
@@ -431,7 +433,8 @@ impl Services {
 
     /// When [`Services::handle_timeout`] wants to be called, as time since boot.
     pub fn poll_timeout(&self) -> Option<Duration> {
-        self.deadline
+        let guest_operations = self.members.guest_operations.poll_timeout();
+        self.deadline.into_iter().chain(guest_operations).min()
     }
 
     /// Makes the report once a change, before anyone looks at it.
@@ -442,6 +445,14 @@ impl Services {
     }
 
     fn each(&mut self, now: Duration, mut call: impl FnMut(&mut dyn Service, &mut Context<'_>)) {
+        self.with(now, |members, cx| {
+            for service in members.each() {
+                call(service, cx);
+            }
+        });
+    }
+
+    fn with(&mut self, now: Duration, call: impl FnOnce(&mut Members, &mut Context<'_>)) {
         let cx = &mut Context {
             outbox: &mut self.outbox,
             publications: &mut self.publications,
@@ -454,9 +465,7 @@ impl Services {
             problem: self.problem.as_deref(),
             now,
         };
-        for service in self.members.each() {
-            call(service, cx);
-        }
+        call(&mut self.members, cx);
     }
 
     fn drive(&mut self, now: Duration) {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tracing::error;
 
 use crate::power::PowerOperation;
-use crate::vmware::wire::message::MAX_MESSAGE;
+use crate::vmware::wire::message::MAX_REPLY;
 use crate::vmware::wire::text;
 
 use super::topic::Topic;
@@ -29,6 +29,15 @@ pub(super) struct Later {
     pub(super) otherwise: Vec<u8>,
 }
 
+/// A reply that goes when its time has come, if no other went before.
+#[derive(Debug)]
+struct Waiting {
+    until: Duration,
+    otherwise: Vec<u8>,
+    /// What the earlier reply waits for, unless whoever was asked comes back with it.
+    settled: Option<(&'static [Topic], Vec<u8>)>,
+}
+
 /// The queue behind [`super::Services::poll_output`].
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
@@ -36,7 +45,7 @@ pub(super) struct Outbox {
     last_id: u64,
     last_request: u64,
     owed: Option<ReplyTo>,
-    later: Option<Later>,
+    waiting: Option<Waiting>,
 }
 
 impl Outbox {
@@ -45,7 +54,7 @@ impl Outbox {
     pub(super) fn owe_reply(&mut self) -> ReplyTo {
         self.last_request += 1;
         let request = ReplyTo(self.last_request);
-        self.later = None;
+        self.waiting = None;
         self.owed = Some(request);
         request
     }
@@ -53,7 +62,7 @@ impl Outbox {
     /// Nobody waits for a reply any more.
     pub(super) fn forget_reply(&mut self) {
         self.owed = None;
-        self.later = None;
+        self.waiting = None;
     }
 
     /// Answers a request, unless it has its answer or nobody waits for it. A reply that no channel carries would
@@ -62,11 +71,11 @@ impl Outbox {
         if self.owed.take_if(|owed| *owed == request).is_none() {
             return;
         }
-        self.later = None;
-        let bytes = if bytes.len() > MAX_MESSAGE {
+        self.waiting = None;
+        let bytes = if bytes.len() > MAX_REPLY {
             error!(
                 bytes = bytes.len(),
-                max = MAX_MESSAGE,
+                max = MAX_REPLY,
                 "a reply is too long for the host, it gets an error"
             );
             text::error("Reply too long")
@@ -76,21 +85,59 @@ impl Outbox {
         self.outputs.push_back(Output::Reply(bytes));
     }
 
+    /// Whether this request waits for its reply.
+    pub(super) fn owes(&self, request: ReplyTo) -> bool {
+        self.owed == Some(request)
+    }
+
     /// Answers a request later, unless nobody waits for it.
     pub(super) fn reply_when(&mut self, request: ReplyTo, later: Later) {
-        if self.owed == Some(request) {
-            self.later = Some(later);
+        let Later {
+            after,
+            reply,
+            until,
+            otherwise,
+        } = later;
+        self.wait(
+            request,
+            Waiting {
+                until,
+                otherwise,
+                settled: Some((after, reply)),
+            },
+        );
+    }
+
+    /// Answers a request with this when the time has come, unless [`Self::reply`] has done so before.
+    pub(super) fn reply_by(&mut self, request: ReplyTo, until: Duration, otherwise: Vec<u8>) {
+        self.wait(
+            request,
+            Waiting {
+                until,
+                otherwise,
+                settled: None,
+            },
+        );
+    }
+
+    fn wait(&mut self, request: ReplyTo, waiting: Waiting) {
+        if self.owes(request) {
+            self.waiting = Some(waiting);
         }
     }
 
     /// Gives the reply that has waited, if it is time.
     pub(super) fn reply_if_settled(&mut self, is_in_flight: impl Fn(Topic) -> bool, now: Duration) {
-        let in_flight = |topic: &Topic| is_in_flight(*topic);
-        let settled = |later: &mut Later| !later.after.iter().any(in_flight);
-        if let Some(later) = self.later.take_if(settled) {
-            self.answer(later.reply);
-        } else if let Some(later) = self.later.take_if(|later| later.until <= now) {
-            self.answer(later.otherwise);
+        let is_settled = |after: &[Topic]| !after.iter().any(|topic| is_in_flight(*topic));
+        let Some(waiting) = &mut self.waiting else {
+            return;
+        };
+        let settled = waiting.settled.take_if(|(after, _)| is_settled(after));
+        if let Some((_, reply)) = settled {
+            self.answer(reply);
+        } else if waiting.until <= now {
+            let otherwise = std::mem::take(&mut waiting.otherwise);
+            self.answer(otherwise);
         }
     }
 
@@ -102,7 +149,7 @@ impl Outbox {
 
     /// When [`Outbox::reply_if_settled`] has something to do, if nothing else happens.
     pub(super) fn deadline(&self) -> Option<Duration> {
-        self.later.as_ref().map(|later| later.until)
+        self.waiting.as_ref().map(|waiting| waiting.until)
     }
 
     /// Sends an RPCI message behind all earlier ones.
@@ -165,12 +212,12 @@ mod tests {
         let logged = crate::log::logged::Logged::new();
         let mut outbox = Outbox::default();
         let request = outbox.owe_reply();
-        let longest = vec![b'x'; MAX_MESSAGE];
+        let longest = vec![b'x'; MAX_REPLY];
         outbox.reply(request, longest.clone());
         assert_eq!(replies(&mut outbox), [longest]);
         assert!(logged.take().is_empty());
         let request = outbox.owe_reply();
-        outbox.reply(request, vec![b'x'; MAX_MESSAGE + 1]);
+        outbox.reply(request, vec![b'x'; MAX_REPLY + 1]);
         assert_eq!(replies(&mut outbox), [b"ERROR Reply too long"]);
         assert_eq!(logged.take().len(), 1);
     }
@@ -218,6 +265,28 @@ mod tests {
         assert_eq!(outbox.pop(), None);
         outbox.reply_if_settled(|topic| publications.is_in_flight(topic), NOW + SECOND);
         assert_eq!(replies(&mut outbox), [b"late"]);
+    }
+
+    #[test]
+    fn a_reply_by_a_time_gives_way_to_an_earlier_one() {
+        let mut outbox = Outbox::default();
+        for reply in [None, Some(&b"there"[..])] {
+            let request = outbox.owe_reply();
+            outbox.reply_by(request, NOW + SECOND, b"late".to_vec());
+            assert!(outbox.owes(request));
+            outbox.reply_if_settled(|_| false, NOW);
+            assert_eq!(
+                (outbox.pop(), outbox.deadline()),
+                (None, Some(NOW + SECOND))
+            );
+            if let Some(reply) = reply {
+                outbox.reply(request, reply.to_vec());
+            }
+            outbox.reply_if_settled(|_| false, NOW + SECOND);
+            assert_eq!(replies(&mut outbox), [reply.unwrap_or(b"late")]);
+            assert!(!outbox.owes(request));
+            assert_eq!(outbox.deadline(), None);
+        }
     }
 
     #[test]

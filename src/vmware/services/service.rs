@@ -11,8 +11,8 @@ use super::outbox::Outbox;
 use super::publications::Publications;
 use super::{RpciId, RpciOutcome};
 use super::{
-    capabilities, disks, guest_info, identity, power, reset, statistics, unsafe_config, variables,
-    version,
+    capabilities, disks, guest_info, guest_operations, identity, power, reset, statistics,
+    unsafe_config, variables, version,
 };
 
 /// What every service may look at and write to.
@@ -88,7 +88,7 @@ pub(super) struct Members {
     pub(super) unsafe_config: unsafe_config::UnsafeConfig,
     pub(super) disks: disks::Disks,
     pub(super) statistics: statistics::Statistics,
-    pub(super) guest_operations: GuestOperations,
+    pub(super) guest_operations: guest_operations::VixService,
 }
 
 impl Members {
@@ -105,7 +105,7 @@ impl Members {
             unsafe_config: unsafe_config::UnsafeConfig::new(),
             disks: disks::Disks::new(),
             statistics: statistics::Statistics::new(),
-            guest_operations,
+            guest_operations: guest_operations::VixService::new(guest_operations),
         }
     }
 

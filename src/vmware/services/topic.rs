@@ -8,6 +8,8 @@ pub(super) enum Topic {
     Version(usize),
     /// One loop serves all commands.
     UnifiedLoop,
+    /// Files can be fetched by HGFS.
+    HgfsServer,
     /// Soft power operations are carried out.
     StateChange,
     /// Soft power operations may be asked for again.
@@ -85,6 +87,7 @@ impl Topic {
         match self {
             Self::Version(_) => variable("info-set guestinfo.vmtools"),
             Self::UnifiedLoop => status("vmx.capability.unified_loop"),
+            Self::HgfsServer => status("tools.capability.hgfs_server").or("none: no file transfer"),
             Self::StateChange => {
                 status("tools.capability.statechange").or("none: no soft power operations")
             }

@@ -23,6 +23,9 @@ pub const MAX_TO_HOST: usize = 65_536;
 /// Longest message that we send, in bytes. The host's 64 KiB include an overhead that is nowhere measured: the packet
 /// around a message, the words before a value. open-vm-tools keeps its longest (guestinfo.appInfo) at 62 KiB.
 pub const MAX_MESSAGE: usize = 62 * 1024;
+/// Longest reply to a request of the host, in bytes: open-vm-tools' longest result of a guest operation
+/// [foundryToolsDaemon.c].
+pub const MAX_REPLY: usize = 65_536 - 92;
 
 /// Who asks on a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

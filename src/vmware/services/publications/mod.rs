@@ -128,6 +128,11 @@ impl Publications {
         all.any(|(topic, publication)| topic.spec().kind == kind && publication.is_held())
     }
 
+    /// Whether the host should hold some message of this kind.
+    pub(super) fn is_wanted(&self, topic: Topic) -> bool {
+        self.wanted.get(&topic).is_some_and(Publication::is_wanted)
+    }
+
     /// Whether an outcome is awaited.
     pub(super) fn is_in_flight(&self, topic: Topic) -> bool {
         let publication = self.wanted.get(&topic);

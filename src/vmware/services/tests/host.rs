@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
 
+use crate::config::GuestOperationsConfig;
 use crate::facts::Load;
 use crate::facts::Machine;
 use crate::facts::{
@@ -11,6 +12,8 @@ use crate::facts::{
     NetworkState, Node, NodeAddresses, Readiness, Route, Stage, TalosVersion,
 };
 use crate::front_end::Measured;
+use crate::guest_operations::logins::PasswordCheck;
+use crate::inquiry::{InquiryId, Step};
 use crate::power::{PowerOperation, PowerOutcome};
 use crate::report::NetworkPolicy;
 use crate::vmware::services::judge::NOON;
@@ -139,6 +142,12 @@ pub(super) struct Host {
     /// Whether RPCI messages wait for [`Host::answer`].
     pub(super) slow: bool,
     pub(super) unanswered: VecDeque<(RpciId, Vec<u8>)>,
+    /// The last reply, as it is.
+    pub(super) replied: Option<Vec<u8>>,
+    /// What the node is asked for guest operations.
+    pub(super) asked: Vec<(InquiryId, Step)>,
+    /// Passwords that nobody has checked yet; checked at once unless this is wanted.
+    pub(super) unchecked: Option<Vec<PasswordCheck>>,
     /// The kernel's counters.
     pub(super) load: Load,
     /// What becomes of measuring the space; the new space comes in as a fact.
@@ -162,6 +171,9 @@ impl Host {
             deaf: false,
             slow: false,
             unanswered: VecDeque::new(),
+            replied: None,
+            asked: Vec::new(),
+            unchecked: None,
             load: Load::default(),
             measured: Measured::Done,
             measurements: 0,
@@ -212,6 +224,11 @@ impl Host {
     pub(super) fn request(&mut self, request: &[u8]) {
         self.services.handle_request(request, self.now);
         self.drop_unawaited();
+        self.drain();
+    }
+
+    pub(super) fn guest_operations(&mut self, config: &GuestOperationsConfig) {
+        self.services.set_guest_operations(config, self.now);
         self.drain();
     }
 
@@ -319,6 +336,15 @@ impl Host {
     }
 
     fn drain(&mut self) {
+        while let Some(inquiry) = self.services.poll_inquiry() {
+            self.asked.push(inquiry);
+        }
+        while let Some(check) = self.services.poll_check() {
+            match &mut self.unchecked {
+                Some(unchecked) => unchecked.push(check),
+                None => self.services.handle_checked(&check.run(), self.now),
+            }
+        }
         loop {
             while let Some(output) = self.services.poll_output() {
                 match output {
@@ -326,7 +352,10 @@ impl Host {
                         self.heard.push(format!("> {}", readable(&message)));
                         self.unanswered.push_back((id, message));
                     }
-                    Output::Reply(reply) => self.heard.push(format!("< {}", readable(&reply))),
+                    Output::Reply(reply) => {
+                        self.heard.push(format!("< {}", readable(&reply)));
+                        self.replied = Some(reply);
+                    }
                     Output::Power(operation) => self.heard.push(format!("! {operation:?}")),
                     Output::MeasureSpace => {
                         self.measurements += 1;

@@ -2,6 +2,7 @@
 
 mod backlog;
 mod guest_info;
+mod guest_operations;
 mod host;
 mod invariants;
 mod nics_in_time;

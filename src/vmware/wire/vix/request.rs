@@ -1,16 +1,11 @@
-//! VIX messages as they travel over TCLO [foundryToolsDaemon.c, foundryMsg.c, foundryPropertyListCommon.c].
+//! The header of a request, and the cut into body and credential.
 //!
-//! ```text
-//! request  Vix_1_Relayed_Command SP "name" NUL header(51) body credential [authentication data(44)]
-//! reply    OK SP error SP additional-error SP text NUL      or, when the request asks for binary,
-//!          OK SP error SP additional-error SP # bytes
-//! ```
-//!
-//! The header is little-endian and unaligned. Errors travel inside an `OK ` reply. Where open-vm-tools trusts a
-//! length, this parser compares it with what was received.
+//! Any fault is [`VixError::INVALID_HEADER`], as in open-vm-tools; operations without a body of their own are not
+//! excepted.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use std::fmt;
+
+use super::VixError;
 
 /// VIX_COMMAND_MAGIC_WORD.
 const MAGIC: u32 = 0xd00d_0001;
@@ -29,23 +24,9 @@ const FLAG_AUTH_DATA: u32 = 0x10;
 /// sizeof VixMsgAuthDataV1.
 const AUTH_DATA_LEN: u32 = 44;
 
-/// The values of VixError that we answer with [vix.h, vixOpenSource.h].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct VixError(pub u32);
-
-impl VixError {
-    /// VIX_OK.
-    pub const OK: Self = Self(0);
-    /// VIX_E_UNRECOGNIZED_COMMAND_IN_GUEST.
-    pub const UNRECOGNIZED_COMMAND: Self = Self(3025);
-    /// VIX_E_INVALID_MESSAGE_HEADER.
-    pub const INVALID_HEADER: Self = Self(10000);
-    /// VIX_E_OPERATION_DISABLED.
-    pub const OPERATION_DISABLED: Self = Self(20005);
-}
-
-/// A request whose lengths all agree with each other and with what was received.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A request whose lengths all agree with each other and with what was received. Its debugging form leaves out the
+/// credential, and the body, which may hold as much.
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct VixRequest<'a> {
     /// Operation.
     pub opcode: u32,
@@ -57,6 +38,21 @@ pub struct VixRequest<'a> {
     pub body: &'a [u8],
     /// The credential itself.
     pub credential: &'a [u8],
+}
+
+impl fmt::Debug for VixRequest<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            opcode,
+            binary,
+            credential_type,
+            ..
+        } = self;
+        write!(
+            f,
+            "VixRequest {{ opcode: {opcode}, binary: {binary}, credential_type: {credential_type}, .. }}"
+        )
+    }
 }
 
 impl<'a> VixRequest<'a> {
@@ -118,62 +114,12 @@ fn after_name(args: &[u8]) -> Option<&[u8]> {
     rest.get(end.checked_add(1)?..)
 }
 
-/// The result of a VIX operation, which follows `OK ` in the TCLO reply. The additional error is an errno, of
-/// which we have none.
-pub fn result(error: VixError, binary: bool, value: &[u8]) -> Vec<u8> {
-    let mut result = format!("{} 0 ", error.0).into_bytes();
-    if binary {
-        result.push(b'#');
-        result.extend_from_slice(value);
-    } else {
-        result.extend_from_slice(value);
-        result.push(0);
-    }
-    result
-}
-
-/// A value of a property list, with its VixPropertyType.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Property {
-    /// VIX_PROPERTYTYPE_INTEGER
-    Integer(i32),
-    /// VIX_PROPERTYTYPE_STRING
-    Text(String),
-    /// VIX_PROPERTYTYPE_BOOL
-    Bool(bool),
-}
-
-/// A property list in base64: id, type, length and data of each, little-endian. Text carries a NUL, and is cut
-/// at one of its own.
-pub fn property_list(properties: &[(i32, Property)]) -> String {
-    let mut bytes = Vec::new();
-    for (id, value) in properties {
-        let (kind, data): (i32, Vec<u8>) = match value {
-            Property::Integer(value) => (1, value.to_le_bytes().into()),
-            Property::Text(text) => {
-                let text = text.split('\0').next().unwrap_or_default();
-                (2, [text.as_bytes(), b"\0"].concat())
-            }
-            Property::Bool(value) => (3, vec![u8::from(*value)]),
-        };
-        // Nothing here comes near 2 GiB; a length that lied would derail the reader.
-        let Ok(len) = i32::try_from(data.len()) else {
-            continue;
-        };
-        for word in [*id, kind, len] {
-            bytes.extend_from_slice(&word.to_le_bytes());
-        }
-        bytes.extend_from_slice(&data);
-    }
-    STANDARD.encode(bytes)
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::vmware::wire::text::{TcloRequest, ok};
+    use crate::vmware::wire::text::TcloRequest;
 
     /// GetToolsState as seen on TCLO, 80 bytes (protocol reference, guest operations).
     const GET_TOOLS_STATE: &[u8; 80] = b"Vix_1_Relayed_Command \"req1\"\0\
@@ -287,44 +233,10 @@ mod tests {
         }
     }
 
-    #[test]
-    fn the_golden_reply_is_104_bytes() {
-        let list = property_list(&[
-            (4503, Property::Text("Talos v1.11.0".into())),
-            (4501, Property::Integer(1)),
-            (4502, Property::Integer(1)),
-            (4541, Property::Bool(true)),
-        ]);
-        let reply = ok(&result(VixError::OK, false, list.as_bytes()));
-        assert_eq!(reply.len(), 104);
-        assert_eq!(
-            reply,
-            b"OK 0 0 lxEAAAIAAAAOAAAAVGFsb3MgdjEuMTEuMACVEQAAAQAAAAQAAAABAAAAlhEAAAEAAAAEAAAAAQAAAL0RAAADAAAAAQAAAAE=\0"
-        );
-    }
-
-    #[test]
-    fn errors_are_text_or_binary() {
-        assert_eq!(
-            result(VixError::UNRECOGNIZED_COMMAND, false, b""),
-            b"3025 0 \0"
-        );
-        assert_eq!(
-            result(VixError::OPERATION_DISABLED, true, b""),
-            b"20005 0 #"
-        );
-    }
-
     proptest! {
         #[test]
         fn any_bytes_never_panic(bytes: Vec<u8>) {
             let _ = VixRequest::parse(&bytes);
-        }
-
-        #[test]
-        fn any_list_is_ascii(id: i32, number: i32, text in ".{0,40}", flag: bool) {
-            let values = [Property::Integer(number), Property::Text(text), Property::Bool(flag)];
-            prop_assert!(property_list(&values.map(|value| (id, value))).is_ascii());
         }
 
         #[test]
