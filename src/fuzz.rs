@@ -151,13 +151,15 @@ mod tests {
     type Entry = fn(&[u8]);
 
     /// Name of the target and of its corpus, and the entry.
-    const TARGETS: [(&str, Entry); 22] = [
+    const TARGETS: [(&str, Entry); 24] = [
         ("data_map", wire::fuzz::fuzz_data_map),
         ("guest_rpc_packet", wire::fuzz::fuzz_guest_rpc_packet),
         ("hypervisor", wire::fuzz::fuzz_hypervisor),
         ("ovf_env", wire::fuzz::fuzz_ovf_env),
         ("tclo_text", wire::fuzz::fuzz_tclo_text),
         ("vix", wire::fuzz::fuzz_vix),
+        ("vix_body", wire::fuzz::fuzz_vix_body),
+        ("vix_credential", wire::fuzz::fuzz_vix_credential),
         ("message_channel", rpc::fuzz::fuzz_message_channel),
         ("rpci_client", rpc::fuzz::fuzz_rpci_client),
         ("tclo", rpc::fuzz::fuzz_tclo),

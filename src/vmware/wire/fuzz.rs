@@ -6,7 +6,7 @@ use super::guest_rpc_packet::{Deframer, Packet, PacketError};
 use super::hypervisor::Platform;
 use super::ovf_env;
 use super::text::{self, TcloRequest};
-use super::vix::VixRequest;
+use super::vix::{NamePassword, Operation, VixError, VixRequest};
 use crate::fuzz::Choices;
 
 /// What decodes is encoded to bytes that decode to the same.
@@ -39,6 +39,63 @@ pub fn fuzz_ovf_env(bytes: &[u8]) {
 pub fn fuzz_vix(bytes: &[u8]) {
     if let Ok(request) = VixRequest::parse(bytes) {
         assert!(request.body.len() + request.credential.len() <= bytes.len());
+    }
+}
+
+/// A number of an operation, one byte above 80, and its body: what is read lies in it, and what is not is one of three
+/// errors.
+pub fn fuzz_vix_body(bytes: &[u8]) {
+    let Some((opcode, body)) = bytes.split_first() else {
+        return;
+    };
+    let lies_in_it = |len: usize| assert!(len <= body.len());
+    match Operation::parse(80 + u32::from(*opcode), body) {
+        None => {}
+        Some(Err(error)) => assert!(matches!(
+            error,
+            VixError::INVALID_HEADER | VixError::INVALID_BODY | VixError::INVALID_UTF8
+        )),
+        Some(Ok(operation)) => match operation {
+            Operation::ListProcesses { pids, .. } => lies_in_it(8 * pids.len()),
+            Operation::StartProgram(program) => {
+                lies_in_it(program.path.len() + program.arguments.len() + program.folder.len());
+            }
+            Operation::ReadEnvironment { names } => lies_in_it(names.concat().len()),
+            Operation::ListFiles(list) => lies_in_it(list.path.len() + list.pattern.len()),
+            Operation::TransferFrom { path }
+            | Operation::TransferTo { path }
+            | Operation::DeleteFile { path } => lies_in_it(path.len()),
+            Operation::MakeTemporary {
+                prefix,
+                suffix,
+                folder,
+            } => lies_in_it(prefix.len() + suffix.len() + folder.len()),
+            Operation::Hgfs { packet } => lies_in_it(packet.len()),
+            Operation::Write
+            | Operation::Validate
+            | Operation::Sspi
+            | Operation::Terminate { .. } => {}
+        },
+    }
+}
+
+/// The type of a credential, one byte, and the credential: a name and a secret shorter than it, or one of two errors.
+pub fn fuzz_vix_credential(bytes: &[u8]) {
+    let Some((kind, blob)) = bytes.split_first() else {
+        return;
+    };
+    match NamePassword::parse(u32::from(*kind), blob) {
+        Ok(login) => {
+            assert!(matches!(kind, 1 | 4));
+            assert!(login.name.len() + login.secret.0.len() < blob.len());
+            assert!(!login.name.contains('\0') && !login.secret.0.contains(&0));
+        }
+        Err(error) => {
+            assert!(matches!(
+                error,
+                VixError::NOT_SUPPORTED | VixError::INVALID_BODY
+            ));
+        }
     }
 }
 
