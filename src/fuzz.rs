@@ -151,9 +151,10 @@ mod tests {
     type Entry = fn(&[u8]);
 
     /// Name of the target and of its corpus, and the entry.
-    const TARGETS: [(&str, Entry); 24] = [
+    const TARGETS: [(&str, Entry); 25] = [
         ("data_map", wire::fuzz::fuzz_data_map),
         ("guest_rpc_packet", wire::fuzz::fuzz_guest_rpc_packet),
+        ("hgfs", wire::fuzz::fuzz_hgfs),
         ("hypervisor", wire::fuzz::fuzz_hypervisor),
         ("ovf_env", wire::fuzz::fuzz_ovf_env),
         ("tclo_text", wire::fuzz::fuzz_tclo_text),

@@ -3,6 +3,7 @@
 
 use super::datamap::DataMap;
 use super::guest_rpc_packet::{Deframer, Packet, PacketError};
+use super::hgfs;
 use super::hypervisor::Platform;
 use super::ovf_env;
 use super::text::{self, TcloRequest};
@@ -96,6 +97,34 @@ pub fn fuzz_vix_credential(bytes: &[u8]) {
                 VixError::NOT_SUPPORTED | VixError::INVALID_BODY
             ));
         }
+    }
+}
+
+/// A packet of HGFS: what it points to lies within it, names do not climb, and it has a refusal.
+pub fn fuzz_hgfs(bytes: &[u8]) {
+    use hgfs::{Call, Request, Status, Target};
+    let request = Request::decode(bytes);
+    let refusal = hgfs::refusal(&request.header, Status::GenericError);
+    assert!(
+        hgfs::client::Answered::decode(&refusal).is_some()
+            || (request.header.is_old && refusal.len() == 8)
+    );
+    let within = |part: &[u8]| {
+        let (start, end) = (bytes.as_ptr_range(), part.as_ptr_range());
+        assert!(start.start <= end.start && end.end <= start.end);
+    };
+    match request.call {
+        Ok(Call::Open { target, .. } | Call::Attributes { target }) => {
+            let Target::Name(name) = target else { return };
+            within(name.0);
+            let components = name.components().unwrap_or_default();
+            let path = components.join("/");
+            assert!(!path.contains(['\0', '\\']));
+            assert!(!path.split('/').any(|name| matches!(name, "." | "..")));
+            assert_eq!(path.split('/').count(), components.len().max(1));
+        }
+        Ok(Call::Write { data, .. }) => within(data),
+        _ => {}
     }
 }
 

@@ -8,6 +8,7 @@ pub mod fuzz;
 pub mod guest_info;
 pub mod guest_rpc_packet;
 pub mod guest_stats;
+pub mod hgfs;
 pub mod hypervisor;
 pub mod message;
 pub mod nic_info_v3;
