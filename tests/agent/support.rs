@@ -20,6 +20,11 @@ pub(crate) const NAME: &str = "talos-cp-1";
 /// Its name with the domain.
 pub(crate) const FQDN: &str = "talos-cp-1.example.com";
 
+/// The password of each user of [`Talos::for_users`].
+pub(crate) const PASSWORD: &str = "secret";
+/// [`PASSWORD`], hashed.
+const PASSWORD_HASH: &str = "$6$talosvmtoolsd$OBxAU0567hHEzep1dPTiNDTPRdBC/UJU6ITzm4zBQXLvngEMPqeNkmy9PXxDyqq7SS9Ku/dThQmea6E.toxWu.";
+
 /// The binary under test.
 pub(crate) fn binary() -> PathBuf {
     let path = std::env::var_os("TALOS_VMTOOLSD").map(PathBuf::from);
@@ -146,6 +151,13 @@ impl Talos {
                 .args(["--talos-config"])
                 .args([self.talosconfig_path()])
         }
+    }
+
+    /// The agent of this node with guest operations for these users, each with what the user may do: nothing is the
+    /// default.
+    pub(crate) fn for_users(&self, users: &[(&str, &str)]) -> VmxBuilder {
+        let file = self.folder.write("users.yaml", &guest_operations(users));
+        self.agent().args(["--config"]).args([file])
     }
 
     /// The agent of this node, started, the host informed.
@@ -341,6 +353,19 @@ impl Run {
             started.elapsed()
         );
     }
+}
+
+/// The group `guest_operations` of a configuration file, as [`Talos::for_users`] has it.
+pub(crate) fn guest_operations(users: &[(&str, &str)]) -> String {
+    let user = |(name, allow): &(&str, &str)| {
+        let allow = match *allow {
+            "" => String::new(),
+            allow => format!(", allow: [{allow}]"),
+        };
+        format!("    - {{name: {name}, password_hash: {PASSWORD_HASH}{allow}}}\n")
+    };
+    let users: String = users.iter().map(user).collect();
+    format!("guest_operations:\n  enabled: true\n  users:\n{users}")
 }
 
 /// Lets so much time pass: how long something must *not* happen, or a measurement takes. The host's and the
