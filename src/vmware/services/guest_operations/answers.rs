@@ -102,7 +102,10 @@ impl VixService {
             Operation::Write => Err(Failure::Disabled),
             Operation::Validate => Ok(String::new()),
             Operation::Sspi => return Poll::Ready(Err(VixError::NOT_SUPPORTED)),
-            Operation::Hgfs { packet: _ } => Err(Failure::Disabled),
+            Operation::Hgfs { packet } => {
+                let files = self.operations.files();
+                return self.hgfs.handle(packet, caller, files, now).map(Ok);
+            }
         };
         Poll::Ready(text.map(String::into_bytes).map_err(error_of))
     }

@@ -13,6 +13,7 @@
 
 mod answers;
 mod errors;
+mod hgfs;
 mod journal;
 mod listing;
 mod pages;
@@ -22,8 +23,8 @@ use std::task::Poll;
 use std::time::Duration;
 
 use crate::config::GuestOperationsConfig;
-use crate::guest_operations::GuestOperations;
 use crate::guest_operations::logins::{Checked, PasswordCheck};
+use crate::guest_operations::{Failure, GuestOperations};
 use crate::inquiry::{Answer, InquiryId, Step};
 use crate::vmware::wire::text::ok;
 use crate::vmware::wire::vix::{
@@ -44,6 +45,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 #[derive(Debug)]
 pub(super) struct VixService {
     operations: GuestOperations,
+    hgfs: hgfs::Server,
     pages: Pages,
     waiting: Option<Waiting>,
 }
@@ -76,6 +78,7 @@ impl VixService {
     pub(super) fn new(operations: GuestOperations) -> Self {
         Self {
             operations,
+            hgfs: hgfs::Server::default(),
             pages: Pages::default(),
             waiting: None,
         }
@@ -89,6 +92,7 @@ impl VixService {
         cx: &mut Context<'_>,
     ) -> bool {
         let before = self.is_enabled();
+        self.hgfs.forget(self.operations.files());
         self.operations.configure(config);
         self.pages = Pages::default();
         self.go_on(cx);
@@ -123,13 +127,18 @@ impl VixService {
             return;
         }
         self.operations.handle_timeout(cx.now);
+        self.hgfs.handle_timeout(self.operations.files(), cx.now);
         self.pages.expire(cx.now);
         self.go_on(cx);
     }
 
     /// When [`Self::handle_timeout`] has something to do.
     pub(super) fn poll_timeout(&self) -> Option<Duration> {
-        let due = [self.operations.poll_timeout(), self.pages.poll_timeout()];
+        let due = [
+            self.operations.poll_timeout(),
+            self.hgfs.poll_timeout(),
+            self.pages.poll_timeout(),
+        ];
         due.into_iter().flatten().min()
     }
 
@@ -228,7 +237,11 @@ impl VixService {
             Poll::Pending => return Ok(Progress::Waits(Err(VixError::BUSY))),
         };
         Ok(match self.carry_out(&caller, &operation, cx) {
-            Poll::Pending => Progress::Waits(Err(VixError::FILE_ACCESS)),
+            Poll::Pending => Progress::Waits(match operation {
+                // What is wrong with a transfer is said in its packets.
+                Operation::Hgfs { packet } => Ok(hgfs::Server::refusal(packet, Failure::NotNow)),
+                _ => Err(VixError::FILE_ACCESS),
+            }),
             Poll::Ready(answer) => {
                 let error = answer
                     .as_ref()
