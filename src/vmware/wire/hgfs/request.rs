@@ -17,6 +17,8 @@ const CAPABILITY_LEN: u32 = 8;
 const OPEN_V3_REST: u32 = 48;
 /// HGFS_ATTR_HINT_USE_FILE_DESC.
 const HINT_USE_HANDLE: u64 = 4;
+/// HGFS_WRITE_APPEND.
+const WRITE_APPEND: u8 = 1;
 /// HGFS_FILE_NAME_USE_FILE_DESC.
 const NAME_IS_HANDLE: u32 = 1;
 
@@ -59,8 +61,8 @@ pub enum Call<'a> {
     Write {
         /// The file.
         handle: u32,
-        /// Where they begin.
-        offset: u64,
+        /// Where they begin; behind all others if it does not say.
+        offset: Option<u64>,
         /// The bytes.
         data: &'a [u8],
     },
@@ -168,13 +170,13 @@ impl<'a> Call<'a> {
 
     fn write(fields: &mut Fields<'a>) -> Option<Self> {
         let handle = fields.u32()?;
-        let _flags = fields.u8()?;
+        let appends = fields.u8()? & WRITE_APPEND != 0;
         let (offset, size) = (fields.u64()?, fields.u32()?);
         let _reserved = fields.u64()?;
         let data = fields.bytes(size)?;
         Some(Self::Write {
             handle,
-            offset,
+            offset: (!appends).then_some(offset),
             data,
         })
     }

@@ -32,13 +32,7 @@ pub(in crate::vmware::services::guest_operations) trait Files {
         now: Duration,
     ) -> Poll<Result<Vec<u8>, Failure>>;
     /// See [`Access::write`].
-    fn write(
-        &mut self,
-        opened: &Opened,
-        offset: u64,
-        bytes: &[u8],
-        now: Duration,
-    ) -> Result<usize, Failure>;
+    fn write(&mut self, opened: &Opened, offset: u64, bytes: &[u8]) -> Result<usize, Failure>;
     /// See [`Access::close`].
     fn close(&mut self, opened: &Opened, read_to: u64);
 }
@@ -73,14 +67,8 @@ impl Files for Access<'_> {
         Access::read(self, opened, offset, most, now)
     }
 
-    fn write(
-        &mut self,
-        opened: &Opened,
-        offset: u64,
-        bytes: &[u8],
-        now: Duration,
-    ) -> Result<usize, Failure> {
-        Access::write(self, opened, offset, bytes, now)
+    fn write(&mut self, opened: &Opened, offset: u64, bytes: &[u8]) -> Result<usize, Failure> {
+        Access::write(self, opened, offset, bytes)
     }
 
     fn close(&mut self, opened: &Opened, read_to: u64) {

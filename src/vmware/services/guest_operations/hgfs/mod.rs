@@ -113,7 +113,7 @@ impl Server {
                 data,
             } => {
                 let mut session = self.sessions.enter(session, caller, now)?;
-                Poll::Ready(session.write(*handle, *offset, data, files, now))
+                Poll::Ready(session.write(*handle, *offset, data, files))
             }
             Call::Close { handle } => {
                 let mut session = self.sessions.enter(session, caller, now)?;

@@ -41,6 +41,7 @@ impl InSession<'_> {
             location,
             opened,
             read_to: 0,
+            written_to: 0,
         });
         Poll::Ready(Ok(Reply::Opened { handle }))
     }
@@ -70,15 +71,16 @@ impl InSession<'_> {
     pub(super) fn write(
         &mut self,
         handle: u32,
-        offset: u64,
+        offset: Option<u64>,
         data: &[u8],
         files: &mut impl Files,
-        now: Duration,
     ) -> Result<Reply, Status> {
         let handle = self.handle(handle)?;
-        let taken = files.write(&handle.opened, offset, data, now);
-        let taken = u32::try_from(taken.map_err(status)?);
-        Ok(Reply::Written(taken.unwrap_or(u32::MAX)))
+        let offset = offset.unwrap_or(handle.written_to);
+        let taken = files.write(&handle.opened, offset, data).map_err(status)?;
+        let end = offset.saturating_add(taken as u64);
+        handle.written_to = handle.written_to.max(end);
+        Ok(Reply::Written(u32::try_from(taken).unwrap_or(u32::MAX)))
     }
 
     pub(super) fn attributes(

@@ -12,8 +12,9 @@ use crate::vmware::wire::hgfs::Status;
 pub(super) const MOST_SESSIONS: usize = 24;
 /// Handles in a session.
 pub(super) const MOST_HANDLES: usize = 64;
-/// How long a session lives without a request.
-pub(super) const IDLE: Duration = Duration::from_secs(300);
+/// How long a session lives without a request: a host gives a transfer up after 60 s without an answer. Files that are
+/// open in it are in memory.
+pub(super) const IDLE: Duration = Duration::from_secs(120);
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -39,6 +40,8 @@ pub(super) struct Handle {
     pub(super) opened: Opened,
     /// How far it was read from its start without a gap.
     pub(super) read_to: u64,
+    /// Where what was written ends.
+    pub(super) written_to: u64,
 }
 
 /// What can be done in a session.

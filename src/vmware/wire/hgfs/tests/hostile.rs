@@ -353,7 +353,7 @@ fn meant(asked: &Asked) -> Call<'_> {
             data,
         } => Call::Write {
             handle: *handle,
-            offset: *offset,
+            offset: Some(*offset),
             data,
         },
         Asked::Close { handle } | Asked::CloseV3 { handle } => Call::Close { handle: *handle },

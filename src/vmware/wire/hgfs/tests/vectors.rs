@@ -50,7 +50,7 @@ fn the_requests_of_govmomi_are_understood() {
             "write_v3",
             Call::Write {
                 handle: 3,
-                offset: 5,
+                offset: None,
                 data: b"ping",
             },
         ),

@@ -114,6 +114,10 @@ const fn read(handle: u32, offset: u64, size: u32) -> Asked {
     }
 }
 
+fn len(bytes: &[u8]) -> [u8; 4] {
+    u32::try_from(bytes.len()).unwrap().to_le_bytes()
+}
+
 fn word(answer: Answer) -> Result<u32, u32> {
     match answer.status {
         0 => Ok(u32::from_le_bytes(answer.fields[..4].try_into().unwrap())),
@@ -294,13 +298,23 @@ fn nothing_is_written_but_what_a_program_reads() {
         offset: 0,
         data: data.to_vec(),
     };
+    let append = |handle, data: &[u8]| {
+        let written = [&[1, 9, 9, 9, 9, 9, 9, 9, 9][..], &len(data), &[0; 8], data].concat();
+        let payload = [&u32::to_le_bytes(handle)[..], &written].concat();
+        Asked::Other { op: 26, payload }
+    };
     let taken = node.ask("ops", session, &write(handle, b"GET / HTTP/1.1"));
-    assert_eq!(word(taken), Ok(14));
-    assert_eq!(node.tree.written, b"GET / HTTP/1.1");
+    assert_eq!(word(taken), Ok(10));
+    // Where it is to be appended the offset means nothing.
+    let taken = node.ask("ops", session, &append(handle, b"/1.1"));
+    assert_eq!(word(taken), Ok(4));
+    let taken = node.ask("ops", session, &append(handle, b"\r\n"));
+    assert_eq!(word(taken), Ok(2));
+    assert_eq!(node.tree.written, b"GET / HTTP/1.1\r\n");
     let log = node.open("ops", session, LOG).unwrap();
     assert_eq!(word(node.ask("ops", session, &write(log, b"x"))), Err(8));
     assert_eq!(word(node.ask("ops", session, &write(99, b"x"))), Err(2));
-    assert_eq!(node.tree.written, b"GET / HTTP/1.1");
+    assert_eq!(node.tree.written.len(), 16);
 }
 
 #[test]
@@ -456,14 +470,14 @@ fn one_users_sessions_do_not_end_anothers() {
     let mine = node.session("ops");
     let handle = node.open("ops", mine, LOG).unwrap();
     for _ in 0..200 {
-        node.pass(SECOND);
+        node.pass(SECOND / 10);
         node.session("eve");
     }
     assert!(node.read("ops", mine, handle, 0).is_ok());
 }
 
 #[test]
-fn a_session_that_nobody_uses_ends_after_five_minutes() {
+fn a_session_that_nobody_uses_ends_after_two_minutes() {
     let mut node = Node::new();
     assert_eq!(node.server.poll_timeout(), None);
     let session = node.session("ops");

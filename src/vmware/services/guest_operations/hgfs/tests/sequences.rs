@@ -186,7 +186,7 @@ fn play(node: &mut Node, model: &mut Model, event: &Event) {
             let written = node.tree.written.len();
             let asked = Asked::Write {
                 handle,
-                offset: 0,
+                offset: written as u64,
                 data: b"x".to_vec(),
             };
             let answer = node.ask(USERS[*user], session, &asked);
