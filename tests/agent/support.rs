@@ -21,9 +21,9 @@ pub(crate) const NAME: &str = "talos-cp-1";
 pub(crate) const FQDN: &str = "talos-cp-1.example.com";
 
 /// The password of each user of [`Talos::for_users`].
-pub(crate) const PASSWORD: &str = "secret";
+pub(crate) const PASSWORD: &str = "s3cret";
 /// [`PASSWORD`], hashed.
-const PASSWORD_HASH: &str = "$6$talosvmtoolsd$OBxAU0567hHEzep1dPTiNDTPRdBC/UJU6ITzm4zBQXLvngEMPqeNkmy9PXxDyqq7SS9Ku/dThQmea6E.toxWu.";
+const PASSWORD_HASH: &str = "$6$rounds=1000$abcdefgh$ts4PqiFqgcN.cen3rF2HotwlQFHljTDeZHA69IhA7TtTfn/oFv0Y/zIU4T41fwzuaPKS2Ob9Piytfd1X44pUw/";
 
 /// The binary under test.
 pub(crate) fn binary() -> PathBuf {
