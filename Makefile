@@ -53,7 +53,7 @@ endif
 
 .PHONY: help
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "%-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 # --target keeps the static flags away from build scripts and macros, and these objects in a folder of their
 # own, so that `make build` and `cargo test` do not undo each other's work.
@@ -236,6 +236,12 @@ readers: build ## Let the code of those who read vCenter judge what the binary r
 	TALOS_VMTOOLSD='$(binary)' SEEN='$(seen)' \
 	    $(CARGO) test --locked --quiet --test agent layouts:: -- --skip layouts::crowds
 	SEEN='$(seen)' tests/readers/run.sh
+
+.PHONY: guest-operations
+guest-operations: build with-open-vm-tools with-ip ## Let govmomi's encoders, govc and Talos' client operate a guest through a simulated vCenter (needs root, Go)
+	@$(CARGO) build --locked --quiet --package guest-operations-bridge
+	@cd tests/guest-operations; \
+	TALOS_VMTOOLSD='$(binary)' BRIDGE='$(target_dir)/debug/guest-operations-bridge' $(go_test) ./...
 
 .PHONY: deny
 deny: with-cargo-deny ## Check licences, sources and known vulnerabilities of the crates

@@ -18,9 +18,10 @@ type Bridge struct {
 	command *exec.Cmd
 	input   io.WriteCloser
 	output  *bufio.Reader
+	folder  string
 }
 
-// Start starts a guest; arguments are the bridge's own.
+// Start starts a guest; arguments are the bridge's own, of which the last is the folder with what it needs.
 func Start(bridge string, arguments ...string) (*Bridge, error) {
 	command := exec.Command(bridge, arguments...)
 	command.Stderr = os.Stderr
@@ -39,7 +40,7 @@ func Start(bridge string, arguments ...string) (*Bridge, error) {
 		return nil, err
 	}
 
-	b := &Bridge{command: command, input: input, output: bufio.NewReader(output)}
+	b := &Bridge{command: command, input: input, output: bufio.NewReader(output), folder: arguments[len(arguments)-1]}
 	// It says so when the guest is there.
 	if _, err := b.read(); err != nil {
 		return nil, errors.Join(fmt.Errorf("the guest does not start: %w", err), b.Close())
@@ -61,6 +62,11 @@ func (b *Bridge) Control(line string) (string, error) {
 	}
 
 	return string(said), nil
+}
+
+// Folder is where the guest has what it needs.
+func (b *Bridge) Folder() string {
+	return b.folder
 }
 
 // Close ends the guest.

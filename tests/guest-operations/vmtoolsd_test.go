@@ -14,7 +14,7 @@ import (
 // Debian's vmtoolsd is asked what our agent is asked, so that what asks is what a guest expects.
 func TestVmtoolsdAnswersWhatTheEncodersAsk(t *testing.T) {
 	guest := vmtoolsd(t)
-	ops := operator(guest)
+	ops := as(guest, user)
 
 	properties, err := vmx.ToolsState(guest)
 	wants(t, "the state of the tools", err, nil)

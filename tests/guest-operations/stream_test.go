@@ -1,0 +1,237 @@
+package guestoperations_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/siderolabs/talos/pkg/machinery/client"
+	"github.com/vmware/govmomi"
+	"github.com/vmware/govmomi/find"
+	"github.com/vmware/govmomi/guest/toolbox"
+	"github.com/vmware/govmomi/vim25/types"
+
+	guestoperations "talos-vmtoolsd/guest-operations"
+	"talos-vmtoolsd/guest-operations/tunnel"
+	"talos-vmtoolsd/guest-operations/vcenter"
+)
+
+// troubles is what a tunnel reports.
+type troubles struct {
+	mutex sync.Mutex
+	text  bytes.Buffer
+}
+
+func (t *troubles) report(err error) {
+	t.mutex.Lock()
+	defer t.mutex.Unlock()
+
+	t.text.WriteString(err.Error() + "\n")
+}
+
+func (t *troubles) String() string {
+	t.mutex.Lock()
+	defer t.mutex.Unlock()
+
+	return t.text.String()
+}
+
+// tunnelled gives the address at which a node's apid is reached through vCenter, as this user.
+func tunnelled(t *testing.T, guest *guestoperations.Bridge, name string) (string, *troubles) {
+	t.Helper()
+
+	server, err := vcenter.New(guest)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	t.Cleanup(server.Close)
+
+	ctx := t.Context()
+
+	connection, err := govmomi.NewClient(ctx, server.URL, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	vm, err := find.NewFinder(connection.Client).VirtualMachine(ctx, vcenter.VM)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	auth := &types.NamePasswordAuthentication{Username: name, Password: password}
+
+	node, err := toolbox.NewClient(ctx, connection.Client, vm, auth)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	t.Cleanup(func() { _ = listener.Close() })
+
+	reported := new(troubles)
+
+	go func() { _ = tunnel.Serve(ctx, listener, node, reported.report) }()
+
+	return listener.Addr().String(), reported
+}
+
+// talos is Talos' own client with its certificate, which trusts the node's authority and nobody else.
+func talos(t *testing.T, guest *guestoperations.Bridge, endpoint string) *client.Client {
+	t.Helper()
+
+	pem := map[string][]byte{}
+
+	for _, name := range []string{"ca", "crt", "key"} {
+		pem[name] = []byte(control(t, guest, "client "+name))
+	}
+
+	pair, err := tls.X509KeyPair(pem["crt"], pem["key"])
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	authority := x509.NewCertPool()
+	if !authority.AppendCertsFromPEM(pem["ca"]) {
+		t.Fatal("the authority is none")
+	}
+
+	config := &tls.Config{Certificates: []tls.Certificate{pair}, RootCAs: authority}
+
+	c, err := client.New(t.Context(), client.WithEndpoints(endpoint), client.WithTLSConfig(config))
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	t.Cleanup(func() { _ = c.Close() })
+
+	return c
+}
+
+func TestTalosOwnClientReachesApidThroughVCenter(t *testing.T) {
+	guest := agent(t)
+	endpoint, reported := tunnelled(t, guest, relay)
+	c := talos(t, guest, endpoint)
+
+	ctx, cancel := context.WithTimeout(t.Context(), soon)
+	defer cancel()
+
+	started := time.Now()
+
+	for range 2 {
+		version, err := c.Version(ctx)
+		if err != nil {
+			t.Fatalf("%v; %s", err, reported)
+		}
+
+		if tag := version.Messages[0].Version.Tag; !strings.HasPrefix(tag, "v1.") {
+			t.Errorf("version %q", tag)
+		}
+	}
+
+	t.Logf("two calls took %v", time.Since(started))
+
+	// The roles are those of the client's own certificate, not the agent's.
+	if calls := control(t, guest, "apid-calls"); strings.Count(calls, "/machine.MachineService/Version os:operator") != 2 {
+		t.Errorf("%s", calls)
+	}
+
+	if err := c.Close(); err != nil {
+		t.Error(err)
+	}
+
+	// The program ends with its client.
+	ops := as(guest, relay)
+
+	for end := time.Now().Add(soon); ; time.Sleep(poll) {
+		list, err := ops.Processes()
+		if err != nil {
+			t.Fatal(err)
+		}
+
+		running := false
+
+		for _, process := range list {
+			running = running || strings.Contains(process.Line, "apid.Stream") && process.End == 0
+		}
+
+		if !running {
+			break
+		}
+
+		if time.Now().After(end) {
+			t.Fatalf("%+v", list)
+		}
+	}
+
+	if text := reported.String(); text != "" {
+		t.Error(text)
+	}
+}
+
+func TestANodeWithoutApidSaysSoThroughTheTunnel(t *testing.T) {
+	guest := agent(t)
+	control(t, guest, "apid stop")
+
+	endpoint, reported := tunnelled(t, guest, relay)
+
+	connection, err := net.Dial("tcp", endpoint)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	defer func() { _ = connection.Close() }()
+
+	_ = connection.SetDeadline(time.Now().Add(soon))
+
+	if length, err := connection.Read(make([]byte, 1)); err == nil {
+		t.Errorf("%d bytes came", length)
+	}
+
+	until(t, "the reason", func() bool { return strings.Contains(reported.String(), "code 1: ") })
+}
+
+func TestWithoutTheRightRelayThereIsNoTunnel(t *testing.T) {
+	guest := agent(t)
+	endpoint, reported := tunnelled(t, guest, user)
+
+	connection, err := net.Dial("tcp", endpoint)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	defer func() { _ = connection.Close() }()
+
+	_ = connection.SetDeadline(time.Now().Add(soon))
+
+	if length, err := connection.Read(make([]byte, 1)); err == nil {
+		t.Errorf("%d bytes came", length)
+	}
+
+	until(t, "the refusal", func() bool { return strings.Contains(reported.String(), "start apid.Stream") })
+
+	if accepted := control(t, guest, "apid-connections"); accepted != "0" {
+		t.Errorf("%s connections", accepted)
+	}
+}
+
+// until asks until it is so.
+func until(t *testing.T, what string, isSo func() bool) {
+	t.Helper()
+
+	for end := time.Now().Add(soon); !isSo(); time.Sleep(poll) {
+		if time.Now().After(end) {
+			t.Fatalf("%s does not come", what)
+		}
+	}
+}
