@@ -241,7 +241,7 @@ func TestTheEnvironmentIsTheNodes(t *testing.T) {
 	some, err := ops.Environment("HOSTNAME", "NO_SUCH_NAME")
 	wants(t, "environment", err, nil)
 
-	if !slices.Equal(some, []string{"HOSTNAME=talos-cp-1"}) {
+	if !slices.Equal(some, []string{"HOSTNAME=talos-cp-1.example.com"}) {
 		t.Errorf("%q", some)
 	}
 }

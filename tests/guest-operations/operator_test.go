@@ -77,11 +77,11 @@ func TestAnOperatorLooksAtANodeWithGovc(t *testing.T) {
 		t.Errorf("%q", out)
 	}
 
-	if out := govc.does("guest.getenv"); !strings.Contains(out, "HOSTNAME=talos-cp-1\n") || !strings.Contains(out, "TALOS_VERSION=v1.") {
+	if out := govc.does("guest.getenv"); !strings.Contains(out, "HOSTNAME=talos-cp-1.example.com\n") || !strings.Contains(out, "TALOS_VERSION=v1.") {
 		t.Errorf("%q", out)
 	}
 
-	if out := govc.does("guest.getenv", "HOSTNAME"); out != "HOSTNAME=talos-cp-1\n" {
+	if out := govc.does("guest.getenv", "HOSTNAME"); out != "HOSTNAME=talos-cp-1.example.com\n" {
 		t.Errorf("%q", out)
 	}
 

@@ -31,6 +31,8 @@ const (
 	shortPause, longPause = 20 * time.Millisecond, time.Second
 	// patience is for what has to be asked again, and for the end.
 	patience = 30 * time.Second
+	// grace is how long the output is still read when nothing goes up any more.
+	grace = 5 * time.Second
 )
 
 // Serve takes connections until the listener is closed, and carries each to the node; `report` hears why one ended badly.
@@ -70,9 +72,17 @@ func Carry(ctx context.Context, connection net.Conn, node *toolbox.Client) (err 
 
 	go func() {
 		err := stream.up(ctx, connection)
-		// The client is gone: nothing that still comes is for anybody.
-		cancel(errClientGone)
 		up <- err
+
+		if err == nil {
+			// The client is gone: nothing that still comes is for anybody.
+			cancel(errClientGone)
+
+			return
+		}
+
+		// A program that takes nothing has ended, mostly: its output says why.
+		time.AfterFunc(grace, func() { cancel(err) })
 	}()
 
 	down := stream.down(ctx, connection)
@@ -80,7 +90,8 @@ func Carry(ctx context.Context, connection net.Conn, node *toolbox.Client) (err 
 
 	// What the context's end broke off is no trouble of its own.
 	for _, broken := range []error{<-up, down} {
-		if broken != nil && !errors.Is(broken, context.Canceled) && !errors.Is(broken, net.ErrClosed) {
+		if broken != nil && !errors.Is(broken, context.Canceled) && !errors.Is(broken, net.ErrClosed) &&
+			!errors.Is(broken, errClientGone) {
 			err = errors.Join(err, broken)
 		}
 	}
