@@ -1,11 +1,16 @@
 package guestoperations_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -20,6 +25,7 @@ import (
 	guestoperations "talos-vmtoolsd/guest-operations"
 	"talos-vmtoolsd/guest-operations/tunnel"
 	"talos-vmtoolsd/guest-operations/vcenter"
+	"talos-vmtoolsd/guest-operations/vmx"
 )
 
 // troubles is what a tunnel reports.
@@ -118,10 +124,59 @@ func talos(t *testing.T, guest *guestoperations.Bridge, endpoint string) *client
 	return c
 }
 
+// proxied is the same by the proxy that operators run.
+func proxied(t *testing.T, guest *guestoperations.Bridge, name string) string {
+	t.Helper()
+
+	server, err := vcenter.New(guest)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	t.Cleanup(server.Close)
+
+	path := filepath.Join(t.TempDir(), "proxy")
+	if out, err := exec.Command("go", "build", "-o", path, "./proxy").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+
+	proxy := exec.Command(path, "-vm", vcenter.VM, "-listen", "127.0.0.1:0")
+	proxy.Env = append(os.Environ(), "GOVC_URL="+server.URL.String(), "GOVC_INSECURE=1", "GOVC_GUEST_LOGIN="+name+":"+password)
+	proxy.Stderr = os.Stderr
+
+	out, err := proxy.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	if err := proxy.Start(); err != nil {
+		t.Fatal(err)
+	}
+
+	t.Cleanup(func() {
+		_ = proxy.Process.Signal(os.Interrupt)
+
+		if err := proxy.Wait(); err != nil {
+			t.Errorf("the proxy: %v", err)
+		}
+	})
+
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	_, endpoint, ok := strings.Cut(strings.TrimSpace(line), " is at ")
+	if !ok {
+		t.Fatalf("the proxy says %q", line)
+	}
+
+	return endpoint
+}
+
 func TestTalosOwnClientReachesApidThroughVCenter(t *testing.T) {
 	guest := agent(t)
-	endpoint, reported := tunnelled(t, guest, relay)
-	c := talos(t, guest, endpoint)
+	c := talos(t, guest, proxied(t, guest, relay))
 
 	ctx, cancel := context.WithTimeout(t.Context(), soon)
 	defer cancel()
@@ -131,7 +186,7 @@ func TestTalosOwnClientReachesApidThroughVCenter(t *testing.T) {
 	for range 2 {
 		version, err := c.Version(ctx)
 		if err != nil {
-			t.Fatalf("%v; %s", err, reported)
+			t.Fatal(err)
 		}
 
 		if tag := version.Messages[0].Version.Tag; !strings.HasPrefix(tag, "v1.") {
@@ -153,30 +208,12 @@ func TestTalosOwnClientReachesApidThroughVCenter(t *testing.T) {
 	// The program ends with its client.
 	ops := as(guest, relay)
 
-	for end := time.Now().Add(soon); ; time.Sleep(poll) {
+	until(t, "the end of the program", func() bool {
 		list, err := ops.Processes()
-		if err != nil {
-			t.Fatal(err)
-		}
+		wants(t, "processes", err, nil)
 
-		running := false
-
-		for _, process := range list {
-			running = running || strings.Contains(process.Line, "apid.Stream") && process.End == 0
-		}
-
-		if !running {
-			break
-		}
-
-		if time.Now().After(end) {
-			t.Fatalf("%+v", list)
-		}
-	}
-
-	if text := reported.String(); text != "" {
-		t.Error(text)
-	}
+		return !slices.ContainsFunc(list, func(process vmx.Process) bool { return process.End == 0 })
+	})
 }
 
 func TestANodeWithoutApidSaysSoThroughTheTunnel(t *testing.T) {
