@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::judge::{Event, Judge};
+use super::plays;
 use crate::fuzz::{Choices, facts};
 use crate::power::PowerOperation;
 
@@ -44,7 +45,7 @@ pub fn fuzz_services(bytes: &[u8]) {
     let mut choices = Choices::new(bytes);
     let mut judge = Judge::new();
     while !choices.is_empty() {
-        judge.play(match choices.below(10) {
+        judge.play(match choices.below(14) {
             0 => Event::Connect,
             1 | 2 => {
                 let request = REQUESTS.get(usize::from(choices.below(16)));
@@ -55,6 +56,10 @@ pub fn fuzz_services(bytes: &[u8]) {
             6 => Event::Power(choices.below(4)),
             8 => Event::Measured(choices.below(3)),
             9 => Event::Lost,
+            10 => Event::GuestOperations(choices.below(3)),
+            11 => Event::Request(plays::request(&mut choices)),
+            12 => Event::Answer(choices.byte(), choices.below(12)),
+            13 => Event::Checked,
             _ => {
                 let millis = match choices.below(4) {
                     0 => u64::from(choices.word() % 100_000),

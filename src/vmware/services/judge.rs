@@ -1,14 +1,17 @@
 //! Plays the daemon and the host for the property tests and the fuzzer, and checks all along what must always hold:
-//! each request has one reply, Talos is asked for one operation at a time, every request for one is answered by its
-//! status, the host is sent nothing twice and nothing while it is away, and no time-out stands still.
+//! each request has one reply, and has it within four seconds, Talos is asked for one operation at a time, every request
+//! for one is answered by its status, the host is sent nothing twice and nothing while it is away, no time-out stands
+//! still, and what is asked for guest operations keeps to the rules of [`crate::inquiry`].
 #![allow(clippy::expect_used, clippy::panic)]
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use super::{Output, RpciId, RpciOutcome, Services};
+use super::{Output, RpciId, RpciOutcome, Services, plays};
 use crate::facts::{Facts, Load, Machine};
 use crate::front_end::Measured;
+use crate::guest_operations::logins::PasswordCheck;
+use crate::inquiry::{Answer, Inquiry, InquiryId, Step, WINDOW};
 use crate::power::{PowerOperation, PowerOutcome};
 use crate::vmware::wire::text::TcloRequest;
 
@@ -33,8 +36,26 @@ pub(super) enum Event {
     Power(u8),
     /// The measurement is done (0), fails (1) or takes too long.
     Measured(u8),
+    /// Guest operations have other settings.
+    GuestOperations(u8),
+    /// One of the inquiries has an answer, see [`plays::answer`].
+    Answer(u8, u8),
+    /// The oldest password is checked.
+    Checked,
     /// Time passes.
     Pass(Duration),
+}
+
+/// The longest that a host may wait for a reply.
+const LONGEST_WAIT: Duration = Duration::from_secs(4);
+
+/// An inquiry that may still have answers.
+#[derive(Debug)]
+struct Asked {
+    id: InquiryId,
+    inquiry: Inquiry,
+    /// Pieces that may be sent.
+    room: usize,
 }
 
 /// See the module.
@@ -42,6 +63,12 @@ pub(super) struct Judge {
     services: Services,
     now: Duration,
     reply_owed: bool,
+    /// When the last request came.
+    asked_at: Duration,
+    guest_operations: bool,
+    asked: Vec<Asked>,
+    last_asked: InquiryId,
+    checks: VecDeque<PasswordCheck>,
     /// Each with the session it was sent in.
     sent: VecDeque<(RpciId, Vec<u8>, usize)>,
     under_way: Option<PowerOperation>,
@@ -77,6 +104,11 @@ impl Judge {
             ),
             now: Duration::from_secs(5),
             reply_owed: false,
+            asked_at: Duration::ZERO,
+            guest_operations: false,
+            asked: Vec::new(),
+            last_asked: InquiryId(0),
+            checks: VecDeque::new(),
             sent: VecDeque::new(),
             under_way: None,
             measuring: false,
@@ -115,14 +147,28 @@ impl Judge {
                 self.services.handle_lost();
             }
             Event::Request(request) => self.request(&request),
-            Event::Facts(facts) => self.services.handle_facts(&facts, self.now),
+            Event::Facts(facts) => {
+                let facts = plays::node(*facts);
+                self.services.handle_facts(&facts, self.now);
+            }
             Event::Outcome(kind) => self.outcome(kind),
             Event::Power(kind) => self.power(kind),
             Event::Measured(kind) => self.measured(kind),
+            Event::GuestOperations(number) => {
+                let config = plays::config(number);
+                self.guest_operations = config.enabled;
+                self.services.set_guest_operations(&config, self.now);
+            }
+            Event::Answer(which, number) => self.answer(which, number),
+            Event::Checked => {
+                if let Some(check) = self.checks.pop_front() {
+                    self.services.handle_checked(&check.run(), self.now);
+                }
+            }
             Event::Pass(time) => self.pass(time),
         }
         self.look();
-        if self.away {
+        if self.away && !self.guest_operations {
             assert_eq!(self.services.poll_timeout(), None, "woken for nobody");
         }
     }
@@ -144,6 +190,7 @@ impl Judge {
         }
         self.finish_reply();
         self.reply_owed = true;
+        self.asked_at = self.now;
         if let Some(TcloRequest { name, args }) = TcloRequest::parse(request) {
             match name {
                 b"reset" => {
@@ -250,6 +297,60 @@ impl Judge {
         self.services.handle_measured(measured, self.now);
     }
 
+    fn answer(&mut self, which: u8, number: u8) {
+        let Some(at) = usize::from(which).checked_rem(self.asked.len()) else {
+            return;
+        };
+        let Some(asked) = self.asked.get_mut(at) else {
+            return;
+        };
+        let (id, (answer, is_last)) = (asked.id, plays::answer(&asked.inquiry, number));
+        if matches!(answer, Answer::Bytes(_) | Answer::Message(_)) {
+            if asked.room == 0 {
+                return;
+            }
+            asked.room -= 1;
+        }
+        if is_last {
+            self.asked.remove(at);
+        }
+        self.services.handle_answer(id, answer, self.now);
+    }
+
+    /// Looks at what is asked of the node: one question an inquiry, and nothing about one that is over.
+    fn look_at_inquiries(&mut self) {
+        while let Some((id, step)) = self.services.poll_inquiry() {
+            let open = self.asked.iter().position(|asked| asked.id == id);
+            match (step, open) {
+                (Step::Ask(inquiry), _) => {
+                    assert!(id > self.last_asked, "asked twice");
+                    self.last_asked = id;
+                    self.asked.push(Asked {
+                        id,
+                        inquiry,
+                        room: WINDOW,
+                    });
+                    assert!(self.asked.len() <= 96, "too much is asked");
+                }
+                (Step::More, Some(at)) => {
+                    if let Some(asked) = self.asked.get_mut(at) {
+                        asked.room += 1;
+                        assert!(asked.room <= WINDOW, "more room than there is");
+                    }
+                }
+                (Step::Forget, Some(at)) => drop(self.asked.remove(at)),
+                (step, None) => {
+                    assert!(id <= self.last_asked, "{step:?} before it was asked");
+                }
+                (Step::Feed(_) | Step::EndInput, Some(_)) => {}
+            }
+        }
+        while let Some(check) = self.services.poll_check() {
+            self.checks.push_back(check);
+            assert!(self.checks.len() <= 1, "one check at a time");
+        }
+    }
+
     fn pass(&mut self, time: Duration) {
         let end = self.now + time;
         while let Some(at) = self.services.poll_timeout().filter(|at| *at <= end) {
@@ -263,6 +364,10 @@ impl Judge {
             );
         }
         self.now = end;
+        assert!(
+            !self.reply_owed || end < self.asked_at + LONGEST_WAIT,
+            "a reply does not come in time"
+        );
     }
 
     /// The host has taken, or not taken, a message.
@@ -294,6 +399,7 @@ impl Judge {
 
     /// Looks at everything that comes out.
     fn look(&mut self) {
+        self.look_at_inquiries();
         while let Some(output) = self.services.poll_output() {
             match output {
                 Output::Reply(reply) => {

@@ -25,6 +25,8 @@ mod names;
 mod outbox;
 mod output;
 mod ping;
+#[cfg(any(test, fuzzing))]
+mod plays;
 mod power;
 mod presence;
 mod publications;

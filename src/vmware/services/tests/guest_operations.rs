@@ -5,21 +5,13 @@ use std::cell::RefCell;
 use vmx::guest_operations::{Credential, GuestClient, Refused, bodies, op};
 
 use super::host::{Host, machine_at, ms};
-use crate::config::{GuestOperationsConfig, Rights, User};
+use crate::config::{GuestOperationsConfig, Rights};
 use crate::facts::Stage;
+use crate::vmware::services::plays::{TOKEN, USER, config_of};
 
-/// One user, who has no password that could be right.
+/// The user of the judge, whose token is right.
 fn on() -> GuestOperationsConfig {
-    GuestOperationsConfig {
-        enabled: true,
-        users: vec![User {
-            name: "ops".to_owned(),
-            password_hash: None,
-            public_key: None,
-            rights: Rights::default(),
-        }],
-        node_files: Vec::new(),
-    }
+    config_of(Rights::default())
 }
 
 /// A host with a node whose guest operations are on.
@@ -219,4 +211,95 @@ fn file_transfer_is_registered_while_guest_operations_are_on() {
         None,
         "off from the start"
     );
+}
+
+#[test]
+fn whoever_has_the_right_secret_is_let_in_and_writes_nothing() {
+    let host = host_with(&on());
+    let right = Credential::named(USER, TOKEN);
+    assert_eq!(error(&host, &right, op::VALIDATE, &[]), 0);
+    for (opcode, body) in bodies::samples() {
+        let writes = [
+            op::MAKE_FOLDER,
+            op::MOVE_FILE,
+            op::MOVE_FOLDER,
+            op::MAKE_TEMPORARY_FOLDER,
+            op::SET_ATTRIBUTES,
+            op::DELETE_FOLDER,
+        ];
+        if writes.contains(&opcode) {
+            assert_eq!(error(&host, &right, opcode, &body), 20005, "{opcode}");
+        }
+    }
+    let obfuscated = Credential {
+        kind: 4,
+        ..right.clone()
+    };
+    assert_eq!(error(&host, &obfuscated, op::VALIDATE, &[]), 0);
+    host.borrow_mut()
+        .guest_operations(&GuestOperationsConfig::default());
+    assert_eq!(error(&host, &right, op::VALIDATE, &[]), 20005);
+    host.borrow_mut().guest_operations(&GuestOperationsConfig {
+        users: Vec::new(),
+        ..on()
+    });
+    assert_eq!(error(&host, &right, op::VALIDATE, &[]), 3050);
+}
+
+/// A request whose password nobody has checked yet.
+fn waiting() -> Host {
+    let host = host_with(&on());
+    let mut host = host.into_inner();
+    host.unchecked = Some(Vec::new());
+    host.replied = None;
+    let login = Credential::named("nobody", "guess");
+    let message = vmx::codec::vix::Message::new(op::VALIDATE, &[]).with(login.kind, &login.blob);
+    host.request(&message.encode("waits"));
+    assert_eq!(host.replied, None);
+    host
+}
+
+#[test]
+fn a_request_that_waits_is_answered_as_soon_as_it_can_be() {
+    let mut host = waiting();
+    host.pass(ms(500));
+    assert_eq!(host.replied, None);
+    host.check_passwords();
+    assert_eq!(host.replied.as_deref(), Some(&b"OK 3050 0 \0"[..]));
+    host.replied = None;
+    host.pass(ms(60_000));
+    assert_eq!(host.replied, None, "once");
+}
+
+#[test]
+fn a_request_that_waits_is_answered_after_three_seconds_and_never_again() {
+    let mut host = waiting();
+    host.pass(ms(2999));
+    assert_eq!(host.replied, None);
+    host.pass(ms(1));
+    assert_eq!(host.replied.as_deref(), Some(&b"OK 5 0 \0"[..]));
+    host.replied = None;
+    host.check_passwords();
+    host.pass(ms(10_000));
+    assert_eq!(host.replied, None);
+}
+
+#[test]
+fn a_request_that_waits_is_void_with_its_channel_and_with_the_next_one() {
+    let ends: [fn(&mut Host); 3] = [Host::lose, Host::connect, |host| host.request(b"ping")];
+    for end in ends {
+        let mut host = waiting();
+        end(&mut host);
+        host.replied = None;
+        host.check_passwords();
+        host.pass(ms(10_000));
+        assert_eq!(host.replied, None);
+    }
+}
+
+#[test]
+fn other_settings_are_looked_at_while_a_request_waits() {
+    let mut host = waiting();
+    host.guest_operations(&GuestOperationsConfig::default());
+    assert_eq!(host.replied.as_deref(), Some(&b"OK 20005 0 \0"[..]));
 }

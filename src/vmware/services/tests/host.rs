@@ -227,6 +227,15 @@ impl Host {
         self.drain();
     }
 
+    /// Checks the passwords that have waited for it.
+    pub(super) fn check_passwords(&mut self) {
+        let unchecked = self.unchecked.replace(Vec::new());
+        for check in unchecked.into_iter().flatten() {
+            self.services.handle_checked(&check.run(), self.now);
+            self.drain();
+        }
+    }
+
     pub(super) fn guest_operations(&mut self, config: &GuestOperationsConfig) {
         self.services.set_guest_operations(config, self.now);
         self.drain();

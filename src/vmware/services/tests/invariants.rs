@@ -5,7 +5,9 @@ use proptest::prelude::*;
 
 use super::host::{machine_at, ms, node};
 use crate::facts::Stage;
+use crate::fuzz::Choices;
 use crate::vmware::services::judge::{Event, Judge};
+use crate::vmware::services::plays;
 
 fn events() -> impl Strategy<Value = Vec<Event>> {
     let request = prop_oneof![
@@ -31,6 +33,10 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
         3 => (0..3_u8).prop_map(Event::Power),
         3 => (0..3_u8).prop_map(Event::Measured),
         6 => (0..200_u64).prop_map(|millis| Event::Pass(ms(millis))),
+        1 => (0..3_u8).prop_map(Event::GuestOperations),
+        8 => vec(any::<u8>(), 0..40).prop_map(|bytes| Event::Request(plays::request(&mut Choices::new(&bytes)))),
+        8 => (any::<u8>(), 0..12_u8).prop_map(|(which, number)| Event::Answer(which, number)),
+        1 => Just(Event::Checked),
         1 => (0..40_000_u64).prop_map(|millis| Event::Pass(ms(millis))),
     ];
     vec(event, 0..150)
@@ -55,6 +61,8 @@ proptest! {
     fn promises_are_kept_whatever_happens(events in events()) {
         let mut judge = Judge::new();
         judge.play(Event::Connect);
+        judge.play(Event::GuestOperations(2));
+        judge.play(facts(1, &[1]));
         for event in events {
             judge.play(event);
         }

@@ -1,0 +1,295 @@
+//! Guest operations as the judge plays them: a user, requests of that user and of others, and what a node answers.
+#![allow(clippy::expect_used)]
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::config::{GuestOperationsConfig, Rights, User};
+use crate::facts::Facts;
+use crate::fuzz::Choices;
+use crate::inquiry::{
+    Answer, Entry, EntryKind, Inquiry, MOST_IN_PIECE, Process, ResourceType, Trouble, TroubleKind,
+};
+use crate::vmware::wire::hgfs::client::{self, packet};
+
+/// Who may ask.
+pub(super) const USER: &str = "ops";
+/// A token of that user, which counts on [`NODE`] at noon: no password has to be checked for it.
+pub(super) const TOKEN: &str = "tvt1.eyJ1c2VyIjoib3BzIiwibm9kZSI6IjU2NGQwYTJjLTM4ZjQtN2E5MS1iMmM1LTBlMWYyYTNiNGM1ZCIsImlhdCI6MTc5MDAwMDAwMCwiZXhwIjoxNzkwMDAwNjAwfQ.gkrnBlLF76RyKv3WaZMUHySZ8xkSEYGPIdBAOgU3yLIF31wGQeEzTK1XAGwe3ve0ZUS_Zi7LEyT6muFxJyFsCw";
+/// Where it counts.
+const NODE: &str = "564d0a2c-38f4-7a91-b2c5-0e1f2a3b4c5d";
+/// What it is checked with.
+const PUBLIC_KEY: &str = "A6EHv/POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg=";
+
+/// Guest operations for [`USER`].
+pub(super) fn config_of(rights: Rights) -> GuestOperationsConfig {
+    let key = STANDARD.decode(PUBLIC_KEY).expect("it is base64");
+    GuestOperationsConfig {
+        enabled: true,
+        users: vec![User {
+            name: USER.to_owned(),
+            password_hash: None,
+            public_key: key.try_into().ok(),
+            rights,
+        }],
+        node_files: vec!["/var/log".to_owned()],
+    }
+}
+
+/// The settings with this number: off, on, or on with other rights.
+pub(super) fn config(number: u8) -> GuestOperationsConfig {
+    match number {
+        0 => GuestOperationsConfig::default(),
+        1 => config_of(Rights {
+            files: false,
+            ..Rights::default()
+        }),
+        _ => config_of(Rights {
+            relay: true,
+            ..Rights::default()
+        }),
+    }
+}
+
+/// The node on which the token counts, whatever else is known of it.
+pub(super) fn node(facts: Facts) -> Facts {
+    let mut facts = facts;
+    facts.node.system_uuid = Some(NODE.to_owned());
+    facts
+}
+
+/// A request, mostly of the user and well-formed.
+pub(super) fn request(choices: &mut Choices<'_>) -> Vec<u8> {
+    const OPCODES: [u32; 20] = [
+        62, 84, 84, 84, 177, 178, 181, 185, 185, 186, 186, 187, 188, 189, 192, 193, 194, 190, 85,
+        9999,
+    ];
+    let at = usize::from(choices.below(20));
+    let opcode = OPCODES.get(at).copied().unwrap_or_default();
+    let mut body = body(opcode, choices);
+    if choices.below(16) == 0 {
+        body.truncate(usize::from(choices.byte()));
+    }
+    let (kind, blob) = match choices.below(8) {
+        0 => (1, credential(USER, "guess")),
+        1 => (u32::from(choices.byte()), choices.bytes().to_vec()),
+        _ => (1, credential(USER, TOKEN)),
+    };
+    message(opcode, &body, kind, &blob)
+}
+
+fn body(opcode: u32, choices: &mut Choices<'_>) -> Vec<u8> {
+    const PATHS: [&str; 16] = [
+        "/",
+        "/talos",
+        "/talos/",
+        "/talos/dmesg.log",
+        "/talos/check.json",
+        "/talos/support.tgz",
+        "/talos/services",
+        "/talos/services/apid.log",
+        "/talos/resources/members.yaml",
+        "/tmp",
+        "/tmp/avmware1b",
+        "/proc/32769/stdout",
+        "/proc/32769/stdin",
+        "/var/log",
+        "/var/log/a?format=tgz",
+        "/../x",
+    ];
+    const PROGRAMS: [(&str, &str); 10] = [
+        ("talosctl", "version"),
+        ("talosctl", "dmesg"),
+        ("/bin/talosctl", "dmesg -f"),
+        ("talosctl", "logs apid --tail 3"),
+        ("talosctl", "get members -o yaml"),
+        ("talosctl", "support"),
+        ("/bin/sh", "-c 'talosctl services' 1> /tmp/avmware1b 2>&1"),
+        ("talos-vmtoolsd", "check"),
+        ("http.RoundTrip", "talos"),
+        ("apid.Stream", ""),
+    ];
+    let path = PATHS
+        .get(usize::from(choices.below(16)))
+        .copied()
+        .unwrap_or_default();
+    match opcode {
+        84 => {
+            let packet = hgfs(path, choices);
+            [&words(&[len(&packet), 0])[..], &packet].concat()
+        }
+        177 | 188 => {
+            let index = u32::from(choices.below(3));
+            let most = u32::from(choices.byte());
+            [
+                &words(&[0, len(path.as_bytes()), 0, index, most, 0, 0])[..],
+                &terminated(path),
+            ]
+            .concat()
+        }
+        178 => [
+            &words(&[0, len(path.as_bytes()), 0])[..],
+            &[0],
+            &terminated(path),
+        ]
+        .concat(),
+        181 => [&words(&[0, 1, 1, 0, 0])[..], b"a\0b\0\0"].concat(),
+        185 => {
+            let at = usize::from(choices.below(10));
+            let (program, arguments) = PROGRAMS.get(at).copied().unwrap_or_default();
+            [
+                &[0][..],
+                &words(&[
+                    len(program.as_bytes()) + 1,
+                    len(arguments.as_bytes()) + 1,
+                    0,
+                    0,
+                    0,
+                ]),
+                &terminated(program),
+                &terminated(arguments),
+            ]
+            .concat()
+        }
+        186 => words(&[u32::from(choices.below(3)), choices.word() % 100_000, 0]),
+        187 => words(&[0, 0]),
+        189 => [
+            &words(&[0, len(path.as_bytes())])[..],
+            &[0],
+            &terminated(path),
+        ]
+        .concat(),
+        193 => words(&[32_768 + u32::from(choices.below(8)), 0, 0]),
+        194 => [&words(&[0, len(path.as_bytes())])[..], &terminated(path)].concat(),
+        _ => Vec::new(),
+    }
+}
+
+/// A packet of a transfer; its session and its handle are among those that are likely.
+fn hgfs(path: &str, choices: &mut Choices<'_>) -> Vec<u8> {
+    let name = client::name(path);
+    let name_v3 = [&words(&[len(&name), 0, 0, 0])[..], &name, b"\0"].concat();
+    let handle = u32::from(choices.below(4));
+    let session = u64::from(choices.below(4));
+    let offset = choices.word() % 70_000;
+    let (op, payload) = match choices.below(7) {
+        0 => (41, words(&[0, 63_488, 1, 0])),
+        1 => (42, words(&[0, 0])),
+        2 => (24, [&words(&[3, 0, 0])[..], &[0; 52], &name_v3].concat()),
+        3 => (25, words(&[handle, offset, 0, 61_440, 0, 0])),
+        4 => (3, words(&[0, 3, handle])),
+        5 => (31, [&words(&[0, 0, 0, 0])[..], &name_v3].concat()),
+        _ => (
+            26,
+            [
+                &words(&[handle])[..],
+                &[0],
+                &words(&[0, 0, 3, 0, 0]),
+                b"abc",
+            ]
+            .concat(),
+        ),
+    };
+    packet(1, op, session, &payload)
+}
+
+/// The next answer to an inquiry, by a number: one that fits, or not. Whether it is the last.
+pub(super) fn answer(inquiry: &Inquiry, number: u8) -> (Answer, bool) {
+    let trouble = |kind, status| {
+        let trouble = Trouble {
+            kind,
+            text: "why".to_owned(),
+            status,
+        };
+        (Answer::End(Err(trouble)), true)
+    };
+    match number {
+        0..4 => (fitting(inquiry, number), false),
+        4 => (Answer::Bytes(vec![b'x'; MOST_IN_PIECE]), false),
+        5 => trouble(TroubleKind::Away, 14),
+        6 => trouble(TroubleKind::Denied, 7),
+        7 => trouble(TroubleKind::NotFound, 5),
+        8 => trouble(TroubleKind::TooLong, 8),
+        9 => (Answer::Processes(Vec::new()), false),
+        _ => (Answer::End(Ok(())), true),
+    }
+}
+
+fn fitting(inquiry: &Inquiry, number: u8) -> Answer {
+    let entry = |name: &str, kind| Entry {
+        name: name.to_owned(),
+        kind,
+        size: u64::from(number),
+        modified: 0,
+        mode: 0o100_644,
+        uid: 0,
+        gid: 0,
+    };
+    match inquiry {
+        Inquiry::Processes => {
+            let count = 400 * u64::from(number);
+            let process = |pid| Process {
+                pid,
+                command: "init".to_owned(),
+                line: "/sbin/init ".repeat(10),
+            };
+            Answer::Processes((1..=count).map(process).collect())
+        }
+        Inquiry::Services => Answer::Services(vec!["apid".to_owned(), "etcd".to_owned()]),
+        Inquiry::ResourceTypes => Answer::ResourceTypes(vec![ResourceType {
+            name: "Members.cluster.talos.dev".to_owned(),
+            namespace: "cluster".to_owned(),
+            aliases: Vec::new(),
+        }]),
+        Inquiry::List { .. } => Answer::Entries(vec![
+            entry(".", EntryKind::Folder),
+            entry("a", EntryKind::File),
+            entry("b", EntryKind::Link("/etc/shadow".to_owned())),
+        ]),
+        Inquiry::Checks => Answer::Checks(Vec::new()),
+        Inquiry::Call { .. } => Answer::Message(vec![number]),
+        Inquiry::Read { .. }
+        | Inquiry::Dmesg { .. }
+        | Inquiry::Logs { .. }
+        | Inquiry::Resources { .. }
+        | Inquiry::Show(_)
+        | Inquiry::Apid => Answer::Bytes(vec![b'a'; 1 + 5000 * usize::from(number)]),
+    }
+}
+
+fn message(opcode: u32, body: &[u8], kind: u32, credential: &[u8]) -> Vec<u8> {
+    let total = 51 + len(body) + len(credential);
+    [
+        &b"Vix_1_Relayed_Command \"play\"\0"[..],
+        &words(&[0xd00d_0001]),
+        &5_u16.to_le_bytes(),
+        &words(&[total, 51, len(body), len(credential)]),
+        &[5],
+        &words(&[opcode, 0, 0, 0, 0, 0, kind]),
+        body,
+        credential,
+    ]
+    .concat()
+}
+
+fn credential(name: &str, secret: &str) -> Vec<u8> {
+    let plain = [&terminated(name)[..], &terminated(secret)].concat();
+    [
+        &words(&[len(name.as_bytes()), len(secret.as_bytes())])[..],
+        STANDARD.encode(plain).as_bytes(),
+        b"\0",
+    ]
+    .concat()
+}
+
+fn words(words: &[u32]) -> Vec<u8> {
+    words.iter().flat_map(|word| word.to_le_bytes()).collect()
+}
+
+fn len(bytes: &[u8]) -> u32 {
+    u32::try_from(bytes.len()).unwrap_or(u32::MAX)
+}
+
+fn terminated(text: &str) -> Vec<u8> {
+    [text.as_bytes(), b"\0"].concat()
+}
