@@ -17,6 +17,7 @@ mod clocks;
 mod container;
 mod flood;
 mod guest_info;
+mod guest_operations;
 mod guest_operations_settings;
 mod guest_variables;
 mod layouts;

@@ -5,7 +5,7 @@
 //!               └─► right lately? ─► guesses left? ─► PasswordCheck, on a thread ─► Checked
 //! ```
 //! An unknown name is answered as a wrong password is, and as late. A password that was right is recognised by a keyed
-//! digest for [`MEMORY`]: a download asks 170 times. What was right before [`Logins::configure`] counts for nothing.
+//! digest for two minutes: a download asks 170 times. What was right before [`Logins::configure`] counts for nothing.
 //!
 //! A secret that begins with `tvt1.` is a token and never a password. Neither is ever logged, nor the name of a
 //! user who does not exist: people type a password there.
@@ -27,7 +27,7 @@ use ring::rand::SystemRandom;
 
 use super::{Caller, Failure, WallClock};
 use crate::config::{GuestOperationsConfig, PasswordHash};
-use account::{Account, MEMORY};
+use account::Account;
 use budget::{Budget, Unknown};
 pub use password::{Checked, PasswordCheck};
 use password::{Secret, Ticket};

@@ -1,3 +1,4 @@
+use super::account::MEMORY;
 use super::fuzz::{GOLDEN, public_key};
 use super::*;
 use crate::config::{Config, Rights, Sources, User, load};

@@ -28,9 +28,9 @@ impl VixService {
                 let list = if *key != 0 {
                     self.pages.next(&caller.name, *key, *offset)
                 } else {
-                    let processes = ready!(self.operations.processes(caller, now));
+                    let processes = ready!(self.operations.processes(caller, pids, now));
                     processes.map_err(error_of).map(|processes| {
-                        let text = process_list(&processes, pids);
+                        let text = process_list(&processes);
                         self.pages.first(&caller.name, text, now)
                     })
                 };
@@ -120,8 +120,7 @@ fn location(path: &str) -> Result<Location, VixError> {
 }
 
 /// Those that are asked for, in their order; all when none is named. One that is not there has no entry.
-fn process_list(processes: &[ShownProcess], pids: &[u64]) -> String {
-    let wanted = |process: &&ShownProcess| pids.is_empty() || pids.contains(&process.pid);
+fn process_list(processes: &[ShownProcess]) -> String {
     let text = |process: &ShownProcess| {
         let (end, exit_code) = process.end.unwrap_or_default();
         let text = ProcessText {
@@ -135,5 +134,5 @@ fn process_list(processes: &[ShownProcess], pids: &[u64]) -> String {
         };
         text.to_string()
     };
-    processes.iter().filter(wanted).map(text).collect()
+    processes.iter().map(text).collect()
 }

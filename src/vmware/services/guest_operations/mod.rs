@@ -23,6 +23,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use crate::config::GuestOperationsConfig;
+use crate::diagnosis::Check;
 use crate::guest_operations::logins::{Checked, PasswordCheck};
 use crate::guest_operations::{Failure, GuestOperations};
 use crate::inquiry::{Answer, InquiryId, Step};
@@ -102,6 +103,11 @@ impl VixService {
     /// Whether there are guest operations.
     pub(super) const fn is_enabled(&self) -> bool {
         self.operations.is_enabled()
+    }
+
+    /// What is known of them.
+    pub(super) fn check(&self) -> Check {
+        self.operations.check()
     }
 
     /// The host is gone, and does not wait any more.
