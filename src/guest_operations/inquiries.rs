@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Weak};
 
-use crate::inquiry::{Answer, Inquiry, InquiryId, MOST, Step, Trouble};
+use crate::inquiry::{Answer, Inquiry, InquiryId, MOST, Step};
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -53,11 +53,6 @@ impl Inquiries {
         self.steps.push_back((*ticket.0, Step::Feed(bytes)));
     }
 
-    /// Sends no more of them.
-    pub(crate) fn end_input(&mut self, ticket: &Ticket) {
-        self.steps.push_back((*ticket.0, Step::EndInput));
-    }
-
     /// The next answer, which is thereby taken.
     pub(crate) fn take(&mut self, ticket: &Ticket) -> Option<Answer> {
         let answer = self.open.get_mut(&ticket.0)?.answers.pop_front()?;
@@ -100,28 +95,5 @@ impl Inquiries {
             }
             false
         });
-    }
-}
-
-/// What one answer of bytes adds up to.
-#[derive(Debug)]
-pub(crate) enum Gathered {
-    /// More may come.
-    Open,
-    /// All is there, or the reason why not.
-    Ended(Result<(), Trouble>),
-}
-
-impl Inquiries {
-    /// Takes what has come of bytes and adds it to those that are there.
-    pub(crate) fn gather(&mut self, ticket: &Ticket, into: &mut Vec<u8>) -> Gathered {
-        while let Some(answer) = self.take(ticket) {
-            match answer {
-                Answer::Bytes(bytes) => into.extend(bytes),
-                Answer::End(result) => return Gathered::Ended(result),
-                _ => {}
-            }
-        }
-        Gathered::Open
     }
 }
