@@ -14,7 +14,7 @@ arch := $(patsubst aarch64,arm64,$(patsubst x86_64,amd64,$(firstword $(subst -, 
 binary := $(CURDIR)/_out/linux-$(arch)/talos-vmtoolsd
 target_dir := $(abspath $(or $(CARGO_TARGET_DIR),target))
 built := $(target_dir)/$(TARGET)/release/talos-vmtoolsd
-max_bytes := 5242880
+max_bytes := 5767168
 
 # What only building and checking need: a prerequisite `with-crane` installs crane where it is missing.
 TOOLS ?= $(CURDIR)/_out/tools

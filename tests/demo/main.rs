@@ -1,8 +1,10 @@
 //! `make demo`: the release binary between a simulated VMX and an embedded Talos API.
 //!
 //! Shows what an operator would see in vCenter while things happen to the node, with measured delays, over
-//! both transports; then a real QEMU guest, where there is a QEMU. Every step has a deadline; a step that does not happen ends the demo with an error.
+//! both transports; what an operator learns of a node without network; then a real QEMU guest, where there is a QEMU.
+//! Every step has a deadline; a step that does not happen ends the demo with an error.
 
+mod guest_operations;
 mod qemu;
 mod show;
 
@@ -57,6 +59,7 @@ fn demo(show: &Show, binary: &Path) -> Outcome {
     let folder = Folder::new()?;
     backdoor(show, binary, &folder)?;
     vsock(show, binary, &folder)?;
+    guest_operations::operator(show, binary, &folder)?;
     qemu::guest(show, binary)
 }
 
@@ -65,7 +68,8 @@ fn backdoor(show: &Show, binary: &Path, folder: &Folder) -> Outcome {
     show.chapter(
         "A Talos node on ESXi, backdoor transport (AF_VSOCK is refused, as in Talos' containers)",
     );
-    let node = Node::start(show, binary, folder, VsockPolicy::refused(nix::libc::EPERM))?;
+    let vsock = VsockPolicy::refused(nix::libc::EPERM);
+    let node = Node::start(show, binary, folder, vsock, "")?;
     node.comes_up()?;
 
     show.step("Talos: eth0 gets a further address, 10.5.0.77/24");
@@ -152,7 +156,7 @@ fn backdoor(show: &Show, binary: &Path, folder: &Folder) -> Outcome {
 /// The same node where the container may use vsock: event driven, no polling.
 fn vsock(show: &Show, binary: &Path, folder: &Folder) -> Outcome {
     show.chapter("The same node, vsock transport");
-    let node = Node::start(show, binary, folder, VsockPolicy::served())?;
+    let node = Node::start(show, binary, folder, VsockPolicy::served(), "")?;
     node.comes_up()?;
     show.step("Talos: eth0 gets a further address, 10.5.0.78/24");
     let started = Instant::now();
@@ -189,14 +193,22 @@ struct Node<'a> {
 }
 
 impl<'a> Node<'a> {
-    fn start(show: &'a Show, binary: &Path, folder: &Folder, vsock: VsockPolicy) -> Outcome<Self> {
+    /// With these settings more than the demo's own.
+    fn start(
+        show: &'a Show,
+        binary: &Path,
+        folder: &Folder,
+        vsock: VsockPolicy,
+        settings: &str,
+    ) -> Outcome<Self> {
         let socket = folder.0.join("machine.sock");
         let talos = Apid::machined(&socket)?;
         scene::single_nic(&talos);
         talos.set_esxi_storage();
         // As it comes, but for the statistics, which go every 20 s unless configured.
         let config = folder.0.join("config.yaml");
-        std::fs::write(&config, "guestinfo:\n  stats_interval: 1s\n")?;
+        let settings = format!("guestinfo:\n  stats_interval: 1s\n{settings}");
+        std::fs::write(&config, settings)?;
         show.step("start: talos-vmtoolsd vmtoolsd --use-machined (statistics every second)");
         let vmx = Vmx::builder(binary)
             .profile(Profile::Vmware)
