@@ -20,6 +20,7 @@ async fn resources_come_as_documents_by_any_name_of_their_type() {
     for kind in [
         "AddressStatuses.net.talos.dev",
         "addressstatus",
+        "addresses",
         "AddressStatuses",
         "addressstatuses.net",
     ] {
@@ -112,7 +113,7 @@ async fn a_sensitive_type_is_never_asked_for_whatever_the_role() {
             .find(|one| one.name == "LinkStatuses.net.talos.dev");
         let links = links.unwrap();
         assert_eq!(links.namespace, "network");
-        assert_eq!(links.aliases, ["linkstatus", "ls"]);
+        assert_eq!(links.aliases, ["link", "links", "linkstatus", "ls"]);
         assert!(types.len() > 30);
     }
 }

@@ -110,11 +110,9 @@ async fn connect(address: SocketAddr) -> Result<TcpStream, Trouble> {
 fn failed(address: SocketAddr, error: &io::Error) -> Trouble {
     if error.kind() == io::ErrorKind::PermissionDenied {
         return trouble::new(
-            TroubleKind::Denied,
+            TroubleKind::Failed,
             Code::PermissionDenied,
-            format!(
-                "the agent's sandbox does not let it connect to apid at {address} ({error}); restart the agent"
-            ),
+            "the sandbox allowed no connection to apid when the agent started; restart it to apply the right relay",
         );
     }
     trouble::new(
@@ -156,5 +154,23 @@ impl Source for Received {
             Ok(_) => Ok(Some(bytes)),
             Err(error) => Err(broken(&error)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_sandbox_refuses_is_said_with_the_remedy() {
+        let address = SocketAddr::from(([127, 0, 0, 1], 50000));
+        // EPERM of seccomp, EACCES of landlock.
+        for number in [1, 13] {
+            let trouble = failed(address, &io::Error::from_raw_os_error(number));
+            assert_eq!(trouble.kind, TroubleKind::Failed);
+            assert!(trouble.text.contains("restart it"), "{trouble}");
+        }
+        let refused = failed(address, &io::ErrorKind::ConnectionRefused.into());
+        assert_eq!(refused.kind, TroubleKind::Away);
     }
 }

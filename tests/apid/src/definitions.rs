@@ -11,11 +11,28 @@ use crate::proto::cosi::resource::{Metadata, Resource, Spec};
 /// Their type; namespace `meta`, id is the type in lower case.
 pub(crate) const RESOURCE_DEFINITION: &str = "ResourceDefinitions.meta.cosi.dev";
 
+/// Names that Talos gives a type beside those that follow from its own.
+const OWN_ALIASES: [(&str, &[&str]); 10] = [
+    ("AddressStatuses.net.talos.dev", &["address", "addresses"]),
+    ("ExtensionStatuses.runtime.talos.dev", &["extensions"]),
+    ("HostnameStatuses.net.talos.dev", &["hostname"]),
+    ("LinkStatuses.net.talos.dev", &["link", "links"]),
+    ("MetaKeys.runtime.talos.dev", &["meta"]),
+    ("MountStatuses.runtime.talos.dev", &["mounts"]),
+    ("ResolverStatuses.net.talos.dev", &["resolvers"]),
+    ("RouteStatuses.net.talos.dev", &["route", "routes"]),
+    ("SBOMItems.talos.dev", &["sbom", "sboms"]),
+    ("Services.v1alpha1.talos.dev", &["svc"]),
+];
+
 /// The definition of one type.
 pub(crate) fn definition(kind: &str, namespace: &str, sensitive: bool) -> Resource {
     let (name, suffix) = kind.split_once('.').unwrap_or((kind, ""));
     let shown = singular(name);
-    let mut aliases = vec![shown.to_lowercase()];
+    let own = OWN_ALIASES.iter().find(|(of, _)| *of == kind);
+    let own = own.map_or(&[][..], |(_, aliases)| *aliases);
+    let mut aliases: Vec<String> = own.iter().map(|&alias| alias.to_owned()).collect();
+    aliases.push(shown.to_lowercase());
     let mut all_aliases = vec![name.to_lowercase()];
     let suffixes: Vec<&str> = suffix.split('.').collect();
     for end in 1..suffixes.len() {
