@@ -16,7 +16,8 @@
 //! What Talos does not say, [`proc`] reads from the kernel. [`sandbox`] gives up what the process does not need.
 //!
 //! Codecs and state machines are sans-IO: they are fed bytes, facts and the time, and say what they want done.
-//! [`daemon`] has the only event loop and the only clock; beside it, [`talos`] alone spawns a task, to connect to apid.
+//! [`daemon`] has the only event loop and the only clock; beside it, [`talos`] alone spawns tasks: to connect to apid, and
+//! one for each inquiry.
 //!
 //! # Where to start reading
 //!
