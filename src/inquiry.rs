@@ -4,7 +4,7 @@
 //! front end ── Ask(Inquiry) ──────────────► daemon ──► Talos
 //!           ◄─ Answer::Bytes … Answer::End ─┘
 //!           ── More ──► (each piece of bytes taken makes room for one more)
-//!           ── Feed, EndInput, Forget ──►
+//!           ── Feed, Forget ──►
 //! ```
 //! An inquiry has one [`Answer::End`], which is its last answer, unless it is forgotten before.
 
@@ -124,8 +124,6 @@ pub enum Step {
     Ask(Inquiry),
     /// Bytes for the other side of [`Inquiry::Apid`].
     Feed(Vec<u8>),
-    /// No more of these follow.
-    EndInput,
     /// One piece of bytes, or one message, was taken.
     More,
     /// It is of no use any more: its calls end.

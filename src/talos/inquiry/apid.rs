@@ -1,7 +1,7 @@
 //! The bytes of one TCP connection to apid on this node.
 //!
 //! What whoever asked sends waits in a queue of bounded size until apid takes it; what apid sends waits in the socket
-//! until there is room for it. Either side may end its half first; when apid ends its own, all is over.
+//! until there is room for it. When apid ends its half, all is over; the other side ends by being forgotten.
 
 use std::io;
 use std::net::SocketAddr;
@@ -28,7 +28,7 @@ const MOST_WAITING: usize = 1 << 20;
 /// Bytes that are read at a time.
 const READ: usize = 8 << 10;
 
-/// Where whoever asked puts bytes in; dropped, no more come.
+/// Where whoever asked puts bytes in.
 #[derive(Debug)]
 pub(super) struct Input {
     bytes: UnboundedSender<Vec<u8>>,
@@ -130,7 +130,7 @@ fn broken(error: &io::Error) -> Trouble {
     )
 }
 
-/// Sends what is fed, and then the end of it. The other half says when the connection has ended.
+/// Sends what is fed. The other half says when the connection has ended.
 async fn send(mut writer: OwnedWriteHalf, fed: &mut Fed) {
     while let Some(bytes) = fed.bytes.recv().await {
         if writer.write_all(&bytes).await.is_err() {
@@ -138,8 +138,7 @@ async fn send(mut writer: OwnedWriteHalf, fed: &mut Fed) {
         }
         fed.queue.waiting.fetch_sub(bytes.len(), Ordering::Relaxed);
     }
-    // Where it is broken, that shows in what is received.
-    let _ = writer.shutdown().await;
+    // That it is broken shows in what is received.
     std::future::pending().await
 }
 

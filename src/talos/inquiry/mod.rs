@@ -109,7 +109,6 @@ impl Inquiries {
                     input.feed(bytes);
                 }
             }
-            (Step::EndInput, Some(running)) => running.input = None,
             (Step::More, Some(running)) => {
                 if running.room.available_permits() < WINDOW {
                     running.room.add_permits(1);

@@ -342,7 +342,7 @@ impl Judge {
                 (step, None) => {
                     assert!(id <= self.last_asked, "{step:?} before it was asked");
                 }
-                (Step::Feed(_) | Step::EndInput, Some(_)) => {}
+                (Step::Feed(_), Some(_)) => {}
             }
         }
         while let Some(check) = self.services.poll_check() {

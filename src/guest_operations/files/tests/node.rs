@@ -161,7 +161,7 @@ impl World {
                     self.open.remove(&id);
                     self.unanswered.retain(|(of, _)| *of != id);
                 }
-                Step::Feed(_) | Step::EndInput => {}
+                Step::Feed(_) => {}
             }
         }
         let under_way = self.open.len() + self.unanswered.len();
