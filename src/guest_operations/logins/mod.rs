@@ -54,7 +54,7 @@ pub struct Logins {
 enum Check {
     None,
     /// It waits for a thread.
-    Waiting(PasswordCheck),
+    Waiting(Box<PasswordCheck>),
     /// A thread does it.
     Running(Ticket),
     /// The password was wrong; whoever asked is to be answered.
@@ -137,7 +137,7 @@ impl Logins {
         match std::mem::replace(&mut self.check, Check::None) {
             Check::Waiting(check) => {
                 self.check = Check::Running(check.ticket);
-                Some(check)
+                Some(*check)
             }
             other => {
                 self.check = other;
@@ -240,7 +240,7 @@ impl Logins {
             generation: self.generation,
         };
         let check = PasswordCheck::new(ticket, secret, hash, self.rounds, key.clone());
-        self.check = Check::Waiting(check);
+        self.check = Check::Waiting(Box::new(check));
         Poll::Pending
     }
 }

@@ -359,7 +359,7 @@ fn refusals_are_a_line_a_minute_and_counted() {
     let logged = Logged::new();
     let mut logins = three();
     for second in 0..125 {
-        let _ = logins.ask("ops", "", SECOND * second);
+        assert_eq!(logins.ask("ops", "", SECOND * second), WRONG);
     }
     let warnings = logged.warnings();
     assert_eq!(warnings.len(), 3, "{warnings:?}");
