@@ -68,7 +68,7 @@ const USERS_KEYS: &str = "
 | `allow` | all but `relay` | What the user may: `processes`, `environment`, `files`, `programs`, `relay` |
 
 A user has a hash or a key, or both. A name that is a number, `true` or the like stands in quotes. A secret that begins with
-`tvt1.` is a token and never a password, and a password has at most 256 bytes.
+`tvt1.` is a token and never a password, and a password has at most 128 bytes.
 
 Of this group either all counts or nothing: with a fault in it, or without users, guest operations are off. A user of
 `relay` reaches apid (127.0.0.1:50000), which the [sandbox](sandbox.md) allows only if there was one at the start.
