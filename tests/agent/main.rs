@@ -18,6 +18,7 @@ mod container;
 mod flood;
 mod guest_info;
 mod guest_operations;
+mod guest_operations_logins;
 mod guest_operations_settings;
 mod guest_operations_talos;
 mod guest_variables;
