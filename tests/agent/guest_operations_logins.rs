@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use vmx::guest_operations::{Credential, GuestClient, Refused, bodies, op};
 
-use crate::support::{PASSWORD, Run, SOON, Talos, binary};
+use crate::support::{PASSWORD, Run, SOON, Talos, binary, guest_operations};
 
 /// VixErrors.
 const NOT_SUPPORTED: i64 = 6;
@@ -306,5 +306,29 @@ fn a_password_is_checked_in_the_sandbox_while_the_host_is_served() {
     run.logs(&["the sandbox is in force", "TCP to 50000"], SOON);
     assert_eq!(by_name(&run, "ops", PASSWORD), 0);
     assert_eq!(run.reply("ping"), "OK ");
+    run.stop();
+}
+
+/// What the sandbox allows is settled at the start. A reload gives the right all the same, and who uses it is sent to a
+/// restart.
+#[test]
+fn a_right_to_relay_that_comes_by_a_reload_asks_for_a_restart() {
+    let talos = Talos::new();
+    let run = Run::start(talos.for_users(&[("ops", "programs")]));
+    run.informed();
+    run.tolerate("system_call=socket");
+    let client = GuestClient::new(&*run, "ops", PASSWORD);
+    assert_eq!(client.start("apid.Stream", ""), Err(Refused::Vix(3015)));
+    let text = guest_operations(&[("ops", "programs, relay")]);
+    talos.folder.write("users.yaml", &text);
+    run.signal(Signal::SIGHUP);
+    run.logs(&["configuration reloaded"], SOON);
+    let ended = client.run("apid.Stream", "").unwrap();
+    let reason = String::from_utf8_lossy(&ended.stderr);
+    assert_eq!((ended.code, ended.stdout.as_slice()), (1, &b""[..]));
+    assert!(
+        reason.contains("sandbox") && reason.contains("restart the agent"),
+        "{reason}"
+    );
     run.stop();
 }
