@@ -185,18 +185,18 @@ impl Lister {
             match &mut self.stage {
                 Stage::Done => return Poll::Ready(Ok(())),
                 Stage::Services(question) => {
-                    let names = match std::task::ready!(question.poll(inquiries))? {
-                        Answer::Services(services) => services,
-                        _ => return Poll::Ready(Err(Failure::Failed)),
+                    let Answer::Services(names) = std::task::ready!(question.poll(inquiries))?
+                    else {
+                        return Poll::Ready(Err(Failure::Failed));
                     };
                     let names = names.iter().filter_map(|id| tree::log_name(id));
                     self.known.extend(documents(names, time));
                     self.stage = Stage::Done;
                 }
                 Stage::Types(question) => {
-                    let types = match std::task::ready!(question.poll(inquiries))? {
-                        Answer::ResourceTypes(types) => types,
-                        _ => return Poll::Ready(Err(Failure::Failed)),
+                    let Answer::ResourceTypes(types) = std::task::ready!(question.poll(inquiries))?
+                    else {
+                        return Poll::Ready(Err(Failure::Failed));
                     };
                     let names = types.iter().filter_map(|of| tree::resources_name(&of.name));
                     self.known.extend(documents(names, time));

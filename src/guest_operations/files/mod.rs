@@ -122,6 +122,16 @@ pub enum Opened {
     Input(u64),
 }
 
+/// What everything that is under way looks at, and asks through.
+#[derive(Debug)]
+struct Context<'a> {
+    allowed: &'a Allowed,
+    rooms: &'a mut Rooms,
+    /// Bytes that may be held.
+    room: usize,
+    now: Duration,
+}
+
 impl Files {
     pub(super) fn configure(&mut self, config: &GuestOperationsConfig, rooms: &mut Rooms) {
         let allowed = Allowed::new(&config.node_files);
@@ -145,10 +155,15 @@ impl Files {
     }
 
     pub(super) fn advance(&mut self, rooms: &mut Rooms, now: Duration) {
-        let room = self.room_for_snapshots();
-        self.snapshots.advance(room, rooms, now);
-        let room = MOST_IN_ALL.saturating_sub(self.held());
-        self.archives.advance(room, &self.allowed, rooms, now);
+        let mut cx = Context {
+            allowed: &self.allowed,
+            room: self.room_for_snapshots(),
+            rooms,
+            now,
+        };
+        self.snapshots.advance(&mut cx);
+        cx.room = MOST_IN_ALL.saturating_sub(self.held());
+        self.archives.advance(&mut cx);
         self.outputs.expire(now);
         self.listings.retain(|_, (lister, used)| {
             lister.handle_timeout(now);
@@ -288,11 +303,15 @@ impl Files {
     ) -> Poll<Result<Prepared, Failure>> {
         let whose = whose(caller, &location.components);
         let changes = matches!(place, Place::Temporary(_));
-        let room = self.room_for_snapshots();
-        let allowed = &self.allowed;
-        let start = |rooms: &mut Rooms| Fetch::of(place, &caller.name, allowed, rooms, now);
-        self.snapshots
-            .take(&whose, want, changes, start, room, rooms, now)
+        let mut cx = Context {
+            allowed: &self.allowed,
+            room: self.room_for_snapshots(),
+            rooms,
+            now,
+        };
+        let start =
+            |cx: &mut Context<'_>| Fetch::of(place, &caller.name, cx.allowed, cx.rooms, cx.now);
+        self.snapshots.take(&whose, want, changes, start, &mut cx)
     }
 
     fn open_archive(
@@ -319,9 +338,13 @@ impl Files {
         rooms: &mut Rooms,
         now: Duration,
     ) -> Poll<Result<Vec<u8>, Failure>> {
-        let room = MOST_IN_ALL.saturating_sub(self.held());
-        self.archives
-            .read(id, offset, most, room, &self.allowed, rooms, now)
+        let mut cx = Context {
+            allowed: &self.allowed,
+            room: MOST_IN_ALL.saturating_sub(self.held()),
+            rooms,
+            now,
+        };
+        self.archives.read(id, offset, most, &mut cx)
     }
 
     /// Bytes that snapshots may hold.

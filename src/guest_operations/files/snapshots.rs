@@ -11,9 +11,9 @@ use std::sync::{Arc, Weak};
 use std::task::Poll;
 use std::time::Duration;
 
-use super::MOST_IN_FILE;
 use super::fetch::{Fetch, Prepared};
-use crate::guest_operations::{Failure, Rooms};
+use super::{Context, MOST_IN_FILE};
+use crate::guest_operations::Failure;
 
 /// Files at a time.
 pub(super) const MOST: usize = 32;
@@ -69,17 +69,16 @@ struct Snapshot {
 
 impl Snapshots {
     /// A snapshot of a file for this purpose. `start` begins with one; `changes` says that it must not be older than
-    /// its last announcement, `room` how many bytes all may hold.
+    /// its last announcement. All together may hold the bytes that the context has room for.
     pub(super) fn take(
         &mut self,
         whose: &Whose,
         want: Want,
         changes: bool,
-        start: impl FnOnce(&mut Rooms) -> Result<Fetch, Failure>,
-        room: usize,
-        rooms: &mut Rooms,
-        now: Duration,
+        start: impl FnOnce(&mut Context<'_>) -> Result<Fetch, Failure>,
+        cx: &mut Context<'_>,
     ) -> Poll<Result<Prepared, Failure>> {
+        let now = cx.now;
         self.make_place(whose)?;
         let snapshot = self.all.entry(whose.clone()).or_insert_with(|| Snapshot {
             preparing: None,
@@ -99,9 +98,9 @@ impl Snapshots {
             return Poll::Ready(Err(failure));
         }
         if snapshot.preparing.is_none() {
-            snapshot.preparing = Some(start(rooms)?);
+            snapshot.preparing = Some(start(cx)?);
         }
-        self.prepare(whose, room, rooms, now);
+        self.prepare(whose, cx);
         let Some(snapshot) = self.all.get_mut(whose) else {
             return Poll::Ready(Err(Failure::Failed));
         };
@@ -115,13 +114,13 @@ impl Snapshots {
     }
 
     /// Goes on with those that are prepared, and drops those that were not used for long.
-    pub(super) fn advance(&mut self, room: usize, rooms: &mut Rooms, now: Duration) {
+    pub(super) fn advance(&mut self, cx: &mut Context<'_>) {
         let preparing = self.all.iter().filter(|(_, one)| one.preparing.is_some());
         let preparing: Vec<_> = preparing.map(|(whose, _)| whose.clone()).collect();
         for whose in preparing {
-            self.prepare(&whose, room, rooms, now);
+            self.prepare(&whose, cx);
         }
-        self.keep(|_, snapshot| snapshot.used.saturating_add(UNUSED) > now);
+        self.keep(|_, snapshot| snapshot.used.saturating_add(UNUSED) > cx.now);
         self.open.retain(|bytes| bytes.strong_count() > 0);
     }
 
@@ -156,14 +155,14 @@ impl Snapshots {
     }
 
     /// Takes in what has come for one of them.
-    fn prepare(&mut self, whose: &Whose, room: usize, rooms: &mut Rooms, now: Duration) {
+    fn prepare(&mut self, whose: &Whose, cx: &mut Context<'_>) {
         let preparing = self.all.get_mut(whose).map(|one| one.preparing.take());
         let Some(mut fetch) = preparing.flatten() else {
             return;
         };
-        self.make_room(whose, room.saturating_sub(fetch.held() + STEP));
-        let most = room.saturating_sub(self.held()).min(MOST_IN_FILE);
-        let outcome = fetch.poll(rooms, most, now);
+        self.make_room(whose, cx.room.saturating_sub(fetch.held() + STEP));
+        let most = cx.room.saturating_sub(self.held()).min(MOST_IN_FILE);
+        let outcome = fetch.poll(cx.rooms, most, cx.now);
         let Some(snapshot) = self.all.get_mut(whose) else {
             return;
         };
@@ -176,7 +175,7 @@ impl Snapshots {
                 self.open
                     .extend(replaced.map(|old| Arc::downgrade(&old.bytes)));
             }
-            Poll::Ready(Err(failure)) => snapshot.failed = Some((failure, now)),
+            Poll::Ready(Err(failure)) => snapshot.failed = Some((failure, cx.now)),
         }
     }
 

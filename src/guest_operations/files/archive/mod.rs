@@ -9,10 +9,9 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use super::ArchiveForm;
 use super::lister::Lister;
-use super::node_files::Allowed;
-use crate::guest_operations::{Failure, Rooms};
+use super::{ArchiveForm, Context};
+use crate::guest_operations::Failure;
 pub(super) use packer::Packer;
 use walker::Walker;
 
@@ -86,11 +85,9 @@ impl Archives {
         id: u64,
         offset: u64,
         most: usize,
-        room: usize,
-        allowed: &Allowed,
-        rooms: &mut Rooms,
-        now: Duration,
+        cx: &mut Context<'_>,
     ) -> Poll<Result<Vec<u8>, Failure>> {
+        let now = cx.now;
         let archive = self.open.get_mut(&id).ok_or(Failure::NotFound)?;
         archive.used = now;
         let most = most.min(MOST_IN_READ);
@@ -102,7 +99,7 @@ impl Archives {
         }
         let waiting = *archive.waiting.get_or_insert(now);
         let walker = &mut archive.walker;
-        walker.advance(&archive.user, Some(waiting), room, allowed, rooms, now);
+        walker.advance(&archive.user, Some(waiting), cx);
         let held = walker.out().len();
         if held < most && !walker.has_ended()? {
             return Poll::Pending;
@@ -115,21 +112,14 @@ impl Archives {
     }
 
     /// Goes on with those that have room for more, and drops what is not read any more.
-    pub(super) fn advance(
-        &mut self,
-        room: usize,
-        allowed: &Allowed,
-        rooms: &mut Rooms,
-        now: Duration,
-    ) {
+    pub(super) fn advance(&mut self, cx: &mut Context<'_>) {
         self.open
-            .retain(|_, archive| archive.used.saturating_add(UNUSED) > now);
-        let mut room = room;
+            .retain(|_, archive| archive.used.saturating_add(UNUSED) > cx.now);
         for archive in self.open.values_mut() {
             let walker = &mut archive.walker;
             let before = walker.held();
-            walker.advance(&archive.user, archive.waiting, room, allowed, rooms, now);
-            room = room.saturating_sub(walker.held().saturating_sub(before));
+            walker.advance(&archive.user, archive.waiting, cx);
+            cx.room = cx.room.saturating_sub(walker.held().saturating_sub(before));
         }
     }
 

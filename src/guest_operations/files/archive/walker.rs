@@ -6,14 +6,14 @@ use std::task::Poll;
 use std::time::Duration;
 
 use super::packer::{Packer, TRAILER};
+use crate::guest_operations::Failure;
 use crate::guest_operations::files::fetch::Fetch;
 use crate::guest_operations::files::lister::Lister;
 use crate::guest_operations::files::location::path_of;
-use crate::guest_operations::files::node_files::{self, Allowed, Walk};
+use crate::guest_operations::files::node_files::{self, Walk};
 use crate::guest_operations::files::question::Bytes;
 use crate::guest_operations::files::tree::{self, Place};
-use crate::guest_operations::files::{ArchiveForm, Attributes, Kind, Listed, MOST_IN_FILE};
-use crate::guest_operations::{Failure, Rooms};
+use crate::guest_operations::files::{ArchiveForm, Context, Kind, Listed, MOST_IN_FILE};
 use crate::inquiry::{EntryKind, Inquiry};
 
 /// Bytes that may wait to be read before more is packed.
@@ -128,17 +128,9 @@ impl Walker {
         self.since.max(waiting).saturating_add(PATIENCE)
     }
 
-    /// Packs what has come, as far as there is room. `waiting` is since when someone wants to read on; `room` are the
-    /// bytes that may be held besides those that are.
-    pub(super) fn advance(
-        &mut self,
-        user: &str,
-        waiting: Option<Duration>,
-        room: usize,
-        allowed: &Allowed,
-        rooms: &mut Rooms,
-        now: Duration,
-    ) {
+    /// Packs what has come, as far as there is room. `waiting` is since when someone wants to read on.
+    pub(super) fn advance(&mut self, user: &str, waiting: Option<Duration>, cx: &mut Context<'_>) {
+        let now = cx.now;
         let mut left = IN_ONE_GO;
         self.goes_on = false;
         while self.end.is_none() && self.packer.held() < AHEAD {
@@ -146,13 +138,13 @@ impl Walker {
                 self.goes_on = true;
                 return;
             }
-            match self.step(user, room, allowed, rooms, now) {
+            match self.step(user, cx) {
                 Poll::Ready(Ok(packed)) => {
                     left = left.saturating_sub(packed.max(512));
                 }
                 Poll::Ready(Err(failure)) => self.skip(failure, now),
                 Poll::Pending => {
-                    if !waiting.is_some_and(|waiting| self.deadline(waiting) <= now) {
+                    if waiting.is_none_or(|waiting| now < self.deadline(waiting)) {
                         return;
                     }
                     self.skip(Failure::NotNow, now);
@@ -180,26 +172,19 @@ impl Walker {
     }
 
     /// One step; how many bytes it packed.
-    fn step(
-        &mut self,
-        user: &str,
-        room: usize,
-        allowed: &Allowed,
-        rooms: &mut Rooms,
-        now: Duration,
-    ) -> Poll<Result<usize, Failure>> {
+    fn step(&mut self, user: &str, cx: &mut Context<'_>) -> Poll<Result<usize, Failure>> {
         let next = match &mut self.current {
-            Current::Next => return Poll::Ready(self.next(user, allowed, rooms, now)),
+            Current::Next => return Poll::Ready(self.next(user, cx)),
             Current::Folder(components, lister) => {
-                let found = std::task::ready!(lister.poll(allowed, rooms, now))?;
+                let found = std::task::ready!(lister.poll(cx.allowed, cx.rooms, cx.now))?;
                 let entries = found.entries.ok_or(Failure::NotAFolder)?;
                 let folder = (std::mem::take(components), entries.into());
                 self.folders.push(folder);
                 Current::Next
             }
             Current::Fetch(name, fetch) => {
-                let most = fetch.held().saturating_add(room).min(MOST_IN_FILE);
-                let file = std::task::ready!(fetch.poll(rooms, most, now))?;
+                let most = fetch.held().saturating_add(cx.room).min(MOST_IN_FILE);
+                let file = std::task::ready!(fetch.poll(cx.rooms, most, cx.now))?;
                 let bytes = Arc::clone(file.contents()?);
                 self.packer.begin(name, &file.attributes);
                 Current::Whole(bytes, 0)
@@ -217,12 +202,12 @@ impl Walker {
                 Current::Next
             }
             Current::Walk(name, walk) => {
-                let entry = std::task::ready!(walk.poll(&mut rooms.inquiries))?;
+                let entry = std::task::ready!(walk.poll(&mut cx.rooms.inquiries))?;
                 let attributes = node_files::attributes(&entry);
                 match entry.kind {
                     EntryKind::File => {
                         let path = path_of(walk.components());
-                        let bytes = Bytes::ask(Inquiry::Read { path }, &mut rooms.inquiries)?;
+                        let bytes = Bytes::ask(Inquiry::Read { path }, &mut cx.rooms.inquiries)?;
                         self.packer.begin(name, &attributes);
                         Current::Stream(bytes, attributes.size, attributes.size)
                     }
@@ -230,7 +215,7 @@ impl Walker {
                 }
             }
             Current::Stream(bytes, size, left) => {
-                match std::task::ready!(bytes.next(&mut rooms.inquiries))? {
+                match std::task::ready!(bytes.next(&mut cx.rooms.inquiries))? {
                     Some(piece) => {
                         let wanted = usize::try_from(*left).unwrap_or(usize::MAX);
                         let piece = piece.get(..wanted).unwrap_or(&piece);
@@ -256,18 +241,12 @@ impl Walker {
                 Current::Next
             }
         };
-        self.set(next, now);
+        self.set(next, cx.now);
         Poll::Ready(Ok(0))
     }
 
     /// Begins with the next file or folder, or ends.
-    fn next(
-        &mut self,
-        user: &str,
-        allowed: &Allowed,
-        rooms: &mut Rooms,
-        now: Duration,
-    ) -> Result<usize, Failure> {
+    fn next(&mut self, user: &str, cx: &mut Context<'_>) -> Result<usize, Failure> {
         let Some((folder, left)) = self.folders.last_mut() else {
             self.packer.finish();
             self.packer.out().extend_from_slice(&TRAILER);
@@ -288,39 +267,38 @@ impl Walker {
                 Current::Next
             }
             Kind::Folder => {
-                let place = tree::place(&components, allowed, |_| false)?;
+                let place = tree::place(&components, cx.allowed, |_| false)?;
                 if self.folders.len() >= MOST_DEEP {
                     return Err(Failure::NameTooLong);
                 }
-                let lister = Lister::new(&place, user, &[], allowed, rooms, now)?;
+                let lister = Lister::new(&place, user, &[], cx.allowed, cx.rooms, cx.now)?;
                 self.packer.begin(&name, &attributes);
                 Current::Folder(components, lister)
             }
             Kind::File => {
-                let place = tree::place(&components, allowed, |_| false)?;
-                self.file(name, &place, &attributes, user, allowed, rooms, now)?
+                let place = tree::place(&components, cx.allowed, |_| false)?;
+                file(name, &place, attributes.size, user, cx)?
             }
         };
-        self.set(next, now);
+        self.set(next, cx.now);
         Ok(0)
     }
+}
 
-    fn file(
-        &self,
-        name: String,
-        place: &Place,
-        attributes: &Attributes,
-        user: &str,
-        allowed: &Allowed,
-        rooms: &mut Rooms,
-        now: Duration,
-    ) -> Result<Current, Failure> {
-        Ok(match place {
-            // What has no size is made up by the kernel, and has one when all of it is there.
-            Place::Node(components) if attributes.size > 0 => {
-                Current::Walk(name, Walk::new(components.clone()))
-            }
-            place => Current::Fetch(name, Fetch::of(place, user, allowed, rooms, now)?),
-        })
-    }
+/// Begins with a file of this size as its folder shows it.
+fn file(
+    name: String,
+    place: &Place,
+    size: u64,
+    user: &str,
+    cx: &mut Context<'_>,
+) -> Result<Current, Failure> {
+    Ok(match place {
+        // What has no size is made up by the kernel, and has one when all of it is there.
+        Place::Node(components) if size > 0 => Current::Walk(name, Walk::new(components.clone())),
+        place => {
+            let fetch = Fetch::of(place, user, cx.allowed, cx.rooms, cx.now)?;
+            Current::Fetch(name, fetch)
+        }
+    })
 }
