@@ -19,6 +19,7 @@ mod flood;
 mod guest_info;
 mod guest_operations;
 mod guest_operations_logins;
+mod guest_operations_files;
 mod guest_operations_settings;
 mod guest_operations_talos;
 mod guest_variables;
