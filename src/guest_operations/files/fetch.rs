@@ -163,7 +163,7 @@ impl Fetch {
     /// When it wants to be polled although no answer has come.
     pub(super) fn poll_timeout(&self) -> Option<Duration> {
         match &self.stage {
-            Stage::Support(support) => Some(support.deadline()),
+            Stage::Support(support) => Some(support.poll_timeout()),
             _ => None,
         }
     }

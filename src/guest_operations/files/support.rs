@@ -20,6 +20,8 @@ const PATIENCE: Duration = Duration::from_millis(2500);
 const AT_A_TIME: usize = 8;
 /// Bytes of one file, at most.
 const MOST_IN_FILE: usize = 4 << 20;
+/// Bytes that are packed in one go, so that packing keeps nothing else waiting for long.
+const IN_ONE_GO: usize = 1 << 20;
 /// What lists the files that are not whole.
 const MISSING: &str = "MISSING.txt";
 
@@ -27,6 +29,8 @@ const MISSING: &str = "MISSING.txt";
 #[derive(Debug)]
 pub(super) struct Support {
     deadline: Duration,
+    /// There is more to pack as soon as others had their turn.
+    goes_on: bool,
     /// The services, and the types of resources, while they are waited for.
     lists: Vec<(&'static str, Question)>,
     queue: VecDeque<Part>,
@@ -77,6 +81,7 @@ impl Support {
         });
         let mut support = Self {
             deadline: now.saturating_add(PATIENCE),
+            goes_on: false,
             lists,
             queue: queue.into(),
             running: Vec::new(),
@@ -89,9 +94,13 @@ impl Support {
         Ok(support)
     }
 
-    /// When it ends at the latest.
-    pub(super) const fn deadline(&self) -> Duration {
-        self.deadline
+    /// When it wants to go on although no answer has come.
+    pub(super) const fn poll_timeout(&self) -> Duration {
+        if self.goes_on {
+            Duration::ZERO
+        } else {
+            self.deadline
+        }
     }
 
     /// Bytes that it holds.
@@ -103,15 +112,21 @@ impl Support {
     /// The archive, of at most `most` bytes, once everything is there or the time is over.
     pub(super) fn poll(&mut self, rooms: &mut Rooms, most: usize, now: Duration) -> Poll<Vec<u8>> {
         let attributes = tree::file_attributes(tree::FILE_MODE, 0, rooms.seconds());
+        let mut left = IN_ONE_GO;
+        self.goes_on = false;
         loop {
             self.poll_lists(rooms);
-            let ended = self.poll_running(rooms, most, &attributes, now);
+            let has_packed = self.poll_running(rooms, most, &mut left, &attributes, now);
             self.start(rooms, now);
             if self.lists.is_empty() && self.running.is_empty() && self.queue.is_empty() {
                 return Poll::Ready(self.finish(&attributes));
             }
-            if !ended {
+            if !has_packed {
                 break;
+            }
+            if left == 0 && now < self.deadline {
+                self.goes_on = true;
+                return Poll::Pending;
             }
         }
         if now < self.deadline {
@@ -151,33 +166,41 @@ impl Support {
         }
     }
 
-    /// Packs what has come; whether something has ended.
+    /// Packs what has come, until `left` is used up; whether something was packed.
     fn poll_running(
         &mut self,
         rooms: &mut Rooms,
         most: usize,
+        left: &mut usize,
         attributes: &Attributes,
         now: Duration,
     ) -> bool {
-        let mut has_ended = false;
-        let mut left = most.saturating_sub(self.held());
+        let mut has_packed = false;
+        let mut room = most.saturating_sub(self.held());
         for (name, mut fetch) in std::mem::take(&mut self.running) {
+            if *left == 0 {
+                self.running.push((name, fetch));
+                continue;
+            }
             let before = fetch.held();
-            match fetch.poll(rooms, before.saturating_add(left).min(MOST_IN_FILE), now) {
+            match fetch.poll(rooms, before.saturating_add(room).min(MOST_IN_FILE), now) {
                 Poll::Pending => {
-                    left = left.saturating_sub(fetch.held().saturating_sub(before));
+                    room = room.saturating_sub(fetch.held().saturating_sub(before));
                     self.running.push((name, fetch));
                 }
                 Poll::Ready(result) => {
-                    has_ended = true;
+                    has_packed = true;
                     match result {
-                        Ok(file) => self.packer.file(&name, attributes, &file.bytes),
+                        Ok(file) => {
+                            self.packer.file(&name, attributes, &file.bytes);
+                            *left = left.saturating_sub(file.bytes.len());
+                        }
                         Err(failure) => self.leave_out(&name, attributes, Vec::new(), &failure),
                     }
                 }
             }
         }
-        has_ended
+        has_packed
     }
 
     /// Asks for more files, a few at a time.

@@ -97,3 +97,19 @@ fn a_log_that_is_too_long_is_named_and_all_others_are_there() {
     assert_eq!(files["services/kubelet.log"], "log of kubelet\n");
     assert!(files["MISSING.txt"].contains("services/apid.log"));
 }
+
+#[test]
+fn long_logs_are_packed_a_few_at_a_time() {
+    let mut world = World::new(&[]);
+    for number in 0..8 {
+        let log = format!("line {number}\n").repeat(100_000);
+        world
+            .services
+            .insert(format!("s{number}"), log.into_bytes());
+    }
+    let start = world.now;
+    let files = unpacked(&world.download("ops", SUPPORT).unwrap());
+    assert_eq!(world.now, start, "nobody waits for a time");
+    assert_eq!(files["services/s7.log"].lines().count(), 100_000);
+    assert!(!files.contains_key("MISSING.txt"));
+}
