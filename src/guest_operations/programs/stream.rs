@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::work::{Progress, World, reason};
+use super::work::{Progress, World};
 use crate::guest_operations::inquiries::{Inquiries, Ticket};
 use crate::inquiry::{Answer, Inquiry, MOST_IN_PIECE};
 
@@ -53,7 +53,7 @@ impl Stream {
             match answer {
                 Answer::Bytes(bytes) => world.write(&bytes)?,
                 Answer::End(Ok(())) => return Ok(Progress::Ended(0)),
-                Answer::End(Err(trouble)) => return Err(reason(&trouble)),
+                Answer::End(Err(trouble)) => return Err(trouble.to_string()),
                 _ => {}
             }
         }
