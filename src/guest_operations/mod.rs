@@ -93,7 +93,7 @@ impl GuestOperations {
         self.check = check(config);
         self.logins.configure(config);
         self.files.configure(config, &mut self.rooms);
-        self.programs.configure(config, &mut self.rooms);
+        self.programs.configure(config);
     }
 
     /// Whether there are guest operations.
@@ -178,17 +178,10 @@ impl GuestOperations {
         &mut self,
         caller: &Caller,
         program: &programs::Start<'_>,
-        facts: &Facts,
         now: Duration,
     ) -> Result<u64, Failure> {
-        self.programs.start(
-            caller,
-            program,
-            facts,
-            &mut self.files,
-            &mut self.rooms,
-            now,
-        )
+        self.programs
+            .start(caller, program, &mut self.files, &mut self.rooms, now)
     }
 
     /// Ends a program.

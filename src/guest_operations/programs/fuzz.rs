@@ -11,7 +11,6 @@ pub use super::relay::fuzz::fuzz_http;
 use super::request::Asked;
 use super::{MOST_RECORDS, MOST_RUNNING, PID_MAX_LIMIT, Programs, Start, Stdio, talosctl};
 use crate::config::{GuestOperationsConfig, Rights, User};
-use crate::facts::Facts;
 use crate::fuzz::Choices;
 use crate::guest_operations::inquiries::Inquiries;
 use crate::guest_operations::temporaries::Temporaries;
@@ -137,7 +136,7 @@ impl World {
                     arguments,
                     folder: "",
                 };
-                let started = programs.start(caller, &start, &Facts::default(), files, rooms, *now);
+                let started = programs.start(caller, &start, files, rooms, *now);
                 if let Ok(pid) = started {
                     assert!(pid > PID_MAX_LIMIT && programs.has(caller, pid));
                 }
@@ -184,7 +183,7 @@ impl World {
                     users,
                     node_files: Vec::new(),
                 };
-                programs.configure(&config, rooms);
+                programs.configure(&config);
             }
         }
         self.take_steps();

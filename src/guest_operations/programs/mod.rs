@@ -30,7 +30,6 @@ use std::time::Duration;
 use super::inquiries::Ticket;
 use super::{Caller, Failure, Files, Right, Rooms};
 use crate::config::GuestOperationsConfig;
-use crate::facts::Facts;
 use crate::inquiry::{Answer, Inquiry};
 use record::Record;
 use request::{Asked, Program, Refusal};
@@ -110,7 +109,7 @@ pub enum Stdio {
 
 impl Programs {
     /// Users who are there no more lose their programs, and programs end that their user may not run any more.
-    pub(super) fn configure(&mut self, config: &GuestOperationsConfig, _rooms: &mut Rooms) {
+    pub(super) fn configure(&mut self, config: &GuestOperationsConfig) {
         let users = if config.enabled {
             &config.users[..]
         } else {
@@ -237,7 +236,6 @@ impl Programs {
         &mut self,
         caller: &Caller,
         start: &Start<'_>,
-        _facts: &Facts,
         files: &mut Files,
         rooms: &mut Rooms,
         now: Duration,

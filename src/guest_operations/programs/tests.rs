@@ -63,15 +63,8 @@ impl Node {
             arguments,
             folder: "",
         };
-        let facts = Facts::default();
-        self.programs.start(
-            caller,
-            &start,
-            &facts,
-            &mut self.files,
-            &mut self.rooms,
-            self.now,
-        )
+        self.programs
+            .start(caller, &start, &mut self.files, &mut self.rooms, self.now)
     }
 
     fn start(&mut self, path: &str, arguments: &str) -> u64 {
@@ -265,7 +258,7 @@ fn a_program_that_is_none_does_not_start() {
         now,
         ..
     } = &mut node;
-    let started = programs.start(&ops, &start, &Facts::default(), files, rooms, *now);
+    let started = programs.start(&ops, &start, files, rooms, *now);
     assert_eq!(started, Err(Failure::NotAFolder));
     assert_eq!(
         node.list(&without("ops", |rights| rights.processes = false), &[]),
@@ -642,13 +635,13 @@ fn users_who_are_gone_or_may_no_more_lose_their_programs() {
         }],
         node_files: Vec::new(),
     };
-    node.programs.configure(&config, &mut node.rooms);
+    node.programs.configure(&config);
     assert!(node.programs.has(&ops, of_ops));
     assert!(!node.programs.has(&ops, relay));
     assert!(!node.programs.has(&dev, of_dev));
     assert!(matches!(&node.steps()[..], [(_, Step::Forget)]));
     config.users[0].rights.programs = false;
-    node.programs.configure(&config, &mut node.rooms);
+    node.programs.configure(&config);
     assert!(!node.programs.has(&ops, of_ops));
     assert!(matches!(&node.steps()[..], [(_, Step::Forget)]));
     assert_eq!(node.programs.poll_timeout(), None);

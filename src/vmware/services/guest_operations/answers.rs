@@ -49,7 +49,7 @@ impl VixService {
                     arguments: program.arguments,
                     folder: program.folder,
                 };
-                let started = self.operations.start(caller, &program, cx.facts, now);
+                let started = self.operations.start(caller, &program, now);
                 started.map(|pid| pid.to_string())
             }
             Operation::ReadEnvironment { names } => {
