@@ -13,6 +13,9 @@ pub(super) const MOST: usize = 4 << 20;
 /// Room beyond that for the reason why a program ends.
 const LAST_WORDS: usize = 4 << 10;
 
+/// What to do about output that is too long.
+const ELSEWHERE: &str = "shorten a log with --tail, or download it from /talos";
+
 /// The outputs of one program.
 #[derive(Debug)]
 pub(super) struct Output {
@@ -173,14 +176,17 @@ impl Output {
             Sink::Nowhere => Ok(()),
             Sink::File(path) => temporaries
                 .append(&self.owner, &path, bytes, now)
-                .map_err(|error| format!("{path} takes no more: {error}")),
+                .map_err(|error| format!("{path} takes no more: {error}; {ELSEWHERE}")),
             Sink::Kept(of) => {
                 let has = self.len();
                 let Kept::Open(kept) = self.kept(of) else {
                     return Ok(());
                 };
                 if has + bytes.len() > most {
-                    return Err(format!("it has more output than {} MiB", MOST >> 20));
+                    return Err(format!(
+                        "it has more output than {} MiB; {ELSEWHERE}",
+                        MOST >> 20
+                    ));
                 }
                 kept.extend(bytes);
                 Ok(())
