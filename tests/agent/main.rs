@@ -23,6 +23,7 @@ mod guest_operations_files;
 mod guest_operations_programs;
 mod guest_operations_settings;
 mod guest_operations_talos;
+mod guest_operations_transfers;
 mod guest_variables;
 mod layouts;
 mod lost_host;
