@@ -18,6 +18,8 @@ pub(crate) enum Candidate {
         tls: bool,
         /// Talks to the host over vsock instead of the backdoor.
         vsock: bool,
+        /// Has guest operations.
+        guest_operations: bool,
     },
     /// Debian's vmtoolsd, as it comes.
     OpenVmTools,
@@ -36,6 +38,11 @@ pub(crate) struct Running {
 /// How often real hosts ping.
 const PING: Duration = Duration::from_secs(15);
 
+/// The user of the guest operations, and the password.
+pub(crate) const USER: (&str, &str) = ("ops", "s3cret");
+/// The password, hashed.
+const PASSWORD_HASH: &str = "$6$rounds=1000$abcdefgh$ts4PqiFqgcN.cen3rF2HotwlQFHljTDeZHA69IhA7TtTfn/oFv0Y/zIU4T41fwzuaPKS2Ob9Piytfd1X44pUw/";
+
 /// Where Debian's package puts it.
 const VMTOOLSD: &str = "/usr/bin/vmtoolsd";
 
@@ -46,6 +53,7 @@ impl Candidate {
             binary: binary.to_owned(),
             tls,
             vsock,
+            guest_operations: false,
         };
         let mut all = vec![ours(false, false), ours(true, false), ours(false, true)];
         if Path::new(VMTOOLSD).exists() {
@@ -54,6 +62,16 @@ impl Candidate {
             eprintln!("bench: {VMTOOLSD} is not installed (package open-vm-tools): no comparison");
         }
         all
+    }
+
+    /// Ours with guest operations, over the backdoor and over vsock.
+    pub(crate) fn with_guest_operations(binary: &Path) -> [Self; 2] {
+        [false, true].map(|vsock| Self::Ours {
+            binary: binary.to_owned(),
+            tls: false,
+            vsock,
+            guest_operations: true,
+        })
     }
 
     /// Heading of the column.
@@ -70,7 +88,12 @@ impl Candidate {
     pub(crate) fn start(&self, count_wakeups: bool) -> Result<Running, Box<dyn Error>> {
         let folder = Folder::new()?;
         let (builder, talos) = match self {
-            Self::Ours { binary, tls, vsock } => {
+            Self::Ours {
+                binary,
+                tls,
+                vsock,
+                guest_operations,
+            } => {
                 let socket = folder.0.join("machine.sock");
                 let talosconfig = folder.0.join("talosconfig");
                 let talos = if *tls {
@@ -94,6 +117,16 @@ impl Candidate {
                     builder
                         .args(["--use-machined", "--machined-socket"])
                         .args([socket])
+                };
+                let builder = if *guest_operations {
+                    let file = folder.0.join("config.yaml");
+                    let (name, _) = USER;
+                    let user = format!("{{name: {name}, password_hash: {PASSWORD_HASH}}}");
+                    let group = format!("guest_operations: {{enabled: true, users: [{user}]}}\n");
+                    std::fs::write(&file, group)?;
+                    builder.args(["--config"]).args([file])
+                } else {
+                    builder
                 };
                 let mode = if *vsock {
                     VsockPolicy::served()

@@ -1,13 +1,14 @@
 //! `make bench`: our daemon beside Debian's `vmtoolsd`, in one run, under the same simulated VMX.
 //!
 //! What is measured is measured for both in the same way, so the ratios count; the absolute times hold the
-//! cost of the tracer, which is the same for both. Then beside `qemu-ga`, in one QEMU guest. Prints a table for each and
+//! cost of the tracer, which is the same for both. Then a file transfer of guest operations, which is ours alone. Then beside `qemu-ga`, in one QEMU guest. Prints a table for each and
 //! whether each goal is met.
 
 mod candidate;
 mod measure;
 mod qemu;
 mod table;
+mod transfer;
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -41,6 +42,11 @@ fn run() -> Result<bool, Box<dyn Error>> {
     }
     table::print(&columns);
     let met = table::goals(&columns);
+    eprintln!("bench: measuring transfers");
+    let transfers = transfer::measure(&binary)?;
+    table::print_transfers(&transfers);
+    let without = columns.first().map(|(_, measured)| measured.rss_kib);
+    let met = table::goals_of_transfers(&transfers, without) && met;
     let relay = std::env::var_os("GUEST_RELAY").filter(|_| ::qemu::installed());
     let Some(relay) = relay else {
         eprintln!("bench: no QEMU or no kernel for a guest: no comparison with qemu-ga");

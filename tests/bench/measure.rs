@@ -8,7 +8,7 @@ use apid::Method;
 use crate::candidate::{Candidate, Running};
 
 /// vmtoolsd gathers its first guest info 30 s after its start.
-const PATIENCE: Duration = Duration::from_secs(45);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(45);
 /// How long the idle candidate is watched.
 const IDLE: Duration = Duration::from_secs(60);
 /// Pings in the latency measurement, spread over the phases of the poll loop.
@@ -103,7 +103,7 @@ fn since(started: Instant, at: Instant) -> Duration {
 }
 
 /// Lets the host pass a time in which nothing is asked.
-fn pass(running: &Running, time: Duration) -> Result<(), Box<dyn Error>> {
+pub(crate) fn pass(running: &Running, time: Duration) -> Result<(), Box<dyn Error>> {
     let ended = running
         .vmx
         .wait_for("time to pass", time, |_, _| None::<()>);
@@ -117,7 +117,7 @@ fn pass(running: &Running, time: Duration) -> Result<(), Box<dyn Error>> {
     }
 }
 
-fn settle(running: &Running) -> Result<(), Box<dyn Error>> {
+pub(crate) fn settle(running: &Running) -> Result<(), Box<dyn Error>> {
     pass(running, Duration::from_secs(3))
 }
 

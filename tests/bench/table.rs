@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use crate::measure::Measured;
-use crate::qemu;
+use crate::{qemu, transfer};
 
 type Column<M = Measured> = (&'static str, M);
 type Row<M = Measured> = (&'static str, fn(&M) -> String);
@@ -116,6 +116,49 @@ pub(crate) fn goals(columns: &[Column]) -> bool {
         ours.map(|m| m.api_calls == Some(0)),
     );
     all_met(&goals)
+}
+
+/// Prints the columns of transfers.
+pub(crate) fn print_transfers(columns: &[Column<transfer::Measured>]) {
+    let rows: [Row<transfer::Measured>; 4] = [
+        ("a download of 5 MB, MB/s", |m| {
+            format!("{:.1}", m.megabytes_per_second)
+        }),
+        ("  processor time, ms/MB", |m| {
+            format!("{:.2}", m.cpu_ms_per_megabyte)
+        }),
+        ("resident memory before it, KiB", |m| {
+            m.before_kib.to_string()
+        }),
+        ("  20 s after it, KiB", |m| m.after_kib.to_string()),
+    ];
+    println!("\nWith guest operations:");
+    draw(columns, &rows, &[]);
+}
+
+/// Prints each goal of transfers and whether it is met; true when all are. `without` is the resident memory without
+/// guest operations.
+pub(crate) fn goals_of_transfers(
+    columns: &[Column<transfer::Measured>],
+    without: Option<u64>,
+) -> bool {
+    let [(_, backdoor), _] = columns else {
+        return false;
+    };
+    all_met(&[
+        (
+            "a download ≥ 5 MB/s on the backdoor".to_owned(),
+            backdoor.megabytes_per_second >= 5.0,
+        ),
+        (
+            "guest operations cost ≤ 512 KiB while nobody asks".to_owned(),
+            without.is_some_and(|without| backdoor.before_kib <= without + 512),
+        ),
+        (
+            "and ≤ 3 MiB 20 s after a transfer".to_owned(),
+            without.is_some_and(|without| backdoor.after_kib <= without + 3 * 1024),
+        ),
+    ])
 }
 
 /// Prints the columns of the QEMU guest.
