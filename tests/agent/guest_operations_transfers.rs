@@ -120,6 +120,22 @@ fn a_user_who_is_none_any_more_reads_nothing_of_an_open_file() {
 }
 
 #[test]
+fn a_reload_of_other_settings_does_not_end_a_transfer() {
+    let talos = verbose(100_000);
+    let run = serving(&talos);
+    let client = client(&run, "ops");
+    let session = client.session().unwrap();
+    let handle = session.open_file(LOG, false).unwrap();
+    let file = talos.folder.path("users.yaml");
+    let more = std::fs::read_to_string(&file).unwrap() + "log: {level: debug}\n";
+    std::fs::write(file, more).unwrap();
+    run.signal(Signal::SIGHUP);
+    run.logs(&["configuration reloaded"], SOON);
+    assert_eq!(session.read(handle, 0, 100).unwrap().len(), 100);
+    run.stop();
+}
+
+#[test]
 fn each_form_of_an_operation_does_the_same() {
     let talos = verbose(300_000);
     let run = serving(&talos);

@@ -45,6 +45,8 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// See the module.
 #[derive(Debug)]
 pub(super) struct VixService {
+    /// What [`Self::operations`] are configured with.
+    config: GuestOperationsConfig,
     operations: GuestOperations,
     hgfs: hgfs::Server,
     pages: Pages,
@@ -78,6 +80,7 @@ impl VixService {
     /// Switched off.
     pub(super) fn new(operations: GuestOperations) -> Self {
         Self {
+            config: GuestOperationsConfig::default(),
             operations,
             hgfs: hgfs::Server::default(),
             pages: Pages::default(),
@@ -86,13 +89,17 @@ impl VixService {
     }
 
     /// Takes over the settings; whether that switches guest operations on or off. A request that waits is looked at with
-    /// the new ones.
+    /// the new ones, and transfers end. Settings that are as they were end nothing.
     pub(super) fn configure(
         &mut self,
         config: &GuestOperationsConfig,
         cx: &mut Context<'_>,
     ) -> bool {
+        if self.config == *config {
+            return false;
+        }
         let before = self.is_enabled();
+        self.config = config.clone();
         self.hgfs.forget(self.operations.files());
         self.operations.configure(config);
         self.pages = Pages::default();

@@ -247,7 +247,7 @@ fn event() -> impl Strategy<Value = Event> {
         4 => (user.clone(), session, handle)
             .prop_map(|(user, session, handle)| Event::Close { user, session, handle }),
         1 => (user, bytes).prop_map(|(user, bytes)| Event::Garbage { user, bytes }),
-        2 => any::<bool>().prop_map(|away| Event::Away(away)),
+        2 => any::<bool>().prop_map(Event::Away),
         2 => (0..200_u16).prop_map(Event::Pass),
         1 => Just(Event::Forget),
     ]
