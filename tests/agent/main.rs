@@ -21,6 +21,7 @@ mod guest_operations;
 mod guest_operations_logins;
 mod guest_operations_files;
 mod guest_operations_programs;
+mod guest_operations_faults;
 mod guest_operations_settings;
 mod guest_operations_talos;
 mod guest_operations_transfers;

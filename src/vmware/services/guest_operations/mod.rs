@@ -40,7 +40,7 @@ use tools_state::{CAPTURE_SCREEN, GET_TOOLS_STATE, WAIT_FOR_TOOLS, tools_state};
 
 /// How long a request is tried again before it is answered with an error. The host gives up a transfer after a minute,
 /// but pings wait behind it.
-const PATIENCE: Duration = Duration::from_secs(3);
+const PATIENCE: Duration = Duration::from_millis(2500);
 
 /// See the module.
 #[derive(Debug)]

@@ -272,9 +272,9 @@ fn a_request_that_waits_is_answered_as_soon_as_it_can_be() {
 }
 
 #[test]
-fn a_request_that_waits_is_answered_after_three_seconds_and_never_again() {
+fn a_request_that_waits_is_answered_after_two_and_a_half_seconds_and_never_again() {
     let mut host = waiting();
-    host.pass(ms(2999));
+    host.pass(ms(2499));
     assert_eq!(host.replied, None);
     host.pass(ms(1));
     assert_eq!(host.replied.as_deref(), Some(&b"OK 5 0 \0"[..]));
