@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -16,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/siderolabs/talos/pkg/machinery/api/common"
 	"github.com/siderolabs/talos/pkg/machinery/client"
 	"github.com/vmware/govmomi"
 	"github.com/vmware/govmomi/find"
@@ -194,12 +196,32 @@ func TestTalosOwnClientReachesApidThroughVCenter(t *testing.T) {
 		}
 	}
 
-	t.Logf("two calls took %v", time.Since(started))
-
 	// The roles are those of the client's own certificate, not the agent's.
 	if calls := control(t, guest, "apid-calls"); strings.Count(calls, "/machine.MachineService/Version os:operator") != 2 {
 		t.Errorf("%s", calls)
 	}
+
+	// A long answer comes whole.
+	logs, err := c.Logs(ctx, "system", common.ContainerDriver_CONTAINERD, "etcd", false, -1)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	text, err := client.ReadStream(logs)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	said, err := io.ReadAll(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	if lines := strings.Count(string(said), "\n"); lines < 2000 {
+		t.Errorf("%d lines", lines)
+	}
+
+	t.Logf("all of it took %v", time.Since(started))
 
 	if err := c.Close(); err != nil {
 		t.Error(err)
