@@ -14,8 +14,8 @@ func TestPowerCLIsInvokeVMScript(t *testing.T) {
 	ops := as(agent(t), user)
 
 	for script, want := range map[string]string{
-		"talosctl get hostname": "talos-cp-1",
-		"talosctl nonsense":     "nonsense",
+		"talosctl get hostname -o yaml": "talos-cp-1",
+		"talosctl nonsense":             "nonsense",
 	} {
 		path, err := ops.TemporaryFile("powercli", "", "")
 		wants(t, "a temporary file", err, nil)
