@@ -60,14 +60,19 @@ impl<'a> Fields<'a> {
         std::str::from_utf8(text).map_err(|_| VixError::INVALID_UTF8)
     }
 
-    /// Strings one after the other, each with its NUL; all together this long.
-    pub(super) fn strings(&mut self, len: u32) -> Result<Vec<&'a str>, VixError> {
-        if len == 0 {
-            return Ok(Vec::new());
+    /// So many strings one after the other, each with its NUL; all together this long.
+    pub(super) fn strings(&mut self, count: u32, len: u32) -> Result<Vec<&'a str>, VixError> {
+        let strings: Vec<&str> = if len == 0 {
+            Vec::new()
+        } else {
+            let text = terminated(self.bytes(len)?)?;
+            let text = std::str::from_utf8(text).map_err(|_| VixError::INVALID_UTF8)?;
+            text.split('\0').collect()
+        };
+        if u32::try_from(strings.len()) != Ok(count) {
+            return Err(VixError::INVALID_BODY);
         }
-        let text = terminated(self.bytes(len)?)?;
-        let text = std::str::from_utf8(text).map_err(|_| VixError::INVALID_UTF8)?;
-        Ok(text.split('\0').collect())
+        Ok(strings)
     }
 }
 

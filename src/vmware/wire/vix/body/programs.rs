@@ -18,14 +18,13 @@ pub struct StartProgram<'a> {
 pub(super) fn start<'a>(fields: &mut Fields<'a>) -> Result<Operation<'a>, VixError> {
     let _start_minimized = fields.flag()?;
     let [path, arguments, folder] = [fields.word()?, fields.word()?, fields.word()?];
-    let _count = fields.word()?;
-    let environment = fields.word()?;
+    let (variables, environment) = (fields.word()?, fields.word()?);
     let program = StartProgram {
         path: fields.counted_string(path)?,
         arguments: fields.counted_string(arguments)?,
         folder: fields.counted_string(folder)?,
     };
-    fields.strings(environment)?;
+    fields.strings(variables, environment)?;
     Ok(Operation::StartProgram(program))
 }
 
@@ -48,9 +47,6 @@ pub(super) fn terminate<'a>(fields: &mut Fields<'a>) -> Result<Operation<'a>, Vi
 
 pub(super) fn read_environment<'a>(fields: &mut Fields<'a>) -> Result<Operation<'a>, VixError> {
     let (count, len) = (fields.word()?, fields.word()?);
-    let names = fields.strings(len)?;
-    if usize::try_from(count) != Ok(names.len()) {
-        return Err(VixError::INVALID_BODY);
-    }
+    let names = fields.strings(count, len)?;
     Ok(Operation::ReadEnvironment { names })
 }
