@@ -30,9 +30,10 @@ func variable(t *testing.T, name string) string {
 	return value
 }
 
-// start starts a guest, which has to keep the protocol to its end.
+// start starts a guest, which has to keep the protocol to its end. Most of a test is waiting, so tests run side by side.
 func start(t *testing.T, arguments ...string) *guestoperations.Bridge {
 	t.Helper()
+	t.Parallel()
 
 	bridge, err := guestoperations.Start(variable(t, "BRIDGE"), arguments...)
 	if err != nil {

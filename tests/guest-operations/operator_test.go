@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -280,4 +281,9 @@ func TestWhileTalosIsAwayAnOperatorIsAnsweredInTime(t *testing.T) {
 	}
 
 	control(t, guest, "green")
+
+	// Pings wait behind an operation, but not for long.
+	if silence, err := strconv.Atoi(control(t, guest, "silence")); err != nil || silence > 5000 {
+		t.Errorf("no sign of life for %d ms (%v)", silence, err)
+	}
 }

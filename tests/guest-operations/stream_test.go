@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"io"
 	"net"
 	"os"
@@ -258,6 +259,31 @@ func TestANodeWithoutApidSaysSoThroughTheTunnel(t *testing.T) {
 	}
 
 	until(t, "the reason", func() bool { return strings.Contains(reported.String(), "code 1: ") })
+}
+
+func TestWhenApidEndsAConnectionItsClientSeesTheEnd(t *testing.T) {
+	guest := agent(t)
+	endpoint, reported := tunnelled(t, guest, relay)
+
+	connection, err := net.Dial("tcp", endpoint)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	defer func() { _ = connection.Close() }()
+
+	until(t, "the connection", func() bool { return control(t, guest, "apid-connections") == "1" })
+	control(t, guest, "apid stop")
+
+	_ = connection.SetDeadline(time.Now().Add(soon))
+
+	if _, err := connection.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+		t.Errorf("instead of the end: %v", err)
+	}
+
+	if text := reported.String(); text != "" {
+		t.Errorf("the end is reported as trouble: %s", text)
+	}
 }
 
 func TestWithoutTheRightRelayThereIsNoTunnel(t *testing.T) {

@@ -25,7 +25,6 @@ use crate::{Outcome, SOON};
 /// capability                             what the host knows of tools.capability.hgfs_server
 /// green                                  waits for a green heartbeat
 /// silence                                the longest time without a sign of life, in milliseconds
-/// memory                                 resident memory, KiB
 /// ```
 pub(crate) fn control(guest: &Guest, line: &str) -> Outcome<String> {
     let words: Vec<&str> = line.split(' ').collect();
@@ -65,7 +64,6 @@ pub(crate) fn control(guest: &Guest, line: &str) -> Outcome<String> {
             let silence = guest.vmx.host(|host, now| host.longest_silence(now));
             Ok(silence.as_millis().to_string())
         }
-        ["memory"] => Ok(guest.vmx.rss()?.total_kib.to_string()),
         _ => Err(format!("there is no {line:?}").into()),
     }
 }
