@@ -2,92 +2,27 @@ package guestoperations_test
 
 import (
 	"os"
-	"slices"
 	"strings"
 	"testing"
 
 	"github.com/vmware/govmomi/toolbox/vix"
-
-	"talos-vmtoolsd/guest-operations/vmx"
 )
 
-// Debian's vmtoolsd is asked what our agent is asked, so that what asks is what a guest expects.
-func TestVmtoolsdAnswersWhatTheEncodersAsk(t *testing.T) {
-	guest := vmtoolsd(t)
-	ops := as(guest, user)
-
-	properties, err := vmx.ToolsState(guest)
-	wants(t, "the state of the tools", err, nil)
-
-	for id := int32(4540); id <= 4557; id++ {
-		if _, ok := properties[id].(bool); !ok {
-			t.Errorf("property %d is %v", id, properties[id])
-		}
-	}
-
-	wants(t, "validate", ops.Validate(), nil)
-	wants(t, "validate a wrong password", vmx.Operator{Guest: guest, Credential: vmx.NamePassword(user, "wrong")}.Validate(), vix.Error(3050))
-	wants(t, "validate no credentials", vmx.Operator{Guest: guest}.Validate(), vix.Error(6))
+func TestVmtoolsdTakesWhatIsUploaded(t *testing.T) {
+	ops := as(vmtoolsd(t), user)
 
 	path, err := ops.TemporaryFile("govmomi-", ".txt", "")
 	wants(t, "a temporary file", err, nil)
+	wants(t, "ask to write", ops.ToGuest(path, true), nil)
+	wants(t, "write", ops.Upload(path, strings.NewReader(strings.Repeat("x", 150_000))), nil)
 
-	pid, err := ops.Start("/bin/sh", "-c 'echo hello' 1> "+path, "")
-	wants(t, "start", err, nil)
-
-	ended := wait(t, ops, pid)
-	if ended.Code != 0 || ended.User != user {
-		t.Errorf("%+v", ended)
-	}
-
-	said, err := ops.Fetch(path)
-	wants(t, "fetch", err, nil)
-
-	if string(said) != "hello\n" {
-		t.Errorf("%q", said)
-	}
-
-	file, err := ops.FromGuest(path)
-	wants(t, "from the guest", err, nil)
-
-	if file.Name != path || file.Size != 6 {
-		t.Errorf("%+v", file)
-	}
-
-	wants(t, "upload", ops.Upload(path, strings.NewReader(strings.Repeat("x", 150_000))), nil)
-
-	said, err = ops.Fetch(path)
-	wants(t, "fetch", err, nil)
-
-	if len(said) != 150_000 {
+	if said := fetched(t, ops, path); len(said) != 150_000 {
 		t.Errorf("%d bytes", len(said))
 	}
 
+	wants(t, "ask to write a new one", ops.ToGuest(path, false), vix.Error(vix.FileAlreadyExists))
 	wants(t, "delete", ops.DeleteFile(path), nil)
-	wants(t, "delete again", ops.DeleteFile(path), vix.Error(vix.FileNotFound))
-
-	files, rest, err := ops.List("/etc", `^(hosts|passwd)$`, 0, 50)
-	wants(t, "list", err, nil)
-
-	if len(files) != 2 || rest != 0 || files[0].IsFolder() {
-		t.Errorf("%+v %d", files, rest)
-	}
-
-	variables, err := ops.Environment("HOME", "NO_SUCH_VARIABLE")
-	wants(t, "environment", err, nil)
-
-	if !slices.Equal(variables, []string{"HOME=/tmp"}) {
-		t.Errorf("%q", variables)
-	}
-
-	_, err = ops.Start("/no/such/program", "", "")
-	wants(t, "no such program", err, vix.Error(vix.FileNotFound))
-	wants(t, "terminate nothing", ops.Terminate(1<<22), vix.Error(vix.NoSuchProcess))
-
-	_, err = ops.Fetch("/no/such/file")
-	wants(t, "fetch nothing", err, vmx.Status(1))
-
-	_ = os.Remove(path)
+	wants(t, "delete again", ops.DeleteFile(path), fileNotFound)
 }
 
 // govc works with Debian's vmtoolsd through our vCenter, so that neither is more lenient than what exists.

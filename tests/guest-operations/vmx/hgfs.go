@@ -97,12 +97,16 @@ func (s *Session) Send(op int32, payload []byte) ([]byte, error) {
 		return nil, fmt.Errorf("a packet of %d bytes says %d, and %d for its header", len(raw), reply.PacketSize, reply.HeaderSize)
 	}
 
-	if reply.RequestID != s.request || reply.Op != op || reply.Flags != hgfs.PacketFlagReply || s.ID != 0 && reply.SessionID != s.ID {
+	if reply.RequestID != s.request || reply.Op != op || reply.Flags != hgfs.PacketFlagReply {
 		return nil, fmt.Errorf("a reply to something else: %+v", reply.Header)
 	}
 
 	if reply.Status != hgfs.StatusSuccess {
 		return nil, Status(reply.Status)
+	}
+
+	if s.ID != 0 && reply.SessionID != s.ID {
+		return nil, fmt.Errorf("a reply of another session: %+v", reply.Header)
 	}
 
 	return raw[52:], nil
