@@ -54,6 +54,8 @@ pub struct HostConfig {
     pub ping_every: Option<Duration>,
     /// A TCLO reply that takes longer is a violation.
     pub reply_deadline: Duration,
+    /// The same for guest operations, which may have to wait for others; a longer [`Self::reply_deadline`] counts.
+    pub vix_reply_deadline: Duration,
     /// Longest message from the guest. The host's 64 KiB include a part of its own, which nobody has measured.
     pub longest_message: usize,
     /// What the guest may do with vsock. Default: no socket, EPERM.
@@ -80,6 +82,7 @@ impl Default for HostConfig {
             power_on: false,
             ping_every: None,
             reply_deadline: Duration::from_secs(2),
+            vix_reply_deadline: Duration::from_secs(4),
             longest_message: 63 * 1024,
             vsock: VsockPolicy::refused(libc::EPERM),
         }

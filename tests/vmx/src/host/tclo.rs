@@ -373,6 +373,7 @@ impl Host {
             session.outstanding = None;
         }
         let deadline = self.config.reply_deadline;
+        let vix_deadline = self.config.vix_reply_deadline.max(deadline);
         let exchange = &mut self.exchanges[id.0];
         exchange.replied = Some(now);
         exchange.reply_started.get_or_insert(now);
@@ -400,7 +401,7 @@ impl Host {
             let len = message.len();
             self.violation(now, format!("{link}: reply to {request}: {len} bytes"));
         }
-        if latency > deadline {
+        if latency > if is_vix { vix_deadline } else { deadline } {
             self.violation(now, format!("{link}: reply to {request} took {latency:?}"));
         }
         if !is_reset {
