@@ -79,7 +79,7 @@ impl Fault {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Case {
+pub(crate) struct Case {
     fault: Fault,
     /// The first access that goes wrong, from 0.
     at: usize,
@@ -109,37 +109,49 @@ fn a_fault_at_any_access_is_survived() {
     for high in [true, false] {
         let (steps, outcome) = play(None, high);
         assert_eq!(outcome.wrong, Vec::<String>::new(), "without a fault");
-        for fault in FAULTS {
-            for (at, step) in steps.iter().enumerate() {
-                for times in [1, 3] {
-                    // What is withdrawn stays so, and without blocks there is only more of the same.
-                    let once = fault == Fault::HighBandwidthWithdrawn || !high;
-                    if fault.concerns(*step) && (times == 1 || !once) {
-                        cases.push(Case {
-                            fault,
-                            at,
-                            times,
-                            high,
-                        });
-                    }
-                }
-            }
-        }
+        // Without blocks there is only more of the same.
+        let times: &[usize] = if high { &[1, 3] } else { &[1] };
+        cases.extend(cases_of(&steps, high, times));
     }
     report::run(
         "faults at each access to the backdoor",
         &cases,
         crate::processors(),
-        |case| {
-            let times = if case.times == 1 { "" } else { " ×3" };
-            let fault = match case.fault {
-                Fault::Host(kind) => format!("{kind:?}"),
-                fault => format!("{fault:?}"),
-            };
-            format!("{fault}{times}")
-        },
+        name_of,
         |case| play(Some(*case), case.high).1,
     );
+}
+
+/// Every fault at each of these steps that it concerns, so many times in a row.
+pub(crate) fn cases_of(steps: &[Step], high: bool, times: &[usize]) -> Vec<Case> {
+    let mut cases = Vec::new();
+    for fault in FAULTS {
+        for (at, step) in steps.iter().enumerate() {
+            for times in times.iter().copied() {
+                // What is withdrawn stays so.
+                let once = fault == Fault::HighBandwidthWithdrawn;
+                if fault.concerns(*step) && (times == 1 || !once) {
+                    cases.push(Case {
+                        fault,
+                        at,
+                        times,
+                        high,
+                    });
+                }
+            }
+        }
+    }
+    cases
+}
+
+/// What goes wrong, for people.
+pub(crate) fn name_of(case: &Case) -> String {
+    let times = if case.times == 1 { "" } else { " ×3" };
+    let fault = match case.fault {
+        Fault::Host(kind) => format!("{kind:?}"),
+        fault => format!("{fault:?}"),
+    };
+    format!("{fault}{times}")
 }
 
 /// Connects this thread's port to a host, without faults.
@@ -151,8 +163,24 @@ pub(crate) fn connect(host: &SharedHost) {
     }));
 }
 
-/// The accesses of a session and what came of it.
+/// The accesses of a standard session and what came of it.
 fn play(case: Option<Case>, high: bool) -> (Vec<Step>, Outcome) {
+    play_session(case, high, async |host, settings| {
+        let bounds = Bounds {
+            silence: Duration::from_millis(1500),
+            took: Duration::from_secs(10),
+            patience: case.is_some_and(|case| case.times > 1),
+        };
+        session::play(host, settings, &HostVsock, TalosScript::default(), bounds).await
+    })
+}
+
+/// The accesses of any session and what came of it.
+pub(crate) fn play_session(
+    case: Option<Case>,
+    high: bool,
+    session: impl AsyncFnOnce(&SharedHost, LinkSettings<Port>) -> Outcome,
+) -> (Vec<Step>, Outcome) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
@@ -175,13 +203,7 @@ fn play(case: Option<Case>, high: bool) -> (Vec<Step>, Outcome) {
             access: Some(Port),
             bandwidth: Bandwidth::High,
         };
-        let bounds = Bounds {
-            silence: Duration::from_millis(1500),
-            took: Duration::from_secs(10),
-            patience: case.is_some_and(|case| case.times > 1),
-        };
-        let outcome =
-            session::play(&host, settings, &HostVsock, TalosScript::default(), bounds).await;
+        let outcome = session(&host, settings).await;
         let machine = MACHINE.take().unwrap();
         (machine.steps, outcome)
     })

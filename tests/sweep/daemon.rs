@@ -3,6 +3,7 @@
 use std::future::pending;
 use std::time::Duration;
 
+use talos_vmtoolsd::config::GuestOperationsConfig;
 use talos_vmtoolsd::daemon::core::{Clock, Core, Left, Node};
 use talos_vmtoolsd::facts::Machine;
 use talos_vmtoolsd::vmware::Vmware;
@@ -45,13 +46,31 @@ impl Clock for Paused {
     }
 }
 
-/// Plays a session to its end.
+/// Plays a session to its end, without guest operations.
 pub(crate) async fn play<A, V, T>(
     host: &SharedHost,
     settings: LinkSettings<A>,
     dialer: &V,
     node: T,
+    administrator: impl Administrator<T>,
+) -> Outcome
+where
+    A: RegisterAccess + Copy + 'static,
+    V: Dial + Clone + 'static,
+    T: Node,
+{
+    let off = GuestOperationsConfig::default();
+    play_with(host, settings, dialer, node, administrator, &off).await
+}
+
+/// Plays a session to its end.
+pub(crate) async fn play_with<A, V, T>(
+    host: &SharedHost,
+    settings: LinkSettings<A>,
+    dialer: &V,
+    node: T,
     mut administrator: impl Administrator<T>,
+    guest_operations: &GuestOperationsConfig,
 ) -> Outcome
 where
     A: RegisterAccess + Copy + 'static,
@@ -63,7 +82,8 @@ where
         kernel_version: String::new(),
         machine: "x86_64".into(),
     };
-    let services = Services::new(machine, || NOON);
+    let mut services = Services::new(machine, || NOON);
+    services.set_guest_operations(guest_operations, BOOT);
     let front_end = Vmware::with_dialer(settings, services, dialer.clone(), Alarm::on_tokio());
     let mut daemon = Core::new(front_end, node, Paused(Instant::now() - BOOT));
     loop {

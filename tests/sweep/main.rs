@@ -20,6 +20,7 @@
 
 mod backdoor;
 mod daemon;
+mod guest_operations;
 mod machined;
 mod node;
 mod report;

@@ -100,19 +100,12 @@ where
 {
     let start = Instant::now();
     let administrator = Administrator::new(start, &talos, bounds);
-    let talos = ScriptedTalos {
-        start,
-        facts: Facts::default(),
-        script: talos,
-        calls: Vec::new(),
-        outcomes: VecDeque::new(),
-        measured: 0,
-    };
+    let talos = ScriptedTalos::new(start, talos);
     daemon::play(host, settings, dialer, talos, administrator).await
 }
 
 /// A Talos that does as it is told.
-struct ScriptedTalos {
+pub(crate) struct ScriptedTalos {
     start: Instant,
     facts: Facts,
     script: TalosScript,
@@ -120,6 +113,20 @@ struct ScriptedTalos {
     outcomes: VecDeque<(Instant, PowerOperation, PowerOutcome)>,
     /// Measurements without an outcome.
     measured: usize,
+}
+
+impl ScriptedTalos {
+    /// One that has said nothing yet.
+    pub(crate) fn new(start: Instant, script: TalosScript) -> Self {
+        Self {
+            start,
+            facts: Facts::default(),
+            script,
+            calls: Vec::new(),
+            outcomes: VecDeque::new(),
+            measured: 0,
+        }
+    }
 }
 
 impl Node for ScriptedTalos {
@@ -233,7 +240,7 @@ impl daemon::Administrator<ScriptedTalos> for Administrator {
         if let Some((_, wish)) = self.wishes.pop_front_if(|(due, _)| *due <= took) {
             self.asked.push((host.ask(wish, now), wish));
         }
-        self.greet_again(host, now);
+        greet_again(host, &mut self.spoiled, now);
         if bounds.patience && self.is_stuck(host, now) {
             host.close_channels(Some(vmx::Protocol::Tclo), now);
         }
@@ -280,18 +287,6 @@ impl daemon::Administrator<ScriptedTalos> for Administrator {
 }
 
 impl Administrator {
-    /// A request of the greeting that reached the guest spoiled was answered with an error: a host in that
-    /// state starts afresh.
-    fn greet_again(&mut self, host: &mut Host, now: std::time::Instant) {
-        let spoiled = greeting(host)
-            .filter(|exchange| is_error(exchange.reply.as_deref()))
-            .count();
-        if spoiled > self.spoiled {
-            self.spoiled = spoiled;
-            host.close_channels(Some(vmx::Protocol::Tclo), now);
-        }
-    }
-
     /// Whether the host has been told what Talos did. A status whose acknowledgement got lost is told twice.
     fn is_truth(&self, power: &[vmx::PowerStatus]) -> bool {
         let mut told: Vec<bool> = power.iter().map(|status| status.success).collect();
@@ -326,6 +321,18 @@ impl Administrator {
             }
         }
         waiting
+    }
+}
+
+/// A request of the greeting that reached the guest spoiled was answered with an error: a host in that
+/// state starts afresh.
+pub(crate) fn greet_again(host: &mut Host, spoiled: &mut usize, now: std::time::Instant) {
+    let errors = greeting(host)
+        .filter(|exchange| is_error(exchange.reply.as_deref()))
+        .count();
+    if errors > *spoiled {
+        *spoiled = errors;
+        host.close_channels(Some(vmx::Protocol::Tclo), now);
     }
 }
 
