@@ -5,10 +5,11 @@ use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use apid::Method;
+use nix::sys::signal::Signal;
 use vmx::Vmx;
 use vmx::guest_operations::{Finished, GuestClient, Refused};
 
-use crate::support::{FQDN, PASSWORD, Run, SOON, Talos};
+use crate::support::{FQDN, PASSWORD, Run, SOON, Talos, guest_operations};
 
 /// A node with two users, who may do everything.
 fn started(talos: &Talos) -> Run {
@@ -180,6 +181,21 @@ fn a_program_that_follows_runs_until_it_is_terminated_and_its_call_ends_with_it(
     until("no follower", || talos.follower_count() == 0);
     assert_eq!(text(ops.download(&stdout).unwrap()), "first\n");
     assert_eq!(ops.terminate(pid), Err(Refused::Vix(20003)));
+}
+
+#[test]
+fn a_user_who_is_taken_away_loses_the_program_that_runs() {
+    let talos = Talos::new();
+    let run = started(&talos);
+    let ops = client(&run, "ops");
+    ops.start("talosctl", "logs apid -f").unwrap();
+    until("a follower", || talos.follower_count() == 1);
+    talos
+        .folder
+        .write("users.yaml", &guest_operations(&[("dev", "programs")]));
+    run.signal(Signal::SIGHUP);
+    until("no follower", || talos.follower_count() == 0);
+    assert_eq!(ops.processes(&[]), Err(Refused::Vix(3050)));
 }
 
 #[test]
