@@ -327,7 +327,7 @@ fn a_right_to_relay_that_comes_by_a_reload_asks_for_a_restart() {
     let reason = String::from_utf8_lossy(&ended.stderr);
     assert_eq!((ended.code, ended.stdout.as_slice()), (1, &b""[..]));
     assert!(
-        reason.contains("sandbox") && reason.contains("restart the agent"),
+        reason.contains("sandbox") && reason.contains("restart it"),
         "{reason}"
     );
     run.stop();

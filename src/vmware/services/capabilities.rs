@@ -67,12 +67,12 @@ pub(super) fn handle(members: &mut Members, _args: &[u8], cx: &mut Context<'_>, 
     cx.outbox.reply_when(reply_to, later);
 }
 
-/// Guest operations were switched on or off after the registration: the host hears of it at once, as it does when
-/// open-vm-tools' plugin comes and goes.
+/// Guest operations were switched on or off after the registration: the host hears of it, as it does when open-vm-tools'
+/// plugin comes and goes, unless it knows by then.
 pub(super) fn guest_operations_switched(is_enabled: bool, cx: &mut Context<'_>) {
     if cx.publications.is_wanted(Topic::StateChange) {
         cx.publications
-            .renew(Topic::HgfsServer, hgfs_server(is_enabled));
+            .want(Topic::HgfsServer, Some(hgfs_server(is_enabled)));
     }
 }
 
