@@ -11,7 +11,7 @@ use crate::guest_operations::{Failure, Rooms};
 use crate::inquiry::{Answer, Inquiry};
 
 /// How long Talos is waited for where it only adds to what is there.
-const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_millis(1500);
 
 /// See the module.
 #[derive(Debug)]

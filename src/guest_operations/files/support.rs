@@ -15,7 +15,7 @@ use crate::guest_operations::{Failure, Rooms};
 use crate::inquiry::{Answer, Inquiry};
 
 /// How long it may take: less than whoever asks for it waits.
-const PATIENCE: Duration = Duration::from_millis(2500);
+const PATIENCE: Duration = Duration::from_millis(2000);
 /// Files that are asked for at a time.
 const AT_A_TIME: usize = 8;
 /// Bytes of one file, at most.

@@ -25,7 +25,7 @@ const STEP: usize = 32 << 10;
 /// Folders within folders.
 const MOST_DEEP: usize = 64;
 /// How long a file or folder is waited for while someone wants to read on.
-const PATIENCE: Duration = Duration::from_millis(2700);
+const PATIENCE: Duration = Duration::from_millis(2200);
 
 /// See the module.
 #[derive(Debug)]

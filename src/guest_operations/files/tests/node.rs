@@ -17,7 +17,7 @@ use crate::inquiry::{
 /// When tests begin.
 pub(super) const START: Duration = Duration::from_secs(1000);
 /// How long a request is tried before its asker gives up.
-const PATIENCE: Duration = Duration::from_secs(3);
+const PATIENCE: Duration = Duration::from_millis(2500);
 
 /// What is at a path of the node.
 #[derive(Clone, Debug)]

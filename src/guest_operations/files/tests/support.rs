@@ -53,7 +53,7 @@ fn what_talos_does_not_give_in_time_is_named() {
     };
     let start = world.now;
     let archive = world.download("ops", SUPPORT).unwrap();
-    assert_eq!(world.now - start, Duration::from_millis(2500));
+    assert_eq!(world.now - start, Duration::from_millis(2000));
     let files = unpacked(&archive);
     assert_eq!(files["services/apid.log"], "log of apid\n");
     assert!(files["dmesg.log"].contains("not here"));
