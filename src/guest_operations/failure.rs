@@ -26,9 +26,6 @@ pub enum Failure {
     /// There is nothing of that name.
     #[error("there is no such file or program")]
     NotFound,
-    /// It exists already.
-    #[error("it exists")]
-    Exists,
     /// It is a folder, or nothing that has contents.
     #[error("it is no file")]
     NotAFile,

@@ -8,7 +8,7 @@
 //!                                                 └────────────◄── Answer ──┘
 //! ```
 //! Sans-IO. An operation that needs more than is known says [`Poll::Pending`]: whoever asked calls it again after
-//! every [`GuestOperations::handle_answer`] and [`GuestOperations::handle_checked`], and gives up after a time of its
+//! every [`GuestOperations::handle_answer`] and [`Logins::handle_checked`], and gives up after a time of its
 //! own. Asking again neither repeats what was done nor asks Talos twice.
 //!
 //! Nothing is executed, and nothing of the node is written. Programs are functions, files are what Talos' API says.

@@ -5,7 +5,7 @@
 //!               └─► right lately? ─► guesses left? ─► PasswordCheck, on a thread ─► Checked
 //! ```
 //! An unknown name is answered as a wrong password is, and as late. A password that was right is recognised by a keyed
-//! digest for two minutes: a download asks 170 times. What was right before [`Logins::configure`] counts for nothing.
+//! digest for two minutes: a download asks 170 times. What was right before the last reload counts for nothing.
 //!
 //! A secret that begins with `tvt1.` is a token and never a password. Neither is ever logged, nor the name of a
 //! user who does not exist: people type a password there.

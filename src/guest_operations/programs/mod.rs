@@ -5,7 +5,7 @@
 //!             └─► talosctl, relay, stream ─► Work ── Inquiry ──► Talos
 //! Record  pid, times, code  ◄── Output ◄─────┘ ◄──── Answer ───┘
 //! ```
-//! [`Programs::advance`] takes the answers and goes on with every program that runs. Ended programs are remembered
+//! `advance` takes the answers and goes on with every program that runs. Ended programs are remembered
 //! for five minutes, what they have written while there is room.
 
 mod command_line;

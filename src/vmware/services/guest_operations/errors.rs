@@ -20,8 +20,6 @@ pub(super) const fn error_of(failure: Failure) -> VixError {
         Failure::Failed => VixError::FILE_ERROR,
         // FileNotFound
         Failure::NotFound => VixError::FILE_NOT_FOUND,
-        // FileAlreadyExists
-        Failure::Exists => VixError::FILE_EXISTS,
         // NotAFile
         Failure::NotAFile => VixError::NOT_A_FILE,
         // NotADirectory

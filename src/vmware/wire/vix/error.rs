@@ -21,8 +21,6 @@ impl VixError {
     pub const FILE_ERROR: Self = Self(7);
     /// VIX_E_DISK_FULL.
     pub const DISK_FULL: Self = Self(8);
-    /// VIX_E_FILE_ALREADY_EXISTS.
-    pub const FILE_EXISTS: Self = Self(12);
     /// VIX_E_FILE_ACCESS_ERROR: clients of vSphere ask again.
     pub const FILE_ACCESS: Self = Self(13);
     /// VIX_E_FILE_NAME_INVALID.

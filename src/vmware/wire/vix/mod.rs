@@ -6,7 +6,7 @@
 //!          OK SP error SP additional-error SP # bytes
 //! ```
 //!
-//! [`VixRequest`] is header and cut, [`Operation`] the body, [`NamePassword`] the credential; [`result`] and
+//! [`VixRequest`] is header and cut, [`Operation`] the body, [`NamePassword`] the credential; [`result()`] and
 //! [`Property`] make what is answered. Everything is little-endian and unaligned. Errors travel inside an `OK ` reply.
 //! Where open-vm-tools trusts a length, this parser compares it with what was received.
 //!

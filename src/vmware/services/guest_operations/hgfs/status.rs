@@ -8,7 +8,7 @@ pub(super) const fn status(failure: Failure) -> Status {
         Failure::NotAllowed | Failure::WrongLogin => Status::NotPermitted,
         Failure::Disabled => Status::AccessDenied,
         Failure::NotFound | Failure::NoSuchProcess => Status::NoSuchFile,
-        Failure::Exists | Failure::NotAFile => Status::FileExists,
+        Failure::NotAFile => Status::FileExists,
         Failure::NotAFolder => Status::NotDirectory,
         Failure::Invalid | Failure::BadName => Status::InvalidName,
         Failure::NameTooLong => Status::NameTooLong,

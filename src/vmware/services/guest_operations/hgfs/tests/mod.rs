@@ -367,7 +367,6 @@ fn every_failure_has_its_status() {
         (Failure::NotNow, 10),
         (Failure::Failed, 10),
         (Failure::NotFound, 1),
-        (Failure::Exists, 4),
         (Failure::NotAFile, 4),
         (Failure::NotAFolder, 5),
         (Failure::NoSuchProcess, 1),
