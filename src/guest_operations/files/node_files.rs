@@ -12,18 +12,22 @@ use crate::guest_operations::Failure;
 use crate::guest_operations::inquiries::Inquiries;
 use crate::inquiry::{Answer, Entry, EntryKind, Inquiry};
 
-/// Places of Talos with keys, passwords or other processes' memory: nobody reads them, whatever is configured.
-const SECRET: [&str; 10] = [
+/// Places of Talos with keys, passwords or other processes' memory: nobody reads them, whatever is configured. Below
+/// `/system` are the configuration of the node, that of its extension services, our own among them, and what their
+/// containers are started with; below `/var/system` is what was written to `/etc/cni` and `/etc/kubernetes`.
+const SECRET: [&str; 12] = [
     "/dev",
+    "/etc/cni",
     "/etc/cri",
     "/etc/kubernetes",
     "/proc/kcore",
     "/run/containerd",
-    "/system/secrets",
-    "/system/state",
+    "/sys/firmware",
+    "/system",
     "/var/lib/containerd",
     "/var/lib/etcd",
     "/var/lib/kubelet",
+    "/var/system",
 ];
 /// What is secret of each process, below `/proc/PID` and `/proc/PID/task/TID`.
 const SECRET_OF_PROCESS: [&str; 9] = [
