@@ -6,13 +6,18 @@ use super::pages::MOST_IN_PAGE;
 use crate::guest_operations::files::{Kind, Listed};
 use crate::vmware::wire::vix::{FileText, ListFiles, VixError, file_page};
 
-/// The longest pattern and the largest program of one, in bytes.
-const MOST_IN_PATTERN: (usize, usize) = (1 << 10, 64 << 10);
+/// The longest pattern, in bytes.
+const MOST_IN_PATTERN: usize = 1 << 10;
+/// The largest program of a pattern, in bytes, and the one that it may have among however many names.
+const MOST_IN_PROGRAM: (usize, usize) = (64 << 10, 512);
+/// Bytes of the program times bytes of the names, which is what matching takes: the host's pings wait for it.
+const MOST_WORK: usize = 256 << 20;
 
 /// What of a folder's entries is asked for, as far as a reply holds it.
 ///
 /// # Errors
-/// [`VixError::INVALID_ARGUMENT`] when the pattern is no regular expression, or the numbers make no page.
+/// [`VixError::INVALID_ARGUMENT`] when the pattern is no regular expression, or too costly for so many names, or the
+/// numbers make no page.
 pub(super) fn page(listed: &[Listed], wanted: &ListFiles<'_>) -> Result<String, VixError> {
     let invalid = |_| VixError::INVALID_ARGUMENT;
     let index = usize::try_from(wanted.index).map_err(invalid)?;
@@ -21,7 +26,7 @@ pub(super) fn page(listed: &[Listed], wanted: &ListFiles<'_>) -> Result<String, 
     if offset >= most && offset != 0 {
         return Err(VixError::INVALID_ARGUMENT);
     }
-    let pattern = pattern(wanted.pattern)?;
+    let pattern = pattern(wanted.pattern, listed)?;
     let is_match = |entry: &&Listed| {
         let pattern = pattern.as_ref();
         pattern.is_none_or(|pattern| pattern.is_match(&entry.name))
@@ -66,15 +71,17 @@ pub(super) fn file(file: &Listed) -> String {
     text.to_string()
 }
 
-/// None for an empty one.
-fn pattern(text: &str) -> Result<Option<Regex>, VixError> {
-    let (longest, largest) = MOST_IN_PATTERN;
+/// None for an empty one. The more there is to match, the simpler it has to be.
+fn pattern(text: &str, listed: &[Listed]) -> Result<Option<Regex>, VixError> {
     if text.is_empty() {
         return Ok(None);
     }
-    if text.len() > longest {
+    if text.len() > MOST_IN_PATTERN {
         return Err(VixError::INVALID_ARGUMENT);
     }
+    let (largest, always) = MOST_IN_PROGRAM;
+    let names: usize = listed.iter().map(|entry| entry.name.len()).sum();
+    let largest = (MOST_WORK / names.max(1)).clamp(always, largest);
     let pattern = RegexBuilder::new(text).size_limit(largest).build();
     pattern.map(Some).map_err(|_| VixError::INVALID_ARGUMENT)
 }
@@ -168,6 +175,19 @@ mod tests {
             let refused = page(&logs, &wanted(pattern, 0, 9, 0));
             assert_eq!(refused, Err(VixError::INVALID_ARGUMENT), "{pattern}");
         }
+    }
+
+    #[test]
+    fn among_many_names_only_a_simple_pattern_is_looked_for() {
+        let names: Vec<String> = (0..20_000).map(|n| format!("{n:0>30}.log")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let (few, many) = (folder(&names[..50]), folder(&names));
+        let costly = "(?:a?){100}b";
+        assert!(page(&few, &wanted(costly, 0, 9, 0)).is_ok());
+        let refused = page(&many, &wanted(costly, 0, 9, 0));
+        assert_eq!(refused, Err(VixError::INVALID_ARGUMENT));
+        let (found, ..) = self::names(&many, &wanted(r"19999\.log$", 0, 9, 0));
+        assert_eq!(found, names[19_999..]);
     }
 
     #[test]
