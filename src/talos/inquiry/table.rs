@@ -2,6 +2,8 @@
 
 /// Blanks between columns.
 const GAP: usize = 3;
+/// The widest column: a cell that is longer moves the rest of its own row alone, and costs nothing in all others.
+const WIDEST: usize = 256;
 
 /// A table with a head.
 #[derive(Debug)]
@@ -28,20 +30,23 @@ impl<const COLUMNS: usize> Table<COLUMNS> {
     }
 }
 
-/// Rows, each column as wide as its widest cell but the last, which needs no width.
+/// Rows, each column as wide as its widest cell, up to a bound; the last needs no width.
 pub(super) fn aligned<const COLUMNS: usize>(rows: &[[String; COLUMNS]]) -> String {
     let mut widths = [0; COLUMNS];
     for row in rows {
         for (width, cell) in widths.iter_mut().zip(row) {
-            *width = cell.chars().count().max(*width);
+            *width = cell.chars().count().min(WIDEST).max(*width);
         }
+    }
+    if let Some(last) = widths.last_mut() {
+        *last = 0;
     }
     let mut text = String::new();
     for row in rows {
         let begin = text.len();
         for (width, cell) in widths.iter().zip(row) {
             text.push_str(cell);
-            let blanks = width - cell.chars().count() + GAP;
+            let blanks = width.saturating_sub(cell.chars().count()) + GAP;
             text.extend(std::iter::repeat_n(' ', blanks));
         }
         let end = text.get(begin..).unwrap_or_default().trim_end().len();
@@ -83,6 +88,19 @@ apid         Running
 ü-long-one             x
 "
         );
+    }
+
+    #[test]
+    fn a_long_cell_is_not_paid_for_in_every_row() {
+        let long = "x".repeat(100_000);
+        let mut table = Table::new(["A", "B", "C"]);
+        table.add([&long, "b", &long].map(str::to_owned));
+        for _ in 0..2000 {
+            table.add(["a", "b", "c"].map(str::to_owned));
+        }
+        let text = table.text();
+        assert!(text.contains(&format!("\n{long}   b   {long}\n")));
+        assert!(text.len() < 1 << 20, "{}", text.len());
     }
 
     #[test]
