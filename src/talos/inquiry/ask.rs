@@ -19,8 +19,29 @@ use crate::talos::proto::machine::machine_service_client::MachineServiceClient;
 /// How long Talos may be silent: whoever asked is waiting, and gives up a little later.
 const SILENCE: Duration = Duration::from_secs(3);
 
-/// How long an inquiry that does not follow may take.
+/// How long an inquiry may take that ends by itself.
 pub(super) const WHOLE: Duration = Duration::from_secs(60);
+
+/// What ends an inquiry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// It has so many bytes and so much time.
+    Own,
+    /// Whoever reads a file says how much of it is wanted, and may read slowly. Talos may not be silent.
+    OfReader,
+    /// It follows until it is forgotten.
+    None,
+}
+
+impl End {
+    const fn of(inquiry: &Inquiry) -> Self {
+        match inquiry {
+            Inquiry::Dmesg { follow: true } | Inquiry::Logs { follow: true, .. } => Self::None,
+            Inquiry::Read { .. } => Self::OfReader,
+            _ => Self::Own,
+        }
+    }
+}
 
 /// See the module.
 #[derive(Debug)]
@@ -42,17 +63,20 @@ impl Ask {
 
     /// Asks, and sends all that comes, the end included.
     pub(super) async fn carry_out(mut self, inquiry: Inquiry) {
-        let follows = matches!(
-            inquiry,
-            Inquiry::Dmesg { follow: true } | Inquiry::Logs { follow: true, .. }
-        );
-        let result = if follows {
-            self.silence = None;
+        let end = End::of(&inquiry);
+        if end != End::Own {
             self.outlet.unbound();
-            self.answer(inquiry).await
-        } else {
-            let whole = timeout(WHOLE, self.answer(inquiry)).await;
-            whole.unwrap_or_else(|_| Err(trouble::too_slow()))
+        }
+        let result = match end {
+            End::Own => {
+                let whole = timeout(WHOLE, self.answer(inquiry)).await;
+                whole.unwrap_or_else(|_| Err(trouble::too_slow()))
+            }
+            End::OfReader => self.answer(inquiry).await,
+            End::None => {
+                self.silence = None;
+                self.answer(inquiry).await
+            }
         };
         self.outlet.answer(Answer::End(result));
     }
@@ -199,5 +223,32 @@ impl Source for Messages<common::Data> {
         };
         self.check(data.metadata.as_ref())?;
         Ok(Some(data.bytes))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_follows_and_what_is_read_goes_on_without_a_bound_of_its_own() {
+        let path = || "/var/log/audit/kube/kube-apiserver.log".to_owned();
+        let logs = |follow| Inquiry::Logs {
+            service: "apid".to_owned(),
+            tail: None,
+            follow,
+        };
+        for (inquiry, end) in [
+            (Inquiry::Dmesg { follow: true }, End::None),
+            (logs(true), End::None),
+            (Inquiry::Read { path: path() }, End::OfReader),
+            (Inquiry::Dmesg { follow: false }, End::Own),
+            (logs(false), End::Own),
+            (Inquiry::List { path: path() }, End::Own),
+            (Inquiry::Processes, End::Own),
+            (Inquiry::Show(Show::Events), End::Own),
+        ] {
+            assert_eq!(End::of(&inquiry), end, "{inquiry:?}");
+        }
     }
 }

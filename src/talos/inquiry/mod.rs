@@ -5,8 +5,9 @@
 //!             └─ More: room in the Outlet    └─ at most WINDOW pieces that are not taken yet
 //! ```
 //! Nothing is asked, and nothing kept, while there is no inquiry. Every inquiry that is not forgotten comes to its
-//! [`Answer::End`], whatever Talos does: all but those that follow have a time, and what they bring has a bound. One that
-//! is under way when the way to Talos is changed goes on where it is.
+//! [`Answer::End`], whatever Talos does: all but those that follow have a time, and what they bring has a bound. That of
+//! a file is its reader's, who keeps it whole or packs it while it comes. One that is under way when the way to Talos is
+//! changed goes on where it is.
 
 mod apid;
 mod ask;

@@ -8,7 +8,7 @@ use tokio::sync::Semaphore;
 use super::trouble;
 use crate::inquiry::{Answer, MOST_IN_PIECE, Trouble};
 
-/// Bytes that one inquiry brings, at most; those that follow have no bound.
+/// Bytes that one inquiry brings, at most; those that follow and files have no bound here.
 pub(super) const MOST_BYTES: usize = 16 << 20;
 
 /// See the module.
