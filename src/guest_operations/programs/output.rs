@@ -204,6 +204,15 @@ impl Output {
         self.kept_stdout.len()
     }
 
+    /// Whether something is kept.
+    pub(super) fn has_some(&self, of: Stdio) -> bool {
+        match of {
+            Stdio::Stdin => false,
+            Stdio::Stdout => self.kept_stdout.len() > 0,
+            Stdio::Stderr => self.kept_stderr.len() > 0,
+        }
+    }
+
     /// What is kept so far.
     pub(super) fn so_far(&self, of: Stdio) -> Result<Arc<[u8]>, Failure> {
         let kept = match of {

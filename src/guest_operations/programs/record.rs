@@ -218,11 +218,10 @@ impl Record {
         if !self.runs() && !self.streams {
             return Poll::Ready(self.output.whole(of));
         }
-        let so_far = self.output.so_far(of);
-        let has_some = so_far.as_ref().is_ok_and(|bytes| !bytes.is_empty());
-        if !self.runs() || of == Stdio::Stdin || (self.streams && has_some) {
+        let has_some = self.streams && self.output.has_some(of);
+        if !self.runs() || of == Stdio::Stdin || has_some {
             self.reader = Reader::Away;
-            return Poll::Ready(so_far);
+            return Poll::Ready(self.output.so_far(of));
         }
         match self.reader {
             Reader::Away => self.reader = Reader::WaitsSince(now),
