@@ -8,8 +8,9 @@ use ring::hmac;
 const AT_ONCE: u32 = 10;
 /// How long one takes to come back.
 const INTERVAL: Duration = Duration::from_secs(1);
-/// Budgets that all unknown names share.
-const SHARED: usize = 64;
+/// Budgets that all unknown names share: more than there can be checks in a second. Otherwise guesses of any names
+/// would use up all of them, and a name that still has guesses would be a user's.
+const SHARED: usize = 1024;
 
 /// The guesses of one name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,8 +50,8 @@ impl Unknown {
     /// Those of a name. Only we know which names share them.
     pub(super) fn of(&mut self, name: &str, key: &hmac::Key) -> &mut Budget {
         let digest = hmac::sign(key, name.as_bytes());
-        let first = digest.as_ref().first().copied().unwrap_or_default();
-        let index = usize::from(first) % SHARED;
+        let first = digest.as_ref().first_chunk().copied().unwrap_or_default();
+        let index = usize::from(u16::from_le_bytes(first)) % SHARED;
         if self.0.len() <= index {
             self.0.resize(index + 1, Budget::default());
         }
@@ -97,10 +98,26 @@ mod tests {
         let key = hmac::Key::new(hmac::HMAC_SHA256, b"key");
         let mut unknown = Unknown::new();
         let mut taken = 0;
-        for name in 0..10_000 {
+        for name in 0..100_000 {
             taken += u32::from(unknown.of(&format!("name{name}"), &key).take(SECOND));
         }
         assert_eq!(unknown.0.len(), SHARED);
         assert_eq!(taken, AT_ONCE * u32::try_from(SHARED).unwrap());
+    }
+
+    #[test]
+    fn guesses_of_other_names_leave_an_unknown_one_its_own() {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, b"key");
+        let mut unknown = Unknown::new();
+        for second in 1..60 {
+            for name in 0..500 {
+                let name = format!("{second}-{name}");
+                unknown.of(&name, &key).take(SECOND * second);
+            }
+        }
+        for name in 0..100 {
+            let name = format!("name{name}");
+            assert!(unknown.of(&name, &key).take(SECOND * 60), "{name}");
+        }
     }
 }
