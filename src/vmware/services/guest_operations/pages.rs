@@ -17,6 +17,8 @@ use crate::vmware::wire::vix::VixError;
 pub(super) const MOST_IN_PAGE: usize = 60 << 10;
 /// Lists that are kept; the oldest gives way.
 const MOST_LISTS: usize = 4;
+/// Bytes of all lists that are kept; the newest is, however long.
+const MOST_IN_ALL: usize = 4 << 20;
 /// For how long one is kept.
 const LIFE: Duration = Duration::from_secs(600);
 
@@ -42,8 +44,10 @@ impl Pages {
             return text;
         }
         self.last_key = self.last_key.wrapping_add(1).max(1);
-        if self.lists.len() >= MOST_LISTS {
-            self.lists.pop_front();
+        while self.lists.len() >= MOST_LISTS || self.held() + text.len() > MOST_IN_ALL {
+            if self.lists.pop_front().is_none() {
+                break;
+            }
         }
         let list = List {
             key: self.last_key,
@@ -78,6 +82,11 @@ impl Pages {
             self.lists.remove(at);
         }
         Ok(page)
+    }
+
+    /// Bytes of the lists.
+    fn held(&self) -> usize {
+        self.lists.iter().map(|list| list.text.len()).sum()
     }
 
     /// Drops what nobody came for.
@@ -181,6 +190,18 @@ mod tests {
             "in the middle of a character"
         );
         assert!(pages.next("a", key, 200_000).is_ok(), "the NUL alone");
+    }
+
+    #[test]
+    fn long_lists_give_way_earlier() {
+        let mut pages = Pages::default();
+        let of = |len: usize| "x".repeat(len);
+        let keys = [3 << 20, 1 << 20, 1 << 20, 9 << 20]
+            .map(|len| (key_of(&pages.first(&user("a"), of(len), NOW)), pages.held()));
+        let held = keys.map(|(_, held)| held >> 20);
+        assert_eq!(held, [3, 4, 2, 9]);
+        assert_eq!(pages.next("a", keys[2].0, 1), Err(VixError::FAIL));
+        assert!(pages.next("a", keys[3].0, 1).is_ok());
     }
 
     #[test]
