@@ -40,6 +40,8 @@ pub enum Inquiry {
     Read {
         /// Absolute.
         path: String,
+        /// Bytes that are wanted; a longer file is too long, after these.
+        most: u64,
     },
     /// The kernel's log, as bytes.
     Dmesg {

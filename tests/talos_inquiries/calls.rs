@@ -164,6 +164,7 @@ async fn through_apid_the_certificate_decides() {
     };
     assert_eq!(services.len(), 8);
     let path = "/etc/hostname".to_owned();
-    let trouble = asker.trouble(Inquiry::Read { path }).await;
+    let most = u64::MAX;
+    let trouble = asker.trouble(Inquiry::Read { path, most }).await;
     assert_eq!(trouble.kind, TroubleKind::Denied);
 }

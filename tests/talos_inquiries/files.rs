@@ -8,6 +8,7 @@ use crate::asker::Asker;
 fn read(path: &str) -> Inquiry {
     Inquiry::Read {
         path: path.to_owned(),
+        most: u64::MAX,
     }
 }
 

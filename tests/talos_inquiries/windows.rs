@@ -5,9 +5,13 @@ use talos_vmtoolsd::inquiry::{Answer, Inquiry, MOST, MOST_IN_PIECE, Step, Troubl
 
 use crate::asker::{Asker, LONG};
 
+/// What a reader wants at most.
+const MOST_BYTES: u64 = 16 << 20;
+
 fn read(path: &str) -> Inquiry {
     Inquiry::Read {
         path: path.to_owned(),
+        most: MOST_BYTES,
     }
 }
 

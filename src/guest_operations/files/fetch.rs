@@ -9,7 +9,7 @@ use super::node_files::{self, Allowed, Standing, Walk};
 use super::question::{Bytes, Question};
 use super::support::Support;
 use super::tree::{self, Document, Place};
-use super::{Attributes, Kind, readme};
+use super::{Attributes, Kind, MOST_IN_FILE, readme};
 use crate::diagnosis;
 use crate::guest_operations::{Failure, Rooms};
 use crate::inquiry::{Answer, EntryKind, Form, Inquiry};
@@ -237,7 +237,8 @@ impl Fetch {
                         }
                         EntryKind::File => {
                             let path = super::location::path_of(walk.components());
-                            Stage::Bytes(Bytes::ask(Inquiry::Read { path }, inquiries)?)
+                            let most = MOST_IN_FILE as u64;
+                            Stage::Bytes(Bytes::ask(Inquiry::Read { path, most }, inquiries)?)
                         }
                         EntryKind::Folder | EntryKind::Link(_) => Stage::Done,
                         EntryKind::Other => return Poll::Ready(Err(Failure::NotAFile)),

@@ -77,7 +77,7 @@ impl Input {
 
 /// Connects, and passes bytes on both ways until either side ends.
 pub(super) async fn relay(address: SocketAddr, mut fed: Fed, mut outlet: Outlet) {
-    outlet.unbound();
+    outlet.bound(u64::MAX);
     let result = async {
         let (reader, writer) = connect(address).await?.into_split();
         let (queue, mut received) = (Arc::clone(&fed.queue), Received(reader));

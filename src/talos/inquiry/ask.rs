@@ -27,8 +27,8 @@ pub(super) const WHOLE: Duration = Duration::from_secs(60);
 enum End {
     /// It has so many bytes and so much time.
     Own,
-    /// Whoever reads a file says how much of it is wanted, and may read slowly. Talos may not be silent.
-    OfReader,
+    /// It has so many bytes, and may be read slowly. Talos may not be silent.
+    OfReader(u64),
     /// It follows until it is forgotten.
     None,
 }
@@ -37,7 +37,7 @@ impl End {
     const fn of(inquiry: &Inquiry) -> Self {
         match inquiry {
             Inquiry::Dmesg { follow: true } | Inquiry::Logs { follow: true, .. } => Self::None,
-            Inquiry::Read { .. } => Self::OfReader,
+            Inquiry::Read { most, .. } => Self::OfReader(*most),
             _ => Self::Own,
         }
     }
@@ -64,16 +64,17 @@ impl Ask {
     /// Asks, and sends all that comes, the end included.
     pub(super) async fn carry_out(mut self, inquiry: Inquiry) {
         let end = End::of(&inquiry);
-        if end != End::Own {
-            self.outlet.unbound();
-        }
         let result = match end {
             End::Own => {
                 let whole = timeout(WHOLE, self.answer(inquiry)).await;
                 whole.unwrap_or_else(|_| Err(trouble::too_slow()))
             }
-            End::OfReader => self.answer(inquiry).await,
+            End::OfReader(most) => {
+                self.outlet.bound(most);
+                self.answer(inquiry).await
+            }
             End::None => {
+                self.outlet.bound(u64::MAX);
                 self.silence = None;
                 self.answer(inquiry).await
             }
@@ -100,7 +101,7 @@ impl Ask {
                 let entries = files::list(self, path).await?;
                 self.outlet.answer(Answer::Entries(entries));
             }
-            Inquiry::Read { path } => files::read(self, path).await?,
+            Inquiry::Read { path, .. } => files::read(self, path).await?,
             Inquiry::Dmesg { follow } => logs::dmesg(self, follow).await?,
             Inquiry::Logs {
                 service,
@@ -231,7 +232,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_follows_and_what_is_read_goes_on_without_a_bound_of_its_own() {
+    fn what_is_read_has_its_readers_bound_and_what_follows_has_none() {
         let path = || "/var/log/audit/kube/kube-apiserver.log".to_owned();
         let logs = |follow| Inquiry::Logs {
             service: "apid".to_owned(),
@@ -241,7 +242,13 @@ mod tests {
         for (inquiry, end) in [
             (Inquiry::Dmesg { follow: true }, End::None),
             (logs(true), End::None),
-            (Inquiry::Read { path: path() }, End::OfReader),
+            (
+                Inquiry::Read {
+                    path: path(),
+                    most: 7,
+                },
+                End::OfReader(7),
+            ),
             (Inquiry::Dmesg { follow: false }, End::Own),
             (logs(false), End::Own),
             (Inquiry::List { path: path() }, End::Own),

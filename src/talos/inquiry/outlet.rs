@@ -8,7 +8,7 @@ use tokio::sync::Semaphore;
 use super::trouble;
 use crate::inquiry::{Answer, MOST_IN_PIECE, Trouble};
 
-/// Bytes that one inquiry brings, at most; those that follow and files have no bound here.
+/// Bytes that one inquiry brings, at most, unless it has a bound of its own.
 pub(super) const MOST_BYTES: usize = 16 << 20;
 
 /// See the module.
@@ -40,9 +40,9 @@ impl Outlet {
         }
     }
 
-    /// Lifts the bound on the bytes.
-    pub(super) const fn unbound(&mut self) {
-        self.left = usize::MAX;
+    /// So many bytes, and no more.
+    pub(super) fn bound(&mut self, most: u64) {
+        self.left = usize::try_from(most).unwrap_or(usize::MAX);
     }
 
     /// Sends what needs no room.
@@ -221,7 +221,7 @@ mod tests {
         }
         let (mut outlet, room, sent) = outlet();
         room.add_permits(10_000);
-        outlet.unbound();
+        outlet.bound(u64::MAX);
         outlet.pump(&mut of(&[MOST_BYTES + 1])).await.unwrap();
         assert_eq!(sent.lock().unwrap().iter().sum::<usize>(), MOST_BYTES + 1);
     }

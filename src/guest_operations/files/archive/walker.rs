@@ -207,7 +207,10 @@ impl Walker {
                 match entry.kind {
                     EntryKind::File => {
                         let path = path_of(walk.components());
-                        let bytes = Bytes::ask(Inquiry::Read { path }, &mut cx.rooms.inquiries)?;
+                        // One byte of a file of the kernel, whose size is 0: none would be too few for it.
+                        let most = attributes.size.max(1);
+                        let read = Inquiry::Read { path, most };
+                        let bytes = Bytes::ask(read, &mut cx.rooms.inquiries)?;
                         self.packer.begin(name, &attributes);
                         Current::Stream(bytes, attributes.size, attributes.size)
                     }

@@ -154,7 +154,7 @@ proptest! {
         }
         for inquiry in &world.asked {
             let (path, may_lead) = match inquiry {
-                Inquiry::Read { path } => (path, false),
+                Inquiry::Read { path, .. } => (path, false),
                 Inquiry::List { path } => (path, true),
                 _ => continue,
             };

@@ -326,7 +326,7 @@ impl World {
                 Some(entries) => Ok(Answer::Entries(entries)),
                 None => Err(TroubleKind::NotFound),
             },
-            Inquiry::Read { path } => {
+            Inquiry::Read { path, .. } => {
                 if let Some(kind) = self.trouble {
                     return vec![end(Err(kind))];
                 }
