@@ -73,31 +73,24 @@ impl Outlet {
     /// Sends what a source of bytes brings until it ends. What comes while there is no room is sent together.
     pub(super) async fn pump(&mut self, source: &mut impl Source) -> Result<(), Trouble> {
         let mut held = Vec::new();
-        let mut open = true;
-        while open || !held.is_empty() {
+        let mut end = None;
+        // What came before the end counts, also where that is trouble.
+        while end.is_none() || !held.is_empty() {
             tokio::select! {
                 biased;
                 () = self.room(), if !held.is_empty() => {
                     let rest = held.split_off(held.len().min(MOST_IN_PIECE));
                     self.piece(std::mem::replace(&mut held, rest))?;
                 }
-                next = source.next(), if open && held.len() < MOST_IN_PIECE => match next {
+                next = source.next(), if end.is_none() && held.len() < MOST_IN_PIECE => match next {
                     Ok(Some(bytes)) if held.is_empty() => held = bytes,
                     Ok(Some(bytes)) => held.extend(bytes),
-                    Ok(None) => open = false,
-                    Err(trouble) => {
-                        // What came before it counts.
-                        while !held.is_empty() {
-                            self.room().await;
-                            let rest = held.split_off(held.len().min(MOST_IN_PIECE));
-                            self.piece(std::mem::replace(&mut held, rest))?;
-                        }
-                        return Err(trouble);
-                    }
+                    Ok(None) => end = Some(Ok(())),
+                    Err(trouble) => end = Some(Err(trouble)),
                 },
             }
         }
-        Ok(())
+        end.unwrap_or(Ok(()))
     }
 
     /// Waits for room for one piece, and takes it.
