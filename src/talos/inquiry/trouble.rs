@@ -5,15 +5,15 @@ use tonic::Code;
 use crate::inquiry::{Trouble, TroubleKind};
 use crate::talos::error::Error;
 
-/// Go's words for a path that is not there, and Talos' for a log.
-const NOT_FOUND: [&str; 3] = [
+/// Go's words for a path that is not there or goes through a file, and Talos' for a log.
+const NOT_FOUND: [&str; 4] = [
     "no such file or directory",
+    "not a directory",
     "was not registered",
     "not found",
 ];
-/// Talos' words for a folder, a device and so on, and Go's for a path that goes through a file.
+/// Talos' words for a folder, a device and so on.
 const NOT_A_FILE: &str = "must be a regular file";
-const NO_FOLDER: &str = "not a directory";
 
 /// What the error means.
 pub(super) fn of(error: &Error) -> Trouble {
@@ -55,7 +55,6 @@ pub(super) fn kind_of(code: Code, message: &str) -> TroubleKind {
         Code::Unknown if NOT_FOUND.iter().any(|words| message.contains(words)) => {
             TroubleKind::NotFound
         }
-        Code::Unknown if message.contains(NO_FOLDER) => TroubleKind::NotFound,
         _ => TroubleKind::Failed,
     }
 }
