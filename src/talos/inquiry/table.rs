@@ -58,17 +58,15 @@ pub(super) fn aligned<const COLUMNS: usize>(rows: &[[String; COLUMNS]]) -> Strin
 
 /// A text of the node as it may stand in one place of a line: what could move elsewhere is written out.
 pub(super) fn cell(text: &str) -> String {
-    if !text.contains(char::is_control) {
-        return text.to_owned();
-    }
-    let write_out = |one: char| {
+    let mut cell = String::with_capacity(text.len());
+    for one in text.chars() {
         if one.is_control() {
-            one.escape_default().to_string()
+            cell.extend(one.escape_default());
         } else {
-            one.to_string()
+            cell.push(one);
         }
-    };
-    text.chars().map(write_out).collect()
+    }
+    cell
 }
 
 #[cfg(test)]
