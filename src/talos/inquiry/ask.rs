@@ -140,6 +140,20 @@ impl Ask {
         self.in_time(call, work).await
     }
 
+    /// One call of MachineService that streams bytes: sends them.
+    pub(super) async fn pump<F>(
+        &mut self,
+        call: &'static str,
+        put: impl FnOnce(MachineServiceClient<Channel>) -> F,
+    ) -> Result<(), Trouble>
+    where
+        F: Future<Output = Result<Response<Streaming<common::Data>>, Status>>,
+    {
+        let stream = self.machine(call, put).await?;
+        let mut messages = self.messages(call, stream);
+        self.outlet.pump(&mut messages).await
+    }
+
     /// One call of the resources, or the start of one that streams.
     pub(super) async fn state<T, F>(
         &self,

@@ -24,16 +24,12 @@ mod go {
 
 /// Sends a regular file.
 pub(super) async fn read(ask: &mut Ask, path: String) -> Result<(), Trouble> {
-    const CALL: &str = "Read";
     let request = ask.client.request(ReadRequest { path });
-    let stream = ask
-        .machine(
-            CALL,
-            |mut machine| async move { machine.read(request).await },
-        )
-        .await?;
-    let mut messages = ask.messages(CALL, stream);
-    ask.outlet.pump(&mut messages).await
+    ask.pump(
+        "Read",
+        |mut machine| async move { machine.read(request).await },
+    )
+    .await
 }
 
 /// The path itself, and what is directly in it.

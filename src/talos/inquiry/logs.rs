@@ -12,19 +12,14 @@ pub(super) const KUBERNETES: &str = "k8s.io";
 
 /// Sends the kernel's log.
 pub(super) async fn dmesg(ask: &mut Ask, follow: bool) -> Result<(), Trouble> {
-    const CALL: &str = "Dmesg";
     let request = ask.client.request(DmesgRequest {
         follow,
         tail: false,
     });
-    let stream = ask
-        .machine(
-            CALL,
-            |mut machine| async move { machine.dmesg(request).await },
-        )
-        .await?;
-    let mut messages = ask.messages(CALL, stream);
-    ask.outlet.pump(&mut messages).await
+    ask.pump("Dmesg", |mut machine| async move {
+        machine.dmesg(request).await
+    })
+    .await
 }
 
 /// Sends the log of a service or a container.
@@ -34,7 +29,6 @@ pub(super) async fn logs(
     tail: Option<u32>,
     follow: bool,
 ) -> Result<(), Trouble> {
-    const CALL: &str = "Logs";
     let (namespace, driver, id) = place(service);
     let request = ask.client.request(LogsRequest {
         namespace: namespace.to_owned(),
@@ -43,14 +37,11 @@ pub(super) async fn logs(
         follow,
         tail_lines: tail.map_or(-1, |lines| i32::try_from(lines).unwrap_or(i32::MAX)),
     });
-    let stream = ask
-        .machine(
-            CALL,
-            |mut machine| async move { machine.logs(request).await },
-        )
-        .await?;
-    let mut messages = ask.messages(CALL, stream);
-    ask.outlet.pump(&mut messages).await
+    ask.pump(
+        "Logs",
+        |mut machine| async move { machine.logs(request).await },
+    )
+    .await
 }
 
 /// Where a log is: a container of Kubernetes is called `k8s.io:ID`, or as Talos lists it, `NAMESPACE/POD:CONTAINER`.
