@@ -19,6 +19,7 @@ mod listing;
 mod pages;
 mod tools_state;
 
+use std::borrow::Cow;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -73,7 +74,7 @@ pub(super) fn handle(members: &mut Members, args: &[u8], cx: &mut Context<'_>, r
     let until = cx.now.saturating_add(PATIENCE);
     members
         .guest_operations
-        .try_to_answer(reply_to, args, until, cx);
+        .try_to_answer(reply_to, Cow::Borrowed(args), until, cx);
 }
 
 impl VixService {
@@ -170,19 +171,20 @@ impl VixService {
         if let Some(waiting) = self.waiting.take()
             && cx.outbox.owes(waiting.reply_to)
         {
-            self.try_to_answer(waiting.reply_to, &waiting.args, waiting.until, cx);
+            let args = Cow::Owned(waiting.args);
+            self.try_to_answer(waiting.reply_to, args, waiting.until, cx);
         }
     }
 
     fn try_to_answer(
         &mut self,
         reply_to: ReplyTo,
-        args: &[u8],
+        args: Cow<'_, [u8]>,
         until: Duration,
         cx: &mut Context<'_>,
     ) {
         self.waiting = None;
-        let request = VixRequest::parse(args);
+        let request = VixRequest::parse(&args);
         let progress = match &request {
             Err(error) => Progress::Answered(Err(*error)),
             Ok(request) => self.attempt(request, cx),
@@ -202,7 +204,7 @@ impl VixService {
                 cx.outbox.reply_by(reply_to, until, reply(otherwise));
                 self.waiting = Some(Waiting {
                     reply_to,
-                    args: args.to_vec(),
+                    args: args.into_owned(),
                     until,
                 });
             }
