@@ -10,7 +10,8 @@ use crate::fuzz::Choices;
 use crate::inquiry::{
     Answer, Entry, EntryKind, Inquiry, MOST_IN_PIECE, Process, ResourceType, Trouble, TroubleKind,
 };
-use crate::vmware::wire::hgfs::client::{self, packet};
+use crate::vmware::wire::hgfs::client::{self, Asked};
+use crate::vmware::wire::text::terminated;
 
 /// Who may ask.
 pub(super) const USER: &str = "ops";
@@ -168,29 +169,34 @@ fn body(opcode: u32, choices: &mut Choices<'_>) -> Vec<u8> {
 /// A packet of a transfer; its session and its handle are among those that are likely.
 fn hgfs(path: &str, choices: &mut Choices<'_>) -> Vec<u8> {
     let name = client::name(path);
-    let name_v3 = [&words(&[len(&name), 0, 0, 0])[..], &name, b"\0"].concat();
     let handle = u32::from(choices.below(4));
     let session = u64::from(choices.below(4));
-    let offset = choices.word() % 70_000;
-    let (op, payload) = match choices.below(7) {
-        0 => (41, words(&[0, 63_488, 1, 0])),
-        1 => (42, words(&[0, 0])),
-        2 => (24, [&words(&[3, 0, 0])[..], &[0; 52], &name_v3].concat()),
-        3 => (25, words(&[handle, offset, 0, 61_440, 0, 0])),
-        4 => (3, words(&[0, 3, handle])),
-        5 => (31, [&words(&[0, 0, 0, 0])[..], &name_v3].concat()),
-        _ => (
-            26,
-            [
-                &words(&[handle])[..],
-                &[0],
-                &words(&[0, 0, 3, 0, 0]),
-                b"abc",
-            ]
-            .concat(),
-        ),
+    let offset = u64::from(choices.word() % 70_000);
+    let asked = match choices.below(7) {
+        0 => Asked::CreateSession {
+            flags: 1,
+            most_in_packet: 63_488,
+        },
+        1 => Asked::DestroySession,
+        2 => Asked::OpenV3 {
+            mode: 0,
+            flags: 0,
+            name,
+        },
+        3 => Asked::Read {
+            handle,
+            offset,
+            size: 61_440,
+        },
+        4 => Asked::Close { handle },
+        5 => Asked::AttributesV3 { name },
+        _ => Asked::Write {
+            handle,
+            offset: 0,
+            data: b"abc".to_vec(),
+        },
     };
-    packet(1, op, session, &payload)
+    asked.encode(1, session)
 }
 
 /// The next answer to an inquiry, by a number: one that fits, or not. Whether it is the last.
@@ -288,8 +294,4 @@ fn words(words: &[u32]) -> Vec<u8> {
 
 fn len(bytes: &[u8]) -> u32 {
     u32::try_from(bytes.len()).unwrap_or(u32::MAX)
-}
-
-fn terminated(text: &str) -> Vec<u8> {
-    [text.as_bytes(), b"\0"].concat()
 }
