@@ -131,7 +131,7 @@ impl MachineService for Machine {
         request: Request<ContainersRequest>,
     ) -> Result<Response<ContainersResponse>, Status> {
         let summary = place(&request.get_ref().namespace, request.get_ref().driver());
-        let tell = |request: ContainersRequest, admitted: &Admitted| {
+        let show = |request: ContainersRequest, admitted: &Admitted| {
             let mut containers = self.0.node().contents.containers.clone();
             containers.retain(|one| one.namespace == request.namespace);
             let messages = self.messages(admitted, || Container {
@@ -141,7 +141,7 @@ impl MachineService for Machine {
             Ok(ContainersResponse { messages })
         };
         self.0
-            .answer(Method::Containers, request, summary, tell)
+            .answer(Method::Containers, request, summary, show)
             .await
     }
 
@@ -165,7 +165,7 @@ impl MachineService for Machine {
         request: Request<EtcdMemberListRequest>,
     ) -> Result<Response<EtcdMemberListResponse>, Status> {
         let summary = format!("query_local={}", request.get_ref().query_local);
-        let tell = |_: EtcdMemberListRequest, admitted: &Admitted| {
+        let show = |_: EtcdMemberListRequest, admitted: &Admitted| {
             let etcd = self.0.node().contents.etcd.clone();
             let (_, members) = etcd.ok_or_else(on_a_worker)?;
             let messages = self.messages(admitted, || EtcdMembers {
@@ -175,7 +175,7 @@ impl MachineService for Machine {
             Ok(EtcdMemberListResponse { messages })
         };
         self.0
-            .answer(Method::EtcdMemberList, request, summary, tell)
+            .answer(Method::EtcdMemberList, request, summary, show)
             .await
     }
 
@@ -183,7 +183,7 @@ impl MachineService for Machine {
         &self,
         request: Request<()>,
     ) -> Result<Response<EtcdStatusResponse>, Status> {
-        let tell = |(), admitted: &Admitted| {
+        let show = |(), admitted: &Admitted| {
             let etcd = self.0.node().contents.etcd.clone();
             let (status, _) = etcd.ok_or_else(on_a_worker)?;
             let messages = self.messages(admitted, || EtcdStatus {
@@ -193,7 +193,7 @@ impl MachineService for Machine {
             Ok(EtcdStatusResponse { messages })
         };
         self.0
-            .answer(Method::EtcdStatus, request, String::new(), tell)
+            .answer(Method::EtcdStatus, request, String::new(), show)
             .await
     }
 
@@ -242,7 +242,7 @@ impl MachineService for Machine {
     }
 
     async fn memory(&self, request: Request<()>) -> Result<Response<MemoryResponse>, Status> {
-        let tell = |(), admitted: &Admitted| {
+        let show = |(), admitted: &Admitted| {
             let memory = self.0.node().contents.memory;
             let messages = self.messages(admitted, || Memory {
                 metadata: None,
@@ -251,7 +251,7 @@ impl MachineService for Machine {
             Ok(MemoryResponse { messages })
         };
         self.0
-            .answer(Method::Memory, request, String::new(), tell)
+            .answer(Method::Memory, request, String::new(), show)
             .await
     }
 
@@ -262,7 +262,7 @@ impl MachineService for Machine {
         let filter = netstat_request::Filter::try_from(request.get_ref().filter);
         let summary =
             filter.map_or_else(|_| String::new(), |filter| filter.as_str_name().to_owned());
-        let tell = |_: NetstatRequest, admitted: &Admitted| {
+        let show = |_: NetstatRequest, admitted: &Admitted| {
             let sockets = self.0.node().contents.sockets.clone();
             let messages = self.messages(admitted, || Netstat {
                 metadata: None,
@@ -270,11 +270,11 @@ impl MachineService for Machine {
             });
             Ok(NetstatResponse { messages })
         };
-        self.0.answer(Method::Netstat, request, summary, tell).await
+        self.0.answer(Method::Netstat, request, summary, show).await
     }
 
     async fn processes(&self, request: Request<()>) -> Result<Response<ProcessesResponse>, Status> {
-        let tell = |(), admitted: &Admitted| {
+        let show = |(), admitted: &Admitted| {
             let processes = self.0.node().contents.processes.clone();
             let messages = self.messages(admitted, || Process {
                 metadata: None,
@@ -283,7 +283,7 @@ impl MachineService for Machine {
             Ok(ProcessesResponse { messages })
         };
         self.0
-            .answer(Method::Processes, request, String::new(), tell)
+            .answer(Method::Processes, request, String::new(), show)
             .await
     }
 
@@ -317,7 +317,7 @@ impl MachineService for Machine {
         &self,
         request: Request<()>,
     ) -> Result<Response<ServiceListResponse>, Status> {
-        let tell = |(), admitted: &Admitted| {
+        let show = |(), admitted: &Admitted| {
             let services = self.0.node().contents.services.clone();
             let messages = self.messages(admitted, || ServiceList {
                 metadata: None,
@@ -326,7 +326,7 @@ impl MachineService for Machine {
             Ok(ServiceListResponse { messages })
         };
         self.0
-            .answer(Method::ServiceList, request, String::new(), tell)
+            .answer(Method::ServiceList, request, String::new(), show)
             .await
     }
 
@@ -335,7 +335,7 @@ impl MachineService for Machine {
         request: Request<StatsRequest>,
     ) -> Result<Response<StatsResponse>, Status> {
         let summary = place(&request.get_ref().namespace, request.get_ref().driver());
-        let tell = |request: StatsRequest, admitted: &Admitted| {
+        let show = |request: StatsRequest, admitted: &Admitted| {
             let mut stats = self.0.node().contents.stats.clone();
             stats.retain(|one| one.namespace == request.namespace);
             let messages = self.messages(admitted, || Stats {
@@ -344,7 +344,7 @@ impl MachineService for Machine {
             });
             Ok(StatsResponse { messages })
         };
-        self.0.answer(Method::Stats, request, summary, tell).await
+        self.0.answer(Method::Stats, request, summary, show).await
     }
 
     async fn events(
@@ -371,7 +371,7 @@ impl MachineService for Machine {
     }
 
     async fn mounts(&self, request: Request<()>) -> Result<Response<MountsResponse>, Status> {
-        let tell = |(), admitted: &Admitted| {
+        let show = |(), admitted: &Admitted| {
             let stats = self.0.node().mounts.clone();
             let messages = self.messages(admitted, || Mounts {
                 metadata: None,
@@ -380,7 +380,7 @@ impl MachineService for Machine {
             Ok(MountsResponse { messages })
         };
         self.0
-            .answer(Method::Mounts, request, String::new(), tell)
+            .answer(Method::Mounts, request, String::new(), show)
             .await
     }
 
@@ -388,7 +388,7 @@ impl MachineService for Machine {
         &self,
         request: Request<()>,
     ) -> Result<Response<NetworkDeviceStatsResponse>, Status> {
-        let tell = |(), admitted: &Admitted| {
+        let show = |(), admitted: &Admitted| {
             let devices = self.0.node().devices.clone();
             let messages = self.messages(admitted, || NetworkDeviceStats {
                 metadata: None,
@@ -397,7 +397,7 @@ impl MachineService for Machine {
             Ok(NetworkDeviceStatsResponse { messages })
         };
         self.0
-            .answer(Method::NetworkDeviceStats, request, String::new(), tell)
+            .answer(Method::NetworkDeviceStats, request, String::new(), show)
             .await
     }
 
@@ -445,18 +445,18 @@ impl MachineService for Machine {
         &self,
         request: Request<()>,
     ) -> Result<Response<SystemStatResponse>, Status> {
-        let tell = |(), admitted: &Admitted| {
+        let show = |(), admitted: &Admitted| {
             let stat = self.0.node().stat;
             let messages = self.messages(admitted, || stat(node::this_machine()));
             Ok(SystemStatResponse { messages })
         };
         self.0
-            .answer(Method::SystemStat, request, String::new(), tell)
+            .answer(Method::SystemStat, request, String::new(), show)
             .await
     }
 
     async fn version(&self, request: Request<()>) -> Result<Response<VersionResponse>, Status> {
-        let tell = |(), admitted: &Admitted| {
+        let show = |(), admitted: &Admitted| {
             let node = self.0.node().clone();
             let messages = self.messages(admitted, || Version {
                 metadata: None,
@@ -467,7 +467,7 @@ impl MachineService for Machine {
             Ok(VersionResponse { messages })
         };
         self.0
-            .answer(Method::Version, request, String::new(), tell)
+            .answer(Method::Version, request, String::new(), show)
             .await
     }
 }
