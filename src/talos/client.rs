@@ -55,7 +55,7 @@ const QUEUE: usize = 16;
 
 /// Bytes of one stream that Talos may send before we take them.
 const STREAM_WINDOW: u32 = 64 << 10;
-/// The same of all streams together: so much that streams which nobody takes from do not hold up the others.
+/// The same of all streams together: large enough that streams that no one reads do not hold up the others.
 const CONNECTION_WINDOW: u32 = (MOST as u32 + 64) * STREAM_WINDOW;
 
 /// Reads the counters of the kernel that we run on; `None` when it cannot.

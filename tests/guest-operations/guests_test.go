@@ -92,7 +92,7 @@ func vmtoolsd(t *testing.T) *guestoperations.Bridge {
 	return start(t, "vmtoolsd", folder)
 }
 
-// wants fails the test when an error is not the one that is wanted; nil is wanted where all shall be well.
+// wants fails the test when an error is not the one that is wanted; nil wants success.
 func wants(t *testing.T, what string, got, want error) {
 	t.Helper()
 

@@ -66,7 +66,7 @@ func writes(ops vmx.Operator) map[string]func() error {
 func TestWhileItIsOffEveryOperationIsDisabled(t *testing.T) {
 	guest := agentWith(t, "guest_operations:\n  enabled: false\n")
 
-	// Nobody's credentials are looked at.
+	// No credentials are looked at.
 	for _, ops := range []vmx.Operator{as(guest, user), {Guest: guest}} {
 		for name, do := range operations(ops) {
 			wants(t, name, do(), disabled)

@@ -95,7 +95,7 @@ func tunnelled(t *testing.T, guest *guestoperations.Bridge, name string) (string
 	return listener.Addr().String(), reported
 }
 
-// talos is Talos' own client with its certificate, which trusts the node's authority and nobody else.
+// talos is Talos' own client with its certificate, which trusts the node's authority and no other.
 func talos(t *testing.T, guest *guestoperations.Bridge, endpoint string) *client.Client {
 	t.Helper()
 

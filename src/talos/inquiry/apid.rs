@@ -1,7 +1,7 @@
 //! The bytes of one TCP connection to apid on this node.
 //!
-//! What whoever asked sends waits in a queue of bounded size until apid takes it; what apid sends waits in the socket
-//! until there is room for it. When apid ends its half, all is over; the other side ends by being forgotten.
+//! Bytes for apid wait in a queue of bounded size until apid takes them; bytes from apid wait in the socket until there
+//! is room for them. When apid ends its half, all is over; the other side ends by being forgotten.
 
 use std::io;
 use std::net::SocketAddr;
@@ -28,14 +28,14 @@ const MOST_WAITING: usize = 1 << 20;
 /// Bytes that are read at a time.
 const READ: usize = 8 << 10;
 
-/// Where whoever asked puts bytes in.
+/// Takes the bytes for apid.
 #[derive(Debug)]
 pub(super) struct Input {
     bytes: UnboundedSender<Vec<u8>>,
     queue: Arc<Queue>,
 }
 
-/// Where they come out.
+/// Gives them to the connection.
 #[derive(Debug)]
 pub(super) struct Fed {
     bytes: UnboundedReceiver<Vec<u8>>,
@@ -70,7 +70,7 @@ impl Input {
             self.queue.overflow.notify_one();
             return;
         }
-        // Where the connection has ended, nobody takes them.
+        // Once the connection has ended, no one takes them.
         let _ = self.bytes.send(bytes);
     }
 }

@@ -16,7 +16,7 @@ use crate::talos::proto::common::{self, Metadata};
 use crate::talos::proto::cosi::resource::state_client::StateClient;
 use crate::talos::proto::machine::machine_service_client::MachineServiceClient;
 
-/// How long Talos may be silent: whoever asked is waiting, and gives up a little later.
+/// How long Talos may be silent. The front end waits for the answer, and gives up a little later.
 const SILENCE: Duration = Duration::from_secs(3);
 
 /// How long an inquiry may take that ends by itself.

@@ -95,7 +95,7 @@ impl Outlet {
 
     /// Waits for room for one piece, and takes it.
     async fn room(&mut self) {
-        // Nobody closes it.
+        // It is never closed.
         if let Ok(permit) = self.room.acquire().await {
             permit.forget();
         }

@@ -1,4 +1,4 @@
-//! What an error of Talos means for whoever asked.
+//! What an error of Talos means for an inquiry.
 
 use tonic::Code;
 

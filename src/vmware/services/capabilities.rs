@@ -67,8 +67,8 @@ pub(super) fn handle(members: &mut Members, _args: &[u8], cx: &mut Context<'_>, 
     cx.outbox.reply_when(reply_to, later);
 }
 
-/// Guest operations were switched on or off after the registration: the host hears of it, as it does when open-vm-tools'
-/// plugin comes and goes, unless it knows by then.
+/// Guest operations were switched on or off after the registration. Sends that to the host unless it knows already;
+/// open-vm-tools does the same when its plugin is loaded or unloaded.
 pub(super) fn guest_operations_switched(is_enabled: bool, cx: &mut Context<'_>) {
     if cx.publications.is_wanted(Topic::StateChange) {
         cx.publications

@@ -34,7 +34,7 @@ pub(super) struct Later {
 struct Waiting {
     until: Duration,
     otherwise: Vec<u8>,
-    /// What the earlier reply waits for, unless whoever was asked comes back with it.
+    /// What the earlier reply waits for, and that reply; none where [`Outbox::reply`] brings it.
     settled: Option<(&'static [Topic], Vec<u8>)>,
 }
 

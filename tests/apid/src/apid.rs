@@ -404,7 +404,7 @@ impl Apid {
         self.shared().logs.set(id, lines);
     }
 
-    /// Makes a log never end: whoever reads it gets this line as fast as it is taken.
+    /// Makes a log never end: a reader gets this line as fast as it takes it.
     pub fn flood_log(&self, id: &str, line: &str) {
         self.shared().logs.flood(id, line);
     }

@@ -86,7 +86,7 @@ impl Logs {
         }
     }
 
-    /// Makes a log say this all the time, from whenever somebody reads it.
+    /// Makes a log repeat this line without end to each reader.
     pub(crate) fn flood(&self, log: &str, line: &str) {
         let mut state = self.lock();
         state.endless.insert(log.to_owned(), line.to_owned());

@@ -164,7 +164,7 @@ impl<T: Message> Receiver<T> {
 
 impl<T: Send + 'static> Drop for Receiver<T> {
     fn drop(&mut self) {
-        // Whoever is woken finds that nobody takes any more.
+        // Those that are woken find the stream closed.
         self.messages = Box::pin(tokio_stream::empty::<Result<T, Status>>());
         self.shared.changed.changed();
     }

@@ -3,7 +3,7 @@
 //
 //	client ─ TCP ─ tunnel ─ SOAP, HTTPS ─ vCenter ─ VMX ─ agent: apid.Stream ─ TCP ─ apid
 //
-// What goes through it is what the client and apid say to each other: TLS, which nobody between them can read.
+// What goes through it is what the client and apid say to each other: TLS, which no one between them can read.
 package tunnel
 
 import (
@@ -217,7 +217,7 @@ func (s *stream) verdict(ctx context.Context) error {
 	return fmt.Errorf("%s ended with code %d: %s", program, processes[0].ExitCode, strings.TrimSpace(string(reason)))
 }
 
-// end ends the program, unless it has ended. The caller's context may be over by then.
+// end ends the program, unless it has ended. The caller's context may be over already.
 func (s *stream) end() error {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()

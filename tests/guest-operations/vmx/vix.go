@@ -204,7 +204,7 @@ func marshal(body encoding.BinaryMarshaler) []byte {
 	return bytes
 }
 
-// SAMLToken are those of whoever shows a token of single sign-on; text is both, encoded.
+// SAMLToken are the credentials of a user with a token of single sign-on; text is both, encoded.
 func SAMLToken(token, name, text string) Credential {
 	blob := binary.LittleEndian.AppendUint32(nil, uint32(len(token)))
 	blob = binary.LittleEndian.AppendUint32(blob, uint32(len(name)))

@@ -4,8 +4,8 @@
 //! request ─► header ─► on at all? ─► body ─► who is it? ─► the operation ─► OK error 0 result
 //!            10000     3025, 20005   10001   6, 3050       the rest
 //! ```
-//! GetToolsState and two requests that do nothing are answered whoever asks. The order is that of open-vm-tools
-//! [vixTools.c]: a guest that has guest operations switched off never looks at a credential.
+//! GetToolsState and two requests that do nothing need no credential. The order is that of open-vm-tools [vixTools.c]: a
+//! guest that has guest operations switched off never looks at a credential.
 //!
 //! An operation that waits, for Talos or for the check of a password, is kept and tried again whenever something has
 //! come. The host asks nothing else meanwhile, not even whether we live, so it is answered after [`PATIENCE`] at the

@@ -1,4 +1,4 @@
-//! ListProcesses in pages: a list that no reply holds is kept, and the host comes for the rest of it.
+//! ListProcesses in pages: a list too long for a reply is kept, and the host asks for the rest of it.
 //!
 //! ```text
 //! first   <key>7</key><totalSize>90001</totalSize><leftToSend>30001</leftToSend><proc>…
@@ -89,7 +89,7 @@ impl Pages {
         self.lists.iter().map(|list| list.text.len()).sum()
     }
 
-    /// Drops what nobody came for.
+    /// Drops lists whose time is over.
     pub(super) fn expire(&mut self, now: Duration) {
         self.lists.retain(|list| now < list.until);
     }

@@ -246,7 +246,7 @@ fn whoever_has_the_right_secret_is_let_in_and_writes_nothing() {
     assert_eq!(error(&host, &right, op::VALIDATE, &[]), 3050);
 }
 
-/// A request whose password nobody has checked yet.
+/// A request whose password is not checked yet.
 fn waiting() -> Host {
     let host = host_with(&on());
     let mut host = host.into_inner();

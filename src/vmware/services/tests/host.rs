@@ -146,7 +146,7 @@ pub(super) struct Host {
     pub(super) replied: Option<Vec<u8>>,
     /// What the node is asked for guest operations.
     pub(super) asked: Vec<(InquiryId, Step)>,
-    /// Passwords that nobody has checked yet; checked at once unless this is wanted.
+    /// Passwords that are not checked yet; checked at once unless this is wanted.
     pub(super) unchecked: Option<Vec<PasswordCheck>>,
     /// The kernel's counters.
     pub(super) load: Load,

@@ -69,7 +69,7 @@ impl Server {
         self.sessions.poll_timeout()
     }
 
-    /// Ends sessions that nobody has used for long.
+    /// Ends sessions that have been idle for too long.
     pub(super) fn handle_timeout(&mut self, mut files: impl Files, now: Duration) {
         close(self.sessions.expire(now), &mut files);
     }

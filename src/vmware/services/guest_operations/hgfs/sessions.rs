@@ -135,7 +135,7 @@ impl Sessions {
         handles_of(std::mem::take(&mut self.open).into_values())
     }
 
-    /// Whether there is a session of this name, whoever has it.
+    /// Whether there is a session of this name, of any user.
     #[cfg(test)]
     pub(super) fn holds(&self, id: u64) -> bool {
         self.open.contains_key(&id)

@@ -1,5 +1,5 @@
 //! Any order of packets, answers and time: one reply to each packet, bounds hold, every file that was opened is closed
-//! once, and nobody reads what another session or user has open.
+//! once, and no one reads what another session or user has open.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -10,7 +10,7 @@ use crate::guest_operations::files::{Attributes, Kind, Location, Opened};
 use crate::guest_operations::{Caller, Failure};
 
 pub(super) const LOG: &str = "talos/dmesg.log";
-/// A file that has the name of whoever opens it in it.
+/// A file that contains the name of the user who opens it.
 pub(super) const OWN: &str = "tmp/own";
 pub(super) const STDIN: &str = "proc/40000/stdin";
 
