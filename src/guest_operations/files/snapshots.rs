@@ -181,32 +181,29 @@ impl Snapshots {
 
     /// Drops the snapshots that were not used for the longest time, until all others hold so little.
     fn make_room(&mut self, but: &Whose, most: usize) {
-        while self.held() > most {
-            let idle = self
-                .all
-                .iter()
-                .filter(|(whose, one)| *whose != but && one.preparing.is_none() && !one.is_wanted())
-                .min_by_key(|(_, snapshot)| snapshot.used);
-            let Some(whose) = idle.map(|(whose, _)| whose.clone()) else {
-                return;
-            };
-            self.keep(|other, _| *other != whose);
-        }
+        while self.held() > most && self.drop_idle(but) {}
     }
 
     /// Makes place for one more.
     fn make_place(&mut self, whose: &Whose) -> Result<(), Failure> {
-        if self.all.len() < MOST || self.all.contains_key(whose) {
+        if self.all.len() < MOST || self.all.contains_key(whose) || self.drop_idle(whose) {
             return Ok(());
         }
+        Err(Failure::Busy)
+    }
+
+    /// Drops the idle snapshot that was not used for the longest time; whether there was one.
+    fn drop_idle(&mut self, but: &Whose) -> bool {
         let idle = self
             .all
             .iter()
-            .filter(|(_, one)| one.preparing.is_none() && !one.is_wanted())
+            .filter(|(whose, one)| *whose != but && one.preparing.is_none() && !one.is_wanted())
             .min_by_key(|(_, snapshot)| snapshot.used);
-        let whose = idle.map(|(whose, _)| whose.clone()).ok_or(Failure::Busy)?;
+        let Some(whose) = idle.map(|(whose, _)| whose.clone()) else {
+            return false;
+        };
         self.keep(|other, _| *other != whose);
-        Ok(())
+        true
     }
 
     fn keep(&mut self, keeps: impl Fn(&Whose, &Snapshot) -> bool) {
