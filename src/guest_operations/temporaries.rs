@@ -41,9 +41,8 @@ struct Temporary {
 impl Temporaries {
     /// Drops the files of those who are no users any more.
     pub(super) fn configure(&mut self, config: &GuestOperationsConfig) {
-        self.all.retain(|_, file| {
-            config.enabled && config.users.iter().any(|user| *user.name == *file.owner)
-        });
+        self.all
+            .retain(|_, file| config.user(&file.owner).is_some());
     }
 
     /// Drops those that have not been used for long.

@@ -39,6 +39,12 @@ impl GuestOperationsConfig {
         self.enabled && self.users.is_empty()
     }
 
+    /// The user of this name; none while guest operations are off.
+    pub fn user(&self, name: &str) -> Option<&User> {
+        let mut users = self.users.iter().filter(|_| self.enabled);
+        users.find(|user| *user.name == *name)
+    }
+
     /// Whether a user may reach the Talos API.
     pub fn relays(&self) -> bool {
         self.enabled && self.users.iter().any(|user| user.rights.relay)

@@ -142,14 +142,10 @@ impl Files {
             self.archives.keep(|_| false);
             self.listings.clear();
         }
-        let keeps = |name: &str| {
-            let mut users = config.users.iter();
-            config.enabled && users.any(|user| user.name == name && user.rights.files)
-        };
+        let keeps = |name: &str| config.user(name).is_some_and(|user| user.rights.files);
         self.snapshots.keep_users(keeps);
         self.archives.keep(keeps);
-        self.outputs
-            .keep_users(|name| config.enabled && config.users.iter().any(|user| user.name == name));
+        self.outputs.keep_users(|name| config.user(name).is_some());
         self.listings.retain(|whose, _| keeps(&whose.user));
         rooms.temporaries.configure(config);
     }
