@@ -39,7 +39,7 @@ impl Access<'_> {
             };
             return Poll::Ready(Ok(vec![tree::listed(location.path(), attributes)]));
         }
-        let own = self.own(caller, &place);
+        let own = self.programs.own(caller);
         self.files
             .list_place(caller, location, &place, &own, self.rooms, now)
     }
@@ -239,15 +239,6 @@ impl Access<'_> {
             Ok(Place::Stdio(..)) => Err(Failure::Invalid),
             Err(Failure::NotAllowed) => Err(Failure::NotAllowed),
             _ => Err(Failure::Disabled),
-        }
-    }
-
-    /// The numbers of the caller's programs, where they are shown.
-    fn own(&self, caller: &Caller, place: &Place) -> Vec<u64> {
-        if *place == Place::Folder(tree::Folder::Proc) {
-            self.programs.own(caller)
-        } else {
-            Vec::new()
         }
     }
 

@@ -1,6 +1,6 @@
 //! What is in one folder, as far as it must be asked for.
 
-use std::task::Poll;
+use std::task::{Poll, ready};
 use std::time::Duration;
 
 use super::node_files::{self, Allowed, Standing, Walk};
@@ -23,11 +23,7 @@ pub(super) struct Lister {
     guessed: Vec<Listed>,
     /// The folder itself.
     itself: Attributes,
-    /// It is no folder.
-    is_file: bool,
-    /// What is known is enough: Talos only adds to it.
-    is_enough: bool,
-    /// Until when Talos is waited for all the same.
+    /// How long to wait for Talos where it only adds to what is known.
     until: Option<Duration>,
 }
 
@@ -94,23 +90,21 @@ impl Lister {
                         Stage::Done
                     }
                     Folder::Root | Folder::Proc => {
-                        let folder = match folder {
-                            Folder::Proc => vec!["proc".to_owned()],
-                            _ => Vec::new(),
-                        };
-                        if *place == Place::Folder(Folder::Proc) {
-                            let attributes = tree::folder_attributes(time);
+                        let mut path = Vec::new();
+                        if *folder == Folder::Proc {
+                            path.push("proc".to_owned());
                             let own = own.iter().map(u64::to_string);
+                            let attributes = tree::folder_attributes(time);
                             known.extend(own.map(|pid| tree::listed(pid, attributes.clone())));
                         }
-                        let next = allowed.next(&folder).into_iter();
+                        let next = allowed.next(&path).into_iter();
                         let sure = next.filter(|(_, is_folder)| *is_folder);
                         guessed.extend(
                             sure.map(|(name, _)| tree::listed(name, tree::folder_attributes(time))),
                         );
-                        if adds(allowed, &folder, &known) {
+                        if adds(allowed, &path, &known) {
                             until = Some(now.saturating_add(PATIENCE));
-                            Stage::Walk(Walk::new(folder))
+                            Stage::Walk(Walk::new(path))
                         } else {
                             Stage::Done
                         }
@@ -132,8 +126,6 @@ impl Lister {
             known,
             guessed,
             itself: tree::folder_attributes(time),
-            is_file: false,
-            is_enough: until.is_some(),
             until,
         })
     }
@@ -159,13 +151,13 @@ impl Lister {
         now: Duration,
     ) -> Poll<Result<Found, Failure>> {
         self.handle_timeout(now);
-        let result = std::task::ready!(self.poll_stage(allowed, rooms));
+        let result = ready!(self.poll_stage(allowed, rooms));
         self.stage = Stage::Done;
-        if !self.is_enough {
+        if self.until.is_none() {
             result?;
         }
         let itself = self.itself.clone();
-        if self.is_file {
+        if itself.kind != Kind::Folder {
             let entries = None;
             return Poll::Ready(Ok(Found { itself, entries }));
         }
@@ -185,8 +177,7 @@ impl Lister {
             match &mut self.stage {
                 Stage::Done => return Poll::Ready(Ok(())),
                 Stage::Services(question) => {
-                    let Answer::Services(names) = std::task::ready!(question.poll(inquiries))?
-                    else {
+                    let Answer::Services(names) = ready!(question.poll(inquiries))? else {
                         return Poll::Ready(Err(Failure::Failed));
                     };
                     let names = names.iter().filter_map(|id| tree::log_name(id));
@@ -194,8 +185,7 @@ impl Lister {
                     self.stage = Stage::Done;
                 }
                 Stage::Types(question) => {
-                    let Answer::ResourceTypes(types) = std::task::ready!(question.poll(inquiries))?
-                    else {
+                    let Answer::ResourceTypes(types) = ready!(question.poll(inquiries))? else {
                         return Poll::Ready(Err(Failure::Failed));
                     };
                     let names = types.iter().filter_map(|of| tree::resources_name(&of.name));
@@ -203,10 +193,9 @@ impl Lister {
                     self.stage = Stage::Done;
                 }
                 Stage::Walk(walk) => {
-                    let entry = std::task::ready!(walk.poll(inquiries))?;
+                    let entry = ready!(walk.poll(inquiries))?;
                     self.itself = node_files::attributes(&entry);
                     if self.itself.kind != Kind::Folder {
-                        self.is_file = true;
                         self.stage = Stage::Done;
                         continue;
                     }
@@ -215,7 +204,7 @@ impl Lister {
                     self.stage = Stage::List(folder, question);
                 }
                 Stage::List(folder, question) => {
-                    let answer = std::task::ready!(question.poll(inquiries))?;
+                    let answer = ready!(question.poll(inquiries))?;
                     let mut path = std::mem::take(folder);
                     for entry in node_files::entries(answer)? {
                         path.push(entry.name.clone());
