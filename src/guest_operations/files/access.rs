@@ -62,11 +62,7 @@ impl Access<'_> {
         }
         let attributes = self.prepared(caller, location, &place, Want::Announce, now);
         let attributes = ready!(attributes)?;
-        Poll::Ready(match attributes.kind {
-            Kind::File => Ok(attributes),
-            Kind::Folder => Err(Failure::NotAFile),
-            Kind::Link(_) => Err(Failure::Invalid),
-        })
+        Poll::Ready(attributes.kind.must_be_file().map(|()| attributes))
     }
 
     /// A transfer to here may begin: only to what a program reads.

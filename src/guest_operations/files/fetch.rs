@@ -9,7 +9,7 @@ use super::node_files::{self, Allowed, Standing, Walk};
 use super::question::{Bytes, Question};
 use super::support::Support;
 use super::tree::{self, Document, Place};
-use super::{Attributes, Kind, MOST_IN_FILE, readme};
+use super::{Attributes, MOST_IN_FILE, readme};
 use crate::diagnosis;
 use crate::guest_operations::{Failure, Rooms};
 use crate::inquiry::{Answer, EntryKind, Form, Inquiry};
@@ -253,13 +253,9 @@ impl Prepared {
     /// Its contents, if it is a file.
     ///
     /// # Errors
-    /// [`Failure::NotAFile`] for a folder, [`Failure::Invalid`] for a link.
+    /// As [`super::Kind::must_be_file`].
     pub(super) fn contents(&self) -> Result<&Arc<[u8]>, Failure> {
-        match self.attributes.kind {
-            Kind::File => Ok(&self.bytes),
-            Kind::Folder => Err(Failure::NotAFile),
-            Kind::Link(_) => Err(Failure::Invalid),
-        }
+        self.attributes.kind.must_be_file().map(|()| &self.bytes)
     }
 }
 

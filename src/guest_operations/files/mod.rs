@@ -132,6 +132,20 @@ struct Context<'a> {
     now: Duration,
 }
 
+impl Kind {
+    /// Whether it has contents.
+    ///
+    /// # Errors
+    /// [`Failure::NotAFile`] for a folder, [`Failure::Invalid`] for a link.
+    const fn must_be_file(&self) -> Result<(), Failure> {
+        match self {
+            Self::File => Ok(()),
+            Self::Folder => Err(Failure::NotAFile),
+            Self::Link(_) => Err(Failure::Invalid),
+        }
+    }
+}
+
 impl Files {
     pub(super) fn configure(&mut self, config: &GuestOperationsConfig, rooms: &mut Rooms) {
         let allowed = Allowed::new(&config.node_files);
