@@ -11,6 +11,7 @@ use super::support::Support;
 use super::tree::{self, Document, Place};
 use super::{Attributes, MOST_IN_FILE, readme};
 use crate::diagnosis;
+use crate::guest_operations::inquiries::Inquiries;
 use crate::guest_operations::{Failure, Rooms};
 use crate::inquiry::{Answer, EntryKind, Form, Inquiry};
 
@@ -129,13 +130,9 @@ impl Fetch {
     ///
     /// # Errors
     /// [`Failure::NotFound`] when there is no type, [`Failure::Busy`] when too much is asked already.
-    pub(super) fn resources(
-        mut names: VecDeque<String>,
-        rooms: &mut Rooms,
-    ) -> Result<Self, Failure> {
-        let first = names.pop_front().ok_or(Failure::NotFound)?;
-        let bytes = Bytes::ask(resources_of(first), &mut rooms.inquiries)?;
-        Ok(Self::new(Stage::Resources(bytes, names), rooms.seconds()))
+    pub(super) fn resources(names: VecDeque<String>, rooms: &mut Rooms) -> Result<Self, Failure> {
+        let stage = Stage::resources(names, &mut rooms.inquiries)?;
+        Ok(Self::new(stage, rooms.seconds()))
     }
 
     const fn new(stage: Stage, time: i64) -> Self {
@@ -209,19 +206,15 @@ impl Fetch {
                         return Poll::Ready(Err(Failure::Failed));
                     };
                     let names = types.into_iter().map(|of| of.name);
-                    let mut names: VecDeque<_> =
-                        names.filter(|name| tree::stem(name) == *stem).collect();
-                    let first = names.pop_front().ok_or(Failure::NotFound)?;
-                    Stage::Resources(Bytes::ask(resources_of(first), inquiries)?, names)
+                    let names = names.filter(|name| tree::stem(name) == *stem).collect();
+                    Stage::resources(names, inquiries)?
                 }
                 Stage::Resources(bytes, names) => {
                     ready!(bytes.gather(inquiries, &mut self.got, most))?;
-                    match names.pop_front() {
-                        Some(next) => {
-                            let bytes = Bytes::ask(resources_of(next), inquiries)?;
-                            Stage::Resources(bytes, std::mem::take(names))
-                        }
-                        None => Stage::Done,
+                    if names.is_empty() {
+                        Stage::Done
+                    } else {
+                        Stage::resources(std::mem::take(names), inquiries)?
                     }
                 }
                 Stage::Support(support) => {
@@ -246,6 +239,18 @@ impl Fetch {
                 }
             };
         }
+    }
+}
+
+impl Stage {
+    /// Asks for the first of these types.
+    ///
+    /// # Errors
+    /// [`Failure::NotFound`] when there is no type, [`Failure::Busy`] when too much is asked already.
+    fn resources(mut names: VecDeque<String>, inquiries: &mut Inquiries) -> Result<Self, Failure> {
+        let first = names.pop_front().ok_or(Failure::NotFound)?;
+        let bytes = Bytes::ask(resources_of(first), inquiries)?;
+        Ok(Self::Resources(bytes, names))
     }
 }
 
