@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::task::Poll;
 use std::time::Duration;
 
-use super::archive::Packer;
+use super::archive::{IN_ONE_GO, Packer};
 use super::fetch::Fetch;
 use super::question::Question;
 use super::tree::{self, Document};
@@ -20,8 +20,6 @@ const PATIENCE: Duration = Duration::from_millis(2000);
 const AT_A_TIME: usize = 8;
 /// Bytes of one file, at most.
 const MOST_IN_FILE: usize = 4 << 20;
-/// Bytes that are packed in one go, so that packing keeps nothing else waiting for long.
-const IN_ONE_GO: usize = 1 << 20;
 /// What lists the files that are not whole.
 const MISSING: &str = "MISSING.txt";
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 use super::lister::Lister;
 use super::{ArchiveForm, Context};
 use crate::guest_operations::Failure;
-pub(super) use packer::Packer;
+pub(super) use packer::{IN_ONE_GO, Packer};
 use walker::Walker;
 
 /// Archives at a time.

@@ -8,6 +8,8 @@ use tar::{EntryType, Header};
 
 use crate::guest_operations::files::{Attributes, Kind};
 
+/// Bytes that are packed in one go, so that packing keeps nothing else waiting for long.
+pub(in crate::guest_operations::files) const IN_ONE_GO: usize = 1 << 20;
 /// Bytes of a block of tar.
 const BLOCK: usize = 512;
 /// Bytes of a name that a header has room for.

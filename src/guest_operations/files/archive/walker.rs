@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use super::packer::{Packer, TRAILER};
+use super::packer::{IN_ONE_GO, Packer, TRAILER};
 use crate::guest_operations::Failure;
 use crate::guest_operations::files::fetch::Fetch;
 use crate::guest_operations::files::lister::Lister;
@@ -18,8 +18,6 @@ use crate::inquiry::{EntryKind, Inquiry};
 
 /// Bytes that may wait to be read before more is packed.
 const AHEAD: usize = 128 << 10;
-/// Bytes that are packed in one go, so that packing keeps nothing else waiting for long.
-const IN_ONE_GO: usize = 1 << 20;
 /// Bytes that are packed at a time.
 const STEP: usize = 32 << 10;
 /// Folders within folders.
