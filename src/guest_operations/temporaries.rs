@@ -19,7 +19,7 @@ pub(crate) const MOST_IN_ALL: usize = 8 << 20;
 /// How long one is kept that is not used.
 const UNUSED: Duration = Duration::from_secs(30 * 60);
 /// The folder they are in.
-const FOLDER: &str = "/tmp";
+pub(super) const FOLDER: &str = "/tmp";
 
 /// All of them.
 #[derive(Debug, Default)]

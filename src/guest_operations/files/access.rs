@@ -9,6 +9,7 @@ use super::snapshots::Want;
 use super::tree::{self, Place};
 use super::{Attributes, Files, Kind, Listed, Location, MOST_IN_ALL, Opened};
 use crate::guest_operations::programs::{Programs, Stdio};
+use crate::guest_operations::temporaries::FOLDER;
 use crate::guest_operations::{Caller, Failure, Right, Rooms};
 
 /// Files together with what they need; made for one call.
@@ -194,7 +195,7 @@ impl Access<'_> {
         folder: &str,
         now: Duration,
     ) -> Result<String, Failure> {
-        let folder = if folder.is_empty() { "/tmp" } else { folder };
+        let folder = if folder.is_empty() { FOLDER } else { folder };
         let location = Location::of_path(folder)?;
         match self.place(caller, &location)? {
             Place::Folder(tree::Folder::Tmp) => {}
