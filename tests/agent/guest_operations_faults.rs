@@ -37,6 +37,18 @@ fn error(run: &Run, opcode: u32, body: &[u8]) -> i64 {
     Reply::decode(&exchange.reply.unwrap()).unwrap().error
 }
 
+/// Waits until the node's processes are listed, once Talos has come back.
+fn serves_again(run: &Run) {
+    let client = GuestClient::new(&**run, "ops", PASSWORD);
+    let until = Instant::now() + SOON;
+    while client.processes(&[]).is_err() {
+        assert!(
+            Instant::now() < until,
+            "no processes after Talos has come back"
+        );
+    }
+}
+
 /// Operations that need Talos, one for each way that leads to it.
 fn asking() -> [(u32, Vec<u8>); 5] {
     [
@@ -68,14 +80,7 @@ fn a_silent_talos_costs_no_request_its_answer() {
         assert_eq!(run.reply("ping"), "OK ");
     }
     talos.resume();
-    let client = GuestClient::new(&*run, "ops", PASSWORD);
-    let until = Instant::now() + SOON;
-    while client.processes(&[]).is_err() {
-        assert!(
-            Instant::now() < until,
-            "no processes after Talos has come back"
-        );
-    }
+    serves_again(&run);
     run.stop();
 }
 
@@ -89,14 +94,7 @@ fn a_talos_that_is_away_is_an_error_at_once_and_forgotten_once_it_is_back() {
         assert!(matches!(error, 5 | 7 | 13), "{opcode}: {error}");
     }
     talos.restart().unwrap();
-    let client = GuestClient::new(&*run, "ops", PASSWORD);
-    let until = Instant::now() + SOON;
-    while client.processes(&[]).is_err() {
-        assert!(
-            Instant::now() < until,
-            "no processes after Talos has come back"
-        );
-    }
+    serves_again(&run);
     run.stop();
 }
 
