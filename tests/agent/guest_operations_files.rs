@@ -9,7 +9,7 @@ use apid::{FileKind, Method, OPERATOR};
 use vmx::guest_operations::hgfs;
 use vmx::guest_operations::{FileInfo, GuestClient, Refused};
 
-use crate::support::{PASSWORD, Run, Talos, guest_operations};
+use crate::support::{Folder, PASSWORD, Run, Talos, guest_operations};
 
 /// Follows an archive, whose announced size is none.
 const TRAILER: [u8; 3] = [0x1f, 0x8b, 0x08];
@@ -42,19 +42,18 @@ fn shown(client: &GuestClient<'_>, path: &str) -> FileInfo {
 /// Unpacked by the system's own tar: names, with what is in the files.
 fn untar(packed: &[u8], gzip: bool) -> BTreeMap<String, String> {
     let packed = packed.strip_suffix(&TRAILER[..]).unwrap_or(packed);
-    let mut plain = packed.to_vec();
-    let folder = std::env::temp_dir().join(format!("untar-{:x}", packed.as_ptr().addr()));
-    std::fs::create_dir_all(&folder).unwrap();
+    let packed = packed.to_vec();
+    let folder = Folder::new();
     let mut tar = Command::new("tar")
         .args(["--no-same-owner", "-x", "-v", "-f", "-", "-C"])
-        .arg(&folder)
+        .arg(folder.path(""))
         .args(gzip.then_some("-z"))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
     let mut stdin = tar.stdin.take().unwrap();
-    let writer = std::thread::spawn(move || stdin.write_all(&std::mem::take(&mut plain)));
+    let writer = std::thread::spawn(move || stdin.write_all(&packed));
     let mut names = String::new();
     tar.stdout
         .take()
@@ -64,18 +63,16 @@ fn untar(packed: &[u8], gzip: bool) -> BTreeMap<String, String> {
     assert!(tar.wait().unwrap().success(), "{names}");
     writer.join().unwrap().unwrap();
     let read = |name: &str| {
-        let path = folder.join(name);
+        let path = folder.path(name);
         match std::fs::read_link(&path) {
             Ok(target) => format!("-> {}", target.display()),
             Err(_) => std::fs::read_to_string(path).unwrap_or_default(),
         }
     };
-    let files = names
+    names
         .lines()
         .map(|name| (name.to_owned(), read(name)))
-        .collect();
-    std::fs::remove_dir_all(&folder).unwrap();
-    files
+        .collect()
 }
 
 #[test]

@@ -21,12 +21,15 @@ const INVALID_NAME: u32 = 9;
 const GENERIC_ERROR: u32 = 10;
 const STALE_SESSION: u32 = 17;
 
-/// A node whose service etcd has said this much, in lines of which no two are the same.
+/// So many bytes of log, in lines of which no two are the same.
+fn lines(len: usize) -> impl Iterator<Item = String> {
+    (0..len / 996).map(|number| format!("{number:09} {}", "word ".repeat(197)))
+}
+
+/// A node whose service etcd has said this much.
 fn verbose(len: usize) -> Talos {
     let talos = Talos::new();
-    let line = |number| format!("{number:09} {}", "word ".repeat(197));
-    let lines: Vec<String> = (0..len / 996).map(line).collect();
-    talos.set_log("etcd", lines);
+    talos.set_log("etcd", lines(len).collect());
     talos
 }
 
@@ -44,8 +47,8 @@ fn client<'a>(run: &'a Run, user: &str) -> GuestClient<'a> {
 
 /// The log as it comes.
 fn log_of(len: usize) -> Vec<u8> {
-    let line = |number| format!("{number:09} {}\n", "word ".repeat(197));
-    (0..len / 996).map(line).collect::<String>().into_bytes()
+    let text: String = lines(len).map(|line| line + "\n").collect();
+    text.into_bytes()
 }
 
 #[test]
