@@ -119,7 +119,7 @@ pub enum Show {
     Stats,
 }
 
-/// What is asked of whoever answers inquiries.
+/// What is asked of the side that answers inquiries.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
     /// A new inquiry.

@@ -1,4 +1,4 @@
-//! Why an operation comes to nothing, in the words of none of the hypervisors' protocols.
+//! Why an operation fails, independent of the hypervisor's protocol.
 
 use crate::inquiry::{Trouble, TroubleKind};
 

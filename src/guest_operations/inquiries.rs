@@ -1,6 +1,7 @@
 //! The mailbox of inquiries: what was asked, what has come of it, what is to be asked next.
 //!
-//! A [`Ticket`] is whose answers they are; dropped, its inquiry is forgotten at the next [`Inquiries::poll_step`].
+//! A [`Ticket`] owns the answers to its inquiry. Once it is dropped, the next [`Inquiries::poll_step`] forgets the
+//! inquiry.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Weak};
@@ -24,7 +25,7 @@ struct Letter {
     has_ended: bool,
 }
 
-/// Whose answers they are.
+/// Owns the answers to one inquiry.
 #[derive(Debug)]
 pub(crate) struct Ticket(Arc<InquiryId>);
 
@@ -62,7 +63,7 @@ impl Inquiries {
         Some(answer)
     }
 
-    /// An answer has come; one that was forgotten has none.
+    /// Keeps an answer; an inquiry that was forgotten, or has ended, takes none.
     pub(crate) fn handle_answer(&mut self, id: InquiryId, answer: Answer) {
         let Some(letter) = self.open.get_mut(&id) else {
             return;

@@ -7,7 +7,7 @@
 //!                                                 │ Inquiries ── Step ──► Talos
 //!                                                 └────────────◄── Answer ──┘
 //! ```
-//! Sans-IO. An operation that needs more than is known says [`Poll::Pending`]: whoever asked calls it again after
+//! Sans-IO. An operation that needs more than is known returns [`Poll::Pending`]: its caller calls it again after
 //! every [`GuestOperations::handle_answer`] and [`Logins::handle_checked`], and gives up after a time of its
 //! own. Asking again neither repeats what was done nor asks Talos twice.
 //!
@@ -86,7 +86,7 @@ impl GuestOperations {
         }
     }
 
-    /// Takes over the settings. Whoever is no user any more, or has another password, is refused from here on; what
+    /// Applies the settings. Users that were removed, or have another password, are refused from here on; what
     /// a user has lost the right to ends.
     pub fn configure(&mut self, config: &GuestOperationsConfig) {
         self.is_enabled = config.enabled;

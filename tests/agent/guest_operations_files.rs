@@ -383,7 +383,7 @@ fn a_file_that_is_too_long_is_refused_and_the_agent_serves_on() {
     let client = ops(&run);
     let begun = client.initiate_download("/var/log/endless");
     assert!(matches!(begun, Err(Refused::Vix(8 | 13))), "{begun:?}");
-    // Of an archive it is a file that never ends: whoever reads it stops.
+    // Of an archive it is a file that never ends: its reader stops.
     let session = client.session().unwrap();
     let handle = session.open_file("/var/log", false).unwrap();
     let piece = session.read(handle, 0, hgfs::MOST_DATA).unwrap();

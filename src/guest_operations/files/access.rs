@@ -1,4 +1,4 @@
-//! What may be done with files, in the words of no protocol. Each call asks first whether this user may.
+//! Operations on files, independent of the host's protocol. Each call first checks the user's rights.
 
 use std::sync::Arc;
 use std::task::{Poll, ready};
@@ -45,7 +45,7 @@ impl Access<'_> {
             .list_place(caller, location, &place, &own, self.rooms, now)
     }
 
-    /// A transfer from here begins: logs are what they are now. The attributes of what will come.
+    /// Begins a download: keeps the contents as they are now, and gives their attributes.
     pub(crate) fn begin_transfer(
         &mut self,
         caller: &Caller,
@@ -66,7 +66,7 @@ impl Access<'_> {
         Poll::Ready(attributes.kind.must_be_file().map(|()| attributes))
     }
 
-    /// A transfer to here may begin: only to what a program reads.
+    /// Checks whether an upload may begin: only to what a program reads.
     pub(crate) fn begin_upload(
         &mut self,
         caller: &Caller,
@@ -212,7 +212,7 @@ impl Access<'_> {
         }
     }
 
-    /// What a path names. What one's own programs read and write needs no right to files, and whoever may start
+    /// What a path names. What one's own programs read and write needs no right to files, and a user who may start
     /// programs has temporary files for what they write.
     fn place(&self, caller: &Caller, location: &Location) -> Result<Place, Failure> {
         let has = |pid| self.programs.has(caller, pid);

@@ -17,7 +17,7 @@ const MOST_IN_NAME: usize = 255;
 /// What stands before a folder that is wanted as an archive.
 const SCHEME: &str = "archive";
 
-/// Where a file is, in the words of whoever asks: components that cannot climb, and what is wanted of a folder.
+/// Where a file is: components that cannot climb, and what is wanted of a folder.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Location {
     /// The components of an absolute path; none is the root.

@@ -7,7 +7,7 @@
 //!                            └─► Temporaries, Programs
 //! ```
 //! A path is components that cannot climb; what they name is decided by the tree alone. What Talos has to say comes
-//! by inquiries; whatever is under way goes on with each answer, and goes when nobody asks for it any more.
+//! by inquiries. What is under way goes on with each answer, and is dropped when no one asks for it any more.
 
 mod access;
 mod archive;
@@ -48,7 +48,7 @@ const MOST_IN_FILE: usize = 16 << 20;
 const MOST_IN_ALL: usize = 32 << 20;
 /// Listings under way at a time.
 const MOST_LISTINGS: usize = 16;
-/// How long a listing is kept that nobody asks for any more.
+/// How long a listing is kept that no one asks for any more.
 const UNUSED: Duration = Duration::from_secs(15);
 
 /// The size of an archive, which is not known before: as the toolbox of govmomi announces it.
@@ -63,7 +63,7 @@ pub struct Files {
     outputs: Outputs,
     /// How much of what each open input was written with was taken.
     inputs: BTreeMap<u64, u64>,
-    /// Folders that are listed, and when somebody asked for that last.
+    /// Folders that are listed, and when that was last asked for.
     listings: BTreeMap<Whose, (Lister, Duration)>,
 }
 
@@ -98,7 +98,7 @@ pub enum Kind {
 pub struct Listed {
     /// Its name in the folder; the whole path where the file itself was listed.
     pub name: String,
-    /// Its attributes; the size of a virtual file is 0 until somebody asks for the file itself.
+    /// Its attributes; the size of a virtual file is 0 until the file itself is asked for.
     pub attributes: Attributes,
 }
 

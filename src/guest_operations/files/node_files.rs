@@ -12,7 +12,7 @@ use crate::guest_operations::Failure;
 use crate::guest_operations::inquiries::Inquiries;
 use crate::inquiry::{Answer, Entry, EntryKind, Inquiry};
 
-/// Places of Talos with keys, passwords or other processes' memory: nobody reads them, whatever is configured. Below
+/// Places of Talos with keys, passwords or other processes' memory: no one reads them, whatever is configured. Below
 /// `/system` are the configuration of the node, that of its extension services, our own among them, and what their
 /// containers are started with; below `/var/system` is what was written to `/etc/cni` and `/etc/kubernetes`.
 const SECRET: [&str; 12] = [

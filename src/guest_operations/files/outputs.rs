@@ -1,4 +1,4 @@
-//! What programs had written when somebody asked for the size of it, until it is opened.
+//! What programs had written when its size was asked for, until it is opened.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -61,7 +61,7 @@ impl Outputs {
         len
     }
 
-    /// It is held no more.
+    /// Takes it, to open it.
     pub(super) fn take(&mut self, user: &str, pid: u64, of: Stdio) -> Option<Arc<[u8]>> {
         let mut all = self.all.iter();
         let at = all.position(|output| output.is(user, pid, of))?;
@@ -78,12 +78,12 @@ impl Outputs {
         all.sum::<usize>() + open.map(|bytes| bytes.len()).sum::<usize>()
     }
 
-    /// It is asked for anew.
+    /// Drops it, so that the next request sees what was written since.
     pub(super) fn forget(&mut self, user: &str, pid: u64, of: Stdio) {
         self.all.retain(|output| !output.is(user, pid, of));
     }
 
-    /// Drops what nobody came for.
+    /// Drops what was not opened in time.
     pub(super) fn expire(&mut self, now: Duration) {
         self.all
             .retain(|output| output.used.saturating_add(UNUSED) > now);

@@ -1,6 +1,6 @@
 //! `/talos/README.txt`.
 
-/// What the tree is, for whoever looks at it for the first time.
+/// Explains the tree to a first-time user.
 pub(super) const TEXT: &str = "\
 This is a Talos Linux node. It has no shell, and nothing here can be changed.
 What you see is made up by talos-vmtoolsd, the guest agent, from Talos' API.

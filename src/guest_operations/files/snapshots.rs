@@ -19,9 +19,9 @@ use crate::guest_operations::Failure;
 pub(super) const MOST: usize = 32;
 /// How long one is kept after its last use.
 const UNUSED: Duration = Duration::from_secs(15);
-/// How long after an announcement the same is announced again to whoever asks, unless it was opened.
+/// How long after an announcement the same is announced again, unless it was opened.
 const SAME: Duration = Duration::from_secs(5);
-/// How long a failure counts: whoever asks later wants to know it anew.
+/// How long a failure is repeated. A later request tries again.
 const FAILED: Duration = Duration::from_millis(500);
 /// Bytes that one fetch may add at a time, about: room for them is made before.
 const STEP: usize = 256 << 10;
@@ -60,7 +60,7 @@ struct Snapshot {
     preparing: Option<Fetch>,
     ready: Option<Prepared>,
     failed: Option<(Failure, Duration)>,
-    /// Nobody has been given it yet.
+    /// It has not been given out yet.
     is_new: bool,
     /// When it was announced last, until it is opened.
     announced: Option<Duration>,
@@ -220,7 +220,7 @@ impl Snapshots {
 }
 
 impl Snapshot {
-    /// Somebody has been given its size, or will be, and comes for its contents.
+    /// Its size was given out, or will be, and a read of its contents follows.
     const fn is_wanted(&self) -> bool {
         self.is_new || self.announced.is_some()
     }

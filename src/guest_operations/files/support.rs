@@ -14,7 +14,7 @@ use super::{Attributes, readme};
 use crate::guest_operations::{Failure, Rooms};
 use crate::inquiry::{Answer, Inquiry};
 
-/// How long it may take: less than whoever asks for it waits.
+/// How long it may take: less than a request waits.
 const PATIENCE: Duration = Duration::from_millis(2000);
 /// Files that are asked for at a time.
 const AT_A_TIME: usize = 8;

@@ -39,7 +39,7 @@ struct Archive {
     walker: Walker,
     /// How many bytes were given.
     position: u64,
-    /// The piece before that position, for whoever missed it.
+    /// The piece before that position, for a reader that missed it.
     last: Vec<u8>,
     used: Duration,
     /// Since when a read waits for bytes.

@@ -16,7 +16,7 @@ const BLOCK: usize = 512;
 const MOST_IN_HEADER: usize = 100;
 /// The name of an entry whose contents are the name of the next one, as GNU tar has it.
 const LONG_NAME: &str = "././@LongLink";
-/// What follows the last byte of an archive that is transferred: its announced size is none, so whoever reads it
+/// What follows the last byte of an archive that is transferred: its announced size is none, so its reader
 /// stops at what looks like one more gzip. As the toolbox of govmomi ends its archives.
 pub(super) const TRAILER: [u8; 3] = [0x1f, 0x8b, 0x08];
 
