@@ -12,12 +12,6 @@ fn terminating_a_program_ends_what_it_has_asked() {
     let (id, _) = node.asked();
     let (ops, dev) = (user("ops"), user("dev"));
     let blind = without("dev", |rights| rights.processes = false);
-    let Node {
-        programs,
-        rooms,
-        now,
-        ..
-    } = &mut node;
     for (caller, pid, failure) in [
         (&dev, pid, Failure::NotAllowed),
         (&blind, pid, Failure::NoSuchProcess),
@@ -26,17 +20,10 @@ fn terminating_a_program_ends_what_it_has_asked() {
         (&ops, 0, Failure::NoSuchProcess),
         (&ops, pid + 1, Failure::NoSuchProcess),
     ] {
-        assert_eq!(
-            programs.terminate(caller, pid, rooms, *now),
-            Err(failure),
-            "{pid}"
-        );
+        assert_eq!(node.terminate(caller, pid), Err(failure), "{pid}");
     }
-    assert_eq!(programs.terminate(&ops, pid, rooms, *now), Ok(()));
-    assert_eq!(
-        programs.terminate(&ops, pid, rooms, *now),
-        Err(Failure::NoSuchProcess)
-    );
+    assert_eq!(node.terminate(&ops, pid), Ok(()));
+    assert_eq!(node.terminate(&ops, pid), Err(Failure::NoSuchProcess));
     assert_eq!(node.code(pid), Some(143));
     assert_eq!(node.steps(), [(id, Step::Forget)]);
 }
@@ -52,23 +39,14 @@ fn sixty_four_programs_run_at_most_and_ended_ones_are_forgotten() {
         node.try_start(&ops, "talosctl", "dmesg"),
         Err(Failure::Busy)
     );
-    let ended = |node: &mut Node, pid| {
-        let Node {
-            programs,
-            rooms,
-            now,
-            ..
-        } = node;
-        programs.terminate(&user("ops"), pid, rooms, *now).unwrap();
-    };
-    ended(&mut node, pids[0]);
+    node.terminate(&ops, pids[0]).unwrap();
     let last = node.start("talosctl", "help");
     node.pass(Duration::from_secs(299));
     assert!(node.programs.has(&ops, pids[0]) && node.programs.has(&ops, last));
     node.pass(SECOND);
     assert!(!node.programs.has(&ops, pids[0]) && !node.programs.has(&ops, last));
     assert!(node.programs.has(&ops, pids[1]), "it runs");
-    ended(&mut node, pids[1]);
+    node.terminate(&ops, pids[1]).unwrap();
     for _ in 0..300 {
         node.start("talosctl", "help");
     }

@@ -1,5 +1,3 @@
-use std::task::Poll;
-
 use super::node::{Node, ready};
 use crate::guest_operations::programs::Stdio;
 use crate::inquiry::{Answer, Inquiry};
@@ -8,22 +6,16 @@ use crate::inquiry::{Answer, Inquiry};
 fn files_can_be_read_and_folders_listed_as_guests_see_them() {
     let mut node = Node::new();
     let pid = node.start("talosctl", "read /talos/README.txt");
-    let Poll::Ready(Ok(readme)) = node.read(pid, Stdio::Stdout) else {
-        panic!("it is there at once");
-    };
+    let readme = node.text(pid, Stdio::Stdout);
     assert!(readme.contains("Talos"), "{readme}");
     let pid = node.start("talosctl", "list /talos");
-    let Poll::Ready(Ok(names)) = node.read(pid, Stdio::Stdout) else {
-        panic!("it is there at once");
-    };
+    let names = node.text(pid, Stdio::Stdout);
     assert!(names.starts_with(".\n"), "{names}");
     for name in ["README.txt", "services/", "support.tgz"] {
         assert!(names.lines().any(|line| line == name), "{names}");
     }
     let pid = node.start("talosctl", "ls -l /talos/README.txt");
-    let Poll::Ready(Ok(line)) = node.read(pid, Stdio::Stdout) else {
-        panic!("it is there at once");
-    };
+    let line = node.text(pid, Stdio::Stdout);
     let size = readme.len().to_string();
     assert!(line.starts_with("100"), "{line}");
     assert!(line.split_whitespace().any(|word| word == size), "{line}");

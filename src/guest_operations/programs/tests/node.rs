@@ -77,6 +77,11 @@ impl Node {
         self.try_start(&user("ops"), path, arguments).unwrap()
     }
 
+    pub(super) fn terminate(&mut self, caller: &Caller, pid: u64) -> Result<(), Failure> {
+        self.programs
+            .terminate(caller, pid, &mut self.rooms, self.now)
+    }
+
     pub(super) fn steps(&mut self) -> Vec<(InquiryId, Step)> {
         std::iter::from_fn(|| self.rooms.inquiries.poll_step()).collect()
     }
@@ -128,11 +133,24 @@ impl Node {
         self.programs.output(pid, of, self.now).map_ok(text)
     }
 
-    pub(super) fn stderr(&mut self, pid: u64) -> String {
-        match self.read(pid, Stdio::Stderr) {
+    /// What it has written, which need not be text.
+    pub(super) fn stdout(&mut self, pid: u64) -> Arc<[u8]> {
+        match self.programs.output(pid, Stdio::Stdout, self.now) {
+            Poll::Ready(Ok(bytes)) => bytes,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// What there is to read without waiting.
+    pub(super) fn text(&mut self, pid: u64, of: Stdio) -> String {
+        match self.read(pid, of) {
             Poll::Ready(Ok(text)) => text,
             other => panic!("{other:?}"),
         }
+    }
+
+    pub(super) fn stderr(&mut self, pid: u64) -> String {
+        self.text(pid, Stdio::Stderr)
     }
 
     pub(super) fn input(&mut self, pid: u64, bytes: &[u8]) -> Result<usize, Failure> {

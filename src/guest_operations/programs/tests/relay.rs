@@ -29,10 +29,7 @@ fn the_relay_makes_one_call_and_answers_with_its_messages() {
     node.answer(id, Answer::End(Ok(())));
     assert_eq!(node.code(pid), Some(0));
     let answer = format!("{OK}\0\0\0\0\x05hello");
-    let bytes = match node.programs.output(pid, Stdio::Stdout, node.now) {
-        Poll::Ready(Ok(bytes)) => bytes,
-        other => panic!("{other:?}"),
-    };
+    let bytes = node.stdout(pid);
     assert!(bytes.starts_with(answer.as_bytes()));
     assert_eq!(&bytes[answer.len()..], b"\x80\0\0\0\x0fgrpc-status:0\r\n");
 }
@@ -44,9 +41,7 @@ fn refused(request: &[u8]) -> String {
     node.input(pid, request).unwrap();
     assert_eq!(node.steps(), []);
     assert_eq!(node.code(pid), Some(0));
-    let Poll::Ready(Ok(bytes)) = node.programs.output(pid, Stdio::Stdout, node.now) else {
-        panic!("it has ended");
-    };
+    let bytes = node.stdout(pid);
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
@@ -75,9 +70,7 @@ fn a_call_that_fails_or_lasts_too_long_has_a_status() {
     node.input(pid, REQUEST).unwrap();
     let (id, _) = node.asked();
     node.answer(id, trouble(TroubleKind::Away));
-    let Poll::Ready(Ok(bytes)) = node.programs.output(pid, Stdio::Stdout, node.now) else {
-        panic!("it has ended");
-    };
+    let bytes = node.stdout(pid);
     let answer = String::from_utf8_lossy(&bytes);
     assert!(
         answer.contains("grpc-status:14\r\ngrpc-message:no luck\r\n"),
@@ -89,9 +82,7 @@ fn a_call_that_fails_or_lasts_too_long_has_a_status() {
     node.input(slow, REQUEST).unwrap();
     node.pass(Duration::from_secs(60));
     assert_eq!((node.code(slow), node.code(silent)), (Some(0), Some(1)));
-    let Poll::Ready(Ok(bytes)) = node.programs.output(slow, Stdio::Stdout, node.now) else {
-        panic!("it has ended");
-    };
+    let bytes = node.stdout(slow);
     assert!(String::from_utf8_lossy(&bytes).contains("grpc-status:4\r\n"));
     assert_eq!(
         node.stderr(silent),

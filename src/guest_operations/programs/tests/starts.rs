@@ -121,14 +121,9 @@ fn a_program_that_is_none_does_not_start() {
         arguments: "help",
         folder: "/nowhere",
     };
-    let Node {
-        programs,
-        files,
-        rooms,
-        now,
-        ..
-    } = &mut node;
-    let started = programs.start(&ops, &start, files, rooms, *now);
+    let started = node
+        .programs
+        .start(&ops, &start, &mut node.files, &mut node.rooms, node.now);
     assert_eq!(started, Err(Failure::NotAFolder));
     assert_eq!(
         node.list(&without("ops", |rights| rights.processes = false), &[]),
