@@ -39,15 +39,20 @@ impl GuestOperationsConfig {
         self.enabled && self.users.is_empty()
     }
 
-    /// The user of this name; none while guest operations are off.
+    /// The users who count: none while guest operations are off.
+    pub fn active_users(&self) -> &[User] {
+        if self.enabled { &self.users } else { &[] }
+    }
+
+    /// The one of them with this name.
     pub fn user(&self, name: &str) -> Option<&User> {
-        let mut users = self.users.iter().filter(|_| self.enabled);
+        let mut users = self.active_users().iter();
         users.find(|user| *user.name == *name)
     }
 
     /// Whether a user may reach the Talos API.
     pub fn relays(&self) -> bool {
-        self.enabled && self.users.iter().any(|user| user.rights.relay)
+        self.active_users().iter().any(|user| user.rights.relay)
     }
 }
 

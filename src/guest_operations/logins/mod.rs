@@ -82,12 +82,7 @@ impl Logins {
         if !matches!(self.check, Check::Running(_)) {
             self.check = Check::None;
         }
-        let users = if config.enabled {
-            config.users.as_slice()
-        } else {
-            &[]
-        };
-        self.accounts = users.iter().map(Account::new).collect();
+        self.accounts = config.active_users().iter().map(Account::new).collect();
         let rounds = self.accounts.iter().filter_map(Account::rounds).max();
         self.rounds = rounds.unwrap_or(PasswordHash::FEWEST_ROUNDS);
         self.unknown = Unknown::new();

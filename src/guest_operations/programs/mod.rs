@@ -110,11 +110,7 @@ pub enum Stdio {
 impl Programs {
     /// Users who are there no more lose their programs, and programs end that their user may not run any more.
     pub(super) fn configure(&mut self, config: &GuestOperationsConfig) {
-        let users = if config.enabled {
-            &config.users[..]
-        } else {
-            &[]
-        };
+        let users = config.active_users();
         self.records.retain_mut(|record| {
             let user = users.iter().find(|user| *user.name == *record.caller.name);
             if let Some(user) = user {
