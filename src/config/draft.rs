@@ -75,9 +75,11 @@ impl Draft {
         Config {
             talos: talos.resolve(service_account),
             file: Some(file).filter(|path| !path.as_os_str().is_empty()),
-            guest_operations: Some(config.guest_operations)
-                .filter(|_| !without_guest_operations)
-                .unwrap_or_default(),
+            guest_operations: if without_guest_operations {
+                GuestOperationsConfig::default()
+            } else {
+                config.guest_operations
+            },
             ..config
         }
     }

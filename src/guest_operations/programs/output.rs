@@ -103,9 +103,8 @@ impl Output {
         }
         if !temporaries.has(&self.owner, path) || temporaries.clear(&self.owner, path, now).is_err()
         {
-            let path: String = path.chars().take(256).collect();
             return Err(format!(
-                "{path}: cannot be written; output goes to temporary files of your own and to /dev/null"
+                "{path:.256}: cannot be written; output goes to temporary files of your own and to /dev/null"
             ));
         }
         Ok(Sink::File(path.into()))

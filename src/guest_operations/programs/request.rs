@@ -148,9 +148,7 @@ impl Asked {
             redirections,
         })
     }
-}
 
-impl Asked {
     /// Whether the program reaches the Talos API.
     pub(super) const fn relays(&self) -> bool {
         matches!(self.command, Ok((Program::RoundTrip | Program::Stream, _)))
@@ -170,9 +168,8 @@ fn not_understood(by: Named, fault: Fault) -> Refusal {
 }
 
 fn no_program(name: &str) -> String {
-    let name: String = name.chars().take(64).collect();
     format!(
-        "{name}: no such program; there are talosctl and talos-vmtoolsd check, see talosctl help"
+        "{name:.64}: no such program; there are talosctl and talos-vmtoolsd check, see talosctl help"
     )
 }
 

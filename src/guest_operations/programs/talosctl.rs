@@ -196,12 +196,14 @@ fn only_reading(command: &str) -> String {
 
 /// How many lines; talosctl takes -1 for all.
 fn lines(tail: &str) -> Result<Option<u32>, String> {
-    match tail.parse::<i64>() {
-        Ok(tail) if tail < 0 => Ok(None),
-        Ok(tail) => u32::try_from(tail).map(Some).map_err(|_| tail),
-        Err(_) => Err(-1),
-    }
-    .map_err(|_| "--tail is a number of lines".to_owned())
+    let lines = match tail.parse::<i64>() {
+        Ok(..0) => return Ok(None),
+        Ok(tail) => u32::try_from(tail).ok(),
+        Err(_) => None,
+    };
+    lines
+        .map(Some)
+        .ok_or_else(|| "--tail is a number of lines".to_owned())
 }
 
 /// Flags that choose among nodes or ways to them: there is one of each.

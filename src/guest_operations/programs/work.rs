@@ -183,10 +183,8 @@ impl Work {
 }
 
 fn location(path: &str) -> Result<Location, String> {
-    Location::of_path(path).map_err(|error| {
-        let path: String = path.chars().take(256).collect();
-        format!("{path}: {error}; paths are absolute and have no . and ..")
-    })
+    Location::of_path(path)
+        .map_err(|error| format!("{path:.256}: {error}; paths are absolute and have no . and .."))
 }
 
 fn copy(ticket: &Ticket, world: &mut World<'_>) -> Result<Progress, String> {
