@@ -19,7 +19,7 @@ pub(super) struct Draft {
     pub talos: TalosSettings,
     /// Path of the configuration file; empty if none is named.
     pub file: PathBuf,
-    /// Something is wrong with a setting of guest operations, and there are none.
+    /// A setting of guest operations has a fault, so there are none.
     pub without_guest_operations: bool,
 }
 

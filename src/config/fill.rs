@@ -20,8 +20,8 @@ impl Draft {
         draft
     }
 
-    /// Something is wrong in a group. Of guest operations either all counts or nothing does: what keeps callers out
-    /// must not be what is missing.
+    /// Notes a fault in a group. Guest operations count whole or not at all: what is skipped may be what keeps
+    /// callers out.
     pub(super) fn doubt(&mut self, group: Option<&str>) {
         self.without_guest_operations |= group == Some(guest_operations::GROUP);
     }

@@ -17,7 +17,7 @@ pub(super) enum Content {
     Text(String),
     /// Texts.
     Texts(Vec<String>),
-    /// Neither. A number is none of them: which digits were written is not known any more.
+    /// Anything else, numbers too: which digits were written is no longer known.
     Other,
 }
 

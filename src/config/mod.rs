@@ -4,8 +4,9 @@
 //! them, the weakest first (`file`, `env`, [`cli`]). What it knows of the process is in its [`Sources`].
 //! [`plan()`] says what of a configuration that is read again counts at once.
 //!
-//! A fault costs the setting that has it and no other, but for guest operations, which are off as a whole then: the daemon serves the host with the rest, and commands that
-//! answer at once say the first one and end. Without a way to Talos ([`Config::talos`]) the host is served as well.
+//! A fault costs the setting that has it and no other; one of guest operations switches them off as a whole. The
+//! daemon serves the host with the rest, and commands that answer at once say the first fault and end.
+//! Without a way to Talos ([`Config::talos`]) the host is served as well.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};

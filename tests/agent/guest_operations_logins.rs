@@ -159,7 +159,7 @@ fn a_token_lets_its_user_in_on_its_node_for_its_time() {
         ("ops", good[..good.len() - 1].to_owned()),
         ("ops", good.replacen("tvt1", "tvt2", 1)),
         ("ops", "tvt1.".to_owned()),
-        // Who has a key alone has no password.
+        // A user with a key alone has no password.
         ("ops", PASSWORD.to_owned()),
         ("ops", String::new()),
     ] {
@@ -309,8 +309,8 @@ fn a_password_is_checked_in_the_sandbox_while_the_host_is_served() {
     run.stop();
 }
 
-/// What the sandbox allows is settled at the start. A reload gives the right all the same, and who uses it is sent to a
-/// restart.
+/// What the sandbox allows is settled at the start. A reload gives the right all the same, and a program that
+/// needs it asks for a restart.
 #[test]
 fn a_right_to_relay_that_comes_by_a_reload_asks_for_a_restart() {
     let talos = Talos::new();

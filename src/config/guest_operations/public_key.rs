@@ -5,8 +5,8 @@ use base64::Engine as _;
 use super::UserProblem;
 use crate::config::talosconfig::BASE64;
 
-/// The points of small order, without their sign: whoever knows nothing can sign for them, and one of them is what a
-/// key of zeros, written as a placeholder, stands for. Computed from the curve's equation.
+/// The points of small order, without their sign. Anyone can sign for them, and a key of zeros, written as a
+/// placeholder, is one of them. Computed from the curve's equation.
 const WORTHLESS: [[u8; 32]; 7] = [
     point("0000000000000000000000000000000000000000000000000000000000000000"),
     point("0100000000000000000000000000000000000000000000000000000000000000"),
@@ -40,7 +40,7 @@ const fn point(hex: &str) -> [u8; 32] {
     bytes
 }
 
-/// Reads a key that is worth something.
+/// Reads a key, and refuses a worthless one.
 pub(super) fn read(text: &str) -> Result<[u8; 32], UserProblem> {
     let bytes = BASE64.decode(text).map_err(|_| UserProblem::Key)?;
     let key: [u8; 32] = bytes.try_into().map_err(|_| UserProblem::Key)?;

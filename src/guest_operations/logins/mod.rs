@@ -5,7 +5,7 @@
 //!               └─► right lately? ─► guesses left? ─► PasswordCheck, on a thread ─► Checked
 //! ```
 //! An unknown name is answered as a wrong password is, and as late. A password that was right is recognised by a keyed
-//! digest for two minutes: a download asks 170 times. What was right before the last reload counts for nothing.
+//! digest for two minutes: a download asks 170 times. A reload forgets it.
 //!
 //! A secret that begins with `tvt1.` is a token and never a password. Neither is ever logged, nor the name of a
 //! user who does not exist: people type a password there.
@@ -57,12 +57,12 @@ enum Check {
     Waiting(Box<PasswordCheck>),
     /// A thread does it.
     Running(Ticket),
-    /// The password was wrong; whoever asked is to be answered.
+    /// The password was wrong, and the answer is not given yet.
     Wrong(Ticket),
 }
 
 impl Logins {
-    /// Nobody is a user.
+    /// Without users.
     pub(super) const fn new(clock: WallClock) -> Self {
         Self {
             clock,
@@ -78,7 +78,7 @@ impl Logins {
 
     pub(super) fn configure(&mut self, config: &GuestOperationsConfig) {
         self.generation += 1;
-        // One that runs is waited for, and what comes of it counts for nothing.
+        // A running check is waited for, and its result is ignored.
         if !matches!(self.check, Check::Running(_)) {
             self.check = Check::None;
         }
@@ -97,7 +97,7 @@ impl Logins {
     /// Who it is. `node` is the SMBIOS UUID of this machine, if it is known: tokens are for one.
     ///
     /// # Errors
-    /// [`Failure::WrongLogin`] for whoever is no user, alike for an unknown name and a wrong password.
+    /// [`Failure::WrongLogin`], the same for an unknown name and a wrong password.
     pub fn log_in(
         &mut self,
         name: &str,
@@ -182,7 +182,7 @@ impl Logins {
             node,
             wall: (self.clock)(),
         };
-        // As long for a name that has no key.
+        // A name without a key takes as long.
         let checked = token::check(secret, key.unwrap_or(&token::NO_KEY), &expected);
         match (key, checked) {
             (Some(_), Ok(())) => Ok("token"),

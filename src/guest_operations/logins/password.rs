@@ -23,7 +23,7 @@ pub(super) struct Secret {
 }
 
 impl Secret {
-    /// `None` if that can be no password.
+    /// `None` if it cannot be a password.
     pub(super) fn new(name: &str, password: &[u8]) -> Option<Self> {
         if password.is_empty() || password.len() > LONGEST {
             return None;
@@ -118,7 +118,7 @@ impl PasswordCheck {
         }
     }
 
-    /// Does it.
+    /// Hashes and compares.
     pub fn run(self) -> Checked {
         let digest = self.crypt(self.hash.rounds);
         let rest = self.rounds.saturating_sub(self.hash.rounds);

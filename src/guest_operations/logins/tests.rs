@@ -224,9 +224,9 @@ fn what_comes_of_a_check_is_for_its_secret_alone() {
     assert!(logins.ask("ops", "wrong", SECOND).is_pending());
     let checked = logins.poll_check().unwrap().run();
     logins.handle_checked(&checked, SECOND);
-    // Whoever asked has gone; another does not get the answer.
+    // The asker has gone, and another does not get the answer.
     assert_eq!(logins.whole("ops", "s3cret", SECOND), (true, true));
-    // And a result that nobody waits for is none.
+    // A result that no one waits for is ignored.
     logins.handle_checked(&checked, SECOND);
     assert_eq!(logins.whole("ops", "s3cret", SECOND), (true, false));
 }
@@ -307,7 +307,7 @@ fn a_token_lets_its_user_in_without_hashing() {
         assert_eq!(logins.whole("ops", GOLDEN, SECOND * second), (true, false));
     }
     assert_eq!(logins.log_in("ops", GOLDEN.as_bytes(), None, SECOND), WRONG);
-    // Nobody remembers it.
+    // It is not remembered.
     logins.clock = || Duration::from_secs(1_790_000_600);
     assert_eq!(logins.whole("ops", GOLDEN, SECOND * 10), (false, false));
     logins.configure(&config(&user("ops", HASHES[0].1)));

@@ -22,7 +22,7 @@ use crate::facts::is_valid_uuid;
 const PREFIX: &str = "tvt1.";
 /// The longest token that is looked at.
 const LONGEST: usize = 2048;
-/// How far the clock of whoever signs may be before ours.
+/// How far the signer's clock may be ahead of ours.
 const SLACK: Duration = Duration::from_secs(120);
 /// 2020-01-01: a clock before it has not been set since the machine started.
 const SET: Duration = Duration::from_secs(1_577_836_800);
@@ -44,7 +44,7 @@ pub struct Claims {
     pub node: String,
     /// When it was made, in seconds since 1970.
     pub iat: u64,
-    /// From when on it is worth nothing.
+    /// When it expires, in seconds since 1970.
     pub exp: u64,
 }
 

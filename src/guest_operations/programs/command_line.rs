@@ -33,7 +33,7 @@ pub(super) enum Redirection {
         /// The file.
         path: String,
     },
-    /// To where the other output goes by now.
+    /// To where the other output goes at this point.
     Join {
         /// Which output.
         of: Stdio,

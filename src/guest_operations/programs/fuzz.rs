@@ -47,7 +47,7 @@ pub fn fuzz_programs(bytes: &[u8]) {
         world.turn(&mut choices);
         world.check();
     }
-    // Nobody asks any more, and Talos is silent.
+    // No one asks any more, and Talos is silent.
     let mut turns = 0;
     while let Some(due) = world.programs.poll_timeout() {
         world.now = world.now.max(due);

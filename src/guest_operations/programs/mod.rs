@@ -5,8 +5,8 @@
 //!             └─► talosctl, relay, stream ─► Work ── Inquiry ──► Talos
 //! Record  pid, times, code  ◄── Output ◄─────┘ ◄──── Answer ───┘
 //! ```
-//! `advance` takes the answers and goes on with every program that runs. Ended programs are remembered
-//! for five minutes, what they have written while there is room.
+//! `advance` takes the answers and advances every program that runs. Ended programs are remembered for five
+//! minutes, and what they wrote while there is room.
 
 mod command_line;
 #[cfg(any(test, fuzzing))]
@@ -49,10 +49,10 @@ const MOST_LINE: usize = 1 << 10;
 const FRESH: Duration = Duration::from_secs(15);
 /// Bytes of output that are kept longer than that.
 const MOST_OLD: usize = 512 << 10;
-/// How long a listing that nobody asks for again is kept.
+/// How long a listing waits to be asked for again.
 const MOST_LISTING: Duration = Duration::from_secs(5);
 
-/// All that were started, those of the last minutes included, the oldest first.
+/// All that run or have ended in the last minutes, the oldest first.
 #[derive(Debug, Default)]
 pub struct Programs {
     records: Vec<Record>,
@@ -88,7 +88,7 @@ pub struct ShownProcess {
     pub command: String,
     /// The whole command line.
     pub line: String,
-    /// Whose it is.
+    /// The user it belongs to.
     pub user: String,
     /// When it was started, in seconds since 1970; 0 if that is not known.
     pub start: u64,
@@ -103,12 +103,12 @@ pub enum Stdio {
     Stdin,
     /// What it writes.
     Stdout,
-    /// What is wrong.
+    /// Where it says what is wrong.
     Stderr,
 }
 
 impl Programs {
-    /// Users who are there no more lose their programs, and programs end that their user may not run any more.
+    /// Drops the programs of users who are gone, and running ones that their user may no longer run.
     pub(super) fn configure(&mut self, config: &GuestOperationsConfig) {
         let users = config.active_users();
         self.records.retain_mut(|record| {
@@ -128,7 +128,7 @@ impl Programs {
         }
     }
 
-    /// Goes on with all programs, and forgets those that ended long ago.
+    /// Advances all programs, and forgets those that ended long ago.
     pub(super) fn advance(&mut self, files: &mut Files, rooms: &mut Rooms, now: Duration) {
         for place in 0..self.records.len() {
             self.step(place, files, rooms, now);
@@ -140,7 +140,7 @@ impl Programs {
             .take_if(|listing| now >= listing.asked + MOST_LISTING);
     }
 
-    /// When [`Self::advance`] has something to do even if no answer comes.
+    /// When to call [`Self::advance`] even if no answer comes.
     pub(super) fn poll_timeout(&self) -> Option<Duration> {
         let listing = self
             .listing
@@ -286,7 +286,7 @@ impl Programs {
         Ok(pid)
     }
 
-    /// Ends a program, and what it has asked.
+    /// Ends a program and its inquiries.
     ///
     /// # Errors
     /// When it is none of this caller's, or does not run.
@@ -327,7 +327,7 @@ impl Programs {
             .collect()
     }
 
-    /// What a program has written and nobody has taken. `Pending` while it runs and has nothing for a reader; the
+    /// What a program has written and no one has taken. `Pending` while it runs and has nothing for a reader; the
     /// bytes of one that streams are there at once.
     ///
     /// # Errors
@@ -344,8 +344,7 @@ impl Programs {
         }
     }
 
-    /// The first bytes of what [`Self::output`] gave of a program that streams have reached the caller: they are not
-    /// given again.
+    /// Drops the first bytes of what [`Self::output`] gave of a program that streams: they have reached the caller.
     pub(super) fn took(&mut self, pid: u64, of: Stdio, len: usize) {
         if let Some(record) = self.record(pid) {
             record.take(of, len);
@@ -380,7 +379,7 @@ impl Programs {
         self.records.iter_mut().find(|record| record.pid == pid)
     }
 
-    /// Goes on with one program. Ended ones make room for what it writes; without any of those it ends.
+    /// Advances one program. Ended ones make room for what it writes; if there are none, it ends.
     fn step(&mut self, place: usize, files: &mut Files, rooms: &mut Rooms, now: Duration) {
         let Some(record) = self.records.get_mut(place) else {
             return;
@@ -428,7 +427,7 @@ impl Programs {
             .min()
     }
 
-    /// Drops output that nobody has come for.
+    /// Drops output that no one has read in time.
     fn drop_old(&mut self, now: Duration) {
         while let Some(oldest) = self.oldest_kept().filter(|ended| now >= *ended + FRESH) {
             for record in &mut self.records {
@@ -439,7 +438,7 @@ impl Programs {
         }
     }
 
-    /// Remembers so many at most.
+    /// Keeps at most [`MOST_RECORDS`].
     fn forget_oldest(&mut self) {
         while self.records.len() > MOST_RECORDS {
             let Some(oldest) = self.records.iter().position(|record| !record.runs()) else {
@@ -449,7 +448,7 @@ impl Programs {
         }
     }
 
-    /// Room that is not needed.
+    /// Frees room that is not needed.
     fn give_back(&mut self) {
         if self.records.capacity() > 2 * self.records.len() {
             self.records.shrink_to_fit();
@@ -485,7 +484,7 @@ fn begin(
     })
 }
 
-/// Folders to start in: there is nothing to find in any of them, clients only want one.
+/// Folders to start in. They make no difference; clients insist on one.
 fn is_folder(folder: &str) -> bool {
     let folder = folder.strip_suffix('/').unwrap_or(folder);
     matches!(folder, "" | "/tmp" | "/talos" | "/root")

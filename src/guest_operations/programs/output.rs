@@ -1,4 +1,4 @@
-//! What a program writes: kept until somebody reads it, or put into temporary files of the caller.
+//! What a program writes: kept until it is read, or put into temporary files of the caller.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -60,10 +60,10 @@ impl Output {
         }
     }
 
-    /// Lets outputs go elsewhere, one after the other; files begin empty.
+    /// Redirects outputs, in this order; files begin empty.
     ///
     /// # Errors
-    /// The first file that cannot be written, and why; those that come later are opened none the less.
+    /// The first file that cannot be written, and why; later ones are opened all the same.
     pub(super) fn redirect(
         &mut self,
         redirections: &[Redirection],
@@ -237,7 +237,7 @@ impl Output {
         self.so_far(of)
     }
 
-    /// The first bytes of what is kept are of no use any more.
+    /// Drops the first bytes of what is kept.
     pub(super) fn take(&mut self, of: Stdio, len: usize) {
         let kept = self.kept(of);
         match kept {

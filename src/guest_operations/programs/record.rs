@@ -9,11 +9,11 @@ use super::work::{Progress, Work, World};
 use super::{Files, ShownProcess, Stdio};
 use crate::guest_operations::{Caller, Failure, Rooms};
 
-/// How long a reader waits for a program to end, before it hears that it has not.
+/// How long a reader waits for a program to end; then the answer is [`Failure::NotNow`].
 const PATIENCE: Duration = Duration::from_secs(1);
-/// How long a reader waits for bytes of one that streams: what the caller writes waits behind it.
+/// The same for bytes of one that streams: what the caller writes waits behind it.
 const PATIENCE_WITH_STREAM: Duration = Duration::from_millis(100);
-/// How long it is known that a program has ended.
+/// How long an ended program is remembered.
 const KEPT: Duration = Duration::from_secs(5 * 60);
 
 /// See the module.
@@ -30,7 +30,7 @@ pub(super) struct Record {
     reader: Reader,
     is_touched: bool,
     state: State,
-    /// What it has written can be taken while it runs.
+    /// Whether its output can be taken while it runs.
     streams: bool,
 }
 
@@ -41,10 +41,10 @@ struct Moment {
     unix: u64,
 }
 
-/// Whether somebody waits for it to end.
+/// Whether a reader waits for it to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reader {
-    /// Nobody does.
+    /// None does.
     Away,
     /// Since then.
     WaitsSince(Duration),
@@ -185,7 +185,7 @@ impl Record {
         }
     }
 
-    /// Whether nobody needs it any more.
+    /// Whether it ended so long ago that it is forgotten.
     pub(super) fn is_past(&self, now: Duration) -> bool {
         self.ended().is_some_and(|ended| now >= ended + KEPT)
     }
@@ -213,7 +213,7 @@ impl Record {
         }
     }
 
-    /// What there is to read. A program that runs lets its readers wait a little, and then come again.
+    /// What there is to read. While the program runs, a reader waits a little and then has to ask again.
     pub(super) fn read(&mut self, of: Stdio, now: Duration) -> Poll<Result<Arc<[u8]>, Failure>> {
         if !self.runs() && !self.streams {
             return Poll::Ready(self.output.whole(of));
@@ -234,7 +234,7 @@ impl Record {
         Poll::Pending
     }
 
-    /// The caller has it.
+    /// The caller has the first bytes.
     pub(super) fn take(&mut self, of: Stdio, len: usize) {
         if self.streams {
             self.output.take(of, len);

@@ -1,7 +1,7 @@
 //! `apid.Stream`: stdin and stdout are the bytes of one TCP connection to apid on this node.
 //!
 //! We see ciphertext; Talos' own mutual TLS says who may do what. Bytes are taken from the connection only while
-//! there is room for them, so a reader who is slow slows the sender down.
+//! there is room for them, so a slow reader slows the sender down.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use super::work::{Progress, World};
 use crate::guest_operations::inquiries::{Inquiries, Ticket};
 use crate::inquiry::{Answer, Inquiry, MOST_IN_PIECE};
 
-/// How long neither side may say anything.
+/// How long both sides may be silent.
 pub(super) const MOST_SILENCE: Duration = Duration::from_secs(10 * 60);
 /// Why a silent one ends.
 pub(super) const SILENT: &str = "neither side has said anything for 10 minutes";

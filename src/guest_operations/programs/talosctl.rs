@@ -93,7 +93,7 @@ const WRITING: [&str; 29] = [
 /// What `talosctl ARGUMENTS` wants.
 ///
 /// # Errors
-/// Why it cannot be had.
+/// Why it is refused.
 pub(super) fn command(arguments: &[String]) -> Result<Command, String> {
     let mut words = Words::of(arguments)?;
     if words.flag(&["-h", "--help"]) {
@@ -182,7 +182,7 @@ pub(super) fn command(arguments: &[String]) -> Result<Command, String> {
 /// What `talos-vmtoolsd ARGUMENTS` wants.
 ///
 /// # Errors
-/// Why it cannot be had.
+/// Why it is refused.
 pub(super) fn of_the_agent(arguments: &[String]) -> Result<Command, String> {
     match arguments {
         [check] if check == "check" => Ok(Command::Check),

@@ -12,11 +12,11 @@ use crate::guest_operations::inquiries::Ticket;
 use crate::guest_operations::{Caller, Failure, Rooms};
 use crate::inquiry::{Answer, Inquiry, Trouble, TroubleKind};
 
-/// How long a program may hear nothing from Talos.
+/// How long a program waits for a sign of Talos.
 const MOST_SILENCE: Duration = Duration::from_secs(60);
-/// How long a program may run that should end by itself.
+/// How long a program may run if it should end by itself.
 const MOST_TIME: Duration = Duration::from_secs(10 * 60);
-/// How long one may run that goes on until it is terminated: its caller may be gone.
+/// How long a program may run if it ends only when terminated: its caller may be gone.
 const MOST_FOLLOWING: Duration = Duration::from_secs(60 * 60);
 
 /// See the module.
@@ -24,7 +24,7 @@ const MOST_FOLLOWING: Duration = Duration::from_secs(60 * 60);
 pub(super) enum Work {
     /// Bytes, as they come.
     Copy {
-        /// Whose answers.
+        /// Of the inquiry.
         ticket: Ticket,
         /// It has no end of its own.
         is_endless: bool,
@@ -46,7 +46,7 @@ pub(super) enum Work {
     Stream(Stream),
 }
 
-/// What a step has come to.
+/// The outcome of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Progress {
     /// Nothing has come.
@@ -218,7 +218,7 @@ fn check(ticket: &Ticket, world: &mut World<'_>) -> Result<Progress, String> {
     Ok(progress)
 }
 
-/// What files have come to.
+/// The outcome of an operation on files.
 fn ready<T>(
     poll: std::task::Poll<Result<T, Failure>>,
     write: impl FnOnce(T) -> Result<(), String>,

@@ -1,4 +1,4 @@
-//! One HTTP/1.1 request, as much of it as a call needs; strict, because nothing but programs write it.
+//! One HTTP/1.1 request, as much of it as a call needs; strict, because only programs write it.
 
 use super::grpc_web::is_media_type;
 
@@ -22,7 +22,7 @@ pub(super) struct Request {
     pub(super) body: Vec<u8>,
 }
 
-/// Why a request is none.
+/// Why a request is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Refusal {
     /// It is no HTTP.
@@ -74,7 +74,7 @@ impl Refusal {
 /// The request that these bytes begin with; `None` while more must come.
 ///
 /// # Errors
-/// Why it is none, whatever comes.
+/// Why it is refused, whatever follows.
 pub(super) fn parse(bytes: &[u8]) -> Result<Option<Request>, Refusal> {
     let Some(end) = find(bytes, b"\r\n\r\n") else {
         return if bytes.len() > MOST_HEAD {

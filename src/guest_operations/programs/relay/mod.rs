@@ -3,8 +3,8 @@
 //! ```text
 //! stdin ─► http ─► Request ─► methods: only reads? ─► grpc_web ─► Inquiry::Call ─► messages, trailers ─► stdout
 //! ```
-//! What is no call gets an error of HTTP. A method that does not only read gets a status of gRPC, and Talos is not
-//! asked. Nothing that the request says chooses a host.
+//! What is not a call gets an HTTP error. A method that does more than read gets a gRPC status, and Talos is not
+//! asked. Nothing in the request chooses a host.
 
 #[cfg(any(test, fuzzing))]
 pub(super) mod fuzz;
