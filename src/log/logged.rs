@@ -1,11 +1,11 @@
 //! For tests: everything that is logged, at all levels and of all targets.
 
 use std::fmt::{Debug, Write as _};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Level, Metadata, Subscriber};
+use tracing::{Dispatch, Event, Level, Metadata, Subscriber};
 
 /// Collects what is logged in this thread until it is dropped.
 pub(crate) struct Logged {
@@ -13,11 +13,20 @@ pub(crate) struct Logged {
     _guard: tracing::subscriber::DefaultGuard,
 }
 
+/// Has tracing take every line for wanted, whatever other tests do. While there is one subscriber, tracing asks that of the
+/// thread which comes to a line first, or which has the level changed; where that thread has none, the line would be
+/// switched off for the thread that listens as well.
+fn keep_lines_alive() {
+    static LISTENERS: OnceLock<[Dispatch; 2]> = OnceLock::new();
+    LISTENERS.get_or_init(|| [(); 2].map(|()| Dispatch::new(Log::default())));
+}
+
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<(Level, String)>>>);
 
 impl Logged {
     pub(crate) fn new() -> Self {
+        keep_lines_alive();
         let log = Log::default();
         let guard = tracing::subscriber::set_default(log.clone());
         Self { log, _guard: guard }

@@ -325,20 +325,9 @@ fn a_password_that_is_too_long_is_not_hashed() {
     assert_eq!(logins.whole("ops", "", SECOND), (false, false));
 }
 
-/// Listens to lines that were all written before. One that another test writes for the first time at the very moment
-/// in which this one begins to listen would be missed.
-fn logged() -> Logged {
-    let mut logins = three();
-    assert_eq!(logins.whole("ops", "", SECOND), (false, false));
-    assert_eq!(logins.whole("ops", "s3cret", SECOND), (true, true));
-    // It takes milliseconds, in which the others are done with theirs.
-    assert_eq!(logins.whole("ops", "wrong", SECOND), (false, true));
-    Logged::new()
-}
-
 #[test]
 fn the_log_names_users_and_reasons_and_no_secret() {
-    let logged = logged();
+    let logged = Logged::new();
     let mut logins = three();
     for (name, secret) in [
         ("ops", "s3cret"),
@@ -367,7 +356,7 @@ fn the_log_names_users_and_reasons_and_no_secret() {
 
 #[test]
 fn refusals_are_a_line_a_minute_and_counted() {
-    let logged = logged();
+    let logged = Logged::new();
     let mut logins = three();
     for second in 0..125 {
         assert_eq!(logins.ask("ops", "", SECOND * second), WRONG);
