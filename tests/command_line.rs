@@ -5,10 +5,8 @@
 
 #![cfg(test)]
 
-use std::ffi::OsString;
-use std::os::unix::fs::PermissionsExt as _;
-use std::os::unix::process::CommandExt as _;
-use std::path::PathBuf;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use base64::Engine as _;
@@ -22,19 +20,22 @@ struct Run {
 }
 
 fn run(arguments: &[&str], environment: &[(&str, &str)]) -> Run {
-    run_as("talos-vmtoolsd", arguments, environment)
+    run_program(&program(), arguments, environment)
 }
 
-/// The program under the name by which its caller calls it.
-fn run_as(name: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Run {
-    let binary = std::env::var_os("TALOS_VMTOOLSD")
-        .unwrap_or_else(|| OsString::from(env!("CARGO_BIN_EXE_talos-vmtoolsd")));
+fn program() -> PathBuf {
+    std::env::var_os("TALOS_VMTOOLSD").map_or_else(
+        || PathBuf::from(env!("CARGO_BIN_EXE_talos-vmtoolsd")),
+        PathBuf::from,
+    )
+}
+
+fn run_program(program: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Run {
     let Output {
         status,
         stdout,
         stderr,
-    } = Command::new(binary)
-        .arg0(name)
+    } = Command::new(program)
         .args(arguments)
         .env_clear()
         .envs(environment.iter().copied())
@@ -345,7 +346,12 @@ fn called_as_qemu_ga_it_is_the_agent() {
     if on_vmware() {
         return;
     }
-    let run = run_as("./qemu-ga", &[], &[]);
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{}", std::process::id()));
+    std::fs::create_dir(&folder).unwrap();
+    let qemu_ga = folder.join("qemu-ga");
+    symlink(std::path::absolute(program()).unwrap(), &qemu_ga).unwrap();
+    let run = run_program(&qemu_ga, &[], &[]);
+    std::fs::remove_dir_all(&folder).unwrap();
     assert_eq!((run.code, run.stdout.as_str()), (Some(0), ""));
     assert!(
         run.stderr.contains("INFO") && run.stderr.contains("VMware"),
