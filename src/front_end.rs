@@ -17,7 +17,8 @@ use std::time::Duration;
 
 use crate::config::Config;
 use crate::diagnosis::Check;
-use crate::facts::{Facts, KernelPart, Reading};
+use crate::facts::{Etcd, Facts, KernelPart, Reading};
+use crate::freeze::{Command, Report};
 use crate::inquiry::{Answer, InquiryId, Step};
 use crate::power::{Obstacle, PowerOperation, PowerOutcome};
 
@@ -51,6 +52,12 @@ pub trait FrontEnd {
 
     /// Takes an answer to an [`Order::Inquiry`].
     fn handle_answer(&mut self, _id: InquiryId, _answer: Answer, _now: Duration) {}
+
+    /// Takes a report of the freezer, which follows an [`Order::Freezer`] or comes by itself.
+    fn handle_freezer(&mut self, _report: &Report, _now: Duration) {}
+
+    /// Takes what Talos says of etcd after an [`Order::LookAtEtcd`]; `None` when it does not answer.
+    fn handle_etcd(&mut self, _etcd: Option<Etcd>, _now: Duration) {}
 
     /// Takes the result of an [`Order::Work`].
     fn handle_work(&mut self, result: <Self::Work as Work>::Result, now: Duration);
@@ -114,6 +121,11 @@ pub enum Order<W> {
     Read(KernelPart),
     /// Ask the node something, or go on with what was asked; answers come by [`FrontEnd::handle_answer`].
     Inquiry(InquiryId, Step),
+    /// Ask Talos for the members of etcd; [`FrontEnd::handle_etcd`] follows.
+    LookAtEtcd,
+    /// Have the freezer do this; [`FrontEnd::handle_freezer`] follows. A power operation that is ordered while something may
+    /// be frozen waits for the thaw.
+    Freezer(Command),
     /// Work off the loop.
     Work(W),
 }

@@ -36,26 +36,28 @@
 //! imports. Neither front end knows the other, and none knows Talos.
 //!
 //! ```text
-//! commands          → config daemon diagnosis facts guest_operations log proc report sandbox talos
+//! commands          → config daemon diagnosis facts freeze freezer guest_operations log proc report sandbox talos
 //!                     qemu::port vmware::link vmware::rpc vmware::services vmware::transport vmware::wire
-//! daemon            → config diagnosis facts fairness front_end inquiry log power proc sandbox talos
+//! daemon            → config diagnosis facts fairness freeze freezer front_end inquiry log power proc sandbox talos
 //!                     qemu qemu::port vmware vmware::link vmware::transport
 //! sandbox           → config diagnosis log traps
-//! qemu              → config diagnosis facts front_end power
+//! qemu              → config diagnosis facts freeze front_end power
 //!                     qemu::commands qemu::port
-//! qemu::commands    → backoff facts front_end power report qemu::qmp
+//! qemu::commands    → backoff config facts freeze front_end power report qemu::qmp
 //! qemu::port        → diagnosis
 //! qemu::qmp         → –
-//! vmware            → config diagnosis facts fairness front_end guest_operations inquiry power
+//! vmware            → config diagnosis facts fairness freeze front_end guest_operations inquiry power
 //!                     vmware::link vmware::rpc vmware::services vmware::transport
-//! vmware::services  → backoff config diagnosis facts front_end guest_operations inquiry power report vmware::wire
+//! vmware::services  → backoff config diagnosis facts freeze front_end guest_operations inquiry power report vmware::wire
 //! vmware::link      → config diagnosis log vmware::rpc vmware::transport vmware::wire
 //! vmware::rpc       → backoff vmware::wire
 //! vmware::transport → diagnosis log traps vmware::wire
 //! vmware::wire      → –
 //! talos             → backoff config diagnosis facts inquiry log power
 //! guest_operations  → config diagnosis facts inquiry
-//! front_end         → config diagnosis facts inquiry power
+//! front_end         → config diagnosis facts freeze inquiry power
+//! freezer           → freeze
+//! freeze            → config diagnosis facts report
 //! log               → config
 //! config            → report
 //! inquiry           → diagnosis
@@ -76,6 +78,8 @@ pub mod daemon;
 pub mod diagnosis;
 pub mod facts;
 pub mod fairness;
+pub mod freeze;
+pub mod freezer;
 pub mod front_end;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]

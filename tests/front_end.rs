@@ -20,6 +20,7 @@ use std::time::Duration;
 use talos_vmtoolsd::config::Config;
 use talos_vmtoolsd::daemon::core::{Clock, Core, Left, News, Node};
 use talos_vmtoolsd::facts::{Facts, HostName, KernelPart, Load, Reading};
+use talos_vmtoolsd::freeze::Command;
 use talos_vmtoolsd::front_end::{Debt, FrontEnd, Measured, Order, Subject, Work};
 use talos_vmtoolsd::inquiry::{InquiryId, Step};
 use talos_vmtoolsd::power::{PowerOperation, PowerOutcome};
@@ -197,6 +198,10 @@ struct Scripted {
 
 impl Node for Scripted {
     fn inquire(&mut self, _: InquiryId, _: Step) {}
+
+    fn look_at_etcd(&mut self) {}
+
+    fn freezer(&mut self, _: &Command) {}
 
     async fn next(&mut self) -> News {
         match self.news.pop_front() {

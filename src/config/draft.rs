@@ -6,7 +6,7 @@ use tracing::Level;
 
 use super::{
     Config, GuestInfoConfig, GuestOperationsConfig, HostConfig, LogConfig, LogFormat, PowerConfig,
-    QemuConfig, SandboxMode, SettingError, TalosConfig,
+    QemuConfig, QuiesceConfig, SandboxMode, SettingError, TalosConfig,
 };
 use crate::report::NetworkPolicy;
 
@@ -45,6 +45,7 @@ impl Draft {
             guest_info: GuestInfoConfig::default(),
             network: NetworkPolicy::default(),
             guest_operations: GuestOperationsConfig::default(),
+            quiesce: QuiesceConfig::default(),
             sandbox: SandboxMode::default(),
             file: None,
             log: LogConfig {

@@ -28,6 +28,7 @@ pub mod fuzz;
 mod guest_operations;
 mod map;
 mod plan;
+mod quiesce;
 mod setting;
 pub mod table;
 pub mod talosconfig;
@@ -40,6 +41,7 @@ pub use guest_operations::{
     UserProblem,
 };
 pub use plan::{Plan, plan};
+pub use quiesce::{EtcdGuard, QuiesceConfig, QuiesceMode};
 pub use setting::{Applied, Setting, Unset};
 pub use value::{BadValue, Form};
 pub use yaml::YamlError;
@@ -127,6 +129,8 @@ pub struct Config {
     pub network: NetworkPolicy,
     /// What a user of the host may ask of the node.
     pub guest_operations: GuestOperationsConfig,
+    /// What is done for a quiesced snapshot.
+    pub quiesce: QuiesceConfig,
     /// What is done about the rights the process does not need.
     pub sandbox: SandboxMode,
     /// The configuration file, if one was read.
@@ -456,6 +460,7 @@ mod tests {
             guest_info,
             network,
             guest_operations,
+            quiesce,
             sandbox,
             file,
             log,
@@ -474,6 +479,7 @@ mod tests {
         assert_eq!(guest_info.stats_interval, Duration::from_secs(20));
         assert_eq!(network, NetworkPolicy::default());
         assert_eq!(guest_operations, GuestOperationsConfig::default());
+        assert_eq!(quiesce.mode, QuiesceMode::Off);
         assert_eq!(sandbox, SandboxMode::Enforce);
         assert_eq!(file, None);
         assert_eq!((log.level, log.format), (Level::INFO, LogFormat::Text));

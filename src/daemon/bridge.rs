@@ -11,6 +11,8 @@ use super::file_watch::FileWatch;
 use crate::config::{PowerConfig, TalosConfig, talosconfig::BadEndpoint};
 use crate::diagnosis::{self, Check};
 use crate::facts::{Facts, KernelPart, Reading, replace};
+use crate::freeze::{Command, Report};
+use crate::freezer::Link;
 use crate::front_end::{Measured, Subject};
 use crate::inquiry::{Answer, InquiryId, Step, Trouble, TroubleKind};
 use crate::power::{Obstacle, PowerOperation, PowerOutcome};
@@ -38,6 +40,8 @@ pub struct Bridge {
     talosconfig: Option<FileWatch>,
     power: PowerConfig,
     kernel: Kernel,
+    /// None while quiescing is off.
+    freezer: Option<Link>,
     inquiries: Inquiries,
 }
 
@@ -77,8 +81,14 @@ impl Bridge {
             talosconfig: None,
             power,
             kernel: Kernel::new(),
+            freezer: None,
             inquiries: Inquiries::default(),
         }
+    }
+
+    /// The way to the freezer, which was started before.
+    pub fn set_freezer(&mut self, freezer: Option<Link>) {
+        self.freezer = freezer;
     }
 
     /// How power operations are carried out from here on.
@@ -133,6 +143,7 @@ impl Node for Bridge {
                 News::Facts
             }
             Some(news) = self.outcomes.recv() => news,
+            report = freezer_report(&mut self.freezer) => News::Freezer(report),
             // An error means that nobody will change them.
             Ok(()) = self.checks.changed() => News::Checks,
             () = changed(&mut self.talosconfig) => News::Talosconfig,
@@ -207,6 +218,17 @@ impl Node for Bridge {
         });
     }
 
+    fn look_at_etcd(&mut self) {
+        // We hold the receiver ourselves.
+        let _ = self.outcome_sender.send(News::Etcd(None));
+    }
+
+    fn freezer(&mut self, command: &Command) {
+        if let Some(freezer) = &mut self.freezer {
+            freezer.send(command);
+        }
+    }
+
     fn inquire(&mut self, id: InquiryId, step: Step) {
         let outcomes = self.outcome_sender.clone();
         let answer = move |answer| {
@@ -257,6 +279,13 @@ async fn measure(
         }
     }
     Ok(())
+}
+
+async fn freezer_report(freezer: &mut Option<Link>) -> Report {
+    match freezer {
+        Some(freezer) => freezer.next().await,
+        None => std::future::pending().await,
+    }
 }
 
 /// machined's socket needs no file.

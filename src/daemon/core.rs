@@ -15,13 +15,15 @@ use tokio::task::coop::unconstrained;
 use tokio::task::{JoinError, JoinSet};
 
 use crate::diagnosis::Check;
-use crate::facts::{Facts, KernelPart, Reading};
+use crate::facts::{Etcd, Facts, KernelPart, Reading};
 use crate::fairness::Turns;
+use crate::freeze::{Command, Report};
 use crate::front_end::{Debt, FrontEnd, Measured, Order, Subject, Work};
 use crate::inquiry::{Answer, Inquiry, InquiryId, Step as InquiryStep};
 use crate::power::{Obstacle, PowerOperation, PowerOutcome};
 
 use super::examination::Examination;
+use super::thaw_first::ThawFirst;
 
 /// How long after the start of [`Core::close`] the outcome of a power operation is waited for: longer than Talos
 /// takes to say that it cannot carry an operation out.
@@ -40,6 +42,10 @@ pub enum News {
     Power(PowerOperation, PowerOutcome),
     /// What became of a measurement.
     Measured(Subject, Measured),
+    /// A report of the freezer.
+    Freezer(Report),
+    /// What Talos says of etcd; `None` when it does not answer.
+    Etcd(Option<Etcd>),
     /// An answer to an inquiry.
     Answer(InquiryId, Answer),
     /// The talosconfig has new contents, such as a renewed certificate.
@@ -66,6 +72,10 @@ pub trait Node {
     fn power(&mut self, operation: PowerOperation, patience: Duration);
     /// Asks for what no resource says, in the background.
     fn measure(&mut self, subject: Subject);
+    /// Asks for the members of etcd, in the background; [`News::Etcd`] follows soon, whatever Talos does.
+    fn look_at_etcd(&mut self);
+    /// Has the freezer do this; a [`News::Freezer`] follows.
+    fn freezer(&mut self, command: &Command);
     /// Asks what a user of the host wants to know, or goes on with it, in the background; any but [`Inquiry::Checks`].
     fn inquire(&mut self, id: InquiryId, step: InquiryStep);
     /// What the kernel says now.
@@ -101,6 +111,8 @@ pub struct Core<F: FrontEnd, N, C> {
     turns: Turns,
     /// What is wrong, if that is looked for.
     examination: Option<Examination>,
+    /// Power operations that wait for a thaw.
+    thawing: ThawFirst,
 }
 
 impl<F: FrontEnd, N: Node, C: Clock> Core<F, N, C> {
@@ -113,6 +125,7 @@ impl<F: FrontEnd, N: Node, C: Clock> Core<F, N, C> {
             work: JoinSet::new(),
             turns: Turns::default(),
             examination: None,
+            thawing: ThawFirst::default(),
         }
     }
 
@@ -183,7 +196,13 @@ impl<F: FrontEnd, N: Node, C: Clock> Core<F, N, C> {
         }
         let deadline = self.front_end.poll_timeout();
         let look = self.examination.as_ref().and_then(Examination::deadline);
-        let deadline = deadline.into_iter().chain(look).chain(limit).min();
+        let thawing = self.thawing.deadline();
+        let deadline = deadline
+            .into_iter()
+            .chain(look)
+            .chain(thawing)
+            .chain(limit)
+            .min();
         tokio::select! {
             biased;
             event = self.front_end.next() => {
@@ -243,6 +262,11 @@ impl<F: FrontEnd, N: Node, C: Clock> Core<F, N, C> {
             News::Measured(subject, measured) => {
                 self.front_end.handle_measured(subject, measured, now);
             }
+            News::Freezer(report) => {
+                self.thawing.handle_report(&report);
+                self.front_end.handle_freezer(&report, now);
+            }
+            News::Etcd(etcd) => self.front_end.handle_etcd(etcd, now),
             News::Answer(id, answer) => self.front_end.handle_answer(id, answer, now),
             News::Talosconfig => return Left::Talosconfig,
             News::Checks => {
@@ -294,9 +318,12 @@ impl<F: FrontEnd, N: Node, C: Clock> Core<F, N, C> {
     fn carry_out(&mut self) {
         while let Some(order) = self.front_end.poll_order() {
             match order {
-                Order::Power(operation) => {
-                    self.node.power(operation, self.front_end.patience());
+                Order::Power(operation) => self.thawing.request(operation, self.clock.now()),
+                Order::Freezer(command) => {
+                    self.thawing.handle_command(&command);
+                    self.node.freezer(&command);
                 }
+                Order::LookAtEtcd => self.node.look_at_etcd(),
                 Order::Measure(subject) => self.node.measure(subject),
                 Order::Read(part) => {
                     let reading = self.node.read(part);
@@ -308,6 +335,9 @@ impl<F: FrontEnd, N: Node, C: Clock> Core<F, N, C> {
                     self.work.spawn_blocking(move || work.run());
                 }
             }
+        }
+        while let Some(operation) = self.thawing.poll(self.clock.now()) {
+            self.node.power(operation, self.front_end.patience());
         }
     }
 }

@@ -15,12 +15,14 @@ mod examination;
 pub mod file_watch;
 pub mod open_files;
 pub mod signals;
+mod thaw_first;
 
 use std::process::ExitCode;
 use std::time::Duration;
 
-use crate::config::{self, Config};
+use crate::config::{self, Config, QuiesceMode};
 use crate::diagnosis::Outcome;
+use crate::freezer::{Freezer, Link};
 use crate::front_end::FrontEnd;
 use crate::log::{self, Chain};
 use crate::proc;
@@ -103,6 +105,8 @@ async fn serve(
         Below::Qemu(port, _) => Host::Port(port.path().to_owned()),
         Below::Neither => Host::None,
     };
+    // The sandbox lets no process be started.
+    let (freezer, link) = start_freezer(&config, &below).unzip();
     // Before the first foreign byte is read.
     let sandbox =
         Sandbox::enter(&config, host).and_then(|sandbox| Ok((sandbox.denied()?, sandbox)));
@@ -120,8 +124,9 @@ async fn serve(
         reload,
         signals,
         sandbox: (sandbox, denied),
+        freezer: link,
     };
-    match below {
+    let code = match below {
         Below::Qemu(port, failure) => {
             let outcome = Outcome::Works("QEMU guest agent".to_owned());
             tracing::info!(
@@ -147,6 +152,28 @@ async fn serve(
             detect::log_neither(&process.config);
             process.idle().await
         }
+    };
+    // However we end: as process 1 we would take it with us.
+    if let Some(freezer) = freezer {
+        freezer.finish();
+    }
+    code
+}
+
+/// The freezer, where there is a host and quiescing is on. Without one every freeze is refused.
+fn start_freezer(config: &Config, below: &Below) -> Option<(Freezer, Link)> {
+    if config.quiesce.mode == QuiesceMode::Off || matches!(below, Below::Neither) {
+        return None;
+    }
+    match Freezer::start() {
+        Ok(started) => Some(started),
+        Err(error) => {
+            tracing::error!(
+                error = %Chain(&error),
+                "the freezer does not start: quiesced snapshots are refused"
+            );
+            None
+        }
     }
 }
 
@@ -163,6 +190,7 @@ struct Process<'a> {
     reload: event_loop::Reload<'a>,
     signals: Signals,
     sandbox: (Sandbox, Denied),
+    freezer: Option<Link>,
 }
 
 impl Process<'_> {
@@ -183,6 +211,7 @@ impl Process<'_> {
             reload,
             signals,
             sandbox,
+            freezer,
         } = self;
         sandbox.0.log();
         let bridge = match &config.talos {
@@ -192,13 +221,14 @@ impl Process<'_> {
             }),
             Err(error) => Err((Chain(error).to_string(), talos::unconfigured(error))),
         };
-        let bridge = bridge.unwrap_or_else(|(error, checks)| {
+        let mut bridge = bridge.unwrap_or_else(|(error, checks)| {
             tracing::error!(
                 error,
                 "the host is served without Talos: no facts, and power operations are refused; correct the configuration and restart"
             );
             Bridge::without_talos(error, checks, config.power)
         });
+        bridge.set_freezer(freezer);
         let known = Known { hypervisor, faults };
         EventLoop::new(config, front_end, bridge, signals, sandbox, log, known)
             .run(reload)

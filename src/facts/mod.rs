@@ -6,6 +6,7 @@
 //! yet", never "gone", and nothing made up is ever reported.
 
 mod counters;
+mod etcd;
 mod kernel;
 mod link;
 mod load;
@@ -17,6 +18,7 @@ pub(crate) mod of_layout;
 mod storage;
 
 pub use counters::Counters;
+pub use etcd::Etcd;
 pub use kernel::{
     DiskCounters, KernelPart, MemoryBlock, MemoryBlocks, Processor, ProcessorTimes, Reading,
 };

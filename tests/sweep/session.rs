@@ -132,6 +132,10 @@ impl ScriptedTalos {
 impl Node for ScriptedTalos {
     fn inquire(&mut self, _: InquiryId, _: Step) {}
 
+    fn look_at_etcd(&mut self) {}
+
+    fn freezer(&mut self, _: &talos_vmtoolsd::freeze::Command) {}
+
     async fn next(&mut self) -> News {
         loop {
             if self.measured > 0 {

@@ -142,6 +142,10 @@ impl Newsy {
 impl Node for Newsy {
     fn inquire(&mut self, _: InquiryId, _: InquiryStep) {}
 
+    fn look_at_etcd(&mut self) {}
+
+    fn freezer(&mut self, _: &Command) {}
+
     async fn next(&mut self) -> News {
         let Some((due, _)) = self.news.front() else {
             return pending().await;

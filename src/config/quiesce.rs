@@ -1,0 +1,42 @@
+//! The group `quiesce`: whether a host may have file systems frozen for a snapshot, which, and for how long.
+
+use std::time::Duration;
+
+use crate::report::Glob;
+
+/// What is done for a host that wants a quiesced snapshot.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum QuiesceMode {
+    /// Nothing.
+    #[default]
+    Off,
+    /// What is written so far goes to the disks; nothing is frozen.
+    Sync,
+    /// File systems are frozen.
+    Freeze,
+}
+
+/// What is done where etcd's quorum hangs on this node while a member is missing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EtcdGuard {
+    /// No file system is frozen.
+    #[default]
+    Refuse,
+    /// They are, with a line in the log.
+    Warn,
+}
+
+/// Quiesced snapshots.
+///
+/// `default()` is blank; the defaults are in [`super::table::SETTINGS`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct QuiesceConfig {
+    /// What is done.
+    pub mode: QuiesceMode,
+    /// How long file systems stay frozen at most.
+    pub max_freeze: Duration,
+    /// Volumes that stay as they are, by id (`u-data`) or mount point (`/var/mnt/data`).
+    pub exclude: Vec<Glob>,
+    /// What is done when quorum hangs on this node.
+    pub etcd: EtcdGuard,
+}

@@ -1,0 +1,112 @@
+//! Thaw first, then call Talos: with file systems frozen it could not stop the pods.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::freeze::{Command, Report};
+use crate::power::PowerOperation;
+
+/// How long a power operation waits for a thaw at most. A thaw takes milliseconds; the freezer goes on trying, and
+/// Talos' drain gives it time.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Power operations, each held until nothing is frozen.
+#[derive(Debug, Default)]
+pub(super) struct ThawFirst {
+    /// A command to freeze is out, and nothing has ended it.
+    may_be_frozen: bool,
+    /// In order, with the time at which they go whatever is frozen.
+    held: VecDeque<(PowerOperation, Duration)>,
+}
+
+impl ThawFirst {
+    /// A command goes to the freezer.
+    pub(super) const fn handle_command(&mut self, command: &Command) {
+        if let Command::Freeze { .. } = command {
+            self.may_be_frozen = true;
+        }
+    }
+
+    /// The freezer reports.
+    pub(super) const fn handle_report(&mut self, report: &Report) {
+        if report.ends_run() {
+            self.may_be_frozen = false;
+        }
+    }
+
+    /// The front end wants a power operation, and has ordered the thaw before it.
+    pub(super) fn request(&mut self, operation: PowerOperation, now: Duration) {
+        self.held
+            .push_back((operation, now.saturating_add(PATIENCE)));
+    }
+
+    /// The next operation that may go.
+    pub(super) fn poll(&mut self, now: Duration) -> Option<PowerOperation> {
+        let (operation, until) = *self.held.front()?;
+        if self.may_be_frozen && now < until {
+            return None;
+        }
+        if self.may_be_frozen {
+            tracing::warn!(
+                ?operation,
+                "Talos is asked although file systems may still be frozen: the thaw takes too long"
+            );
+        }
+        self.held.pop_front();
+        Some(operation)
+    }
+
+    /// When [`Self::poll`] has something although nothing has happened.
+    pub(super) fn deadline(&self) -> Option<Duration> {
+        let (_, until) = self.held.front()?;
+        Some(*until)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::freeze::message::{Cause, Devices, How};
+
+    const NOW: Duration = Duration::from_secs(1);
+
+    fn freeze() -> Command {
+        Command::Freeze {
+            run: 1,
+            how: How::Freeze,
+            limit: Duration::from_secs(8),
+            devices: Devices::new([]).unwrap(),
+        }
+    }
+
+    #[test]
+    fn an_operation_goes_at_once_while_nothing_is_frozen() {
+        let mut thaw_first = ThawFirst::default();
+        thaw_first.handle_command(&Command::Thaw);
+        thaw_first.request(PowerOperation::Reboot, NOW);
+        assert_eq!(thaw_first.poll(NOW), Some(PowerOperation::Reboot));
+        assert_eq!((thaw_first.poll(NOW), thaw_first.deadline()), (None, None));
+    }
+
+    #[test]
+    fn an_operation_waits_for_the_thaw_and_no_longer_than_it_may() {
+        for is_thawed in [true, false] {
+            let mut thaw_first = ThawFirst::default();
+            thaw_first.handle_command(&freeze());
+            thaw_first.request(PowerOperation::Shutdown, NOW);
+            assert_eq!(thaw_first.poll(NOW), None);
+            thaw_first.handle_report(&Report::Ready(None));
+            assert_eq!(thaw_first.deadline(), Some(NOW + PATIENCE));
+            assert_eq!(thaw_first.poll(NOW + PATIENCE / 2), None);
+            let at = if is_thawed {
+                let (run, cause, lasted) = (1, Cause::Asked, NOW);
+                thaw_first.handle_report(&Report::Thawed { run, cause, lasted });
+                NOW
+            } else {
+                NOW + PATIENCE
+            };
+            assert_eq!(thaw_first.poll(at), Some(PowerOperation::Shutdown));
+            assert_eq!(thaw_first.deadline(), None);
+        }
+    }
+}

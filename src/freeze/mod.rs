@@ -1,0 +1,15 @@
+//! Quiesced snapshots, for every hypervisor: which file systems are frozen, when, and how a freeze ends.
+//!
+//! ```text
+//! host ─► front end ─► Quiesce ── Command ─► freezer: FIFREEZE, FITHAW
+//! host ◄─ front end ◄─ Quiesce ◄─ Report ─── its own process, see [`crate::freezer`]
+//! ```
+//! Sans-IO. [`Quiesce`] is the state machine that both front ends hold: whether a freeze may begin, what to order, and
+//! what is true when it is over. [`message`] is what goes between it and the freezer.
+
+pub mod message;
+pub mod quiesce;
+pub mod volumes;
+
+pub use message::{Command, Report};
+pub use quiesce::{Ended, Event, Phase, Quiesce, QuiesceOrder, Refusal, Request, Why};
