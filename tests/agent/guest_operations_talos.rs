@@ -139,7 +139,7 @@ fn a_slow_talos_is_waited_for() {
     let begun = Instant::now();
     assert_eq!(user(&run).processes(&[]).unwrap().len(), 303);
     assert!(begun.elapsed() > Duration::from_secs(1));
-    // Too slow for one request; nobody asks Talos twice for that.
+    // Too slow for one request; Talos is not asked twice for that.
     talos.delay(Method::Processes, Duration::from_secs(60));
     let before = talos.calls_of(Method::Processes).len();
     not_now("processes", user(&run).processes(&[]).map(drop));

@@ -12,7 +12,7 @@ type Row<M = Measured> = (&'static str, fn(&M) -> String);
 
 type Earlier = (&'static str, &'static str, &'static str);
 
-/// Row, column and figure of the same machine with what the agent told before disks, statistics, guest variables and
+/// Row, column and figure of the same machine with what the agent reported before disks, statistics, guest variables and
 /// the whole of the network were added; only figures that were written down then.
 const EARLIER: [Earlier; 2] = [
     (RESIDENT_MEMORY, "ours", "4008"),
@@ -151,7 +151,7 @@ pub(crate) fn goals_of_transfers(
             backdoor.megabytes_per_second >= 5.0,
         ),
         (
-            "guest operations cost ≤ 512 KiB while nobody asks".to_owned(),
+            "guest operations cost ≤ 512 KiB while none is asked for".to_owned(),
             without.is_some_and(|without| backdoor.before_kib <= without + 512),
         ),
         (

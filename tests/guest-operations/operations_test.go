@@ -199,7 +199,7 @@ func TestNothingOfTheNodeIsWritten(t *testing.T) {
 	for name, open := range map[string][2]int32{
 		"for writing":            {hgfs.OpenModeWriteOnly, hgfs.OpenCreateEmpty},
 		"for both":               {hgfs.OpenModeReadWrite, hgfs.Open},
-		"for reading, but anew":  {hgfs.OpenModeReadOnly, hgfs.OpenEmpty},
+		"for reading, but emptied":  {hgfs.OpenModeReadOnly, hgfs.OpenEmpty},
 		"for reading, or create": {hgfs.OpenModeReadOnly, hgfs.OpenCreate},
 	} {
 		var status vmx.Status

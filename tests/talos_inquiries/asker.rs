@@ -72,7 +72,7 @@ impl Asker {
         (api, Self::new(client, Inquiries::default()), directory)
     }
 
-    /// Asks nobody but apid at this address.
+    /// Asks apid at this address alone.
     pub(crate) fn of_apid(address: SocketAddr) -> Self {
         let client = Client::machined(PathBuf::from("/nowhere"), "os:operator");
         Self::new(client, Inquiries::with_apid(address))
@@ -103,7 +103,7 @@ impl Asker {
         }
     }
 
-    /// How many answers there are that nobody has taken.
+    /// How many answers have not been taken.
     pub(crate) fn waiting(&self) -> usize {
         self.answers.len()
     }

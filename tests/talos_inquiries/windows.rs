@@ -1,4 +1,4 @@
-//! Whoever asks takes as much as it wants, and nobody else waits for that.
+//! Whoever asks takes as much as it wants, and no other waits for that.
 
 use apid::{FileKind, Method};
 use talos_vmtoolsd::inquiry::{Answer, Inquiry, MOST, MOST_IN_PIECE, Step, TroubleKind, WINDOW};

@@ -167,7 +167,7 @@ impl Work {
         match self {
             Self::Copy {
                 is_endless: true, ..
-            } => Err("it has run for an hour and nobody has terminated it".to_owned()),
+            } => Err("it has run for an hour without being terminated".to_owned()),
             Self::Relay(relay) => relay.give_up(world),
             Self::Stream(_) => Err(super::stream::SILENT.to_owned()),
             Self::Copy { .. } | Self::Check(_) | Self::List { .. } | Self::Read(_) => {

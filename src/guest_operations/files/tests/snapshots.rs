@@ -163,7 +163,7 @@ fn snapshots_that_nobody_waits_for_give_way_to_new_ones() {
     world.begin("ops", "/talos/services/s0.log").unwrap();
 }
 
-/// One step of somebody who uses files at random.
+/// One random step of a user of files.
 #[derive(Clone, Debug)]
 enum Use {
     Begin(usize),

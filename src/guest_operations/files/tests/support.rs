@@ -109,7 +109,7 @@ fn long_logs_are_packed_a_few_at_a_time() {
     }
     let start = world.now;
     let files = unpacked(&world.download("ops", SUPPORT).unwrap());
-    assert_eq!(world.now, start, "nobody waits for a time");
+    assert_eq!(world.now, start, "none of these waits for a time");
     assert_eq!(files["services/s7.log"].lines().count(), 100_000);
     assert!(!files.contains_key("MISSING.txt"));
 }
