@@ -142,6 +142,7 @@ mod tests {
     use proptest::prelude::*;
     use proptest::test_runner::TestRunner;
 
+    use crate::freeze;
     use crate::guest_operations::programs;
     use crate::qemu::{self, qmp};
     use crate::vmware::{rpc, services, wire};
@@ -151,7 +152,7 @@ mod tests {
     type Entry = fn(&[u8]);
 
     /// Name of the target and of its corpus, and the entry.
-    const TARGETS: [(&str, Entry); 25] = [
+    const TARGETS: [(&str, Entry); 26] = [
         ("data_map", wire::fuzz::fuzz_data_map),
         ("guest_rpc_packet", wire::fuzz::fuzz_guest_rpc_packet),
         ("hgfs", wire::fuzz::fuzz_hgfs),
@@ -173,6 +174,7 @@ mod tests {
         ("guest_agent", qemu::fuzz::fuzz_guest_agent),
         ("qmp_stream", qmp::fuzz::fuzz_qmp_stream),
         ("qmp_arguments", qmp::fuzz::fuzz_qmp_arguments),
+        ("freezer_message", freeze::fuzz::fuzz_freezer_message),
         ("token", logins::fuzz::fuzz_token),
         ("command_line", programs::fuzz::fuzz_command_line),
         ("http", programs::fuzz::fuzz_http),

@@ -57,7 +57,7 @@
 //! guest_operations  → config diagnosis facts inquiry
 //! front_end         → config diagnosis facts freeze inquiry power
 //! freezer           → freeze
-//! freeze            → config diagnosis facts report
+//! freeze            → config diagnosis facts log report
 //! log               → config
 //! config            → report
 //! inquiry           → diagnosis

@@ -39,4 +39,20 @@ pub struct QuiesceConfig {
     pub exclude: Vec<Glob>,
     /// What is done when quorum hangs on this node.
     pub etcd: EtcdGuard,
+    /// Whether this is a container of Kubernetes, which no setting says.
+    pub in_pod: bool,
+}
+
+impl QuiesceConfig {
+    /// Why nothing is frozen in a pod.
+    pub const POD_PROBLEM: &str = "file systems are not frozen from a Kubernetes pod: an agent that is killed meanwhile \
+        could not be started again while /var is frozen";
+    /// What to do about it.
+    pub const POD_REMEDY: &str =
+        "run the agent as a system extension, or set quiesce.mode (--quiesce) to sync or off";
+
+    /// Whether file systems should be frozen where that is not done.
+    pub fn is_refused_in_pod(&self) -> bool {
+        self.in_pod && self.mode == QuiesceMode::Freeze
+    }
 }

@@ -11,6 +11,8 @@ pub struct Storage {
     pub mounts: Option<BTreeSet<Mount>>,
     /// Disks, from Disk.
     pub disks: Option<Vec<Disk>>,
+    /// The kernel's names (`/dev/dm-1`) of what is named by a link (`/dev/mapper/luks2-EPHEMERAL`); from the kernel.
+    pub mapped: BTreeMap<String, String>,
     /// All mounts in the kernel's order, from the Mounts call.
     pub spaces: Option<Vec<Space>>,
     /// How the VMX names a disk (`scsi0:0`), by its device path; from the kernel's view of the hardware.
@@ -41,6 +43,10 @@ pub struct Mount {
     pub volume: String,
     /// Mount point.
     pub target: String,
+    /// What is mounted: a device mostly.
+    pub source: String,
+    /// Whether nothing can be written to it.
+    pub read_only: bool,
 }
 
 /// A disk.

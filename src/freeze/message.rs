@@ -1,7 +1,7 @@
 //! What goes between the agent and the freezer, over a socket pair that keeps messages apart.
 //!
 //! All messages are of a fixed size and without an allocation: the freezer must do without while file systems are
-//! frozen. A message that is cut, or has values of no meaning, decodes to nothing.
+//! frozen. A message that is cut, or has values of no meaning, decodes to nothing; the bytes are in [`super::codec`].
 
 use std::time::Duration;
 
@@ -214,5 +214,5 @@ impl Report {
     }
 }
 
-/// Bytes of the longest message.
-pub const LONGEST_MESSAGE: usize = 2048;
+/// Bytes of the longest message, which is [`Command::Freeze`]: its kind, run, how, limit and devices.
+pub const LONGEST_MESSAGE: usize = 1 + 4 + 1 + 12 + MOST_DEVICES * (1 + LONGEST_NAME);

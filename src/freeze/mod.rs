@@ -7,9 +7,20 @@
 //! Sans-IO. [`Quiesce`] is the state machine that both front ends hold: whether a freeze may begin, what to order, and
 //! what is true when it is over. [`message`] is what goes between it and the freezer.
 
+mod codec;
+mod etcd;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 pub mod message;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod model;
 pub mod quiesce;
+mod readiness;
+mod run;
+mod shown;
 pub mod volumes;
 
+pub use codec::Buffer;
 pub use message::{Command, Report};
 pub use quiesce::{Ended, Event, Phase, Quiesce, QuiesceOrder, Refusal, Request, Why};

@@ -46,7 +46,9 @@ pub fn file_systems(storage: &Storage) -> Option<Vec<FileSystem>> {
             .iter()
             .filter_map(|volume| of_volume(volume, storage, spaces))
             .collect(),
-        None => at_known_places(storage, spaces),
+        None => places(spaces)
+            .map(|(index, space)| (index, file_system(space, storage, &space.device)))
+            .collect(),
     };
     found.sort_by_key(|(index, _)| *index);
     found.dedup_by_key(|(index, _)| *index);
@@ -88,8 +90,13 @@ fn of_volume(volume: &Volume, storage: &Storage, spaces: &[Space]) -> Option<(us
     Some((index, system))
 }
 
-/// What an older Talos has: /var, the state, and disks mounted by the machine config.
-fn at_known_places(storage: &Storage, spaces: &[Space]) -> Vec<(usize, FileSystem)> {
+/// What an older Talos has mounted: /var, the state, and disks of the machine config.
+pub fn known_places(storage: &Storage) -> impl Iterator<Item = &Space> {
+    places(storage.spaces.as_deref().unwrap_or_default()).map(|(_, space)| space)
+}
+
+/// The same with their places in the list of mounts.
+fn places(spaces: &[Space]) -> impl Iterator<Item = (usize, &Space)> {
     let is_place =
         |path: &str| path == "/var" || path == "/system/state" || path.starts_with("/var/mnt/");
     let mut seen = BTreeSet::new();
@@ -98,10 +105,8 @@ fn at_known_places(storage: &Storage, spaces: &[Space]) -> Vec<(usize, FileSyste
         .enumerate()
         .filter(|(_, space)| space.total > 0 && is_device(space))
         // The first mount of a device is the real one.
-        .filter(|(_, space)| seen.insert(space.device.as_str()))
-        .filter(|(_, space)| is_place(&space.mount_point))
-        .map(|(index, space)| (index, file_system(space, storage, &space.device)))
-        .collect()
+        .filter(move |(_, space)| seen.insert(space.device.as_str()))
+        .filter(move |(_, space)| is_place(&space.mount_point))
 }
 
 fn is_device(space: &Space) -> bool {
@@ -181,6 +186,7 @@ mod tests {
         Mount {
             volume: volume.into(),
             target: target.into(),
+            ..Mount::default()
         }
     }
 

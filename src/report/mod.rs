@@ -10,7 +10,7 @@ mod network;
 mod policy;
 mod whole;
 
-pub use file_systems::{FileSystem, file_systems};
+pub use file_systems::{FileSystem, file_systems, known_places};
 pub use glob::Glob;
 pub use host_name::HostNameForm;
 pub use network::{

@@ -92,6 +92,8 @@ fn mount(spec: &[u8]) -> Result<Option<Mount>, Malformed> {
     Ok(usable.then_some(Mount {
         volume,
         target: spec.target,
+        source: spec.source,
+        read_only: spec.read_only,
     }))
 }
 
@@ -198,8 +200,18 @@ mod tests {
         let read = Mount {
             volume: "EPHEMERAL".into(),
             target: "/var".into(),
+            source: "/dev/sda6".into(),
+            read_only: false,
         };
-        assert_eq!(mount(spec), Ok(Some(read)));
+        assert_eq!(mount(spec), Ok(Some(read.clone())));
+        let read_only = Mount {
+            read_only: true,
+            ..read
+        };
+        assert_eq!(
+            mount(&[&spec[..], b"\x28\x01"].concat()),
+            Ok(Some(read_only))
+        );
         let detached = [&spec[..], b"\x40\x01"].concat();
         assert_eq!(mount(&detached), Ok(None));
         let nowhere = MountStatusSpec {

@@ -50,6 +50,7 @@ impl Apid {
             }),
             target: target.to_owned(),
             source: partition.to_owned(),
+            read_only: false,
             detached: false,
         };
         self.put(MOUNT_STATUS, RUNTIME, id, mount.encode_to_vec());

@@ -26,6 +26,7 @@ fn mount(volume: &str, target: &str) -> Mount {
     Mount {
         volume: volume.into(),
         target: target.into(),
+        ..Mount::default()
     }
 }
 

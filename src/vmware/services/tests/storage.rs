@@ -27,6 +27,7 @@ fn with_var(free: u64) -> Facts {
     let mount = Mount {
         volume: "EPHEMERAL".into(),
         target: "/var".into(),
+        ..Mount::default()
     };
     let space = Space {
         device: "/dev/sda6".into(),
@@ -300,6 +301,7 @@ fn more_file_systems_than_the_json_form_has_room_for_go_in_the_older_form_with_v
         storage.mounts.as_mut().unwrap().insert(Mount {
             volume: format!("a{number}"),
             target: target.clone(),
+            ..Mount::default()
         });
         storage.spaces.as_mut().unwrap().insert(
             0,
