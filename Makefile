@@ -84,12 +84,12 @@ demo: build with-qemu with-guest-kernel guest-relay ## Show a node from start to
 	@$(guest) $(CARGO) run --locked --quiet --example demo
 
 .PHONY: test
-test: build with-open-vm-tools with-qemu with-guest-kernel ## Run all tests, the release binary, open-vm-tools' programs and a QEMU guest included
+test: build with-open-vm-tools with-qemu with-guest-kernel with-xfsprogs ## Run all tests, the release binary, open-vm-tools' programs and a QEMU guest included
 	$(guest) $(CARGO) test --locked --workspace
-	@if $(provision) --has open-vm-tools qemu guest-kernel; then \
-	    echo 'make test: all tests passed, open-vm-tools and QEMU included'; \
+	@if $(provision) --has open-vm-tools qemu guest-kernel xfsprogs; then \
+	    echo 'make test: all tests passed, open-vm-tools, QEMU and file systems included'; \
 	else \
-	    echo 'make test: tests passed, but those with open-vm-tools or QEMU were SKIPPED (not installed)'; \
+	    echo 'make test: tests passed, but those with open-vm-tools, QEMU or XFS were SKIPPED (not installed)'; \
 	fi
 
 container_specs := $(CURDIR)/_out/container
@@ -97,7 +97,7 @@ container_specs := $(CURDIR)/_out/container
 # The container that machined lets containerd make of our service file, and of the one that runs qemu-ga: Talos 1.14's,
 # and 1.13's.
 .PHONY: container
-container: build with-crun container-specs ## Run the binary inside the container that Talos makes of its service (needs root, crun, Go)
+container: build with-crun with-xfsprogs container-specs ## Run the binary inside the container that Talos makes of its service (needs root, crun, Go)
 	@if ! $(provision) --has crun; then exit 0; fi; \
 	TALOS_VMTOOLSD='$(binary)' CONTAINER_SPECS='$(container_specs)' \
 	    $(CARGO) test --locked --workspace --test agent container:: -- --ignored --nocapture
