@@ -25,6 +25,7 @@ use crate::config::cli::Command;
 use crate::config::{self, Cli, Config, Loaded, LogConfig, Sources};
 use crate::daemon::{Faults, open_files};
 use crate::diagnosis::{self, Check};
+use crate::freezer;
 use crate::guest_operations;
 use crate::log::{self, Chain};
 use crate::proc;
@@ -78,6 +79,11 @@ pub fn main(
     arguments: impl IntoIterator<Item = OsString>,
     variables: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> ExitCode {
+    let mut arguments = arguments.into_iter().peekable();
+    let name = arguments.peek().map(OsString::as_os_str);
+    if let Some(code) = freezer::main(name) {
+        return code;
+    }
     let (cli, faults) = match Cli::tolerant(arguments) {
         Ok(read) => read,
         // Help and version come this way, too.
