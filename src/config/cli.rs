@@ -114,16 +114,19 @@ impl Cli {
     ) -> Result<(Self, Vec<String>), clap::Error> {
         let mut arguments = in_place_of_qemu_ga(arguments.into_iter().collect());
         let mut faults = Vec::new();
+        let mut doubted = Vec::new();
         let mut first = None;
         loop {
             match (Self::try_parse_from(&arguments), first) {
                 (Ok(cli), None) => return Ok((cli, faults)),
-                (Ok(cli), Some(first)) => {
+                (Ok(mut cli), Some(first)) => {
                     let tolerates = cli.command == Some(Command::Vmtoolsd);
+                    cli.flags.doubted = doubted;
                     return tolerates.then_some((cli, faults)).ok_or(first);
                 }
                 (Err(error), before) => {
                     faults.push(phrase(&error));
+                    doubted.extend(group(&error));
                     let is_less = remove(&error, &mut arguments);
                     let error = before.unwrap_or(error);
                     if !is_less {
@@ -159,18 +162,38 @@ fn phrase(error: &clap::Error) -> String {
     phrase.strip_prefix("error: ").unwrap_or(&phrase).to_owned()
 }
 
-/// Takes what an error is about from the arguments; returns whether there was such a thing.
-fn remove(error: &clap::Error, arguments: &mut Vec<OsString>) -> bool {
-    let text = |kind| match error.get(kind) {
+/// What an error says of the arguments.
+fn context(error: &clap::Error, kind: ContextKind) -> Option<&str> {
+    match error.get(kind) {
         Some(ContextValue::String(text)) => Some(text.as_str()),
         _ => None,
-    };
-    // A flag stands there with the form of its value: `--transport <TRANSPORT>`, `--use-machined[=<BOOL>]`.
-    let name = text(ContextKind::InvalidArg).or_else(|| text(ContextKind::InvalidSubcommand));
-    let Some(name) = name.and_then(|name| name.split([' ', '[', '=']).next()) else {
+    }
+}
+
+/// The argument that an error is about. A flag stands there with the form of its value: `--transport <TRANSPORT>`,
+/// `--use-machined[=<BOOL>]`.
+fn culprit(error: &clap::Error) -> Option<&str> {
+    let name = context(error, ContextKind::InvalidArg)
+        .or_else(|| context(error, ContextKind::InvalidSubcommand));
+    name?.split([' ', '[', '=']).next()
+}
+
+/// The group of the flag that an error is about.
+fn group(error: &clap::Error) -> Option<&'static str> {
+    let flag = culprit(error)?.strip_prefix("--");
+    let setting = SETTINGS
+        .iter()
+        .find(|setting| flag.is_some() && setting.flag == flag);
+    let (group, _) = setting?.place()?;
+    Some(group)
+}
+
+/// Takes what an error is about from the arguments; returns whether there was such a thing.
+fn remove(error: &clap::Error, arguments: &mut Vec<OsString>) -> bool {
+    let Some(name) = culprit(error) else {
         return false;
     };
-    let value = text(ContextKind::InvalidValue).unwrap_or_default();
+    let value = context(error, ContextKind::InvalidValue).unwrap_or_default();
     let is = |index: usize, text: &str| {
         let argument = arguments.get(index);
         argument.is_some_and(|argument| argument.to_string_lossy() == text)
@@ -199,17 +222,23 @@ fn remove(error: &clap::Error, arguments: &mut Vec<OsString>) -> bool {
 
 /// The flags that are given, the same for all subcommands.
 #[derive(Clone, Debug, Default)]
-pub struct Flags(Vec<(&'static Setting, OsString)>);
+pub struct Flags {
+    given: Vec<(&'static Setting, OsString)>,
+    /// Groups of flags that were left out, see [`Cli::tolerant`].
+    doubted: Vec<&'static str>,
+}
 
 impl Flags {
     /// Puts what the flags say over what is there; returns a fault for each that cannot be understood.
     pub(super) fn read(&self, draft: &mut Draft) -> Vec<Error> {
-        let Self(given) = self;
+        for group in &self.doubted {
+            draft.doubt(Some(group));
+        }
         let take = |(setting, value): &(&'static Setting, OsString)| {
             let name = || format!("the flag --{}", setting.flag.unwrap_or_default());
             draft.take(setting, value, name).err()
         };
-        given.iter().filter_map(take).collect()
+        self.given.iter().filter_map(take).collect()
     }
 }
 
@@ -229,7 +258,10 @@ impl FromArgMatches for Flags {
             let value = matches.get_raw(setting.flag?)?.next_back()?;
             Some((setting, value.to_owned()))
         };
-        Ok(Self(SETTINGS.iter().filter_map(value).collect()))
+        Ok(Self {
+            given: SETTINGS.iter().filter_map(value).collect(),
+            doubted: Vec::new(),
+        })
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
@@ -297,8 +329,9 @@ mod tests {
 
     /// What a flag says in the end, if it is given.
     fn given<'a>(cli: &'a Cli, flag: &str) -> Option<&'a str> {
-        let Flags(given) = &cli.flags;
-        let mut flags = given
+        let mut flags = cli
+            .flags
+            .given
             .iter()
             .filter(|(setting, _)| setting.flag == Some(flag));
         let (_, value) = flags.next()?;

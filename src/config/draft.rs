@@ -6,9 +6,14 @@ use tracing::Level;
 
 use super::{
     Config, GuestInfoConfig, GuestOperationsConfig, HostConfig, LogConfig, LogFormat, PowerConfig,
-    QemuConfig, QuiesceConfig, SandboxMode, SettingError, TalosConfig,
+    QemuConfig, QuiesceConfig, QuiesceMode, SandboxMode, SettingError, TalosConfig,
+    guest_operations, quiesce,
 };
 use crate::report::NetworkPolicy;
+
+/// Groups that count whole or not at all: what is skipped may be what keeps callers out, or a file system from being
+/// frozen. [`Draft::finish`] switches them off.
+const WHOLE: [&str; 2] = [guest_operations::GROUP, quiesce::GROUP];
 
 /// A configuration in the making.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,8 +24,8 @@ pub(super) struct Draft {
     pub talos: TalosSettings,
     /// Path of the configuration file; empty if none is named.
     pub file: PathBuf,
-    /// A setting of guest operations has a fault, so there are none.
-    pub without_guest_operations: bool,
+    /// Those of [`WHOLE`] of which a setting has a fault.
+    pub doubted: Vec<&'static str>,
 }
 
 /// What the sources say of the way to Talos.
@@ -68,21 +73,41 @@ impl Draft {
     /// The configuration, with the talosconfig of a service account where nothing else is named.
     pub(super) fn finish(self, service_account: Option<&Path>) -> Config {
         let Self {
-            config,
+            mut config,
             talos,
             file,
-            without_guest_operations,
+            doubted,
         } = self;
+        for group in doubted {
+            match group {
+                guest_operations::GROUP => {
+                    config.guest_operations = GuestOperationsConfig::default()
+                }
+                quiesce::GROUP => config.quiesce.mode = QuiesceMode::Off,
+                _ => {}
+            }
+        }
         Config {
             talos: talos.resolve(service_account),
             file: Some(file).filter(|path| !path.as_os_str().is_empty()),
-            guest_operations: if without_guest_operations {
-                GuestOperationsConfig::default()
-            } else {
-                config.guest_operations
-            },
             ..config
         }
+    }
+
+    /// Notes a fault in a group.
+    pub(super) fn doubt(&mut self, group: Option<&'static str>) {
+        let group = group.filter(|group| WHOLE.contains(group));
+        self.doubted.extend(group);
+    }
+
+    /// Notes that a source says nothing because of a fault: what it should have said is unknown.
+    pub(super) fn doubt_all(&mut self) {
+        self.doubted.extend(WHOLE);
+    }
+
+    /// Whether a setting of the group has a fault.
+    pub(super) fn is_doubted(&self, group: &str) -> bool {
+        self.doubted.contains(&group)
     }
 }
 
@@ -93,7 +118,7 @@ impl From<Config> for Draft {
             config,
             talos: TalosSettings::default(),
             file: PathBuf::new(),
-            without_guest_operations: false,
+            doubted: Vec::new(),
         }
     }
 }

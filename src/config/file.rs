@@ -26,6 +26,7 @@ const MOST_FAULTS: usize = 50;
 /// that is not YAML, or a file without keys.
 pub(super) fn read(text: &str, draft: &mut Draft) -> Vec<YamlError> {
     if let Err(fault) = yaml::from_str::<Option<IgnoredAny>>(text) {
+        draft.doubt_all();
         return vec![fault];
     }
     let mut faults = Vec::new();
@@ -56,11 +57,13 @@ pub(super) fn read(text: &str, draft: &mut Draft) -> Vec<YamlError> {
         draft.doubt(group);
         read.doubt(group);
         if faults.len() == MOST_FAULTS {
+            read.doubt_all();
             *draft = read;
             return faults;
         }
         // A fault before the first key is one of the whole, and none is met twice.
         if key == 0 || !skipped.insert(key) {
+            draft.doubt_all();
             return faults;
         }
     }
@@ -493,6 +496,13 @@ log:
         assert_eq!(draft, good);
     }
 
+    /// What a file comes to that says nothing because of a fault.
+    fn doubted() -> Draft {
+        let mut draft = Draft::new();
+        draft.doubt_all();
+        draft
+    }
+
     #[test]
     fn a_text_that_is_no_yaml_or_no_groups_says_nothing() {
         for text in [
@@ -504,7 +514,7 @@ log:
             let (faults, draft) = tolerantly(text);
             assert_eq!(
                 (faults.len(), draft),
-                (1, Draft::new()),
+                (1, doubted()),
                 "{text:?}: {faults:?}"
             );
         }
@@ -514,7 +524,7 @@ log:
     fn faults_without_end_have_one() {
         let text: String = (0..2000).map(|n| format!("group{n}: {{}}\n")).collect();
         let (faults, draft) = tolerantly(&text);
-        assert_eq!((faults.len(), draft), (MOST_FAULTS, Draft::new()));
+        assert_eq!((faults.len(), draft), (MOST_FAULTS, doubted()));
     }
 
     #[test]

@@ -2,10 +2,10 @@
 
 use std::ffi::OsStr;
 
+use super::Error;
 use super::draft::Draft;
 use super::setting::{Setting, Unset};
 use super::table::SETTINGS;
-use super::{Error, guest_operations};
 
 impl Draft {
     /// The defaults of the table.
@@ -18,12 +18,6 @@ impl Draft {
             }
         }
         draft
-    }
-
-    /// Notes a fault in a group. Guest operations count whole or not at all: what is skipped may be what keeps
-    /// callers out.
-    pub(super) fn doubt(&mut self, group: Option<&str>) {
-        self.without_guest_operations |= group == Some(guest_operations::GROUP);
     }
 
     /// Takes a value from a variable or a flag; `name` says which. One that is bad changes nothing.

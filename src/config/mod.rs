@@ -4,8 +4,8 @@
 //! them, the weakest first (`file`, `env`, [`cli`]). What it knows of the process is in its [`Sources`].
 //! [`plan()`] says what of a configuration that is read again counts at once.
 //!
-//! A fault costs the setting that has it and no other; one of guest operations switches them off as a whole. The
-//! daemon serves the host with the rest, and commands that answer at once say the first fault and end.
+//! A fault costs the setting that has it and no other; one of guest operations or of quiescing switches the group off
+//! as a whole. The daemon serves the host with the rest, and commands that answer at once say the first fault and end.
 //! Without a way to Talos ([`Config::talos`]) the host is served as well.
 
 use std::ffi::OsString;
@@ -372,10 +372,12 @@ pub fn load(sources: &Sources) -> Loaded {
         sources.read(&mut below);
         draft = below;
     }
-    if !draft.without_guest_operations && draft.config.guest_operations.lacks_users() {
-        draft.without_guest_operations = true;
+    let group = guest_operations::GROUP;
+    if !draft.is_doubted(group) && draft.config.guest_operations.lacks_users() {
+        draft.doubt(Some(group));
         faults.push(Error::NoUsers);
     }
+    draft.config.quiesce.in_pod = quiesce::is_in_pod(&sources.variables);
     let service_account = Path::new(SERVICE_ACCOUNT_TALOSCONFIG);
     Loaded {
         config: draft.finish(service_account.exists().then_some(service_account)),
@@ -388,6 +390,7 @@ fn read_file(path: &Path, draft: &mut Draft) -> Vec<Error> {
     let faults = match yaml::text(path) {
         Ok(text) => file::read(&text, draft),
         Err(source) => {
+            draft.doubt_all();
             return vec![Error::FileUnreadable {
                 path: path.to_owned(),
                 source,
@@ -402,7 +405,7 @@ fn read_file(path: &Path, draft: &mut Draft) -> Vec<Error> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(in crate::config) mod tests {
     use super::*;
     use clap::Parser as _;
 
@@ -428,17 +431,17 @@ mod tests {
     }
 
     /// A file that is removed when the test ends.
-    struct TemporaryFile(PathBuf);
+    pub(in crate::config) struct TemporaryFile(PathBuf);
 
     impl TemporaryFile {
-        fn new(name: &str, text: &str) -> Self {
+        pub(in crate::config) fn new(name: &str, text: &str) -> Self {
             let name = format!("talos-vmtoolsd-{}-{name}", std::process::id());
             let path = std::env::temp_dir().join(name);
             std::fs::write(&path, text).unwrap();
             Self(path)
         }
 
-        fn path(&self) -> &str {
+        pub(in crate::config) fn path(&self) -> &str {
             self.0.to_str().unwrap()
         }
     }

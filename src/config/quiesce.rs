@@ -1,8 +1,15 @@
 //! The group `quiesce`: whether a host may have file systems frozen for a snapshot, which, and for how long.
 
+use std::ffi::OsString;
 use std::time::Duration;
 
 use crate::report::Glob;
+
+/// The group's name.
+pub(super) const GROUP: &str = "quiesce";
+
+/// The variable that Kubernetes sets in every container.
+const OF_A_POD: &str = "KUBERNETES_SERVICE_HOST";
 
 /// What is done for a host that wants a quiesced snapshot.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,4 +62,18 @@ impl QuiesceConfig {
     pub fn is_refused_in_pod(&self) -> bool {
         self.in_pod && self.mode == QuiesceMode::Freeze
     }
+
+    /// Whether there is a freezer.
+    pub fn needs_freezer(&self) -> bool {
+        self.mode != QuiesceMode::Off && !self.is_refused_in_pod()
+    }
 }
+
+/// Whether these are the variables of a container of Kubernetes.
+pub(super) fn is_in_pod(variables: &[(OsString, OsString)]) -> bool {
+    let mut variables = variables.iter();
+    variables.any(|(name, value)| name == OF_A_POD && !value.is_empty())
+}
+
+#[cfg(test)]
+mod tests;

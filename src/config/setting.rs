@@ -75,8 +75,20 @@ impl Field {
     }
 }
 
-/// The field of a draft at a path, such as `config.power.deadline`.
+/// The field of a draft at a path, such as `config.power.deadline`; `as` names what reads it where not every value of
+/// its type will do.
 macro_rules! field {
+    ($($path:ident).+ as $read:path) => {
+        $crate::config::setting::Field::new(
+            |draft| &draft.$($path).+,
+            |draft, written| {
+                draft.$($path).+ = $read(&written.to_string_lossy())?;
+                Ok(())
+            },
+            |draft, map| $crate::config::value::Value::read_map(&mut draft.$($path).+, map),
+            |draft, other| $crate::config::setting::keep(&mut draft.$($path).+, &other.$($path).+),
+        )
+    };
     ($($path:ident).+) => {
         $crate::config::setting::Field::new(
             |draft| &draft.$($path).+,

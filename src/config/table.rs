@@ -293,6 +293,46 @@ pub static SETTINGS: &[Setting] = &[
         field: field!(config.guest_operations.node_files),
     },
     Setting {
+        key: Some("quiesce.mode"),
+        flag: Some("quiesce"),
+        value: "MODE",
+        unset: Value("off"),
+        applied: OnRestart,
+        help: "What is done for a quiesced snapshot: nothing, so that the host's wish is refused; what is written so far \
+               goes to the disks; or file systems are frozen (as a system extension only)",
+        field: field!(config.quiesce.mode),
+    },
+    Setting {
+        key: Some("quiesce.max_freeze"),
+        flag: Some("quiesce-max-freeze"),
+        value: "DURATION",
+        // A control plane's components wait 10 s for their leases.
+        unset: Value("8s"),
+        applied: OnReload,
+        help: "How long file systems stay frozen at most, from 1s to 60s; a snapshot that takes longer fails",
+        field: field!(config.quiesce.max_freeze as crate::config::value::freeze_limit),
+    },
+    Setting {
+        key: Some("quiesce.exclude"),
+        flag: None,
+        value: "VOLUMES",
+        unset: Nothing,
+        applied: OnReload,
+        help: "Volumes that are not frozen: patterns of their ids, such as u-data, or of their mount points, such as \
+               /var/mnt/data",
+        field: field!(config.quiesce.exclude),
+    },
+    Setting {
+        key: Some("quiesce.etcd"),
+        flag: Some("quiesce-etcd"),
+        value: "POLICY",
+        unset: Value("refuse"),
+        applied: OnReload,
+        help: "Whether a freeze is refused, or begun with a warning, on a control plane without which etcd has no quorum \
+               because a member is missing",
+        field: field!(config.quiesce.etcd),
+    },
+    Setting {
         key: Some("sandbox.mode"),
         flag: Some("sandbox"),
         value: "MODE",
@@ -349,6 +389,7 @@ pub(super) mod tests {
             (Form::Text, "DURATION") => "7s",
             (Form::Text, _) => "os:x",
             (Form::List, "PATHS") => "/var/log",
+            (Form::List, "VOLUMES") => "u-data",
             // A pattern as well.
             (Form::List, _) => "10.0.0.0/8",
             (Form::Maps, _) => {

@@ -8,11 +8,19 @@ use tracing::Level;
 
 use super::guest_operations::{BadPath, BadUser, LONGEST_TOKEN_LIFE};
 use super::map::Map;
-use super::{BusyPolicy, HypervisorChoice, LogFormat, RebootMode, SandboxMode, TransportChoice};
-use crate::report::{Family, HostNameForm, Patterns, Subnet, Unreadable};
+use super::{
+    BusyPolicy, EtcdGuard, HypervisorChoice, LogFormat, QuiesceMode, RebootMode, SandboxMode,
+    TransportChoice,
+};
+use crate::report::{Family, Glob, HostNameForm, Patterns, Subnet, Unreadable};
 
 /// No duration is longer: nobody at the host waits an hour for a power call, and a typing error shows.
 const LONGEST_DURATION: Duration = Duration::from_secs(3600);
+
+/// In less not even an idle host takes a snapshot.
+const SHORTEST_FREEZE: Duration = Duration::from_secs(1);
+/// All that writes stands still meanwhile.
+const LONGEST_FREEZE: Duration = Duration::from_secs(60);
 
 /// A value that does not have the form it should have.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -146,6 +154,24 @@ impl Value for Vec<Subnet> {
     }
 }
 
+/// Patterns of volumes: what can match none is a fault, for that volume would be frozen.
+impl Value for Vec<Glob> {
+    const FORM: Form = Form::List;
+
+    fn read(&mut self, written: &OsStr) -> Result<(), BadValue> {
+        const EXPECTED: &str =
+            "the id of a volume or its mount point, such as u-data or /var/mnt/data";
+        let text = written.to_string_lossy();
+        let begins_well = text.starts_with(['/', '*', '?']) || !text.contains('/');
+        let ends_well = text.len() == 1 || !text.ends_with('/');
+        if text.is_empty() || text.starts_with('!') || !begins_well || !ends_well {
+            return Err(bad(&text, EXPECTED));
+        }
+        self.push(Glob::new(&text));
+        Ok(())
+    }
+}
+
 /// A wish that there may be none of.
 impl Value for Option<Family> {
     const FORM: Form = Form::Choice {
@@ -212,6 +238,19 @@ choice! {
 }
 
 choice! {
+    QuiesceMode, any_case: false, "what to do for a quiesced snapshot (off, sync or freeze)",
+    "off" => QuiesceMode::Off,
+    "sync" => QuiesceMode::Sync,
+    "freeze" => QuiesceMode::Freeze,
+}
+
+choice! {
+    EtcdGuard, any_case: false, "what to do where etcd needs this node (refuse or warn)",
+    "refuse" => EtcdGuard::Refuse,
+    "warn" => EtcdGuard::Warn,
+}
+
+choice! {
     HostNameForm, any_case: false, "a form of the host name (node or fqdn)",
     "node" => HostNameForm::Node,
     "fqdn" => HostNameForm::Fqdn,
@@ -253,6 +292,14 @@ fn boolean(text: &str) -> Result<bool, BadValue> {
 fn duration(text: &str) -> Result<Duration, BadValue> {
     const EXPECTED: &str = "a duration above 0 and up to 1h, such as 30s or 1m30s";
     duration_up_to(LONGEST_DURATION, text).ok_or_else(|| bad(text, EXPECTED))
+}
+
+/// How long file systems stay frozen at most.
+pub(super) fn freeze_limit(text: &str) -> Result<Duration, BadValue> {
+    const EXPECTED: &str = "a duration from 1s up to 60s, such as 8s";
+    duration_up_to(LONGEST_FREEZE, text)
+        .filter(|limit| *limit >= SHORTEST_FREEZE)
+        .ok_or_else(|| bad(text, EXPECTED))
 }
 
 /// How long a token counts, in whole seconds.
@@ -362,6 +409,49 @@ mod tests {
     }
 
     #[test]
+    fn a_freeze_lasts_from_a_second_to_a_minute() {
+        for (text, millis) in [
+            ("1s", 1000),
+            ("1000ms", 1000),
+            ("8", 8000),
+            ("8s500ms", 8500),
+            ("60s", 60_000),
+            ("1m", 60_000),
+        ] {
+            assert_eq!(freeze_limit(text), Ok(Duration::from_millis(millis)));
+        }
+        for text in [
+            "0s", "999ms", "60001ms", "61s", "2m", "1h", "-8s", "8 s", "soon", "",
+        ] {
+            let error = freeze_limit(text).unwrap_err().to_string();
+            assert!(error.contains("from 1s up to 60s"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_that_no_volume_can_match_is_a_fault() {
+        for good in [
+            "EPHEMERAL",
+            "u-*",
+            "u-dat?",
+            "/var/mnt/data",
+            "/var/mnt/*",
+            "*/data",
+            "/",
+            "*",
+        ] {
+            let mut patterns = vec![Glob::new("u-old")];
+            assert_eq!(patterns.read(OsStr::new(good)), Ok(()), "{good}");
+            assert_eq!(patterns, [Glob::new("u-old"), Glob::new(good)]);
+        }
+        for bad in ["", "!u-data", "var/mnt/data", "/var/mnt/data/"] {
+            let mut patterns = vec![Glob::new("u-old")];
+            assert!(patterns.read(OsStr::new(bad)).is_err(), "{bad}");
+            assert_eq!(patterns, [Glob::new("u-old")], "{bad}");
+        }
+    }
+
+    #[test]
     fn a_token_lives_from_a_second_to_a_day() {
         for good in ["1s", "10m", "24h", "23h59m60s"] {
             assert!(life(good).is_ok(), "{good}");
@@ -389,6 +479,8 @@ mod tests {
         understands_its_names(HypervisorChoice::Auto);
         understands_its_names(RebootMode::Default);
         understands_its_names(BusyPolicy::Refuse);
+        understands_its_names(QuiesceMode::Off);
+        understands_its_names(EtcdGuard::Refuse);
         understands_its_names(LogFormat::Text);
         understands_its_names(SandboxMode::Off);
         understands_its_names(Level::INFO);

@@ -20,7 +20,7 @@ mod thaw_first;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use crate::config::{self, Config, QuiesceMode};
+use crate::config::{self, Config, QuiesceConfig};
 use crate::diagnosis::Outcome;
 use crate::freezer::{Freezer, Link};
 use crate::front_end::FrontEnd;
@@ -162,7 +162,17 @@ async fn serve(
 
 /// The freezer, where there is a host and quiescing is on. Without one every freeze is refused.
 fn start_freezer(config: &Config, below: &Below) -> Option<(Freezer, Link)> {
-    if config.quiesce.mode == QuiesceMode::Off || matches!(below, Below::Neither) {
+    if matches!(below, Below::Neither) {
+        return None;
+    }
+    if config.quiesce.is_refused_in_pod() {
+        tracing::error!(
+            problem = QuiesceConfig::POD_PROBLEM,
+            remedy = QuiesceConfig::POD_REMEDY,
+            "quiesced snapshots are refused"
+        );
+    }
+    if !config.quiesce.needs_freezer() {
         return None;
     }
     match Freezer::start() {

@@ -209,10 +209,10 @@ fn one_fault_costs_the_whole_group() {
     let mut draft = Draft::new();
     let text = "guest_operations: {enabled: true}\nguest_operations: {}\nlog: {level: loud}\n";
     assert_eq!(file::read(text, &mut draft).len(), 2);
-    assert!(draft.without_guest_operations);
+    assert!(draft.is_doubted(GROUP));
     let mut draft = Draft::new();
     assert_eq!(file::read("guest_operations: 5\n", &mut draft).len(), 1);
-    assert!(draft.without_guest_operations);
+    assert!(draft.is_doubted(GROUP));
 }
 
 #[test]
