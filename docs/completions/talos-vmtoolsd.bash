@@ -68,7 +68,7 @@ _talos__vmtoolsd() {
 
     case "${cmd}" in
         talos__vmtoolsd)
-            opts="-h -V --use-machined --talos-config --talos-node --machined-socket --machined-role --hypervisor --transport --low-bandwidth --skip-vmware-detection --idle-off-vmware --qga-port --power-deadline --force-shutdown --reboot-mode --power-busy --guest-host-name --scrub-guestinfo --guest-variables --guest-operations --sandbox --log-level --log-format --config --help --version vmtoolsd guest-agent talosquery rpc check token version help"
+            opts="-h -V --use-machined --talos-config --talos-node --machined-socket --machined-role --hypervisor --transport --low-bandwidth --skip-vmware-detection --idle-off-vmware --qga-port --power-deadline --force-shutdown --reboot-mode --power-busy --guest-host-name --scrub-guestinfo --guest-variables --guest-operations --quiesce --quiesce-max-freeze --quiesce-etcd --sandbox --log-level --log-format --config --help --version vmtoolsd guest-agent talosquery rpc check token version help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -150,6 +150,18 @@ _talos__vmtoolsd() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --quiesce)
+                    COMPREPLY=($(compgen -W "off sync freeze" -- "${cur}"))
+                    return 0
+                    ;;
+                --quiesce-max-freeze)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --quiesce-etcd)
+                    COMPREPLY=($(compgen -W "refuse warn" -- "${cur}"))
+                    return 0
+                    ;;
                 --sandbox)
                     COMPREPLY=($(compgen -W "enforce warn off" -- "${cur}"))
                     return 0
@@ -174,7 +186,7 @@ _talos__vmtoolsd() {
             return 0
             ;;
         talos__subcmd__vmtoolsd__subcmd__check)
-            opts="-h --json --use-machined --talos-config --talos-node --machined-socket --machined-role --hypervisor --transport --low-bandwidth --skip-vmware-detection --idle-off-vmware --qga-port --power-deadline --force-shutdown --reboot-mode --power-busy --guest-host-name --scrub-guestinfo --guest-variables --guest-operations --sandbox --log-level --log-format --config --help"
+            opts="-h --json --use-machined --talos-config --talos-node --machined-socket --machined-role --hypervisor --transport --low-bandwidth --skip-vmware-detection --idle-off-vmware --qga-port --power-deadline --force-shutdown --reboot-mode --power-busy --guest-host-name --scrub-guestinfo --guest-variables --guest-operations --quiesce --quiesce-max-freeze --quiesce-etcd --sandbox --log-level --log-format --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -254,6 +266,18 @@ _talos__vmtoolsd() {
                     ;;
                 --guest-operations)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --quiesce)
+                    COMPREPLY=($(compgen -W "off sync freeze" -- "${cur}"))
+                    return 0
+                    ;;
+                --quiesce-max-freeze)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --quiesce-etcd)
+                    COMPREPLY=($(compgen -W "refuse warn" -- "${cur}"))
                     return 0
                     ;;
                 --sandbox)
@@ -392,7 +416,7 @@ _talos__vmtoolsd() {
             return 0
             ;;
         talos__subcmd__vmtoolsd__subcmd__rpc)
-            opts="-h --use-machined --talos-config --talos-node --machined-socket --machined-role --hypervisor --transport --low-bandwidth --skip-vmware-detection --idle-off-vmware --qga-port --power-deadline --force-shutdown --reboot-mode --power-busy --guest-host-name --scrub-guestinfo --guest-variables --guest-operations --sandbox --log-level --log-format --config --help"
+            opts="-h --use-machined --talos-config --talos-node --machined-socket --machined-role --hypervisor --transport --low-bandwidth --skip-vmware-detection --idle-off-vmware --qga-port --power-deadline --force-shutdown --reboot-mode --power-busy --guest-host-name --scrub-guestinfo --guest-variables --guest-operations --quiesce --quiesce-max-freeze --quiesce-etcd --sandbox --log-level --log-format --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -472,6 +496,18 @@ _talos__vmtoolsd() {
                     ;;
                 --guest-operations)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --quiesce)
+                    COMPREPLY=($(compgen -W "off sync freeze" -- "${cur}"))
+                    return 0
+                    ;;
+                --quiesce-max-freeze)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --quiesce-etcd)
+                    COMPREPLY=($(compgen -W "refuse warn" -- "${cur}"))
                     return 0
                     ;;
                 --sandbox)
@@ -498,7 +534,7 @@ _talos__vmtoolsd() {
             return 0
             ;;
         talos__subcmd__vmtoolsd__subcmd__talosquery)
-            opts="-h --json --use-machined --talos-config --talos-node --machined-socket --machined-role --hypervisor --transport --low-bandwidth --skip-vmware-detection --idle-off-vmware --qga-port --power-deadline --force-shutdown --reboot-mode --power-busy --guest-host-name --scrub-guestinfo --guest-variables --guest-operations --sandbox --log-level --log-format --config --help"
+            opts="-h --json --use-machined --talos-config --talos-node --machined-socket --machined-role --hypervisor --transport --low-bandwidth --skip-vmware-detection --idle-off-vmware --qga-port --power-deadline --force-shutdown --reboot-mode --power-busy --guest-host-name --scrub-guestinfo --guest-variables --guest-operations --quiesce --quiesce-max-freeze --quiesce-etcd --sandbox --log-level --log-format --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -580,6 +616,18 @@ _talos__vmtoolsd() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --quiesce)
+                    COMPREPLY=($(compgen -W "off sync freeze" -- "${cur}"))
+                    return 0
+                    ;;
+                --quiesce-max-freeze)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --quiesce-etcd)
+                    COMPREPLY=($(compgen -W "refuse warn" -- "${cur}"))
+                    return 0
+                    ;;
                 --sandbox)
                     COMPREPLY=($(compgen -W "enforce warn off" -- "${cur}"))
                     return 0
@@ -604,7 +652,7 @@ _talos__vmtoolsd() {
             return 0
             ;;
         talos__subcmd__vmtoolsd__subcmd__token)
-            opts="-h --key --public-key --user --node --ttl --use-machined --talos-config --talos-node --machined-socket --machined-role --hypervisor --transport --low-bandwidth --skip-vmware-detection --idle-off-vmware --qga-port --power-deadline --force-shutdown --reboot-mode --power-busy --guest-host-name --scrub-guestinfo --guest-variables --guest-operations --sandbox --log-level --log-format --config --help"
+            opts="-h --key --public-key --user --node --ttl --use-machined --talos-config --talos-node --machined-socket --machined-role --hypervisor --transport --low-bandwidth --skip-vmware-detection --idle-off-vmware --qga-port --power-deadline --force-shutdown --reboot-mode --power-busy --guest-host-name --scrub-guestinfo --guest-variables --guest-operations --quiesce --quiesce-max-freeze --quiesce-etcd --sandbox --log-level --log-format --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -702,6 +750,18 @@ _talos__vmtoolsd() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --quiesce)
+                    COMPREPLY=($(compgen -W "off sync freeze" -- "${cur}"))
+                    return 0
+                    ;;
+                --quiesce-max-freeze)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --quiesce-etcd)
+                    COMPREPLY=($(compgen -W "refuse warn" -- "${cur}"))
+                    return 0
+                    ;;
                 --sandbox)
                     COMPREPLY=($(compgen -W "enforce warn off" -- "${cur}"))
                     return 0
@@ -726,7 +786,7 @@ _talos__vmtoolsd() {
             return 0
             ;;
         talos__subcmd__vmtoolsd__subcmd__version)
-            opts="-h --short --use-machined --talos-config --talos-node --machined-socket --machined-role --hypervisor --transport --low-bandwidth --skip-vmware-detection --idle-off-vmware --qga-port --power-deadline --force-shutdown --reboot-mode --power-busy --guest-host-name --scrub-guestinfo --guest-variables --guest-operations --sandbox --log-level --log-format --config --help"
+            opts="-h --short --use-machined --talos-config --talos-node --machined-socket --machined-role --hypervisor --transport --low-bandwidth --skip-vmware-detection --idle-off-vmware --qga-port --power-deadline --force-shutdown --reboot-mode --power-busy --guest-host-name --scrub-guestinfo --guest-variables --guest-operations --quiesce --quiesce-max-freeze --quiesce-etcd --sandbox --log-level --log-format --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -806,6 +866,18 @@ _talos__vmtoolsd() {
                     ;;
                 --guest-operations)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --quiesce)
+                    COMPREPLY=($(compgen -W "off sync freeze" -- "${cur}"))
+                    return 0
+                    ;;
+                --quiesce-max-freeze)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --quiesce-etcd)
+                    COMPREPLY=($(compgen -W "refuse warn" -- "${cur}"))
                     return 0
                     ;;
                 --sandbox)
@@ -832,7 +904,7 @@ _talos__vmtoolsd() {
             return 0
             ;;
         talos__subcmd__vmtoolsd__subcmd__vmtoolsd)
-            opts="-h --use-machined --talos-config --talos-node --machined-socket --machined-role --hypervisor --transport --low-bandwidth --skip-vmware-detection --idle-off-vmware --qga-port --power-deadline --force-shutdown --reboot-mode --power-busy --guest-host-name --scrub-guestinfo --guest-variables --guest-operations --sandbox --log-level --log-format --config --help"
+            opts="-h --use-machined --talos-config --talos-node --machined-socket --machined-role --hypervisor --transport --low-bandwidth --skip-vmware-detection --idle-off-vmware --qga-port --power-deadline --force-shutdown --reboot-mode --power-busy --guest-host-name --scrub-guestinfo --guest-variables --guest-operations --quiesce --quiesce-max-freeze --quiesce-etcd --sandbox --log-level --log-format --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -912,6 +984,18 @@ _talos__vmtoolsd() {
                     ;;
                 --guest-operations)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --quiesce)
+                    COMPREPLY=($(compgen -W "off sync freeze" -- "${cur}"))
+                    return 0
+                    ;;
+                --quiesce-max-freeze)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --quiesce-etcd)
+                    COMPREPLY=($(compgen -W "refuse warn" -- "${cur}"))
                     return 0
                     ;;
                 --sandbox)

@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_talos_vmtoolsd_global_optspecs
-    string join \n use-machined= talos-config= talos-node= machined-socket= machined-role= hypervisor= transport= low-bandwidth= skip-vmware-detection= idle-off-vmware= qga-port= power-deadline= force-shutdown= reboot-mode= power-busy= guest-host-name= scrub-guestinfo= guest-variables= guest-operations= sandbox= log-level= log-format= config= h/help V/version
+    string join \n use-machined= talos-config= talos-node= machined-socket= machined-role= hypervisor= transport= low-bandwidth= skip-vmware-detection= idle-off-vmware= qga-port= power-deadline= force-shutdown= reboot-mode= power-busy= guest-host-name= scrub-guestinfo= guest-variables= guest-operations= quiesce= quiesce-max-freeze= quiesce-etcd= sandbox= log-level= log-format= config= h/help V/version
 end
 
 function __fish_talos_vmtoolsd_needs_command
@@ -51,6 +51,12 @@ fqdn\t''"
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -l scrub-guestinfo -d 'Blank machine configs that are exposed in guest variables, once the machine is ready' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -l guest-variables -d 'Publish guest variables (guestinfo.vmtools.*); false leaves the virtual machine\'s configuration as it is' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -l guest-operations -d 'Let the users of guest_operations.users ask this node what is wrong, through vCenter (VMware only)' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -l quiesce -d 'What is done for a quiesced snapshot: nothing, so that the host\'s wish is refused; what is written so far goes to the disks; or file systems are frozen (as a system extension only) [default: off]' -r -f -a "off\t''
+sync\t''
+freeze\t''"
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -l quiesce-max-freeze -d 'How long file systems stay frozen at most, from 1s to 60s; a snapshot that takes longer fails [default: 8s]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -l quiesce-etcd -d 'Whether a freeze is refused, or begun with a warning, on a control plane without which etcd has no quorum because a member is missing [default: refuse]' -r -f -a "refuse\t''
+warn\t''"
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -l sandbox -d 'Give up all rights that the agent does not need; warn denies nothing and logs what would be denied [default: enforce]' -r -f -a "enforce\t''
 warn\t''
 off\t''"
@@ -100,6 +106,12 @@ fqdn\t''"
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -l scrub-guestinfo -d 'Blank machine configs that are exposed in guest variables, once the machine is ready' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -l guest-variables -d 'Publish guest variables (guestinfo.vmtools.*); false leaves the virtual machine\'s configuration as it is' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -l guest-operations -d 'Let the users of guest_operations.users ask this node what is wrong, through vCenter (VMware only)' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -l quiesce -d 'What is done for a quiesced snapshot: nothing, so that the host\'s wish is refused; what is written so far goes to the disks; or file systems are frozen (as a system extension only) [default: off]' -r -f -a "off\t''
+sync\t''
+freeze\t''"
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -l quiesce-max-freeze -d 'How long file systems stay frozen at most, from 1s to 60s; a snapshot that takes longer fails [default: 8s]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -l quiesce-etcd -d 'Whether a freeze is refused, or begun with a warning, on a control plane without which etcd has no quorum because a member is missing [default: refuse]' -r -f -a "refuse\t''
+warn\t''"
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -l sandbox -d 'Give up all rights that the agent does not need; warn denies nothing and logs what would be denied [default: enforce]' -r -f -a "enforce\t''
 warn\t''
 off\t''"
@@ -140,6 +152,12 @@ fqdn\t''"
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand guest-agent" -l scrub-guestinfo -d 'Blank machine configs that are exposed in guest variables, once the machine is ready' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand guest-agent" -l guest-variables -d 'Publish guest variables (guestinfo.vmtools.*); false leaves the virtual machine\'s configuration as it is' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand guest-agent" -l guest-operations -d 'Let the users of guest_operations.users ask this node what is wrong, through vCenter (VMware only)' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand guest-agent" -l quiesce -d 'What is done for a quiesced snapshot: nothing, so that the host\'s wish is refused; what is written so far goes to the disks; or file systems are frozen (as a system extension only) [default: off]' -r -f -a "off\t''
+sync\t''
+freeze\t''"
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand guest-agent" -l quiesce-max-freeze -d 'How long file systems stay frozen at most, from 1s to 60s; a snapshot that takes longer fails [default: 8s]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand guest-agent" -l quiesce-etcd -d 'Whether a freeze is refused, or begun with a warning, on a control plane without which etcd has no quorum because a member is missing [default: refuse]' -r -f -a "refuse\t''
+warn\t''"
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand guest-agent" -l sandbox -d 'Give up all rights that the agent does not need; warn denies nothing and logs what would be denied [default: enforce]' -r -f -a "enforce\t''
 warn\t''
 off\t''"
@@ -180,6 +198,12 @@ fqdn\t''"
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -l scrub-guestinfo -d 'Blank machine configs that are exposed in guest variables, once the machine is ready' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -l guest-variables -d 'Publish guest variables (guestinfo.vmtools.*); false leaves the virtual machine\'s configuration as it is' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -l guest-operations -d 'Let the users of guest_operations.users ask this node what is wrong, through vCenter (VMware only)' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -l quiesce -d 'What is done for a quiesced snapshot: nothing, so that the host\'s wish is refused; what is written so far goes to the disks; or file systems are frozen (as a system extension only) [default: off]' -r -f -a "off\t''
+sync\t''
+freeze\t''"
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -l quiesce-max-freeze -d 'How long file systems stay frozen at most, from 1s to 60s; a snapshot that takes longer fails [default: 8s]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -l quiesce-etcd -d 'Whether a freeze is refused, or begun with a warning, on a control plane without which etcd has no quorum because a member is missing [default: refuse]' -r -f -a "refuse\t''
+warn\t''"
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -l sandbox -d 'Give up all rights that the agent does not need; warn denies nothing and logs what would be denied [default: enforce]' -r -f -a "enforce\t''
 warn\t''
 off\t''"
@@ -221,6 +245,12 @@ fqdn\t''"
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l scrub-guestinfo -d 'Blank machine configs that are exposed in guest variables, once the machine is ready' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l guest-variables -d 'Publish guest variables (guestinfo.vmtools.*); false leaves the virtual machine\'s configuration as it is' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l guest-operations -d 'Let the users of guest_operations.users ask this node what is wrong, through vCenter (VMware only)' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l quiesce -d 'What is done for a quiesced snapshot: nothing, so that the host\'s wish is refused; what is written so far goes to the disks; or file systems are frozen (as a system extension only) [default: off]' -r -f -a "off\t''
+sync\t''
+freeze\t''"
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l quiesce-max-freeze -d 'How long file systems stay frozen at most, from 1s to 60s; a snapshot that takes longer fails [default: 8s]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l quiesce-etcd -d 'Whether a freeze is refused, or begun with a warning, on a control plane without which etcd has no quorum because a member is missing [default: refuse]' -r -f -a "refuse\t''
+warn\t''"
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l sandbox -d 'Give up all rights that the agent does not need; warn denies nothing and logs what would be denied [default: enforce]' -r -f -a "enforce\t''
 warn\t''
 off\t''"
@@ -261,6 +291,12 @@ fqdn\t''"
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l scrub-guestinfo -d 'Blank machine configs that are exposed in guest variables, once the machine is ready' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l guest-variables -d 'Publish guest variables (guestinfo.vmtools.*); false leaves the virtual machine\'s configuration as it is' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l guest-operations -d 'Let the users of guest_operations.users ask this node what is wrong, through vCenter (VMware only)' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l quiesce -d 'What is done for a quiesced snapshot: nothing, so that the host\'s wish is refused; what is written so far goes to the disks; or file systems are frozen (as a system extension only) [default: off]' -r -f -a "off\t''
+sync\t''
+freeze\t''"
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l quiesce-max-freeze -d 'How long file systems stay frozen at most, from 1s to 60s; a snapshot that takes longer fails [default: 8s]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l quiesce-etcd -d 'Whether a freeze is refused, or begun with a warning, on a control plane without which etcd has no quorum because a member is missing [default: refuse]' -r -f -a "refuse\t''
+warn\t''"
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l sandbox -d 'Give up all rights that the agent does not need; warn denies nothing and logs what would be denied [default: enforce]' -r -f -a "enforce\t''
 warn\t''
 off\t''"
@@ -306,6 +342,12 @@ fqdn\t''"
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand token" -l scrub-guestinfo -d 'Blank machine configs that are exposed in guest variables, once the machine is ready' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand token" -l guest-variables -d 'Publish guest variables (guestinfo.vmtools.*); false leaves the virtual machine\'s configuration as it is' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand token" -l guest-operations -d 'Let the users of guest_operations.users ask this node what is wrong, through vCenter (VMware only)' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand token" -l quiesce -d 'What is done for a quiesced snapshot: nothing, so that the host\'s wish is refused; what is written so far goes to the disks; or file systems are frozen (as a system extension only) [default: off]' -r -f -a "off\t''
+sync\t''
+freeze\t''"
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand token" -l quiesce-max-freeze -d 'How long file systems stay frozen at most, from 1s to 60s; a snapshot that takes longer fails [default: 8s]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand token" -l quiesce-etcd -d 'Whether a freeze is refused, or begun with a warning, on a control plane without which etcd has no quorum because a member is missing [default: refuse]' -r -f -a "refuse\t''
+warn\t''"
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand token" -l sandbox -d 'Give up all rights that the agent does not need; warn denies nothing and logs what would be denied [default: enforce]' -r -f -a "enforce\t''
 warn\t''
 off\t''"
@@ -347,6 +389,12 @@ fqdn\t''"
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand version" -l scrub-guestinfo -d 'Blank machine configs that are exposed in guest variables, once the machine is ready' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand version" -l guest-variables -d 'Publish guest variables (guestinfo.vmtools.*); false leaves the virtual machine\'s configuration as it is' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand version" -l guest-operations -d 'Let the users of guest_operations.users ask this node what is wrong, through vCenter (VMware only)' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand version" -l quiesce -d 'What is done for a quiesced snapshot: nothing, so that the host\'s wish is refused; what is written so far goes to the disks; or file systems are frozen (as a system extension only) [default: off]' -r -f -a "off\t''
+sync\t''
+freeze\t''"
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand version" -l quiesce-max-freeze -d 'How long file systems stay frozen at most, from 1s to 60s; a snapshot that takes longer fails [default: 8s]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand version" -l quiesce-etcd -d 'Whether a freeze is refused, or begun with a warning, on a control plane without which etcd has no quorum because a member is missing [default: refuse]' -r -f -a "refuse\t''
+warn\t''"
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand version" -l sandbox -d 'Give up all rights that the agent does not need; warn denies nothing and logs what would be denied [default: enforce]' -r -f -a "enforce\t''
 warn\t''
 off\t''"

@@ -74,6 +74,14 @@ Of this group either all counts or nothing: with a fault in it, or without users
 `relay` reaches apid (127.0.0.1:50000), which the [sandbox](sandbox.md) allows only if there was one at the start.
 ";
 
+const QUIESCE: &str = "
+## Volumes that are not frozen
+
+`quiesce.exclude` is for the file alone, a list of patterns: `*` for any text, `?` for one character, over the whole id of
+a volume (`EPHEMERAL`, `u-data`) or its whole mount point (`/var`, `/var/mnt/data`). A text that no volume can match, such
+as `!u-data` or `var/mnt/data`, is a fault. [Quiesced snapshots](snapshots.md) says what the settings of the group do.
+";
+
 const FILE_INTRODUCTION: &str = "
 ## The file
 
@@ -87,10 +95,11 @@ const FAULTS: &str = "
 The agent serves the host whatever is wrong: a fleet that is rolled back meets keys and flags that only the newer version
 knows. Each fault is one line at level ERROR that names the file with line and column, the variable or the flag, and
 what would do. An unknown key or flag is skipped. A bad value leaves the setting to a weaker source or its default; in a
-list, one bad item does so for the whole list, and in the group `guest_operations` any fault switches guest operations
-off. A file that is missing, longer than 1 MiB, nested deeper than 100 levels or no YAML says nothing. Without a usable way
-to Talos the host gets its heartbeat, no facts, and status 0 for power operations; a way that is configured later needs a
-restart.
+list, one bad item does so for the whole list. Two groups count whole or not at all: with a fault in `guest_operations`
+guest operations are off, with one in `quiesce` quiesced snapshots are. A file that is missing, longer than 1 MiB, nested
+deeper than 100 levels or no YAML says nothing, and switches both groups off, whatever flags and variables say. Without
+a usable way to Talos the host gets its heartbeat, no facts, and status 0 for power operations; a way that is configured
+later needs a restart.
 
 `check`, `talosquery` and `rpc` say the first fault and exit with 2. A file that is wrong at a reload changes nothing at all,
 and is one line at level ERROR. Variables that begin with `VMTOOLSD_` and mean nothing are named (level WARN) and are
@@ -147,6 +156,7 @@ pub(crate) fn page() -> String {
     page += USERS_INTRODUCTION;
     write!(page, "```yaml\n{USERS}```\n").unwrap();
     page += USERS_KEYS;
+    page += QUIESCE;
     page += FILE_INTRODUCTION;
     write!(page, "```yaml\n{}```\n", file()).unwrap();
     page += FAULTS;
