@@ -18,14 +18,16 @@ use apid::{
 };
 use talos_vmtoolsd::config::talosconfig::Endpoint;
 use talos_vmtoolsd::config::{BusyPolicy, PowerConfig, RebootMode};
+use talos_vmtoolsd::daemon::bridge::Bridge;
+use talos_vmtoolsd::daemon::core::{News, Node as _};
 use talos_vmtoolsd::diagnosis::{Outcome, all_well};
-use talos_vmtoolsd::facts::{Facts, MachineType, Stage};
+use talos_vmtoolsd::facts::{Etcd, Facts, MachineType, Stage};
 use talos_vmtoolsd::power::PowerOperation::{self, Reboot, Shutdown};
 use talos_vmtoolsd::power::PowerOutcome;
 use talos_vmtoolsd::proc::own_counters;
 use talos_vmtoolsd::report::{AddressOrigin, NetworkPolicy, decide};
 use talos_vmtoolsd::talos::{
-    Client, Dial, Error, LastWord, TlsTrouble, carry_out, check, observe, query,
+    Client, Dial, Error, LastWord, TlsTrouble, carry_out, check, look_at_etcd, observe, query,
 };
 use tokio::io::DuplexStream;
 use tokio::sync::{mpsc, watch};
@@ -369,6 +371,171 @@ mod facts {
         let nobody = Client::machined(directory.join("machine.sock"), "");
         let (checks, _) = check(&nobody, LONG).await;
         assert!(is(&checks[0].outcome, "denies Version"), "{checks:?}");
+    }
+}
+
+mod etcd {
+    use super::*;
+
+    fn etcd(voters: usize, live: usize) -> Option<Etcd> {
+        Some(Etcd { voters, live })
+    }
+
+    #[tokio::test]
+    async fn who_votes_and_who_serves_is_counted_whatever_the_role_that_may_read() {
+        let (api, _, directory) = machined();
+        scene::single_nic(&api);
+        let servers = ["10.5.0.2", "10.5.0.3", "10.5.0.4", "10.5.0.5", "10.5.0.6"];
+        for role in ["os:operator", "os:reader", "os:admin"] {
+            let client = Client::machined(directory.join("machine.sock"), role);
+            for (voters, learners, live) in [
+                (1, 0, 1),
+                (3, 0, 3),
+                (3, 0, 2),
+                (3, 1, 3),
+                (2, 1, 2),
+                (5, 0, 4),
+            ] {
+                api.set_etcd(voters, learners);
+                api.set_api_servers(&servers[..live]);
+                let seen = look_at_etcd(&client).await;
+                assert_eq!(seen, etcd(voters, live), "{role}");
+            }
+        }
+        let calls = api.calls_of(Method::EtcdMemberList);
+        assert!(
+            calls
+                .iter()
+                .all(|call| call.request == "query_local=false" && call.metadata("node").is_empty())
+        );
+        assert_eq!(calls.len(), api.calls_of(Method::Get).len());
+        assert_eq!(api.call_count(), 2 * calls.len(), "and nothing else");
+    }
+
+    #[tokio::test]
+    async fn this_node_is_live_even_if_kubernetes_lists_no_one() {
+        let (api, client, _directory) = machined();
+        scene::single_nic(&api);
+        api.set_etcd(3, 0);
+        api.set_api_servers(&[]);
+        assert_eq!(look_at_etcd(&client).await, etcd(3, 1));
+        api.destroy(
+            apid::ENDPOINTS,
+            apid::ENDPOINTS_NAMESPACE,
+            apid::API_SERVERS,
+        );
+        assert_eq!(look_at_etcd(&client).await, etcd(3, 1));
+        // What this node has found by discovery stays for half an hour.
+        api.put(
+            apid::ENDPOINTS,
+            apid::ENDPOINTS_NAMESPACE,
+            "discovery",
+            Vec::new(),
+        );
+        assert_eq!(look_at_etcd(&client).await, etcd(3, 1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_takes_longer_than_half_a_second_is_no_answer() {
+        let half = Duration::from_millis(500);
+        for method in [Method::EtcdMemberList, Method::Get] {
+            let (api, client) = in_process();
+            assert_eq!(look_at_etcd(&client).await, etcd(1, 1));
+            api.delay(method, half - Duration::from_millis(10));
+            assert_eq!(look_at_etcd(&client).await, etcd(1, 1), "{method:?}");
+            for how in ["slow", "silent", "hanging"] {
+                match how {
+                    "slow" => api.delay(method, half + Duration::from_millis(10)),
+                    "silent" => {
+                        api.delay(method, Duration::ZERO);
+                        api.on_step(move |step| {
+                            let is_it = matches!(step, Step::Call(called, _) if *called == method);
+                            is_it.then_some(Trouble::Silent)
+                        });
+                    }
+                    _ => api.hang(),
+                }
+                let begun = tokio::time::Instant::now();
+                assert_eq!(look_at_etcd(&client).await, None, "{method:?} {how}");
+                assert_eq!(begun.elapsed(), half, "{method:?} {how}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_refused_or_makes_no_sense_is_no_answer() {
+        type Make = fn(&Apid);
+        let cases: [(&str, Make); 8] = [
+            ("members refused", |api| {
+                api.allow(Method::EtcdMemberList, &["os:admin"])
+            }),
+            ("no quorum", |api| {
+                let status = Status::unavailable("etcdserver: no leader");
+                api.fail_next(Method::EtcdMemberList, &status, 1);
+            }),
+            ("resources refused", |api| {
+                api.allow(Method::Get, &["os:admin"])
+            }),
+            ("an unknown type", |api| api.drop_type(apid::ENDPOINTS)),
+            ("a worker", |api| {
+                api.update_node(|node| node.contents.etcd = None)
+            }),
+            ("no one votes", |api| api.set_etcd(0, 1)),
+            ("a malformed list", |api| {
+                let place = apid::ENDPOINTS_NAMESPACE;
+                api.put(apid::ENDPOINTS, place, apid::API_SERVERS, vec![0xff]);
+            }),
+            ("away", Apid::stop),
+        ];
+        for (what, make) in cases {
+            let (api, client, _directory) = machined();
+            scene::single_nic(&api);
+            assert_eq!(look_at_etcd(&client).await, etcd(1, 1));
+            make(&api);
+            assert_eq!(look_at_etcd(&client).await, None, "{what}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_talos_does_not_serve_is_among_the_checks() {
+        let (api, client, _directory) = machined();
+        scene::single_nic(&api);
+        assert!(all_well(&check(&client, LONG).await.0));
+        // A role that is too low may for a minute be a process that machined does not know yet; this is certain.
+        api.drop_type(apid::ENDPOINTS);
+        assert_eq!(look_at_etcd(&client).await, None);
+        let refused = client.checks().borrow().clone();
+        assert!(!all_well(&refused));
+        assert!(
+            format!("{refused:?}").contains(apid::ENDPOINTS),
+            "{refused:?}"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn two_looks_at_once_are_one_and_there_is_always_an_answer() {
+        let (api, client) = in_process();
+        let mut bridge = Bridge::with_client(client, HOW);
+        let answer = async |bridge: &mut Bridge| loop {
+            let news = timeout(Duration::from_secs(1), bridge.next()).await;
+            if let News::Etcd(etcd) = news.expect("an answer") {
+                return etcd;
+            }
+        };
+        api.delay(Method::EtcdMemberList, Duration::from_millis(100));
+        bridge.look_at_etcd();
+        bridge.look_at_etcd();
+        assert_eq!(answer(&mut bridge).await, etcd(1, 1));
+        assert_eq!(api.calls_of(Method::EtcdMemberList).len(), 1);
+        bridge.look_at_etcd();
+        assert_eq!(answer(&mut bridge).await, etcd(1, 1));
+        assert_eq!(api.calls_of(Method::EtcdMemberList).len(), 2);
+        api.hang();
+        bridge.look_at_etcd();
+        assert_eq!(answer(&mut bridge).await, None);
+        let mut none = Bridge::without_talos("why".to_owned(), Vec::new(), HOW);
+        none.look_at_etcd();
+        assert_eq!(answer(&mut none).await, None);
     }
 }
 

@@ -43,6 +43,8 @@ pub struct Bridge {
     /// None while quiescing is off.
     freezer: Option<Link>,
     inquiries: Inquiries,
+    /// The last look at etcd.
+    look: Option<JoinHandle<()>>,
 }
 
 impl Bridge {
@@ -83,6 +85,7 @@ impl Bridge {
             kernel: Kernel::new(),
             freezer: None,
             inquiries: Inquiries::default(),
+            look: None,
         }
     }
 
@@ -219,8 +222,21 @@ impl Node for Bridge {
     }
 
     fn look_at_etcd(&mut self) {
-        // We hold the receiver ourselves.
-        let _ = self.outcome_sender.send(News::Etcd(None));
+        // The answer of the look that is under way is fresh enough for both who want it.
+        if self.look.as_ref().is_some_and(|look| !look.is_finished()) {
+            return;
+        }
+        let outcomes = self.outcome_sender.clone();
+        let Ok(client) = self.client.clone() else {
+            // We hold the receiver ourselves.
+            let _ = outcomes.send(News::Etcd(None));
+            return;
+        };
+        self.look = Some(tokio::spawn(async move {
+            let etcd = talos::look_at_etcd(&client).await;
+            // While the daemon stops, no one listens.
+            let _ = outcomes.send(News::Etcd(etcd));
+        }));
     }
 
     fn freezer(&mut self, command: &Command) {

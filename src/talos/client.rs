@@ -274,7 +274,7 @@ impl Client {
     }
 
     /// The protobuf spec of one resource.
-    async fn get(&self, kind: &facts::Kind, id: &str) -> Result<Vec<u8>, Error> {
+    pub(super) async fn get(&self, kind: &facts::Kind, id: &str) -> Result<Vec<u8>, Error> {
         let request = self.request(GetRequest {
             namespace: kind.namespace.to_owned(),
             r#type: kind.kind.to_owned(),
@@ -437,7 +437,7 @@ impl Client {
     }
 
     /// Waits for an answer, or for the start of a stream, and notes whether Talos serves the call.
-    async fn unary<T>(
+    pub(super) async fn unary<T>(
         &self,
         call: &'static str,
         deadline: Duration,

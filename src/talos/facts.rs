@@ -31,7 +31,8 @@ use crate::facts::{
 
 pub(super) use network::traffic;
 pub(super) use node::{
-    MACHINE_STATUS, MACHINE_STATUS_ID, MACHINE_TYPE, MACHINE_TYPE_ID, machine_type, stage,
+    API_SERVERS_ID, ENDPOINTS, MACHINE_STATUS, MACHINE_STATUS_ID, MACHINE_TYPE, MACHINE_TYPE_ID,
+    api_servers, machine_type, stage,
 };
 pub(super) use source::{Kind, Malformed, Source, Values, Watched};
 pub(super) use storage::space;
@@ -263,6 +264,14 @@ fn prefix(prefix: Option<&NetIpPrefix>) -> Result<Option<(IpAddr, u8)>, Malforme
 
 fn own_ip(address: Option<&NetIp>) -> Result<Option<IpAddr>, Malformed> {
     address.map_or(Ok(None), |address| ip(&address.ip))
+}
+
+/// All that are set.
+fn ips(addresses: &[NetIp]) -> Result<Vec<IpAddr>, Malformed> {
+    let addresses = addresses.iter();
+    addresses
+        .filter_map(|address| ip(&address.ip).transpose())
+        .collect()
 }
 
 /// 4 bytes, or 16 with an optional zone behind them; no bytes mean no address.

@@ -17,6 +17,7 @@ mod connect;
 mod cosi;
 mod doubt;
 mod error;
+mod etcd;
 mod facts;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
@@ -39,6 +40,7 @@ mod words;
 pub use client::{Client, OwnCounters};
 pub use connect::{Dial, MachinedSocket};
 pub use error::Error;
+pub use etcd::look_at_etcd;
 pub use inquiry::Inquiries;
 pub use observe::{check, observe, query};
 pub use power::{LastWord, carry_out};

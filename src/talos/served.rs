@@ -13,20 +13,25 @@ use std::sync::{Mutex, PoisonError};
 use tokio::sync::watch;
 
 use super::error::Error;
-use super::facts::{ALL, Watched};
+use super::facts::{ALL, ENDPOINTS, Watched};
 use super::purpose::{Purpose, Release};
 use super::words::{self, Connection, Refusal, Why};
 use crate::diagnosis::Check;
 use crate::power::Obstacle;
 
-/// Every method beside the watches whose refusal is noticed.
-const METHODS: [(&str, &str); 5] = [
+/// Every call beside the watches whose refusal is noticed.
+const METHODS: [(&str, &str); 7] = [
+    (ENDPOINTS.kind, QUORUM),
+    ("EtcdMemberList", QUORUM),
     ("Events", "what becomes of a power operation"),
     ("Mounts", "free space of the file systems"),
     ("NetworkDeviceStats", "traffic of the network links"),
     ("Reboot", "Restart Guest OS"),
     ("Shutdown", "Shut Down Guest OS"),
 ];
+
+/// What is missing without either half of [`super::etcd`].
+const QUORUM: &str = "whether etcd can do without this node for a snapshot";
 
 fn purpose(call: &str) -> Option<Purpose> {
     let watched = |source: &&&dyn Watched| source.kind().kind == call;

@@ -2,15 +2,16 @@
 //!
 //! None of these resources is sensitive: os:operator and os:reader may read them all.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use prost::Message;
 
-use super::{Kind, Malformed, Source, ip, keep, stage_of};
+use super::{Kind, Malformed, Source, ips, keep, stage_of};
 use crate::facts::{Extension, MachineType, Readiness, Stage, replace};
 use crate::talos::proto::definitions::extensions::Layer;
 use crate::talos::proto::definitions::hardware::SystemInformationSpec;
-use crate::talos::proto::definitions::k8s::{NodeIpSpec, NodenameSpec};
+use crate::talos::proto::definitions::k8s::{EndpointSpec, NodeIpSpec, NodenameSpec};
 use crate::talos::proto::definitions::runtime::{MachineStatusSpec, SecurityStateSpec};
 use crate::talos::proto::resource::config::{MachineType as ConfigType, MachineTypeSpec};
 use crate::talos::purpose::Purpose;
@@ -98,6 +99,17 @@ pub(super) const KUBELET_ADDRESSES: Source<Vec<IpAddr>> = Source {
     never_empty: false,
     purpose: Purpose::new("which address the kubelet has"),
 };
+
+/// Not watched: asked for when it is wanted. Lists of addresses by what has found them; of the three, the one of
+/// [`API_SERVERS_ID`] alone forgets a control plane soon after it has stopped.
+pub(in crate::talos) const ENDPOINTS: Kind = Kind {
+    namespace: "controlplane",
+    kind: "Endpoints.kubernetes.talos.dev",
+};
+
+/// Id of the [`ENDPOINTS`] that Kubernetes itself keeps, in its EndpointSlice `kubernetes`: each API server renews its lease
+/// there, through the etcd of its own node.
+pub(in crate::talos) const API_SERVERS_ID: &str = "kube-apiserver";
 
 /// Extensions; one of them is the schematic.
 pub(super) const EXTENSIONS: Source<Extension> = Source {
@@ -187,11 +199,23 @@ fn node_name(spec: &[u8]) -> Result<String, Malformed> {
 }
 
 fn kubelet_addresses(spec: &[u8]) -> Result<Vec<IpAddr>, Malformed> {
-    let spec = NodeIpSpec::decode(spec)?;
-    let addresses = spec.addresses.iter();
-    addresses
-        .filter_map(|address| ip(&address.ip).transpose())
-        .collect()
+    ips(&NodeIpSpec::decode(spec)?.addresses)
+}
+
+/// How many API servers an Endpoints spec names, each by one address of a family.
+///
+/// With addresses of both families the smaller number counts: a server that has one of each is one, and Talos keeps
+/// those of a family that Kubernetes has given up.
+pub(in crate::talos) fn api_servers(spec: &[u8]) -> Result<usize, Malformed> {
+    let addresses = ips(&EndpointSpec::decode(spec)?.addresses)?;
+    let distinct: BTreeSet<_> = addresses.iter().map(IpAddr::to_canonical).collect();
+    let v4 = distinct.iter().filter(|address| address.is_ipv4()).count();
+    let v6 = distinct.len().saturating_sub(v4);
+    Ok(if v4 == 0 || v6 == 0 {
+        distinct.len()
+    } else {
+        v4.min(v6)
+    })
 }
 
 fn extension(spec: &[u8]) -> Result<Option<Extension>, Malformed> {
@@ -217,6 +241,7 @@ mod tests {
     use super::super::tests::decode_all;
     use super::*;
     use crate::facts::Facts;
+    use crate::talos::proto::common::NetIp;
 
     /// Specs as Talos serialises them: field numbers as in its api/resource/definitions.
     const NOT_READY: &[u8] =
@@ -306,6 +331,37 @@ mod tests {
         assert_eq!(facts.kubelet_addresses.as_deref(), Some(&ips[..]));
         assert!(publish(&mut facts, &Resources::from([])));
         assert_eq!(facts.kubelet_addresses, Some(Vec::new()));
+    }
+
+    #[test]
+    fn an_api_server_is_counted_once_and_a_family_that_is_given_up_adds_none() {
+        let endpoints = |addresses: &[&str]| {
+            let address = |text: &&str| NetIp {
+                ip: match text.parse().unwrap() {
+                    IpAddr::V4(ip) => ip.octets().to_vec(),
+                    IpAddr::V6(ip) => ip.octets().to_vec(),
+                },
+            };
+            EndpointSpec {
+                addresses: addresses.iter().map(address).collect(),
+            }
+            .encode_to_vec()
+        };
+        let cases: [(&[&str], usize); 8] = [
+            (&[], 0),
+            (&["10.5.0.2"], 1),
+            (&["10.5.0.2", "10.5.0.3", "10.5.0.4"], 3),
+            (&["10.5.0.2", "10.5.0.3", "10.5.0.2"], 2),
+            (&["fd00::2", "fd00::3"], 2),
+            (&["10.5.0.2", "10.5.0.3", "fd00::2", "fd00::3"], 2),
+            (&["10.5.0.2", "fd00::2", "fd00::3", "fd00::4"], 1),
+            (&["10.5.0.2", "::ffff:10.5.0.2"], 1),
+        ];
+        for (addresses, expected) in cases {
+            let counted = api_servers(&endpoints(addresses));
+            assert_eq!(counted, Ok(expected), "{addresses:?}");
+        }
+        assert!(api_servers(&[0x0a, 0x03, 0x0a, 0x01, 0x07]).is_err());
     }
 
     #[test]

@@ -262,8 +262,9 @@ proptest::proptest! {
     }
 }
 
-/// As each of the resources that are watched, under each id that means something.
+/// As each of the resources that are read, under each id that means something.
 pub(super) fn decode_all(spec: &[u8]) {
+    let _ = api_servers(spec);
     for watched in ALL {
         for id in IDS {
             let mut values = watched.values();

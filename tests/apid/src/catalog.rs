@@ -9,6 +9,7 @@ pub(crate) const READABLE: &[&str] = &[
     "AddressStatuses.net.talos.dev",
     "CPUStats.perf.talos.dev",
     "Disks.block.talos.dev",
+    "Endpoints.kubernetes.talos.dev",
     "EtcdMembers.etcd.talos.dev",
     "ExtensionStatuses.runtime.talos.dev",
     "HostnameSpecs.net.talos.dev",
@@ -73,7 +74,8 @@ pub(crate) const NAMESPACES: &[&str] = &[
 
 /// The namespace where the resources of a type are, by the end of its name.
 pub(crate) fn namespace(kind: &str) -> &'static str {
-    const BY_SUFFIX: [(&str, &str); 10] = [
+    const BY_SUFFIX: [(&str, &str); 11] = [
+        ("Endpoints.kubernetes.talos.dev", "controlplane"),
         (".net.talos.dev", "network"),
         (".perf.talos.dev", "perf"),
         (".etcd.talos.dev", "etcd"),

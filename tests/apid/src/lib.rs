@@ -29,6 +29,7 @@ mod catalog;
 pub mod contents;
 mod definitions;
 mod door;
+mod etcd;
 mod events;
 mod faults;
 mod files;
@@ -56,6 +57,7 @@ mod subscriber;
 mod tls;
 
 pub use apid::Apid;
+pub use etcd::{API_SERVERS, ENDPOINTS, ENDPOINTS_NAMESPACE};
 pub use files::{File, Kind as FileKind};
 pub use journal::Call;
 pub use layout::NODE_IP;

@@ -101,6 +101,7 @@ impl Apid {
 /// What every node has.
 pub(crate) fn healthy(apid: &Apid, host: &str) {
     apid.set_machine_type(if host.contains("-cp-") {
+        apid.set_api_servers(&["10.5.0.2"]);
         MachineType::ControlPlane
     } else {
         MachineType::Worker
