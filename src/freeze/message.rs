@@ -118,7 +118,7 @@ pub enum Outcome {
 }
 
 /// The outcomes of all devices of a command, in its order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Outcomes {
     outcomes: [Option<Outcome>; MOST_DEVICES],
 }
