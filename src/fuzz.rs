@@ -152,7 +152,7 @@ mod tests {
     type Entry = fn(&[u8]);
 
     /// Name of the target and of its corpus, and the entry.
-    const TARGETS: [(&str, Entry); 26] = [
+    const TARGETS: [(&str, Entry); 27] = [
         ("data_map", wire::fuzz::fuzz_data_map),
         ("guest_rpc_packet", wire::fuzz::fuzz_guest_rpc_packet),
         ("hgfs", wire::fuzz::fuzz_hgfs),
@@ -175,6 +175,7 @@ mod tests {
         ("qmp_stream", qmp::fuzz::fuzz_qmp_stream),
         ("qmp_arguments", qmp::fuzz::fuzz_qmp_arguments),
         ("freezer_message", freeze::fuzz::fuzz_freezer_message),
+        ("quiesce", freeze::fuzz::fuzz_quiesce),
         ("token", logins::fuzz::fuzz_token),
         ("command_line", programs::fuzz::fuzz_command_line),
         ("http", programs::fuzz::fuzz_http),

@@ -1,6 +1,8 @@
 //! Entries for fuzzing, see [`crate::fuzz`].
 #![allow(clippy::expect_used, clippy::panic)]
 
+pub use super::judge::fuzz_quiesce;
+
 use super::{Buffer, Command, Report, message::LONGEST_MESSAGE};
 
 /// What comes over the socket pair, at either end: it has one form in bytes, or is no message.

@@ -11,6 +11,8 @@ mod codec;
 mod etcd;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
+#[cfg(any(test, fuzzing))]
+mod judge;
 pub mod message;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]

@@ -1,9 +1,10 @@
-//! A freezer for tests: it obeys the commands as the real one does, and reports when the test says so.
+//! A freezer and a node for tests. The freezer obeys commands as the real one does; a freeze takes until the test says so.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::message::{Cause, Command, Devices, How, Outcome, Outcomes, Report};
+use crate::facts::{Facts, MachineType, Mount, Node, Stage, Storage, Volume};
 
 /// What it is at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,6 +94,9 @@ impl FreezerModel {
         let State::Busy(run, how, limit, devices) = self.state else {
             return;
         };
+        if self.is_gone {
+            return;
+        }
         let outcomes = all(devices.iter().count(), self.outcome);
         let has_failed = matches!(self.outcome, Outcome::Failed(_));
         self.state = State::Free;
@@ -116,8 +120,8 @@ impl FreezerModel {
     /// When the limit is reached.
     pub fn poll_timeout(&self) -> Option<Duration> {
         match self.state {
-            State::Frozen(_, _, until) => Some(until),
-            State::Free | State::Busy(..) => None,
+            State::Frozen(_, _, until) if !self.is_gone => Some(until),
+            State::Free | State::Busy(..) | State::Frozen(..) => None,
         }
     }
 
@@ -135,7 +139,9 @@ impl FreezerModel {
     }
 
     fn thaw(&mut self, cause: Cause, now: Duration) {
-        if let State::Frozen(run, since, _) = self.state {
+        if let State::Frozen(run, since, _) = self.state
+            && !self.is_gone
+        {
             self.state = State::Free;
             self.thawed.push((run, cause));
             let lasted = now.saturating_sub(since);
@@ -154,6 +160,11 @@ impl FreezerModel {
         matches!(self.state, State::Frozen(..))
     }
 
+    /// Whether it was killed.
+    pub const fn is_gone(&self) -> bool {
+        self.is_gone
+    }
+
     /// Whether a freeze is under way.
     pub const fn is_busy(&self) -> bool {
         matches!(self.state, State::Busy(..))
@@ -164,4 +175,38 @@ impl FreezerModel {
 fn all(count: usize, outcome: Outcome) -> Outcomes {
     let outcomes = std::iter::repeat_n(outcome, count);
     Outcomes::new(outcomes).unwrap_or_else(|| all(0, outcome))
+}
+
+/// The facts of a running worker with EPHEMERAL and a user volume, on devices that no machine has.
+pub fn node() -> Facts {
+    let names = [
+        ("EPHEMERAL", "/dev/nvme97n1p6", "/var"),
+        ("u-data", "/dev/nvme98n1p1", "/var/mnt/data"),
+    ];
+    let volume = |(id, device, _): (&str, &str, &str)| Volume {
+        id: id.to_owned(),
+        location: device.to_owned(),
+        mount_location: device.to_owned(),
+        file_system: "xfs",
+        ..Volume::default()
+    };
+    let mount = |(id, device, target): (&str, &str, &str)| Mount {
+        volume: id.to_owned(),
+        target: target.to_owned(),
+        source: device.to_owned(),
+        read_only: false,
+    };
+    Facts {
+        stage: Some(Stage::Running),
+        node: Node {
+            machine_type: Some(MachineType::Worker),
+            ..Node::default()
+        },
+        storage: Storage {
+            volumes: Some(names.map(volume).into()),
+            mounts: Some(names.map(mount).into()),
+            ..Storage::default()
+        },
+        ..Facts::default()
+    }
 }

@@ -642,3 +642,6 @@ fn ended_early(why: Why) -> String {
     }
     .to_owned()
 }
+
+#[cfg(test)]
+mod tests;

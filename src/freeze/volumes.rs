@@ -169,3 +169,6 @@ fn release(tag: &str) -> Option<(u32, u32)> {
     let mut number = || numbers.next()?.parse().ok();
     Some((number()?, number()?))
 }
+
+#[cfg(test)]
+mod tests;
