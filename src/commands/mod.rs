@@ -5,6 +5,7 @@
 
 mod host;
 mod node;
+mod quiesce;
 pub mod rpc;
 mod sandbox;
 mod talos;
@@ -254,8 +255,12 @@ async fn checks(config: &Config) -> Vec<Check> {
         variables,
         sandbox,
     } = host::checks(config).await;
-    let (identity, talos): (Vec<Check>, Vec<Check>) = talos::checks(&config.talos)
-        .await
+    let talos::Seen {
+        checks: talos,
+        facts,
+        client,
+    } = talos::look(&config.talos).await;
+    let (identity, talos): (Vec<Check>, Vec<Check>) = talos
         .into_iter()
         .partition(|check| check.name == "identity");
     let mut checks = vec![
@@ -268,6 +273,8 @@ async fn checks(config: &Config) -> Vec<Check> {
         checks.push(Check::new("variables", variables));
         checks.push(guest_operations::check(&config.guest_operations));
     }
+    let quiesce = quiesce::check(&config.quiesce, &facts, client.as_ref()).await;
+    checks.push(Check::new("quiesce", quiesce));
     // Nothing to say of a machine whose identity is as it should be.
     checks.extend(identity);
     // The last, since it cannot be taken back.

@@ -38,19 +38,39 @@ fn refusals(checks: &[Check]) -> Vec<String> {
     checks.iter().filter_map(line).collect()
 }
 
-/// Looks at the Talos API, at the role, and at the machine's identity if there is something wrong with it.
-pub(super) async fn checks(config: &Result<TalosConfig, SettingError>) -> Vec<Check> {
+/// What was seen of Talos.
+#[derive(Default)]
+pub(super) struct Seen {
+    /// The Talos API, the role, and the machine's identity if there is something wrong with it.
+    pub(super) checks: Vec<Check>,
+    /// What it reports.
+    pub(super) facts: Facts,
+    /// The way to it.
+    pub(super) client: Option<Client>,
+}
+
+/// Looks at Talos.
+pub(super) async fn look(config: &Result<TalosConfig, SettingError>) -> Seen {
+    let without = |checks| Seen {
+        checks,
+        ..Seen::default()
+    };
     let config = match config {
         Ok(config) => config,
-        Err(error) => return talos::unconfigured(error),
+        Err(error) => return without(talos::unconfigured(error)),
     };
     let client = match Client::new(config, own_counters) {
         Ok(client) => client,
-        Err(error) => return talos::no_endpoint(Chain(&error).to_string()),
+        Err(error) => return without(talos::no_endpoint(Chain(&error).to_string())),
     };
-    let (mut checks, facts) = talos::check(&client, DEADLINE).await;
+    let (mut checks, mut facts) = talos::check(&client, DEADLINE).await;
     checks.extend(facts.node.system_uuid.as_deref().and_then(identity));
-    checks
+    DeviceNames::default().complete(&mut facts.storage);
+    Seen {
+        checks,
+        facts,
+        client: Some(client),
+    }
 }
 
 #[cfg(test)]
@@ -59,7 +79,7 @@ mod tests {
 
     #[tokio::test]
     async fn trouble_with_settings_is_told_without_a_connection() {
-        let checks = checks(&Err(SettingError::NoTalosAccess)).await;
+        let checks = look(&Err(SettingError::NoTalosAccess)).await.checks;
         let outcomes: Vec<_> = checks.iter().map(|check| &check.outcome).collect();
         assert!(matches!(
             outcomes[..],

@@ -13,6 +13,7 @@ mod etcd;
 pub mod fuzz;
 #[cfg(any(test, fuzzing))]
 mod judge;
+pub mod look;
 pub mod message;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]

@@ -77,6 +77,19 @@ impl Readiness {
         }
     }
 
+    /// The same, and nothing is thawed either.
+    pub(super) fn without_rescue() -> Self {
+        Self {
+            rescue: Rescue::Done,
+            ..Self::new()
+        }
+    }
+
+    /// Whether a report is to come, after all was asked that [`Readiness::poll`] gives.
+    pub(super) const fn awaits_report(&self) -> bool {
+        matches!(self.freezer, Freezer::Starting) || matches!(self.probe, Probe::Asked(_))
+    }
+
     /// Takes the facts, which have changed.
     pub(super) fn handle_facts(&mut self, facts: &Facts) {
         self.volumes = all(facts);

@@ -77,7 +77,10 @@ pub async fn check(client: &Client, deadline: Duration) -> (Vec<Check>, Facts) {
     let facts = watch::Sender::new(Facts::default());
     let looks = async {
         match client.version().await {
-            Ok(version) => connected(client, version),
+            Ok(version) => {
+                connected(client, version.clone());
+                facts.send_modify(|facts| facts.talos = Some(version));
+            }
             Err(error) => return failed(client, error),
         }
         // Each for itself: one that fails must not hide the next.
@@ -86,8 +89,10 @@ pub async fn check(client: &Client, deadline: Duration) -> (Vec<Check>, Facts) {
             Ok(())
         };
         let _all = at_once(look).await;
-        if let Err(error @ Error::Denied { .. }) = client.mounts().await {
-            client.served().refused("Mounts", &error);
+        match client.mounts().await {
+            Ok(spaces) => facts.send_modify(|facts| facts.storage.spaces = Some(spaces)),
+            Err(error @ Error::Denied { .. }) => client.served().refused("Mounts", &error),
+            Err(_) => {}
         }
     };
     let _in_time = timeout(deadline, looks).await;
