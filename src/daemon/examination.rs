@@ -9,7 +9,7 @@ use crate::diagnosis::{self, Check, Diagnosis, Outcome};
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// The order of the lines; the rest follows.
-const ORDER: [&str; 9] = [
+const ORDER: [&str; 10] = [
     "hypervisor",
     "transport",
     "talos",
@@ -19,6 +19,7 @@ const ORDER: [&str; 9] = [
     "variables",
     "host",
     "guest-operations",
+    "quiesce",
 ];
 
 /// See the module.

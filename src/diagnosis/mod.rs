@@ -55,7 +55,7 @@ pub struct Check {
 }
 
 /// All checks; the first that fails is the problem that is worth showing.
-const WORST_FIRST: [&str; 10] = [
+const WORST_FIRST: [&str; 11] = [
     "talos",
     "role",
     "api",
@@ -63,6 +63,7 @@ const WORST_FIRST: [&str; 10] = [
     "transport",
     "host",
     "variables",
+    "quiesce",
     "identity",
     "hypervisor",
     "sandbox",

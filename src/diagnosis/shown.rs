@@ -8,6 +8,7 @@
 //! -     role              not checked: there is no connection to Talos
 //! ok    variables         the host takes and gives guest variables
 //! ok    guest-operations  off
+//! ok    quiesce           off, as configured
 //! ok    sandbox           in force: capabilities: none; no_new_privs: set; …
 //! ```
 //! One more, `identity`, is there only when the machine's SMBIOS UUID is none. `sandbox` comes last: the command

@@ -57,6 +57,7 @@ fn where_all_is_well_check_is_a_line_each_and_exit_0() {
             ["ok", "role"],
             ["ok", "variables"],
             ["ok", "guest-operations"],
+            ["ok", "quiesce"],
             ["ok", "sandbox"]
         ]
     );
@@ -64,8 +65,9 @@ fn where_all_is_well_check_is_a_line_each_and_exit_0() {
     assert!(lines[1].contains("backdoor"), "{lines:#?}");
     assert!(lines[2].contains("v1.13.0"), "{lines:#?}");
     assert!(lines[3].contains("os:operator"), "{lines:#?}");
+    assert!(lines[6].ends_with("off, as configured"), "{lines:#?}");
     assert!(
-        lines[6].contains("in force: capabilities: none;"),
+        lines[7].contains("in force: capabilities: none;"),
         "{lines:#?}"
     );
 }
@@ -85,13 +87,41 @@ fn on_qemu_check_names_the_port_and_says_nothing_of_vmware() {
             .iter()
             .map(|line| line.split_whitespace().nth(1).unwrap_or_default())
             .collect();
-        let expected = ["hypervisor", "transport", "talos", "role", "sandbox"];
+        let expected = [
+            "hypervisor",
+            "transport",
+            "talos",
+            "role",
+            "quiesce",
+            "sandbox",
+        ];
         assert_eq!(names, expected, "{lines:#?}");
         assert!(lines[0].contains("QEMU guest agent"), "{lines:#?}");
         let path = port.path().display().to_string();
         assert!(lines[1].contains(&path), "{lines:#?}");
         let text = lines.join("\n");
         assert!(!text.contains("VMware"), "{text}");
+    }
+}
+
+#[test]
+fn where_nothing_may_be_frozen_check_says_why_and_what_to_do() {
+    let talos = Talos::new();
+    let quiesce = |builder: VmxBuilder| {
+        let (report, code) = json(builder);
+        (result(&report, "quiesce").clone(), code)
+    };
+    let freeze = || command(&talos, &["check", "--json", "--quiesce=freeze"]);
+    let (check, code) = quiesce(freeze().env("KUBERNETES_SERVICE_HOST", "10.96.0.1"));
+    assert_eq!((code, &check["result"]), (Some(1), &Value::from("failed")));
+    assert!(check["detail"].as_str().unwrap().contains("pod"));
+    assert!(check["remedy"].as_str().unwrap().contains("extension"));
+    // A fault in the group is one of the configuration.
+    let run = Run::start(command(&talos, &["check"]).env("VMTOOLSD_QUIESCE_MAX_FREEZE", "61s"));
+    assert_eq!(run.wait_exit(SOON).unwrap().code(), Some(2));
+    let line = run.log().concat();
+    for words in ["VMTOOLSD_QUIESCE_MAX_FREEZE", "from 1s up to 60s"] {
+        assert!(line.contains(words), "{line}");
     }
 }
 
