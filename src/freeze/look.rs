@@ -76,7 +76,7 @@ impl Look {
 mod tests {
     use super::*;
     use crate::config::EtcdGuard;
-    use crate::facts::{MachineType, Mount, Stage, TalosVersion, Volume};
+    use crate::facts::{MachineType, Mount, Stage, Storage, TalosVersion, Volume};
     use crate::freeze::message::{Outcome as Each, Outcomes};
 
     fn facts() -> Facts {
@@ -185,7 +185,7 @@ mod tests {
         let mut booting = facts();
         booting.stage = Some(Stage::Booting);
         let mut unlisted = facts();
-        unlisted.storage = Default::default();
+        unlisted.storage = Storage::default();
         unlisted.talos = Some(TalosVersion::default());
         for facts in [booting, unlisted] {
             let mut look = Look::new(&freeze, &facts);
