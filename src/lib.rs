@@ -43,7 +43,7 @@
 //! sandbox           → config diagnosis log traps
 //! qemu              → config diagnosis facts freeze front_end power
 //!                     qemu::commands qemu::port
-//! qemu::commands    → backoff config facts freeze front_end power report qemu::qmp
+//! qemu::commands    → backoff config diagnosis facts freeze front_end power report qemu::qmp
 //! qemu::port        → diagnosis
 //! qemu::qmp         → –
 //! vmware            → config diagnosis facts fairness freeze front_end guest_operations inquiry power

@@ -134,7 +134,7 @@ async fn serve(
                 port = %port.path().display(),
                 "talos-vmtoolsd started as QEMU guest agent"
             );
-            let front_end = Qemu::new(port, proc::machine());
+            let front_end = Qemu::new(port, proc::machine(), proc::wall_clock);
             tokio::select! {
                 code = process.run(front_end, outcome) => code,
                 Ok(error) = failure => port_failed(&error),

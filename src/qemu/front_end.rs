@@ -11,7 +11,8 @@ use super::commands::{Agent, PATIENCE};
 use super::port::{Port, PortEvent};
 use crate::config::Config;
 use crate::diagnosis::Check;
-use crate::facts::{Facts, Machine, Reading};
+use crate::facts::{Etcd, Facts, Machine, Reading};
+use crate::freeze::Report;
 use crate::front_end::{Debt, FrontEnd, Measured, NoWork, Order, Subject};
 use crate::power::{Obstacle, PowerOperation, PowerOutcome};
 
@@ -23,10 +24,10 @@ pub struct Qemu {
 }
 
 impl Qemu {
-    /// A front end on this port, which it opens once there is something to answer.
-    pub fn new(port: Port, machine: Machine) -> Self {
+    /// A front end on this port, which it opens once there is something to answer. `wall_clock` is the time since 1970.
+    pub fn new(port: Port, machine: Machine, wall_clock: fn() -> Duration) -> Self {
         Self {
-            agent: Agent::new(machine),
+            agent: Agent::new(machine, wall_clock),
             port,
         }
     }
@@ -45,6 +46,7 @@ impl FrontEnd for Qemu {
 
     fn configure(&mut self, config: &Config, _now: Duration) {
         self.agent.set_network_policy(config.network.clone());
+        self.agent.configure_quiesce(&config.quiesce);
     }
 
     async fn next(&mut self) -> PortEvent {
@@ -54,7 +56,8 @@ impl FrontEnd for Qemu {
     fn handle(&mut self, event: PortEvent, now: Duration) {
         match event {
             PortEvent::Bytes(bytes) => self.agent.handle_bytes(&bytes, now),
-            PortEvent::Left => self.agent.handle_left(),
+            PortEvent::Left => self.agent.handle_left(now),
+            PortEvent::Unplugged => self.agent.handle_unplugged(now),
             // More replies may be made now.
             PortEvent::Written => self.agent.handle_timeout(now),
         }
@@ -77,6 +80,14 @@ impl FrontEnd for Qemu {
         self.agent.handle_reading(reading, now);
     }
 
+    fn handle_freezer(&mut self, report: &Report, now: Duration) {
+        self.agent.handle_freezer(report, now);
+    }
+
+    fn handle_etcd(&mut self, etcd: Option<Etcd>, now: Duration) {
+        self.agent.handle_etcd(etcd, now);
+    }
+
     fn handle_work(&mut self, result: NoWork, _now: Duration) {
         match result {}
     }
@@ -91,7 +102,10 @@ impl FrontEnd for Qemu {
     }
 
     fn checks(&self) -> Vec<Check> {
-        vec![Check::new("transport", self.port.check())]
+        vec![
+            Check::new("transport", self.port.check()),
+            Check::new("quiesce", self.agent.check_quiesce()),
+        ]
     }
 
     fn handle_timeout(&mut self, now: Duration) {
@@ -113,9 +127,9 @@ impl FrontEnd for Qemu {
         self.agent.poll_timeout()
     }
 
-    fn stop(&mut self, _now: Duration) {
+    fn stop(&mut self, now: Duration) {
         self.port.stop();
-        self.agent.stop();
+        self.agent.stop(now);
     }
 
     fn debt(&self) -> Debt {

@@ -39,6 +39,7 @@ mod qemu;
 mod qemu_port;
 mod qemu_power;
 mod qemu_protocol;
+mod qemu_quiesce;
 mod qemu_talos;
 mod registration;
 mod reload;

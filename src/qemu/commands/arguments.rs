@@ -38,15 +38,20 @@ impl<'a> Arguments<'a> {
     ///
     /// # Errors
     /// It is no list, or something in it is no text.
-    pub(super) fn optional_texts(self, name: &str) -> Result<(), Error> {
+    pub(super) fn optional_texts(self, name: &str) -> Result<Option<Vec<String>>, Error> {
         let Some(value) = self.0.get(name) else {
-            return Ok(());
+            return Ok(None);
         };
         let list = value.as_array().ok_or_else(|| wrong(name, "array"))?;
-        let odd = list.iter().position(|item| !item.is_string());
-        odd.map_or(Ok(()), |place| {
-            Err(wrong(&format!("{name}[{place}]"), "string"))
-        })
+        let text = |(place, item): (usize, &Value)| {
+            let text = item.as_str().map(str::to_owned);
+            text.ok_or_else(|| wrong(&format!("{name}[{place}]"), "string"))
+        };
+        list.iter()
+            .enumerate()
+            .map(text)
+            .collect::<Result<_, _>>()
+            .map(Some)
     }
 
     /// There are none but these.

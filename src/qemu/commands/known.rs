@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::freeze::Freeze;
 use super::measurement::Measurement;
 use crate::facts::{Facts, Machine};
 use crate::front_end::Subject;
@@ -22,6 +23,8 @@ pub(super) struct Known {
     pub(super) facts: Facts,
     /// Whether Talos would shut down or reboot.
     pub(super) power_way: Option<Result<(), Obstacle>>,
+    /// The freeze that is under way, and what the last one came to.
+    pub(super) freeze: Freeze,
     /// The space on the file systems.
     pub(super) space: Measurement,
     /// What has gone over the links.
@@ -41,13 +44,14 @@ enum Readiness {
 }
 
 impl Known {
-    /// Nothing yet.
-    pub(super) fn new(machine: Machine) -> Self {
+    /// Nothing yet. See [`Freeze::new`] for `wall_clock`.
+    pub(super) fn new(machine: Machine, wall_clock: fn() -> Duration) -> Self {
         Self {
             machine,
             policy: NetworkPolicy::default(),
             facts: Facts::default(),
             power_way: None,
+            freeze: Freeze::new(wall_clock),
             space: Measurement::new(Subject::Space),
             traffic: Measurement::new(Subject::Traffic),
             readiness: Readiness::Missing,

@@ -3,7 +3,8 @@
 //! ```text
 //! bytes ─► Parser ─► backlog ─► table: a handler ─┬─► reply                      known already
 //!                                                 ├─► Measure, Read ─► reply     once the outcome is there
-//!                                                 └─► Power ─────────► reply     or an error after five seconds
+//!                                                 ├─► Power ─────────► reply     or an error after five seconds
+//!                                                 └─► Freezer ───────► reply     once all is frozen, or thawed
 //! ```
 //! Requests are carried out one after the other: one that waits holds up those behind it. Each is answered in
 //! time whatever Talos does. What was asked for of Talos goes on when the client has gone.
@@ -33,7 +34,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::facts::{Facts, Machine, Reading};
+use crate::config::QuiesceConfig;
+use crate::diagnosis::Outcome;
+use crate::facts::{Etcd, Facts, Machine, Reading};
+use crate::freeze::{QuiesceOrder, Report, Why};
 use crate::front_end::{Debt, Measured, NoWork, Order, Subject};
 use crate::power::{Decision, Obstacle, Once, PowerOperation, PowerOutcome};
 use crate::report::NetworkPolicy;
@@ -41,6 +45,7 @@ use crate::report::NetworkPolicy;
 use super::qmp::{Error, Id, Parser, Received, Request, delimited, reply};
 use arguments::Arguments;
 use backlog::{Backlog, Turn};
+use freeze::Wanted;
 use known::Known;
 use measurement::Before;
 use step::{MeasuredAnswer, ReadAnswer, Step};
@@ -52,6 +57,8 @@ pub const PATIENCE: Duration = Duration::from_millis(4500);
 const POWER_BUDGET: Duration = Duration::from_secs(5);
 /// Replies are made while fewer bytes than this wait to be taken.
 const MOST_REPLY_BYTES: usize = 64 << 10;
+/// After which guest-fsfreeze-thaw is answered with an error. A thaw takes milliseconds.
+const THAW_BUDGET: Duration = Duration::from_secs(10);
 /// The answer where Talos would have to be asked.
 const NOT_AVAILABLE: &str = "Talos API is not available";
 
@@ -73,8 +80,8 @@ pub struct Agent {
 struct Waiting {
     id: Option<Id>,
     on: On,
-    /// When it is answered at the latest.
-    until: Duration,
+    /// When it is answered at the latest. [`Quiesce`](crate::freeze::Quiesce) keeps the time of a freeze.
+    until: Option<Duration>,
 }
 
 /// What an answer waits for.
@@ -86,16 +93,18 @@ enum On {
     Measured(Subject, MeasuredAnswer),
     /// What the kernel says, which comes at once.
     Reading(ReadAnswer),
+    /// What becomes of a freeze.
+    Freeze(Wanted),
 }
 
 impl Agent {
-    /// An agent that knows nothing of the node.
-    pub fn new(machine: Machine) -> Self {
+    /// An agent that knows nothing of the node. `wall_clock` is the time since 1970.
+    pub fn new(machine: Machine, wall_clock: fn() -> Duration) -> Self {
         Self {
             parser: Parser::default(),
             backlog: Backlog::default(),
             waiting: None,
-            known: Known::new(machine),
+            known: Known::new(machine, wall_clock),
             once: Once::default(),
             replies: VecDeque::new(),
             orders: VecDeque::new(),
@@ -106,6 +115,16 @@ impl Agent {
     /// What of the network is reported from here on.
     pub fn set_network_policy(&mut self, policy: NetworkPolicy) {
         self.known.policy = policy;
+    }
+
+    /// What is done from here on for a host that wants to freeze.
+    pub fn configure_quiesce(&mut self, config: &QuiesceConfig) {
+        self.known.freeze.quiesce.configure(config);
+    }
+
+    /// What `check` says of freezing.
+    pub fn check_quiesce(&self) -> Outcome {
+        self.known.freeze.quiesce.check()
     }
 
     /// Whether enough is known to answer: only then is the port opened.
@@ -126,25 +145,51 @@ impl Agent {
         }
     }
 
-    /// The client has gone: a request that has not come whole is none, replies are for nobody. A shutdown that it has
-    /// asked for is still meant, and goes on.
-    pub fn handle_left(&mut self) {
+    /// The client has gone: a request that has not come whole is none, replies are for nobody. A shutdown or a thaw that it
+    /// has asked for is still meant, and goes on; and so does a freeze, which the next client may end.
+    pub fn handle_left(&mut self, now: Duration) {
         self.parser.reset();
         self.waiting = None;
         self.orders.retain(|order| !matches!(order, Order::Read(_)));
         while let Some(turn) = self.backlog.pop() {
-            if let Turn::Of(Received::Request(request)) = turn
-                && let Ok(Step::Power(operation)) = self.step(&request)
-            {
-                self.request_power(operation);
+            if let Turn::Of(Received::Request(request)) = turn {
+                match self.step(&request) {
+                    Ok(Step::Power(operation)) => drop(self.request_power(operation, now)),
+                    Ok(Step::Thaw) => self.known.freeze.give_up(now),
+                    _ => {}
+                }
             }
         }
+        self.settle();
         self.replies.clear();
+    }
+
+    /// The port was unplugged: with the client everybody has gone who could end a freeze.
+    pub fn handle_unplugged(&mut self, now: Duration) {
+        self.handle_left(now);
+        self.known.freeze.quiesce.thaw(Why::HostGone, now);
+        self.settle();
+    }
+
+    /// Takes a report of the freezer.
+    pub fn handle_freezer(&mut self, report: &Report, now: Duration) {
+        self.known.freeze.quiesce.handle_report(report, now);
+        self.settle();
+        self.work(now);
+    }
+
+    /// Takes what Talos says of etcd; `None` when it does not answer.
+    pub fn handle_etcd(&mut self, etcd: Option<Etcd>, now: Duration) {
+        self.known.freeze.quiesce.handle_etcd(etcd, now);
+        self.settle();
+        self.work(now);
     }
 
     /// Takes the facts, which have changed.
     pub fn handle_facts(&mut self, facts: &Facts, now: Duration) {
         self.known.facts.clone_from(facts);
+        self.known.freeze.quiesce.handle_facts(facts, now);
+        self.settle();
         self.look(now);
     }
 
@@ -205,7 +250,12 @@ impl Agent {
     /// Does what is due.
     pub fn handle_timeout(&mut self, now: Duration) {
         self.look(now);
-        if let Some(waiting) = self.waiting.take_if(|it| it.until <= now) {
+        self.known.freeze.quiesce.handle_timeout(now);
+        self.settle();
+        if let Some(waiting) = self
+            .waiting
+            .take_if(|it| it.until.is_some_and(|until| until <= now))
+        {
             self.end(waiting, now);
         }
         self.work(now);
@@ -215,11 +265,12 @@ impl Agent {
     pub fn poll_timeout(&self) -> Option<Duration> {
         let goes_on = self.may_work() && !self.backlog.is_empty();
         let goes_on = goes_on.then_some(Duration::ZERO);
-        let waiting = self.waiting.as_ref().map(|waiting| waiting.until);
+        let waiting = self.waiting.as_ref().and_then(|waiting| waiting.until);
         goes_on
             .into_iter()
             .chain(waiting)
             .chain(self.known.deadline())
+            .chain(self.known.freeze.quiesce.poll_timeout())
             .min()
     }
 
@@ -233,17 +284,20 @@ impl Agent {
         self.replies.pop_front()
     }
 
-    /// The process ends: of the node only a power operation is still asked for that the host has asked for before; what
-    /// waits for the outcome of one is still answered.
-    pub fn stop(&mut self) {
+    /// The process ends: what is frozen is thawed, and of the node only a power operation is still asked for that the host
+    /// has asked for before; what waits for the outcome of one is still answered.
+    pub fn stop(&mut self, now: Duration) {
         self.is_stopping = true;
-        self.orders.retain(|order| matches!(order, Order::Power(_)));
+        self.known.freeze.quiesce.thaw(Why::Stopping, now);
+        self.settle();
+        self.orders
+            .retain(|order| matches!(order, Order::Power(_) | Order::Freezer(_)));
     }
 
     /// What the host waits for after [`Agent::stop`].
     pub fn debt(&self) -> Debt {
         let waits = |it: &Waiting| matches!(it.on, On::Outcome(_));
-        if !self.replies.is_empty() {
+        if !self.replies.is_empty() || !self.known.freeze.is_idle() {
             Debt::Message
         } else if self.waiting.as_ref().is_some_and(waits) {
             Debt::Outcome
@@ -295,7 +349,7 @@ impl Agent {
     }
 
     fn step(&self, request: &Request) -> Result<Step, Error> {
-        let handler = table::handler(&request.command)?;
+        let handler = table::handler(&request.command, self.known.freeze.is_idle())?;
         handler.call(&self.known, Arguments::new(&request.arguments))
     }
 
@@ -308,8 +362,8 @@ impl Agent {
             Ok(Step::Delimited(value)) => {
                 return self.replies.push_back(delimited(&Ok(value), id.as_ref()));
             }
-            Ok(Step::Power(operation)) => match self.request_power(operation) {
-                Decision::Ask | Decision::Wait => (On::Outcome(operation), POWER_BUDGET),
+            Ok(Step::Power(operation)) => match self.request_power(operation, now) {
+                Decision::Ask | Decision::Wait => (On::Outcome(operation), Some(POWER_BUDGET)),
                 Decision::Accepted => return self.reply(&Ok(json!({})), id.as_ref()),
                 Decision::Busy => {
                     let error = "another power operation is under way".to_owned();
@@ -321,19 +375,74 @@ impl Agent {
                     return self.reply(&answer(&self.known, now), id.as_ref());
                 }
                 let budget = self.known.measurement(subject).budget();
-                (On::Measured(subject, answer), budget)
+                (On::Measured(subject, answer), Some(budget))
             }
             Ok(Step::Read(part, answer)) => {
                 self.orders.push_back(Order::Read(part));
-                (On::Reading(answer), Duration::from_secs(1))
+                (On::Reading(answer), Some(Duration::from_secs(1)))
             }
+            Ok(Step::Freeze(mount_points)) => match self.begin_freeze(mount_points, now) {
+                Ok(true) => (On::Freeze(Wanted::Freeze), None),
+                Ok(false) => return self.reply(&Ok(json!(0)), id.as_ref()),
+                Err(error) => return self.reply(&Err(error), id.as_ref()),
+            },
+            Ok(Step::Thaw) => match self.known.freeze.thaw(now) {
+                Ok(true) => (On::Freeze(Wanted::Thaw), Some(THAW_BUDGET)),
+                Ok(false) => return self.reply(&Ok(json!(0)), id.as_ref()),
+                Err(error) => return self.reply(&Err(error), id.as_ref()),
+            },
         };
-        let until = now.saturating_add(budget);
+        let until = budget.map(|budget| now.saturating_add(budget));
         self.waiting = Some(Waiting { id, on, until });
+        self.settle();
     }
 
-    fn request_power(&mut self, operation: PowerOperation) -> Decision {
+    /// Begins a freeze, unless the node is about to go down; whether there is something to wait for.
+    fn begin_freeze(
+        &mut self,
+        mount_points: Option<Vec<String>>,
+        now: Duration,
+    ) -> Result<bool, Error> {
+        if self.once.is_under_way() {
+            let error = "a power operation is under way".to_owned();
+            return Err(Error::Generic(error));
+        }
+        let Known { freeze, facts, .. } = &mut self.known;
+        freeze.begin(mount_points, facts, now)
+    }
+
+    /// Takes what a freeze orders, and what has happened in it.
+    fn settle(&mut self) {
+        loop {
+            let quiesce = &mut self.known.freeze.quiesce;
+            if let Some(order) = quiesce.poll_order() {
+                self.orders.push_back(match order {
+                    QuiesceOrder::LookAtEtcd => Order::LookAtEtcd,
+                    QuiesceOrder::Freezer(command) => Order::Freezer(command),
+                });
+            } else if let Some(event) = quiesce.poll_event() {
+                let wanted = self.waiting.as_ref().and_then(|it| match it.on {
+                    On::Freeze(wanted) => Some(wanted),
+                    On::Outcome(_) | On::Measured(..) | On::Reading(_) => None,
+                });
+                if let Some(result) = self.known.freeze.handle(event, wanted)
+                    && let Some(Waiting { id, .. }) = self.waiting.take()
+                {
+                    self.reply(&result, id.as_ref());
+                }
+            } else {
+                return;
+            }
+        }
+    }
+
+    /// Asks Talos for a power operation, unless that was done; before it what is frozen is thawed.
+    fn request_power(&mut self, operation: PowerOperation, now: Duration) -> Decision {
         let decision = self.once.request(operation);
+        if decision != Decision::Busy {
+            self.known.freeze.quiesce.thaw(Why::Power, now);
+            self.settle();
+        }
         if decision == Decision::Ask {
             self.orders.push_back(Order::Power(operation));
         }
@@ -348,6 +457,9 @@ impl Agent {
             ))),
             On::Measured(_, answer) => answer(&self.known, now),
             On::Reading(_) => Err(unreadable()),
+            On::Freeze(_) => Err(Error::Generic(
+                "the file systems are not thawed yet".to_owned(),
+            )),
         };
         self.reply(&result, waiting.id.as_ref());
     }

@@ -20,6 +20,10 @@ pub(super) enum Step {
     Delimited(Value),
     /// Ask Talos for a power operation; its outcome is the answer.
     Power(PowerOperation),
+    /// Freeze the file systems at these mount points, or all; their number is the answer.
+    Freeze(Option<Vec<String>>),
+    /// Thaw what is frozen; the number of file systems is the answer.
+    Thaw,
     /// Answer with what Talos has measured lately.
     Measure(Subject, MeasuredAnswer),
     /// Answer with what the kernel says now.

@@ -17,6 +17,8 @@ pub(super) struct Command {
     pub(super) name: &'static str,
     /// `None` for one that writes, executes or sets something: listed as disabled, and refused.
     pub(super) handler: Option<Handler>,
+    /// Whether it is carried out while file systems are frozen.
+    is_on_while_frozen: bool,
     /// What the schema says: whether success is answered. Of guest-shutdown we answer it all the same.
     success_response: bool,
 }
@@ -25,6 +27,7 @@ const fn on(name: &'static str, handler: Handler) -> Command {
     Command {
         name,
         handler: Some(handler),
+        is_on_while_frozen: false,
         success_response: true,
     }
 }
@@ -33,7 +36,16 @@ const fn off(name: &'static str) -> Command {
     Command {
         name,
         handler: None,
+        is_on_while_frozen: false,
         success_response: true,
+    }
+}
+
+/// Also while file systems are frozen.
+const fn always(command: Command) -> Command {
+    Command {
+        is_on_while_frozen: true,
+        ..command
     }
 }
 
@@ -45,11 +57,12 @@ const fn silent(command: Command) -> Command {
 }
 
 const COMMANDS: &[Command] = &[
-    on("guest-sync-delimited", With(sync::sync_delimited)),
-    on("guest-sync", With(sync::sync)),
-    on("guest-ping", Plain(power::ping)),
-    on("guest-info", Plain(info)),
-    silent(on("guest-shutdown", With(power::shutdown))),
+    always(on("guest-sync-delimited", With(sync::sync_delimited))),
+    always(on("guest-sync", With(sync::sync))),
+    always(on("guest-ping", Plain(power::ping))),
+    always(on("guest-info", Plain(info))),
+    // It thaws first.
+    always(silent(on("guest-shutdown", With(power::shutdown)))),
     on("guest-network-get-interfaces", Plain(network::interfaces)),
     on("guest-network-get-route", Plain(routes::routes)),
     on("guest-get-host-name", Plain(os::host_name)),
@@ -60,10 +73,10 @@ const COMMANDS: &[Command] = &[
     on("guest-get-fsinfo", Plain(file_systems::file_systems)),
     on("guest-get-disks", Plain(disks::disks)),
     on("guest-get-diskstats", Plain(disks::counters)),
-    on("guest-fsfreeze-status", Plain(freeze::status)),
-    on("guest-fsfreeze-freeze", Plain(freeze::none)),
+    always(on("guest-fsfreeze-status", Plain(freeze::status))),
+    on("guest-fsfreeze-freeze", Plain(freeze::freeze)),
     on("guest-fsfreeze-freeze-list", With(freeze::freeze_list)),
-    on("guest-fsfreeze-thaw", Plain(freeze::none)),
+    always(on("guest-fsfreeze-thaw", Plain(freeze::thaw))),
     on("guest-get-vcpus", Plain(processors::processors)),
     on("guest-get-cpustats", Plain(processors::times)),
     on("guest-get-load", Plain(processors::load)),
@@ -90,13 +103,20 @@ const COMMANDS: &[Command] = &[
     off("guest-ssh-remove-authorized-keys"),
 ];
 
-/// The handler of a command.
+impl Command {
+    /// Its handler, unless it is disabled.
+    fn enabled(&self, is_idle: bool) -> Option<Handler> {
+        self.handler.filter(|_| is_idle || self.is_on_while_frozen)
+    }
+}
+
+/// The handler of a command; `is_idle` while no file system is frozen, nor about to be.
 ///
 /// # Errors
-/// There is none.
-pub(super) fn handler(name: &str) -> Result<Handler, Error> {
+/// There is none now.
+pub(super) fn handler(name: &str, is_idle: bool) -> Result<Handler, Error> {
     let command = COMMANDS.iter().find(|command| command.name == name);
-    let why = match command.map(|command| command.handler) {
+    let why = match command.map(|command| command.enabled(is_idle)) {
         Some(Some(handler)) => return Ok(handler),
         Some(None) => {
             format!("Command {name} has been disabled: the command is not allowed")
@@ -107,11 +127,12 @@ pub(super) fn handler(name: &str) -> Result<Handler, Error> {
 }
 
 /// guest-info: who we are, and what may be asked; answered whatever Talos does.
-fn info(_: &Known) -> Result<Step, Error> {
+fn info(known: &Known) -> Result<Step, Error> {
+    let is_idle = known.freeze.is_idle();
     let row = |command: &Command| {
         json!({
             "name": command.name,
-            "enabled": command.handler.is_some(),
+            "enabled": command.enabled(is_idle).is_some(),
             "success-response": command.success_response,
         })
     };

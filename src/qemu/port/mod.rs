@@ -39,8 +39,10 @@ pub const REMEDY: &str = "plug the port in: on Proxmox VE `qm set VMID --agent 1
 pub enum PortEvent {
     /// Bytes of the host.
     Bytes(Vec<u8>),
-    /// The client that was there has gone, or the port has: what comes next comes from another.
+    /// The client that was there has gone: what comes next comes from another.
     Left,
+    /// The port has gone, and with it the client, if there was one.
+    Unplugged,
     /// All that was sent has been written, or dropped.
     Written,
 }
@@ -183,7 +185,7 @@ impl Port {
                         }
                         Turn::Gone(error) => {
                             self.lose(&error);
-                            return PortEvent::Left;
+                            return PortEvent::Unplugged;
                         }
                     }
                 }

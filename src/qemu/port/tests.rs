@@ -432,7 +432,7 @@ fn play(fault: Option<(usize, Fault)>) -> usize {
                         bench.session.send(vec![byte.to_ascii_uppercase(), b'\n']);
                     }
                 }
-                Turn::Event(PortEvent::Left | PortEvent::Written) => {}
+                Turn::Event(PortEvent::Left | PortEvent::Written | PortEvent::Unplugged) => {}
                 Turn::Wait(_) if !is_sent => {
                     is_sent = true;
                     bench.port.comes();

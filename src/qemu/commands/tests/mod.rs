@@ -1,6 +1,7 @@
 //! The engine on virtual time: bytes and facts go in, replies and orders come out.
 
 mod answers;
+mod freeze;
 mod measured;
 mod nodes;
 mod order;
@@ -52,7 +53,7 @@ impl Bench {
             machine: "x86_64".into(),
         };
         Self {
-            agent: Agent::new(machine),
+            agent: Agent::new(machine, Duration::default),
             now: seconds(1000),
         }
     }

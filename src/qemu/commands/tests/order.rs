@@ -2,8 +2,11 @@
 
 use proptest::prelude::*;
 
+use super::freeze::{config, node_with_volumes};
 use super::*;
+use crate::config::QuiesceMode;
 use crate::facts::Reading;
+use crate::freeze::model::FreezerModel;
 use crate::power::{PowerOperation, PowerOutcome};
 
 const SHUTDOWN: &str = r#"{"execute": "guest-shutdown"}"#;
@@ -91,9 +94,33 @@ fn an_error_of_the_stream_keeps_its_place() {
     assert_eq!(replies[2], json!({"return": {}}));
 }
 
-/// Steps in any order: after all that waits has come to its end, each request of a client that stays has one reply.
+/// The freezer gets what is for it, and is as far as `now`.
+fn freeze(bench: &mut Bench, freezer: &mut FreezerModel) {
+    let (orders, others): (Vec<_>, Vec<_>) = bench
+        .orders()
+        .into_iter()
+        .partition(|order| matches!(order, Order::Freezer(_)));
+    bench.agent.orders.extend(others);
+    for order in orders {
+        if let Order::Freezer(command) = order {
+            freezer.handle(&command, bench.now);
+        }
+    }
+    freezer.handle_timeout(bench.now);
+    while let Some(report) = freezer.poll_report() {
+        bench.agent.handle_freezer(&report, bench.now);
+    }
+}
+
+/// Steps in any order: after all that waits has come to its end, each request of a client that stays has one reply, and
+/// nothing is frozen.
 fn play(steps: &[u8]) {
     let mut bench = Bench::of(&node());
+    let mut freezer = FreezerModel::default();
+    bench.agent.configure_quiesce(&config(QuiesceMode::Freeze));
+    bench.facts(&node_with_volumes());
+    freeze(&mut bench, &mut freezer);
+    freeze(&mut bench, &mut freezer);
     let (mut sent, mut answered) = (0_usize, 0_usize);
     let commands = [
         PING,
@@ -102,20 +129,27 @@ fn play(steps: &[u8]) {
         r#"{"execute": "guest-get-fsinfo"}"#,
         r#"{"execute": "guest-get-time"}"#,
         r#"{"execute": "guest-nope"}"#,
+        r#"{"execute": "guest-fsfreeze-freeze"}"#,
+        r#"{"execute": "guest-fsfreeze-thaw"}"#,
     ];
     for step in steps {
-        match step % 11 {
-            step @ 0..6 => {
+        match step % 15 {
+            step @ 0..8 => {
                 bench.send(commands[usize::from(step)]);
                 sent += 1;
             }
-            6 => {
-                bench.agent.handle_left();
+            8 => {
+                bench.agent.handle_left(bench.now);
                 (sent, answered) = (0, 0);
             }
-            7 => answered += bench.pass(seconds(1)).len(),
-            8 => answered += bench.pass(seconds(60)).len(),
-            9 => bench.facts(&Facts::default()),
+            9 => answered += bench.pass(seconds(1)).len(),
+            10 => answered += bench.pass(seconds(60)).len(),
+            11 => bench.facts(&Facts::default()),
+            12 => freeze(&mut bench, &mut freezer),
+            13 => {
+                freezer.finish(bench.now);
+                freeze(&mut bench, &mut freezer);
+            }
             _ => {
                 for order in bench.orders() {
                     match order {
@@ -129,7 +163,8 @@ fn play(steps: &[u8]) {
                             bench.agent.handle_reading(&reading, bench.now);
                         }
                         Order::Inquiry(..) => panic!("no guest operations on QEMU"),
-                        Order::LookAtEtcd | Order::Freezer(_) => {}
+                        Order::LookAtEtcd => panic!("no control plane"),
+                        Order::Freezer(command) => freezer.handle(&command, bench.now),
                         Order::Work(work) => match work {},
                     }
                 }
@@ -137,9 +172,13 @@ fn play(steps: &[u8]) {
         }
     }
     for _ in 0..=sent {
-        answered += bench.pass(seconds(6)).len();
+        answered += bench.pass(seconds(40)).len();
+        freeze(&mut bench, &mut freezer);
     }
+    bench.pass(seconds(40));
+    freeze(&mut bench, &mut freezer);
     assert_eq!(answered, sent);
+    assert!(!freezer.is_frozen());
     assert_eq!(bench.agent.poll_timeout(), None);
 }
 

@@ -84,7 +84,7 @@ fn silence_of_talos_is_an_error_after_five_seconds_and_the_call_is_not_repeated(
 fn the_call_outlives_the_client_and_its_answer_goes_to_no_other() {
     let mut bench = Bench::of(&node());
     bench.send(SHUTDOWN);
-    bench.agent.handle_left();
+    bench.agent.handle_left(bench.now);
     assert_eq!(bench.orders(), [Order::Power(Shutdown)]);
     outcome(&mut bench, Shutdown, PowerOutcome::Accepted);
     assert!(bench.replies().is_empty());
@@ -97,7 +97,7 @@ fn a_shutdown_is_meant_although_its_client_left_before_its_turn() {
     bench.send(r#"{"execute": "guest-get-time"}"#);
     bench.send(SHUTDOWN);
     bench.send(r#"{"execute": "guest-get-ti"#);
-    bench.agent.handle_left();
+    bench.agent.handle_left(bench.now);
     assert_eq!(bench.orders(), [Order::Power(Shutdown)]);
     assert!(bench.replies().is_empty());
     assert_eq!(bench.get("guest-ping"), json!({}));
@@ -107,7 +107,7 @@ fn a_shutdown_is_meant_although_its_client_left_before_its_turn() {
 fn another_operation_is_refused_while_one_waits_for_its_outcome() {
     let mut bench = Bench::of(&node());
     bench.send(SHUTDOWN);
-    bench.agent.handle_left();
+    bench.agent.handle_left(bench.now);
     bench.orders();
     let reply = bench.ask(REBOOT);
     assert_eq!(reply, generic("another power operation is under way"));
@@ -120,7 +120,7 @@ fn the_end_of_the_process_loses_no_shutdown_and_asks_for_nothing_else() {
     assert_eq!(bench.agent.debt(), Debt::None);
     bench.send(SHUTDOWN);
     bench.send(r#"{"execute": "guest-get-time"}"#);
-    bench.agent.stop();
+    bench.agent.stop(bench.now);
     assert_eq!(bench.orders(), [Order::Power(Shutdown)]);
     assert_eq!(bench.agent.debt(), Debt::Outcome);
     outcome(&mut bench, Shutdown, PowerOutcome::Accepted);
