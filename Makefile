@@ -122,8 +122,8 @@ kubevirt:
 	    go build -buildvcs=false -tags libvirt_dlopen -gcflags='all=-N -l' -o '$(kubevirt)' .
 
 .PHONY: qemu
-qemu: build with-qemu with-guest-kernel with-libvirt container-specs kubevirt ## Run the agent, and Debian's qemu-ga, in real QEMU guests, libvirt's included (needs root, Go)
-	@if ! $(provision) --has qemu guest-kernel libvirt; then exit 0; fi; \
+qemu: build with-qemu with-guest-kernel with-libvirt with-xfsprogs container-specs kubevirt ## Run the agent, and Debian's qemu-ga, in real QEMU guests, libvirt's included (needs root, Go)
+	@if ! $(provision) --has qemu guest-kernel libvirt xfsprogs; then exit 0; fi; \
 	$(guest) CONTAINER_SPECS='$(container_specs)' KUBEVIRT='$(kubevirt)' \
 	    $(CARGO) test --locked --package qemu -- --include-ignored --nocapture --test-threads 2
 

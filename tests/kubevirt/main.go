@@ -1,9 +1,11 @@
 // Prints what KubeVirt learns of a libvirt domain from the guest agent in it, as JSON: its own poller, store and libvirt
-// client ask, as in a virt-launcher.
+// client ask, as in a virt-launcher. Or freezes and thaws the guest by them.
 //
 //	kubevirt URI DOMAIN
+//	kubevirt URI DOMAIN freeze|unfreeze
 //
-// The load is not awaited: libvirt asks for it since 11.2.
+// The load is not awaited: libvirt asks for it since 11.2. Freeze and unfreeze take the steps of its storage manager,
+// which itself needs libnbd.
 package main
 
 import (
@@ -51,10 +53,34 @@ func (it learned) isAll() bool {
 		it.Freeze != nil && (it.Users == nil || len(it.Users) > 0)
 }
 
-func run(uri, domain string) error {
+// Nothing is done where the guest says that it is so already.
+func change(connection cli.Connection, domain, wanted string, how func(cli.VirDomain) error) error {
+	answer, err := connection.QemuAgentCommand(`{"execute":"guest-fsfreeze-status"}`, domain)
+	if err != nil {
+		return err
+	}
+	status, err := agentpoller.ParseFSFreezeStatus(answer)
+	if err != nil || status.Status == wanted {
+		return err
+	}
+	found, err := connection.LookupDomainByName(domain)
+	if err != nil {
+		return err
+	}
+	defer found.Free()
+	return how(found)
+}
+
+func run(uri, domain, command string) error {
 	connection, err := cli.NewConnection(uri, "", "", never)
 	if err != nil {
 		return err
+	}
+	switch command {
+	case "freeze":
+		return change(connection, domain, api.FSFrozen, func(it cli.VirDomain) error { return it.FSFreeze(nil, 0) })
+	case "unfreeze":
+		return change(connection, domain, api.FSThawed, func(it cli.VirDomain) error { return it.FSThaw(nil, 0) })
 	}
 	store := agentpoller.NewAsyncAgentStore()
 	poller := agentpoller.CreatePoller(connection, "", domain, &store, never, never, never, never, never)
@@ -71,11 +97,12 @@ func run(uri, domain string) error {
 }
 
 func main() {
-	if len(os.Args) != 3 {
-		fmt.Fprintln(os.Stderr, "usage: kubevirt URI DOMAIN")
+	if len(os.Args) < 3 {
+		fmt.Fprintln(os.Stderr, "usage: kubevirt URI DOMAIN [freeze|unfreeze]")
 		os.Exit(2)
 	}
-	if err := run(os.Args[1], os.Args[2]); err != nil {
+	command := append(os.Args, "")[3]
+	if err := run(os.Args[1], os.Args[2], command); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}

@@ -30,9 +30,23 @@ pub struct Parts {
 impl Parts {
     /// Makes them for our agent's `binary` and this package's `relay`.
     pub fn new(binary: &Path, relay: &Path) -> io::Result<Self> {
+        Self::make(binary, relay, None)
+    }
+
+    /// The same with a second file system, an XFS for a user volume below /var, for agents that freeze. Ours has these
+    /// options.
+    pub fn quiesced(binary: &Path, relay: &Path, options: &[&str]) -> io::Result<Self> {
+        let parts = Self::make(binary, relay, Some(options))?;
+        let talos = &parts.talos;
+        talos.set_disk("vdb", "/pci0000:00/0000:00:07.0/virtio2");
+        talos.set_volume("u-data", "/dev/vdb", "/dev/vdb", "/var/mnt/data");
+        Ok(parts)
+    }
+
+    fn make(binary: &Path, relay: &Path, quiesce: Option<&[&str]>) -> io::Result<Self> {
         let folder = std::env::temp_dir().join(format!("qemu-{}-{}", std::process::id(), number()));
         fs::create_dir_all(&folder)?;
-        let image = Image::make(&folder, binary, relay)?;
+        let image = Image::make(&folder, binary, relay, quiesce)?;
         let socket = folder.join("machine.sock");
         let talos = Apid::machined(&socket)?;
         scene::single_nic(&talos);
@@ -64,7 +78,7 @@ impl Parts {
     /// QEMU's arguments for the network and the shell.
     pub fn devices(&self) -> Vec<String> {
         let control = self.path("control.sock");
-        [
+        words(&[
             "-netdev user,id=net,net=10.5.0.0/24,host=10.5.0.1,dns=10.5.0.3".to_owned(),
             "-device virtio-net-pci,addr=3,netdev=net,mac=00:50:56:ab:cd:ef,romfile=".to_owned(),
             "-device virtio-serial-pci,addr=5,id=control".to_owned(),
@@ -73,15 +87,21 @@ impl Parts {
                 control.display()
             ),
             "-device virtserialport,bus=control.0,nr=1,chardev=control,name=control".to_owned(),
-        ]
-        .iter()
-        .flat_map(|words| {
-            words
-                .split_whitespace()
-                .map(str::to_owned)
-                .collect::<Vec<_>>()
+        ])
+    }
+
+    /// And for the second disk, if there is one.
+    fn volume(&self) -> Vec<String> {
+        let volume = self.image.volume.as_ref();
+        volume.map_or_else(Vec::new, |path| {
+            words(&[
+                format!(
+                    "-drive if=none,id=volume,format=raw,file={}",
+                    path.display()
+                ),
+                "-device virtio-blk-pci,addr=7,drive=volume,serial=talos-volume".to_owned(),
+            ])
         })
-        .collect()
     }
 
     /// What the guest has printed: kernel, init, and the agent's log.
@@ -199,6 +219,7 @@ impl Guest {
                 "-device",
                 "virtio-blk-pci,addr=4,drive=disk,serial=talos-disk",
             ])
+            .args(parts.volume())
             .args(["-device", "virtio-serial-pci,addr=6,id=serial"])
             .args([
                 "-chardev",
@@ -332,6 +353,11 @@ impl Drop for Guest {
         drop(self.qemu.kill());
         drop(self.qemu.wait());
     }
+}
+
+fn words(arguments: &[String]) -> Vec<String> {
+    let words = arguments.iter().flat_map(|it| it.split_whitespace());
+    words.map(str::to_owned).collect()
 }
 
 fn number() -> u32 {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// The guest's modules, below kernel/ of the package, in the order in which they are loaded.
-const MODULES: [&str; 10] = [
+const MODULES: [&str; 12] = [
     "drivers/virtio/virtio_ring",
     "drivers/virtio/virtio",
     "drivers/virtio/virtio_pci_modern_dev",
@@ -18,6 +18,9 @@ const MODULES: [&str; 10] = [
     "drivers/net/net_failover",
     "drivers/net/virtio_net",
     "drivers/block/virtio_blk",
+    // ext4 is in the kernel.
+    "lib/libcrc32c",
+    "fs/xfs/xfs",
 ];
 
 /// What of the machine the guest has beside the modules; with crun and qemu-ga as they are needed.
@@ -58,6 +61,11 @@ pub fn installed() -> bool {
 /// Whether libvirt is here too.
 pub fn libvirt_installed() -> bool {
     are_here(&["libvirtd", "virsh"], None)
+}
+
+/// Whether the file systems of guests that freeze can be made here.
+pub fn file_systems_installed() -> bool {
+    are_here(&["mkfs.xfs", "dumpe2fs"], None)
 }
 
 /// If something is missing, says so loudly; in CI that is a failure.
@@ -103,11 +111,22 @@ pub struct Image {
     pub initramfs: PathBuf,
     /// A raw disk with an ext4.
     pub disk: PathBuf,
+    /// A raw disk with an XFS, where file systems are to be frozen.
+    pub volume: Option<PathBuf>,
 }
 
+/// No XFS is smaller.
+const SMALLEST_XFS: u64 = 300 << 20;
+
 impl Image {
-    /// Makes one in this folder. `binary` is our agent, `relay` the program of this package.
-    pub fn make(folder: &Path, binary: &Path, relay: &Path) -> io::Result<Self> {
+    /// Makes one in this folder. `binary` is our agent, `relay` the program of this package. With `quiesce`, options of our
+    /// agent, there is a second disk.
+    pub fn make(
+        folder: &Path,
+        binary: &Path,
+        relay: &Path,
+        quiesce: Option<&[&str]>,
+    ) -> io::Result<Self> {
         let package = folder.join("package");
         run(Command::new("dpkg-deb")
             .arg("-x")
@@ -152,8 +171,12 @@ impl Image {
         }
         root.script("init", include_str!("../guest/init"))?;
         root.script("sbin/shutdown", include_str!("../guest/shutdown"))?;
+        root.script("bin/writer", include_str!("../guest/writer"))?;
         root.program(binary, "container/rootfs/", "talos-vmtoolsd")?;
-        fs::write(root.path("container/config.json"), container()?)?;
+        fs::write(
+            root.path("container/config.json"),
+            container(quiesce.unwrap_or_default())?,
+        )?;
 
         let initramfs = folder.join("initramfs");
         run(Command::new("sh")
@@ -167,23 +190,32 @@ impl Image {
             .arg(&disk)
             .arg("16M")
             .stdout(Stdio::null()))?;
+        let volume = quiesce.map(|_| folder.join("volume"));
+        if let Some(volume) = &volume {
+            fs::File::create(volume)?.set_len(SMALLEST_XFS)?;
+            run(Command::new("mkfs.xfs").arg("-q").arg(volume))?;
+        }
         fs::remove_dir_all(&root.0)?;
         Ok(Self {
             kernel,
             initramfs,
             disk,
+            volume,
         })
     }
 }
 
 /// The container's specification: the one that Talos' own code makes (`make qemu`, with the seccomp filter), or
-/// else one with the same mounts and namespaces.
-fn container() -> io::Result<String> {
-    let Some(specs) = std::env::var_os("CONTAINER_SPECS") else {
-        return Ok(include_str!("../guest/config.json").to_owned());
+/// else one with the same mounts and namespaces. The agent has these options beside those of Talos' service.
+fn container(options: &[&str]) -> io::Result<String> {
+    let text = match std::env::var_os("CONTAINER_SPECS") {
+        Some(specs) => fs::read_to_string(Path::new(&specs).join("v1.14.json"))?,
+        None => include_str!("../guest/config.json").to_owned(),
     };
-    let path = Path::new(&specs).join("v1.14.json");
-    let mut config: serde_json::Value = serde_json::from_slice(&fs::read(path)?)?;
+    let mut config: serde_json::Value = serde_json::from_str(&text)?;
+    if let Some(words) = config["process"]["args"].as_array_mut() {
+        words.extend(options.iter().map(|&option| option.into()));
+    }
     // Debian's crun refuses numbers of specs that came after it, and control groups are left alone.
     config["ociVersion"] = "1.0.2".into();
     config["root"]["path"] = "rootfs".into();

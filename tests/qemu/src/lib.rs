@@ -18,12 +18,14 @@ mod image;
 mod libvirt;
 mod qmp;
 pub mod relay;
+mod writers;
 
 pub use client::Client;
 pub use guest::{Guest, Parts, Shell};
-pub use image::{Agent, Image, installed, libvirt_installed};
+pub use image::{Agent, Image, file_systems_installed, installed, libvirt_installed};
 pub use libvirt::Libvirt;
 pub use qmp::Monitor;
+pub use writers::{PAUSE, Writers};
 
 use std::time::Duration;
 

@@ -104,17 +104,30 @@ impl Libvirt {
         (text, started.elapsed())
     }
 
-    /// What a program prints that is called with libvirtd's address and the domain's name.
+    /// What a program prints that is called with libvirtd's address, the domain's name and these words.
     ///
     /// # Panics
     ///
     /// When it fails.
-    pub fn shows_to(&self, program: &Path) -> String {
+    pub fn shows_to(&self, program: &Path, words: &[&str]) -> String {
         let output = Command::new(program)
             .args([&self.address(), DOMAIN])
+            .args(words)
             .output()
             .expect("the program runs");
         printed(&program.display().to_string(), &output)
+    }
+
+    /// What virsh complains of when a command about the domain fails.
+    ///
+    /// # Panics
+    ///
+    /// When it succeeds.
+    pub fn refuses(&self, command: &str, options: &[&str]) -> String {
+        let words: Vec<&str> = [command, DOMAIN].iter().chain(options).copied().collect();
+        let output = self.virsh(&words);
+        assert!(!output.status.success(), "virsh {words:?} succeeds");
+        String::from_utf8_lossy(&output.stderr).into_owned()
     }
 
     /// Waits until the guest has ended.
@@ -168,6 +181,16 @@ impl Libvirt {
             .iter()
             .map(|word| format!("<qemu:arg value='{word}'/>"))
             .collect();
+        let volume = parts.image.volume.as_ref();
+        let volume = volume.map_or_else(String::new, |path| {
+            format!(
+                "<disk type='file' device='disk'>
+                   <driver name='qemu' type='raw'/><source file='{}'/><target dev='vdb' bus='virtio'/>
+                   <serial>talos-volume</serial><address type='pci' slot='0x07'/>
+                 </disk>",
+                path.display()
+            )
+        });
         format!(
             "<domain type='qemu' xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>
                <name>{DOMAIN}</name><memory unit='MiB'>256</memory><vcpu>1</vcpu>
@@ -184,6 +207,7 @@ impl Libvirt {
                    <driver name='qemu' type='raw'/><source file='{}'/><target dev='vda' bus='virtio'/>
                    <serial>talos-disk</serial><address type='pci' slot='0x04'/>
                  </disk>
+                 {volume}
                  <channel type='unix'>
                    <source mode='bind' path='{}'/><target type='virtio' name='{PORT}'/>
                  </channel>

@@ -5,9 +5,11 @@ mod kubevirt;
 use std::time::Duration;
 
 use apid::Method;
-use qemu::{Agent, Libvirt, SOON, installed, libvirt_installed};
+use qemu::{
+    Agent, Libvirt, PAUSE, SOON, Writers, file_systems_installed, installed, libvirt_installed,
+};
 
-use crate::parts;
+use crate::{parts, quiesce};
 
 /// virsh waits 60 s for a silent agent.
 const AT_ONCE: Duration = Duration::from_secs(10);
@@ -102,4 +104,45 @@ fn virsh_shows_the_same_of_qemu_ga_and_shuts_it_down() {
     kubevirt::learns_of_the_guest(&libvirt);
     libvirt.asks("shutdown", &["--mode", "agent"]);
     libvirt.ends();
+}
+
+#[test]
+#[ignore = "make qemu"]
+fn virsh_and_kubevirt_take_snapshots_of_a_guest_that_stands_still() {
+    if !(installed() && libvirt_installed() && file_systems_installed()) {
+        return;
+    }
+    let libvirt = Libvirt::start(quiesce::parts(), Agent::Vmtoolsd).unwrap();
+    let writers = Writers::start(libvirt.parts.shell().unwrap());
+
+    let (text, _) = libvirt.asks("domfsfreeze", &[]);
+    assert!(text.contains("Froze 2 filesystem(s)"), "{text}");
+    assert!(writers.stand_for(PAUSE), "they write on");
+    let text = libvirt.refuses("domfsfreeze", &[]);
+    assert!(text.contains("has been disabled"), "{text}");
+    let (text, _) = libvirt.asks("domfsthaw", &[]);
+    assert!(text.contains("Thawed 2 filesystem(s)"), "{text}");
+    assert!(writers.move_within(SOON));
+
+    let since = writers.now();
+    let snapshot = ["--quiesce", "--disk-only", "--no-metadata"];
+    let (_, took) = libvirt.asks("snapshot-create-as", &snapshot);
+    assert!(writers.move_within(SOON));
+    let stood = writers.longest_stand(since);
+    println!("libvirt's snapshot took {took:?}; a writer stood {stood:?}");
+    assert!(stood < took + PAUSE, "{stood:?} for {took:?}");
+
+    kubevirt::freezes(&libvirt);
+    assert!(writers.stand_for(PAUSE), "they write on");
+    kubevirt::freezes(&libvirt);
+    kubevirt::thaws(&libvirt);
+    assert!(writers.move_within(SOON));
+    kubevirt::thaws(&libvirt);
+
+    // Who thaws too late hears of it.
+    libvirt.asks("domfsfreeze", &[]);
+    assert!(writers.move_within(quiesce::LIMIT + SOON));
+    let text = libvirt.refuses("domfsthaw", &[]);
+    assert!(text.contains("fsfreeze is limited"), "{text}");
+    libvirt.asks("domfsthaw", &[]);
 }

@@ -8,6 +8,7 @@ mod libvirt;
 mod port;
 mod power;
 mod proxmox;
+mod quiesce;
 
 use std::path::{Path, PathBuf};
 

@@ -12,7 +12,7 @@ use crate::guest;
 const PING: Duration = Duration::from_secs(3);
 
 /// Sends a command as Proxmox does; the two lines of the answer, as they came.
-fn exchange(guest: &Guest, id: u64, command: &str) -> (Client, [Vec<u8>; 2]) {
+pub(crate) fn exchange(guest: &Guest, id: u64, command: &str) -> (Client, [Vec<u8>; 2]) {
     let mut client = guest.client();
     let request = format!(
         "{{\"execute\":\"guest-sync-delimited\",\"arguments\":{{\"id\":{id}}}}}\n{{\"execute\":\"{command}\",\"arguments\":{{}}}}\n"

@@ -5,11 +5,24 @@ use std::path::PathBuf;
 use qemu::{DEMANDED, Libvirt};
 use serde_json::{Value, json};
 
+fn program() -> PathBuf {
+    let program = std::env::var_os("KUBEVIRT").map(PathBuf::from);
+    program.expect("KUBEVIRT does not name the program; run `make qemu`")
+}
+
+/// Freezes the guest as KubeVirt does for a snapshot.
+pub(super) fn freezes(libvirt: &Libvirt) {
+    libvirt.shows_to(&program(), &["freeze"]);
+}
+
+/// And thaws it.
+pub(super) fn thaws(libvirt: &Libvirt) {
+    libvirt.shows_to(&program(), &["unfreeze"]);
+}
+
 /// What KubeVirt has learned, in the words of its own types.
 fn learned(libvirt: &Libvirt) -> Value {
-    let program = std::env::var_os("KUBEVIRT").map(PathBuf::from);
-    let program = program.expect("KUBEVIRT does not name the program; run `make qemu`");
-    let text = libvirt.shows_to(&program);
+    let text = libvirt.shows_to(&program(), &[]);
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
 }
 
