@@ -1,7 +1,9 @@
 //! The step and the end of it, with a front end that does as a test wants.
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::future::pending;
+use std::rc::Rc;
 use std::time::Instant as RealInstant;
 
 use tokio::time::{Instant, advance, sleep_until};
@@ -9,6 +11,7 @@ use tokio::time::{Instant, advance, sleep_until};
 use super::*;
 use crate::config::Config;
 use crate::facts::Load;
+use crate::freeze::message::{Cause, Devices, How, Outcomes};
 
 /// A front end that is busy.
 #[derive(Default)]
@@ -25,6 +28,8 @@ struct Busy {
     debt: Option<Debt>,
     /// Whether the good-bye never ends.
     stuck: bool,
+    /// Whether it has something thawed when it stops.
+    frozen: bool,
 }
 
 /// Work that is done at once.
@@ -90,6 +95,19 @@ impl FrontEnd for Busy {
 
     fn handle_reading(&mut self, _: &Reading, _: Duration) {}
 
+    fn handle_freezer(&mut self, report: &Report, _: Duration) {
+        self.handled(match report {
+            Report::Frozen { .. } => "frozen",
+            Report::Thawed { .. } => "thawed",
+            Report::Gone => "gone",
+            _ => "another report",
+        });
+    }
+
+    fn handle_etcd(&mut self, etcd: Option<Etcd>, _: Duration) {
+        self.handled(if etcd.is_some() { "etcd" } else { "no etcd" });
+    }
+
     fn handle_work(&mut self, (): (), _: Duration) {
         self.handled("work");
     }
@@ -107,7 +125,11 @@ impl FrontEnd for Busy {
         self.due
     }
 
-    fn stop(&mut self, _: Duration) {}
+    fn stop(&mut self, _: Duration) {
+        if self.frozen {
+            self.orders.push_back(Order::Freezer(Command::Thaw));
+        }
+    }
 
     fn debt(&self) -> Debt {
         self.debt.unwrap_or(Debt::None)
@@ -120,11 +142,17 @@ impl FrontEnd for Busy {
     }
 }
 
+/// What a node was asked, and when.
+type Asked = Rc<RefCell<Vec<(Instant, &'static str)>>>;
+
 /// News, each at its time.
 #[derive(Default)]
 struct Newsy {
     news: VecDeque<(Duration, News)>,
+    /// When the first of them comes, once it is waited for.
+    due: Option<Instant>,
     facts: Facts,
+    asked: Asked,
 }
 
 impl Newsy {
@@ -134,25 +162,39 @@ impl Newsy {
             news: news
                 .map(|(millis, news)| (Duration::from_millis(millis), news))
                 .collect(),
-            facts: Facts::default(),
+            ..Self::default()
         }
+    }
+
+    fn asked(&self, what: &'static str) {
+        self.asked.borrow_mut().push((Instant::now(), what));
     }
 }
 
 impl Node for Newsy {
     fn inquire(&mut self, _: InquiryId, _: InquiryStep) {}
 
-    fn look_at_etcd(&mut self) {}
+    fn look_at_etcd(&mut self) {
+        self.asked("etcd");
+    }
 
-    fn freezer(&mut self, _: &Command) {}
+    fn freezer(&mut self, command: &Command) {
+        self.asked(match command {
+            Command::Freeze { .. } => "freeze",
+            Command::Thaw => "thaw",
+            Command::Rescue(_) | Command::Probe(_) => "another command",
+        });
+    }
 
     async fn next(&mut self) -> News {
         let Some((due, _)) = self.news.front() else {
             return pending().await;
         };
         if !due.is_zero() {
-            sleep_until(Instant::now() + *due).await;
+            let due = *self.due.get_or_insert(Instant::now() + *due);
+            sleep_until(due).await;
         }
+        self.due = None;
         let (_, news) = self.news.pop_front().unwrap();
         news
     }
@@ -161,7 +203,9 @@ impl Node for Newsy {
         &self.facts
     }
 
-    fn power(&mut self, _: PowerOperation, _: Duration) {}
+    fn power(&mut self, _: PowerOperation, _: Duration) {
+        self.asked("power");
+    }
 
     fn measure(&mut self, _: Subject) {}
 
@@ -269,4 +313,146 @@ async fn what_talos_makes_of_an_operation_is_waited_for_as_long_as_it_takes_to_r
     let node = Newsy::with([(600, accepted())]);
     let took = end(Busy::owing(Debt::Outcome), node).await;
     assert_eq!(took, Duration::from_millis(600));
+}
+
+fn freeze() -> Order<Quick> {
+    Order::Freezer(Command::Freeze {
+        run: 1,
+        how: How::Freeze,
+        limit: Duration::from_secs(8),
+        devices: Devices::new([]).unwrap(),
+    })
+}
+
+fn frozen() -> News {
+    let (run, outcomes) = (1, Outcomes::new([]).unwrap());
+    News::Freezer(Report::Frozen { run, outcomes })
+}
+
+fn thawed() -> News {
+    let (run, cause, lasted) = (1, Cause::Asked, Duration::from_secs(1));
+    News::Freezer(Report::Thawed { run, cause, lasted })
+}
+
+/// What was asked, each with the milliseconds since then.
+fn asked(asked: &Asked, since: Instant) -> Vec<(u128, &'static str)> {
+    let asked = asked.borrow();
+    let asked = asked.iter();
+    asked
+        .map(|(at, what)| ((*at - since).as_millis(), *what))
+        .collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_freezer_reports_and_what_talos_says_of_etcd_reach_the_front_end() {
+    let etcd = Etcd { voters: 3, live: 3 };
+    let news = [
+        (0, News::Etcd(None)),
+        (0, News::Etcd(Some(etcd))),
+        (0, frozen()),
+        (0, thawed()),
+        (0, News::Freezer(Report::Gone)),
+    ];
+    let mut front_end = Busy::default();
+    front_end.orders.extend([Order::LookAtEtcd, freeze()]);
+    let node = Newsy::with(news);
+    let orders = Rc::clone(&node.asked);
+    let start = Instant::now();
+    let mut core = core(front_end, node);
+    for _ in 0..5 {
+        core.step().await;
+    }
+    let handled = core.front_end.handled.iter().map(|(what, _)| *what);
+    let handled: Vec<_> = handled.collect();
+    assert_eq!(handled, ["no etcd", "etcd", "frozen", "thawed", "gone"]);
+    assert_eq!(asked(&orders, start), [(0, "etcd"), (0, "freeze")]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_power_operation_waits_for_the_thaw_and_the_host_is_served_meanwhile() {
+    // The thaw comes, or nothing does: then Talos is asked after two seconds.
+    for (news, at) in [
+        (vec![(0, frozen()), (300, thawed())], 300..=330),
+        (vec![(0, frozen())], 2_000..=2_030),
+        (vec![(0, frozen()), (100, News::Facts)], 2_000..=2_030),
+        (vec![(200, News::Freezer(Report::Gone))], 200..=230),
+    ] {
+        let mut front_end = Busy {
+            takes: Duration::from_millis(1),
+            ..Busy::flood()
+        };
+        let power = Order::Power(PowerOperation::Shutdown);
+        front_end.orders.extend([freeze(), power]);
+        let node = Newsy::with(news);
+        let orders = Rc::clone(&node.asked);
+        let start = Instant::now();
+        let mut core = core(front_end, node);
+        while start.elapsed() < Duration::from_secs(3) {
+            core.step().await;
+        }
+        let asked = asked(&orders, start);
+        let [(0, "freeze"), (when, "power")] = asked[..] else {
+            panic!("{asked:?}")
+        };
+        assert!(at.contains(&when), "{when} ms, not {at:?}");
+        assert!(core.front_end.requests > 2_000, "the host is served");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_operation_goes_at_once_when_nothing_is_frozen_any_more() {
+    let mut front_end = Busy::default();
+    front_end.orders.push_back(freeze());
+    let node = Newsy::with([(10, frozen()), (10, thawed())]);
+    let orders = Rc::clone(&node.asked);
+    let start = Instant::now();
+    let mut core = core(front_end, node);
+    core.step().await;
+    core.step().await;
+    let power = Order::Power(PowerOperation::Reboot);
+    core.front_end.orders.push_back(power);
+    core.carry_out();
+    assert_eq!(asked(&orders, start), [(0, "freeze"), (20, "power")]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_has_thawed_what_was_frozen() {
+    let mut front_end = Busy {
+        frozen: true,
+        stuck: true,
+        ..Busy::default()
+    };
+    front_end.orders.push_back(freeze());
+    let node = Newsy::with([(0, frozen())]);
+    let orders = Rc::clone(&node.asked);
+    let start = Instant::now();
+    let mut core = core(front_end, node);
+    core.step().await;
+    core.close().await;
+    assert_eq!(asked(&orders, start), [(0, "freeze"), (0, "thaw")]);
+    assert!(start.elapsed() < Duration::from_secs(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_operation_that_waits_for_the_thaw_when_the_end_comes_is_still_asked_for() {
+    let thaws = vec![(50, thawed()), (50, accepted())];
+    for (news, expected) in [
+        (thaws, vec![(0, "freeze"), (0, "thaw"), (50, "power")]),
+        (vec![], vec![(0, "freeze"), (0, "thaw")]),
+    ] {
+        let mut front_end = Busy {
+            frozen: true,
+            ..Busy::owing(Debt::Outcome)
+        };
+        let power = Order::Power(PowerOperation::Shutdown);
+        front_end.orders.extend([freeze(), power]);
+        let node = Newsy::with(news);
+        let orders = Rc::clone(&node.asked);
+        let start = Instant::now();
+        core(front_end, node).close().await;
+        let mut asked = asked(&orders, start);
+        asked.sort_unstable();
+        assert_eq!(asked, expected);
+        assert!(start.elapsed() < Duration::from_secs(1));
+    }
 }
