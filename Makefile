@@ -223,6 +223,14 @@ go_test := GOWORK=off GOTOOLCHAIN="$${GOTOOLCHAIN:-local}" go test -count=1
 apiserver: ## Apply deploy/ to a real kube-apiserver by the commands of deploy/README.md (needs Go, ten minutes at first)
 	@cd tests/apiserver; $(go_test) -vet=off .
 
+MEASURE ?=
+
+# Twice: the etcd of Talos 1.14, and that of 1.13. MEASURE=1 freezes for every time that docs/snapshots.md names.
+.PHONY: etcd
+etcd: ## Freeze the file system below members of a real etcd, and see who elects and who waits (needs root, Go)
+	@cd tests/etcd; \
+	$(go_test) -v $(if $(MEASURE),,-short) . && $(go_test) -v $(if $(MEASURE),,-short) -modfile=v1.13.mod .
+
 .PHONY: vcenter
 vcenter: with-jq ## Run the commands of docs/operations.md against a simulated vCenter (needs Go)
 	@cd tests/vcenter; $(go_test) .
