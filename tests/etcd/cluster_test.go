@@ -126,7 +126,7 @@ func (c *cluster) agrees() bool {
 func (c *cluster) lead(t *testing.T, member int) {
 	wanted := uint64(c.members[member].Server.MemberID())
 
-	wait(t, "the leader is the one that it shall be", func() bool {
+	wait(t, "the right member leads", func() bool {
 		lead := c.members[member].Server.Lead()
 		for _, other := range c.members {
 			if id := uint64(other.Server.MemberID()); id == lead && id != wanted {

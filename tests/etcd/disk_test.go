@@ -90,7 +90,7 @@ func loop(t *testing.T, image string) string {
 
 	defer file.Close()
 
-	// Somebody else may take the same free one.
+	// Another process may take the same free one.
 	for range 20 {
 		number, err := unix.IoctlRetInt(int(control.Fd()), unix.LOOP_CTL_GET_FREE)
 		must(t, err)

@@ -14,7 +14,7 @@ const watchdogName = "etcd-watchdog"
 // Longest freeze that the watchdog lets be.
 const longest = 15 * time.Second
 
-// What the watchdog is told.
+// What the watchdog hears.
 const (
 	isFrozen byte = iota
 	isThawed
