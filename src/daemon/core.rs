@@ -97,6 +97,8 @@ pub enum Left {
     Nothing,
     /// The talosconfig has new contents.
     Talosconfig,
+    /// The freezer has ended and may have left file systems frozen: only the agent's next start thaws them.
+    Frozen,
 }
 
 /// See the module.
@@ -263,8 +265,16 @@ impl<F: FrontEnd, N: Node, C: Clock> Core<F, N, C> {
                 self.front_end.handle_measured(subject, measured, now);
             }
             News::Freezer(report) => {
-                self.thawing.handle_report(&report);
+                let may_have_left = self.thawing.handle_report(&report);
                 self.front_end.handle_freezer(&report, now);
+                if may_have_left {
+                    return Left::Frozen;
+                }
+                if report == Report::Gone {
+                    tracing::error!(
+                        "the freezer has ended: quiesced snapshots are refused; restart the agent to have them back"
+                    );
+                }
             }
             News::Etcd(etcd) => self.front_end.handle_etcd(etcd, now),
             News::Answer(id, answer) => self.front_end.handle_answer(id, answer, now),

@@ -101,23 +101,31 @@ impl<F: FrontEnd> EventLoop<F> {
         }
     }
 
-    /// Serves the host until the process should stop, then closes the channels.
-    pub async fn run(mut self, reload: Reload<'_>) {
-        loop {
+    /// Serves the host until the process should stop, then closes the channels. Says whether it was asked to stop; if not,
+    /// it is to be started again.
+    pub async fn run(mut self, reload: Reload<'_>) -> bool {
+        let was_asked = loop {
             tokio::select! {
                 biased;
                 wish = self.signals.next() => match wish {
-                    Wish::Stop => break,
+                    Wish::Stop => break true,
                     Wish::Reload => self.reload(reload),
                 },
                 left = self.core.step() => match left {
                     Left::Nothing => {}
                     Left::Talosconfig => self.renew_talos(),
+                    Left::Frozen => {
+                        tracing::error!(
+                            "the freezer has ended while file systems were frozen; the agent ends, and thaws them when it is started again"
+                        );
+                        break false;
+                    }
                 },
                 call = self.denied.next() => log_denied(call),
             }
-        }
+        };
         self.core.close().await;
+        was_asked
     }
 
     /// The talosconfig has new contents; calls under way end on the old connection.

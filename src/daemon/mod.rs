@@ -240,10 +240,14 @@ impl Process<'_> {
         });
         bridge.set_freezer(freezer);
         let known = Known { hypervisor, faults };
-        EventLoop::new(config, front_end, bridge, signals, sandbox, log, known)
+        let was_asked = EventLoop::new(config, front_end, bridge, signals, sandbox, log, known)
             .run(reload)
             .await;
         tracing::info!("stopped");
-        ExitCode::SUCCESS
+        if was_asked {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::from(FAILED)
+        }
     }
 }

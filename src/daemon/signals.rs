@@ -22,7 +22,8 @@ pub fn unblock() {
     let _ = SigSet::empty().thread_set_mask();
 }
 
-/// Waits for all children that have ended. We start none, so none of their exit codes is needed elsewhere.
+/// Waits for all children that have ended. Ours is the freezer, whose end its socket shows: none of their exit codes is
+/// needed elsewhere.
 fn reap() {
     while let Ok(WaitStatus::Exited(..) | WaitStatus::Signaled(..)) =
         waitpid(None, Some(WaitPidFlag::WNOHANG))

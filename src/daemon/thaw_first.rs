@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use crate::freeze::message::How;
 use crate::freeze::{Command, Report};
 use crate::power::PowerOperation;
 
@@ -22,16 +23,21 @@ pub(super) struct ThawFirst {
 impl ThawFirst {
     /// A command goes to the freezer.
     pub(super) const fn handle_command(&mut self, command: &Command) {
-        if let Command::Freeze { .. } = command {
+        if let Command::Freeze {
+            how: How::Freeze, ..
+        } = command
+        {
             self.may_be_frozen = true;
         }
     }
 
-    /// The freezer reports.
-    pub(super) const fn handle_report(&mut self, report: &Report) {
+    /// The freezer reports. Says whether it has left something frozen that only another one can thaw.
+    pub(super) const fn handle_report(&mut self, report: &Report) -> bool {
+        let may_have_left = self.may_be_frozen && matches!(report, Report::Gone);
         if report.ends_run() {
             self.may_be_frozen = false;
         }
+        may_have_left
     }
 
     /// The front end wants a power operation, and has ordered the thaw before it.
@@ -66,14 +72,18 @@ impl ThawFirst {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::freeze::message::{Cause, Devices, How};
+    use crate::freeze::message::{Cause, Devices};
 
     const NOW: Duration = Duration::from_secs(1);
 
     fn freeze() -> Command {
+        begin(How::Freeze)
+    }
+
+    fn begin(how: How) -> Command {
         Command::Freeze {
             run: 1,
-            how: How::Freeze,
+            how,
             limit: Duration::from_secs(8),
             devices: Devices::new([]).unwrap(),
         }
@@ -107,6 +117,31 @@ mod tests {
             };
             assert_eq!(thaw_first.poll(at), Some(PowerOperation::Shutdown));
             assert_eq!(thaw_first.deadline(), None);
+        }
+    }
+
+    #[test]
+    fn a_freezer_that_ends_has_left_something_frozen_only_between_the_command_and_the_end_of_its_run()
+     {
+        let (run, cause, lasted) = (1, Cause::Asked, NOW);
+        let thawed = Report::Thawed { run, cause, lasted };
+        let cases = [
+            (None, None, false),
+            (Some(begin(How::Sync)), None, false),
+            (Some(freeze()), None, true),
+            (Some(freeze()), Some(Report::Ready(None)), true),
+            (Some(freeze()), Some(thawed), false),
+        ];
+        for (command, report, expected) in cases {
+            let mut thaw_first = ThawFirst::default();
+            if let Some(command) = command {
+                thaw_first.handle_command(&command);
+            }
+            if let Some(report) = report {
+                assert!(!thaw_first.handle_report(&report));
+            }
+            let may_have_left = thaw_first.handle_report(&Report::Gone);
+            assert_eq!(may_have_left, expected, "{command:?} {report:?}");
         }
     }
 }

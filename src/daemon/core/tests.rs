@@ -456,3 +456,24 @@ async fn an_operation_that_waits_for_the_thaw_when_the_end_comes_is_still_asked_
         assert!(start.elapsed() < Duration::from_secs(1));
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_freezer_that_ends_while_something_may_be_frozen_ends_the_daemon() {
+    use crate::freeze::message::{Devices, How};
+    for how in [How::Sync, How::Freeze] {
+        let mut front_end = Busy::default();
+        front_end.orders.push_back(Order::Freezer(Command::Freeze {
+            run: 1,
+            how,
+            limit: Duration::from_secs(8),
+            devices: Devices::new([]).unwrap(),
+        }));
+        let news = [(0, News::Freezer(Report::Gone))];
+        let left = core(front_end, Newsy::with(news)).step().await;
+        let expected = match how {
+            How::Sync => Left::Nothing,
+            How::Freeze => Left::Frozen,
+        };
+        assert_eq!(left, expected, "{how:?}");
+    }
+}
