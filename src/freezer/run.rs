@@ -465,3 +465,6 @@ fn outcomes(all: impl IntoIterator<Item = Outcome>) -> Outcomes {
     let all = all.into_iter().take(MOST_DEVICES);
     Outcomes::new(all).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests;
