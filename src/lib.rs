@@ -14,10 +14,11 @@
 //! power operation, [`diagnosis`] what works and what does not, [`front_end`] what the daemon asks of a front end.
 //! What a user of the host may ask of the node is [`guest_operations`]' business, in the words of [`inquiry`].
 //! What Talos does not say, [`proc`] reads from the kernel. [`sandbox`] gives up what the process does not need.
+//! [`freezer`] is a process beside it, the only one that may freeze file systems; what is frozen when is [`freeze`]'s.
 //!
 //! Codecs and state machines are sans-IO: they are fed bytes, facts and the time, and say what they want done.
-//! [`daemon`] has the only event loop and the only clock; beside it, [`talos`] alone spawns tasks: to connect to apid, and
-//! one for each inquiry.
+//! [`daemon`] has the agent's only event loop and its only clock; beside it, [`talos`] alone spawns tasks: to connect to
+//! apid, and one for each inquiry.
 //!
 //! # Where to start reading
 //!

@@ -33,7 +33,7 @@ enum Arguments {
     Freeze,
 }
 
-/// The calls, in the order of `docs/sandbox.md`.
+/// The calls.
 const ALLOWED: [(Sysno, Arguments); 19] = [
     // Commands and reports, waiting, the time.
     (Sysno::recvfrom, Arguments::Any),
@@ -64,23 +64,8 @@ const ALLOWED: [(Sysno, Arguments); 19] = [
     (Sysno::exit_group, Arguments::Any),
 ];
 
-/// There is no filter.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Error {
-    /// It cannot be compiled.
-    #[error(transparent)]
-    Program(#[from] BackendError),
-    /// The kernel does not take it.
-    #[error(transparent)]
-    Kernel(#[from] seccompiler::Error),
-}
-
-/// Installs the filter for good.
-pub(super) fn install() -> Result<(), Error> {
-    Ok(seccompiler::apply_filter(&program()?)?)
-}
-
-fn program() -> Result<BpfProgram, BackendError> {
+/// The filter, to be installed for good.
+pub(super) fn program() -> Result<BpfProgram, BackendError> {
     let arch = if cfg!(target_arch = "x86_64") {
         TargetArch::x86_64
     } else {
@@ -116,5 +101,42 @@ fn rules(arguments: Arguments) -> Result<Vec<SeccompRule>, BackendError> {
         }
         Arguments::Mount => one_of(1, FSCONFIG),
         Arguments::Freeze => one_of(1, [FIFREEZE, FITHAW]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn the_document_lists_the_calls_that_the_filter_lets_through() {
+        let document = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/sandbox.md"));
+        let (_, rest) = document
+            .split_once("<!-- system calls of the freezer: begin -->")
+            .unwrap();
+        let (listed, _) = rest
+            .split_once("<!-- system calls of the freezer: end -->")
+            .unwrap();
+        let processor = if cfg!(target_arch = "x86_64") {
+            "amd64"
+        } else {
+            "arm64"
+        };
+        let rows = listed.lines().filter(|line| line.starts_with("| "));
+        let here = rows.filter(|row| !row.contains(" alone") || row.contains(processor));
+        let cells = here.filter_map(|row| row.split('|').nth(1));
+        let documented: BTreeSet<_> = cells
+            .flat_map(|cell| cell.split('`').skip(1).step_by(2))
+            .collect();
+        let allowed = ALLOWED.iter().map(|(call, _)| call.name());
+        assert_eq!(documented, allowed.collect());
+    }
+
+    #[test]
+    fn the_program_can_be_made_and_is_short() {
+        let program = program().unwrap();
+        assert!(program.len() < 200, "{}", program.len());
     }
 }

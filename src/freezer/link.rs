@@ -1,7 +1,7 @@
 //! The agent's end of the socket pair.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::os::unix::net::UnixDatagram as StdSocket;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
@@ -82,15 +82,17 @@ impl Freezer {
     /// Returns once its end of the socket is closed: with the process, and not before.
     fn wait(&self) -> Result<(), Errno> {
         // It fails where the other end is gone.
-        let _ = shutdown(
-            std::os::fd::AsRawFd::as_raw_fd(&self.socket),
-            Shutdown::Write,
-        );
+        let _ = shutdown(self.socket.as_raw_fd(), Shutdown::Write);
         let patience = PollTimeout::try_from(PATIENCE).unwrap_or(PollTimeout::MAX);
         let mut ready = [PollFd::new(self.socket.as_fd(), PollFlags::empty())];
-        match poll(&mut ready, patience)? {
-            0 => Err(Errno::ETIMEDOUT),
-            _ => Ok(()),
+        loop {
+            match poll(&mut ready, patience) {
+                Ok(0) => return Err(Errno::ETIMEDOUT),
+                Ok(_) => return Ok(()),
+                // Such as SIGCHLD.
+                Err(Errno::EINTR) => {}
+                Err(errno) => return Err(errno),
+            }
         }
     }
 }

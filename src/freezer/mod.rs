@@ -9,6 +9,7 @@
 mod filter;
 mod ioctl;
 mod link;
+mod memory;
 mod node;
 mod path;
 mod process;

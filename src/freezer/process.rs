@@ -14,9 +14,9 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::socket::{MsgFlags, recv, send};
 use nix::sys::time::TimeSpec;
 use nix::time::{ClockId, clock_gettime};
-use rustix::mm::{MlockAllFlags, mlockall};
 
 use super::filter;
+use super::memory;
 use super::node::Node;
 use super::run::Freezer;
 use crate::freeze::message::{DeviceName, Devices, How};
@@ -43,9 +43,12 @@ pub(super) enum Error {
     /// The kernel refuses to take capabilities away.
     #[error(transparent)]
     Capabilities(#[from] CapsError),
-    /// There is no filter of system calls.
+    /// The filter of system calls cannot be made.
     #[error(transparent)]
-    Filter(#[from] filter::Error),
+    Filter(#[from] seccompiler::BackendError),
+    /// The kernel does not take it.
+    #[error(transparent)]
+    Install(#[from] seccompiler::Error),
 }
 
 /// Runs until the socket ends, and all is thawed.
@@ -55,12 +58,12 @@ pub(super) fn run() -> Result<(), Error> {
     let _ = prctl::set_name(SHORT_NAME);
     // The kernel may refuse it without CAP_SYS_RESOURCE; then it stays as the container has it.
     let _ = std::fs::write("/proc/self/oom_score_adj", "-1000");
-    // Pages that were in use once stay; it needs CAP_IPC_LOCK, and can do without.
-    let _ = mlockall(MlockAllFlags::CURRENT | MlockAllFlags::ONFAULT);
     let node = Node::new();
+    let filter = filter::program()?;
+    memory::keep_what_is_used_from_here_on();
     drop_rights()?;
     prctl::set_no_new_privs()?;
-    filter::install()?;
+    seccompiler::apply_filter(&filter)?;
     let problem = node.problem().map(|errno| errno as i32);
     let mut freezer = Freezer::new(node);
     rehearse(&mut freezer);
@@ -175,17 +178,18 @@ fn wait(freezer: &Freezer<Node>, signals: &SignalFd) {
     }
     let time = time.map(|time| TimeSpec::from(time.saturating_sub(now())));
     let stdin = io::stdin();
-    // The end of the socket is always ready, and nothing more is to be expected from there.
-    let wanted = if freezer.is_ending() {
-        PollFlags::empty()
-    } else {
-        PollFlags::POLLIN
-    };
     let mut ready = [
         PollFd::new(signals.as_fd(), PollFlags::POLLIN),
-        PollFd::new(stdin.as_fd(), wanted),
+        PollFd::new(stdin.as_fd(), PollFlags::POLLIN),
     ];
-    let _ = ppoll(&mut ready, time, None);
+    // The end of a socket is always news.
+    let (without_socket, _) = ready.split_at_mut(1);
+    let wanted = if freezer.is_ending() {
+        without_socket
+    } else {
+        &mut ready
+    };
+    let _ = ppoll(wanted, time, None);
 }
 
 /// The time since boot.
