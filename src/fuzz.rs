@@ -158,6 +158,7 @@ mod tests {
         ("hgfs", wire::fuzz::fuzz_hgfs),
         ("hypervisor", wire::fuzz::fuzz_hypervisor),
         ("ovf_env", wire::fuzz::fuzz_ovf_env),
+        ("quiesce_params", wire::fuzz::fuzz_quiesce_params),
         ("tclo_text", wire::fuzz::fuzz_tclo_text),
         ("vix", wire::fuzz::fuzz_vix),
         ("vix_body", wire::fuzz::fuzz_vix_body),

@@ -6,6 +6,7 @@ use super::guest_rpc_packet::{Deframer, Packet, PacketError};
 use super::hgfs;
 use super::hypervisor::Platform;
 use super::ovf_env;
+use super::quiesce_params::QuiesceParams;
 use super::text::{self, TcloRequest};
 use super::vix::{NamePassword, Operation, VixError, VixRequest};
 use crate::fuzz::Choices;
@@ -97,6 +98,19 @@ pub fn fuzz_vix_credential(bytes: &[u8]) {
                 VixError::NOT_SUPPORTED | VixError::INVALID_BODY
             ));
         }
+    }
+}
+
+/// Arguments of `vmbackup.startWithOpts`: strings lie within them, and what is cut is none.
+pub fn fuzz_quiesce_params(bytes: &[u8]) {
+    let Ok(params) = QuiesceParams::decode(bytes) else {
+        return;
+    };
+    let strings = params.script_arg.len() + params.disk_uuids.len();
+    assert!(40 + strings <= bytes.len());
+    assert!(params.script_arg.len() <= 256 && params.disk_uuids.len() <= 3200);
+    for end in 0..40 {
+        assert!(QuiesceParams::decode(bytes.get(..end).unwrap_or_default()).is_err());
     }
 }
 

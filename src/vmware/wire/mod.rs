@@ -1,5 +1,6 @@
 //! Pure codecs, one per file: bytes in, types out, and back.
 
+pub mod backup_event;
 pub mod datamap;
 pub mod disk_info;
 #[cfg(any(test, fuzzing))]
@@ -13,6 +14,7 @@ pub mod hypervisor;
 pub mod message;
 pub mod nic_info_v3;
 pub mod ovf_env;
+pub mod quiesce_params;
 pub mod registers;
 pub mod text;
 pub mod vix;

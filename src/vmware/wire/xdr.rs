@@ -67,6 +67,46 @@ impl XdrEncoder {
     }
 }
 
+/// Reads XDR. `None` for what is cut, longer than its bound, or no value of its type.
+#[derive(Clone, Debug)]
+pub struct XdrDecoder<'a> {
+    bytes: &'a [u8],
+}
+
+impl<'a> XdrDecoder<'a> {
+    /// A decoder of these bytes.
+    pub const fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes }
+    }
+
+    /// unsigned int, enum.
+    pub fn u32(&mut self) -> Option<u32> {
+        let (word, rest) = self.bytes.split_first_chunk()?;
+        self.bytes = rest;
+        Some(u32::from_be_bytes(*word))
+    }
+
+    /// bool: 0 or 1.
+    pub fn bool(&mut self) -> Option<bool> {
+        match self.u32()? {
+            0 => Some(false),
+            1 => Some(true),
+            _ => None,
+        }
+    }
+
+    /// `opaque<max>`, `string<max>`. What the padding holds does not matter.
+    pub fn opaque(&mut self, max: usize) -> Option<&'a [u8]> {
+        let length = usize::try_from(self.u32()?).ok()?;
+        if length > max {
+            return None;
+        }
+        let (padded, rest) = self.bytes.split_at_checked(length.next_multiple_of(4))?;
+        self.bytes = rest;
+        padded.get(..length)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -124,5 +164,31 @@ mod tests {
                 prop_assert!(decode(&encoded[..end]).is_err());
             }
         }
+
+        #[test]
+        fn what_was_written_is_read_again(word: u32, flag: bool, bytes in proptest::collection::vec(any::<u8>(), 0..9)) {
+            let mut encoder = XdrEncoder::new();
+            encoder.u32(word);
+            encoder.opaque(&bytes, 8);
+            encoder.bool(flag);
+            let encoded = encoder.into_bytes();
+            let decode = |encoded| {
+                let mut decoder = XdrDecoder::new(encoded);
+                Some((decoder.u32()?, decoder.opaque(8)?, decoder.bool()?))
+            };
+            prop_assert_eq!(decode(&encoded[..]), Some((word, &bytes[..], flag)));
+            for end in 0..encoded.len() {
+                prop_assert_eq!(decode(&encoded[..end]), None);
+            }
+        }
+    }
+
+    #[test]
+    fn lengths_beyond_their_bound_and_other_truths_are_no_values() {
+        let mut decoder = XdrDecoder::new(b"\0\0\0\x05talos\0\0\0");
+        assert_eq!(decoder.clone().opaque(5), Some(&b"talos"[..]));
+        assert_eq!(decoder.opaque(4), None);
+        assert_eq!(XdrDecoder::new(&[0xff; 8]).opaque(usize::MAX), None);
+        assert_eq!(XdrDecoder::new(&[0, 0, 0, 2]).bool(), None);
     }
 }
