@@ -4,6 +4,7 @@
 //! the guest's, `fault` spoils any of it on demand, `vcenter` says what an administrator would see.
 //! Nothing in here waits, sleeps or reads a clock: the time comes in with every call.
 
+mod backup;
 mod channel;
 mod clock;
 mod event;
@@ -21,6 +22,7 @@ mod vsock;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
+pub use backup::BackupEvent;
 pub use clock::Clock;
 pub use event::{By, Event, EventKind, Link, Protocol, Stream};
 pub use fault::{FaultKind, Step, Times};
@@ -148,6 +150,7 @@ pub struct Host {
     next_channel: u16,
     closed_by_host: Vec<u16>,
     faults: fault::Faults,
+    backup: backup::Backup,
     rpci_log: Vec<RpciEntry>,
     guest: vcenter::Guest,
     sessions: Vec<tclo::Session>,
@@ -184,6 +187,7 @@ impl Host {
             next_channel: 0,
             closed_by_host: Vec::new(),
             faults: fault::Faults::default(),
+            backup: backup::Backup::default(),
             rpci_log: Vec::new(),
             guest: vcenter::Guest::default(),
             sessions: Vec::new(),

@@ -69,6 +69,9 @@ impl Host {
         if let Ok(Command::StateChangeStatus { state, .. }) = &command {
             self.check_status(*state, now);
         }
+        if let Ok(command) = &command {
+            self.check_backup_event(command, now);
+        }
         self.note_answer(message, &reply);
         let index = self.rpci_log.len();
         self.rpci_log.push(RpciEntry {

@@ -87,7 +87,8 @@ impl Session {
 
     /// A message was answered.
     fn answered(&mut self, message: &[u8]) {
-        const OF_THE_MOMENT: [&[u8]; 3] = [b"SetGuestInfo  8 ", b"tools.os.", b"log "];
+        const OF_THE_MOMENT: [&[u8]; 4] =
+            [b"SetGuestInfo  8 ", b"tools.os.", b"log ", b"vmbackup."];
         if OF_THE_MOMENT.iter().any(|start| message.starts_with(start)) {
             return;
         }
