@@ -175,7 +175,7 @@ impl<F: FrontEnd, N: Node, C: Clock> Core<F, N, C> {
             };
             if self.clock.now() >= until {
                 tracing::warn!(
-                    "stopping, although the host waits for the status of a power operation"
+                    "stopping, although the host waits for what became of a power operation or a snapshot"
                 );
                 break;
             }

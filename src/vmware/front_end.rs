@@ -20,8 +20,9 @@ use super::transport::backdoor::RegisterAccess;
 use super::transport::vsock::{Dial, HostVsock};
 use crate::config::{Config, GuestInfoConfig};
 use crate::diagnosis::Check;
-use crate::facts::{Facts, KernelPart, Machine, Reading};
+use crate::facts::{Etcd, Facts, KernelPart, Machine, Reading};
 use crate::fairness::Turns;
+use crate::freeze::Report;
 use crate::front_end::{Debt, FrontEnd, Measured, Order, Subject, Work};
 use crate::guest_operations::WallClock;
 use crate::guest_operations::logins::{Checked, PasswordCheck};
@@ -108,6 +109,7 @@ where
             .set_network_policy(config.network.clone(), now);
         self.services
             .set_guest_operations(&config.guest_operations, now);
+        self.services.set_quiesce(&config.quiesce, now);
     }
 
     /// TCLO first: requests of the host are served before anything is sent to it. A host that always has one more
@@ -154,7 +156,7 @@ where
                 self.services.handle_request(&request, now);
                 self.rpci.keep(|id| self.services.awaits(id));
             }
-            Event::Tclo(TcloEvent::Lost) => self.services.handle_lost(),
+            Event::Tclo(TcloEvent::Lost) => self.services.handle_lost(now),
             Event::Rpci(id, outcome) => self.services.handle_rpci(id, outcome, now),
         }
     }
@@ -183,6 +185,15 @@ where
         self.services.handle_answer(id, answer, now);
     }
 
+    fn handle_freezer(&mut self, report: &Report, now: Duration) {
+        self.services.handle_freezer(report, now);
+        self.rpci.keep(|id| self.services.awaits(id));
+    }
+
+    fn handle_etcd(&mut self, etcd: Option<Etcd>, now: Duration) {
+        self.services.handle_etcd(etcd, now);
+    }
+
     fn handle_work(&mut self, checked: Checked, now: Duration) {
         self.services.handle_checked(&checked, now);
     }
@@ -199,6 +210,7 @@ where
 
     fn handle_timeout(&mut self, now: Duration) {
         self.services.handle_timeout(now);
+        self.rpci.keep(|id| self.services.awaits(id));
     }
 
     fn poll_order(&mut self) -> Option<Order<PasswordCheck>> {
@@ -214,6 +226,8 @@ where
                 Output::Power(operation) => return Some(Order::Power(operation)),
                 Output::MeasureSpace => return Some(Order::Measure(Subject::Space)),
                 Output::ReadLoad => return Some(Order::Read(KernelPart::Load)),
+                Output::Freezer(command) => return Some(Order::Freezer(*command)),
+                Output::LookAtEtcd => return Some(Order::LookAtEtcd),
             }
         }
     }
@@ -226,6 +240,7 @@ where
         self.tclo.close();
         self.rpci.keep_urgent();
         self.services.hurry(now);
+        self.rpci.keep(|id| self.services.awaits(id));
     }
 
     fn debt(&self) -> Debt {

@@ -45,7 +45,7 @@ pub fn fuzz_services(bytes: &[u8]) {
     let mut choices = Choices::new(bytes);
     let mut judge = Judge::new();
     while !choices.is_empty() {
-        judge.play(match choices.below(14) {
+        judge.play(match choices.below(20) {
             0 => Event::Connect,
             1 | 2 => {
                 let request = REQUESTS.get(usize::from(choices.below(16)));
@@ -60,6 +60,10 @@ pub fn fuzz_services(bytes: &[u8]) {
             11 => Event::Request(plays::request(&mut choices)),
             12 => Event::Answer(choices.byte(), choices.below(12)),
             13 => Event::Checked,
+            14 => Event::Quiesce(choices.below(4)),
+            15 | 16 => Event::Request(plays::backup_request(&mut choices)),
+            17 | 18 => Event::Freezer(choices.below(8)),
+            19 => Event::Etcd(choices.below(5)),
             _ => {
                 let millis = match choices.below(4) {
                     0 => u64::from(choices.word() % 100_000),

@@ -1,15 +1,20 @@
 //! Plays the daemon and the host for the property tests and the fuzzer, and checks all along what must always hold:
 //! each request has one reply, and has it within four seconds, Talos is asked for one operation at a time, every request
 //! for one is answered by its status, the host is sent nothing twice and nothing while it is away, no time-out stands
-//! still, and what is asked for guest operations keeps to the rules of [`crate::inquiry`].
+//! still, what is asked for guest operations keeps to the rules of [`crate::inquiry`], and quiesced snapshots to those of
+//! [`super::backup_book`]: nothing is frozen at the end.
 #![allow(clippy::expect_used, clippy::panic)]
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use super::backup_book::BackupBook;
+use super::freezer_model::FreezerModel;
 use super::{Output, RpciId, RpciOutcome, Services, plays};
-use crate::facts::{Facts, Load, Machine};
-use crate::front_end::Measured;
+use crate::facts::{Etcd, Facts, Load, Machine};
+use crate::freeze::Report;
+use crate::freeze::message::Cause;
+use crate::front_end::{Debt, Measured};
 use crate::guest_operations::logins::PasswordCheck;
 use crate::inquiry::{Answer, Inquiry, InquiryId, Step, WINDOW};
 use crate::power::{PowerOperation, PowerOutcome};
@@ -42,6 +47,12 @@ pub(super) enum Event {
     Answer(u8, u8),
     /// The oldest password is checked.
     Checked,
+    /// Quiescing has other settings.
+    Quiesce(u8),
+    /// The freezer does what it was ordered first (0 to 4), cannot (5), is terminated (6) or ends.
+    Freezer(u8),
+    /// Talos says how many members of three etcd has.
+    Etcd(u8),
     /// Time passes.
     Pass(Duration),
 }
@@ -88,6 +99,8 @@ pub(super) struct Judge {
     failed: bool,
     /// Neither direction reaches the host.
     away: bool,
+    freezer: FreezerModel,
+    backups: BackupBook,
 }
 
 impl Judge {
@@ -120,6 +133,8 @@ impl Judge {
             connected: false,
             failed: false,
             away: true,
+            freezer: FreezerModel::default(),
+            backups: BackupBook::default(),
         }
     }
 
@@ -136,6 +151,7 @@ impl Judge {
                 self.new_session();
                 self.opened = Some(self.now);
                 self.reply_owed = false;
+                self.backups.channel_lost();
                 (self.connected, self.failed, self.away) = (true, false, false);
                 self.services.handle_connected(self.now);
                 self.drop_unawaited();
@@ -144,7 +160,9 @@ impl Judge {
                 self.reply_owed = false;
                 self.away |= self.connected && self.failed;
                 self.connected = false;
-                self.services.handle_lost();
+                self.backups.channel_lost();
+                self.look_away();
+                self.services.handle_lost(self.now);
             }
             Event::Request(request) => self.request(&request),
             Event::Facts(facts) => {
@@ -165,11 +183,55 @@ impl Judge {
                     self.services.handle_checked(&check.run(), self.now);
                 }
             }
+            Event::Quiesce(number) => {
+                let config = plays::quiesce(number);
+                self.services.set_quiesce(&config, self.now);
+                if !self.freezer.is_gone() {
+                    self.services.handle_freezer(&Report::Ready(None), self.now);
+                }
+            }
+            Event::Freezer(kind) => self.freeze(kind),
+            Event::Etcd(live) => {
+                let etcd = Etcd {
+                    voters: 3,
+                    live: live.into(),
+                };
+                self.services
+                    .handle_etcd((live < 4).then_some(etcd), self.now);
+            }
             Event::Pass(time) => self.pass(time),
         }
         self.look();
-        if self.away && !self.guest_operations {
+        if self.away && !self.guest_operations && self.services.debt() == Debt::None {
             assert_eq!(self.services.poll_timeout(), None, "woken for nobody");
+        }
+    }
+
+    fn freeze(&mut self, kind: u8) {
+        let report = match kind {
+            0..5 => self.freezer.work(None, self.now),
+            5 => self.freezer.work(Some(5), self.now),
+            6 => self.freezer.thaw(Cause::Terminated, self.now),
+            _ => Some(self.freezer.end()),
+        };
+        if let Some(report) = report {
+            self.report(&report);
+        }
+    }
+
+    fn report(&mut self, report: &Report) {
+        if let Report::Synced { .. } = report {
+            self.backups.synced();
+        }
+        self.services.handle_freezer(report, self.now);
+        self.drop_unawaited();
+        self.look();
+    }
+
+    /// The host hears nothing any more once it is away.
+    fn look_away(&mut self) {
+        if self.away {
+            self.backups.host_gone();
         }
     }
 
@@ -210,6 +272,7 @@ impl Judge {
                 self.statuses.asked.push((state, self.now));
             }
         }
+        self.backups.request(request, &self.freezer);
         self.services.handle_request(request, self.now);
         self.drop_unawaited();
     }
@@ -260,6 +323,7 @@ impl Judge {
         self.note(id, message, &outcome);
         self.failed = outcome == RpciOutcome::Failed;
         self.away |= !self.connected && self.failed;
+        self.look_away();
         self.services.handle_rpci(id, outcome, self.now);
     }
 
@@ -353,9 +417,20 @@ impl Judge {
 
     fn pass(&mut self, time: Duration) {
         let end = self.now + time;
-        while let Some(at) = self.services.poll_timeout().filter(|at| *at <= end) {
+        loop {
+            let own = self.services.poll_timeout().filter(|at| *at <= end);
+            let limit = self.freezer.limit().filter(|at| *at <= end);
+            if let Some(at) = limit.filter(|limit| own.is_none_or(|own| *limit <= own)) {
+                self.now = at.max(self.now);
+                if let Some(report) = self.freezer.thaw(Cause::Limit, self.now) {
+                    self.report(&report);
+                }
+                continue;
+            }
+            let Some(at) = own else { break };
             self.now = at.max(self.now);
             self.services.handle_timeout(self.now);
+            self.drop_unawaited();
             self.look();
             let next = self.services.poll_timeout();
             assert!(
@@ -382,7 +457,8 @@ impl Judge {
         };
         let command: String = text.split(' ').take(words).collect::<Vec<_>>().join(" ");
         // Statistics are those of the moment, even when they are the same.
-        if command.starts_with("tools.os") || command == "SetGuestInfo  8" || stale {
+        let is_once = command.starts_with("tools.os") || command.starts_with("vmbackup.");
+        if is_once || command == "SetGuestInfo  8" || stale {
             return;
         }
         match outcome {
@@ -406,23 +482,31 @@ impl Judge {
                     assert!(self.reply_owed, "a reply that nobody asked for");
                     assert!(reply.starts_with(b"OK ") || reply.starts_with(b"ERROR "));
                     self.reply_owed = false;
+                    self.backups.reply(&reply, &self.freezer);
                     if reply == b"ERROR State change already in progress" {
                         self.statuses.asked.pop();
                     }
                 }
                 Output::Power(operation) => {
                     assert_eq!(self.under_way, None, "two operations at a time");
+                    assert!(
+                        self.freezer.will_be_thawed(),
+                        "a power operation before the thaw"
+                    );
                     self.under_way = Some(operation);
                 }
                 Output::MeasureSpace => {
                     assert!(!self.measuring, "two measurements at a time");
                     self.measuring = true;
                 }
+                Output::Freezer(command) => self.freezer.order(*command),
+                Output::LookAtEtcd => {}
                 Output::ReadLoad => {
                     self.services.handle_load(&Load::default(), self.now);
                 }
                 Output::Rpci { id, message, .. } => {
                     assert!(!self.away, "sent to nobody");
+                    self.backups.sent(&message, &self.freezer);
                     if self.stale_before == RpciId(u64::MAX) {
                         self.stale_before = RpciId(id.0 - 1);
                     }
@@ -439,7 +523,7 @@ impl Judge {
 
     /// A channel that has just opened hears who we are and what it asks for, the rest after its reset.
     fn look_at_opening(&mut self, message: &[u8]) {
-        const FIRST: [&[u8]; 7] = [
+        const FIRST: [&[u8]; 8] = [
             b"info-set guestinfo.vmtools.description",
             b"info-set guestinfo.vmtools.version",
             b"info-set guestinfo.vmtools.buildNumber",
@@ -447,6 +531,7 @@ impl Judge {
             b"SetGuestInfo  7 ",
             b"tools.",
             b"vmx.capability.unified_loop",
+            b"vmbackup.eventSet ",
         ];
         let now = self.now;
         self.opened = self.opened.filter(|at| now < *at + Duration::from_secs(1));
@@ -462,12 +547,17 @@ impl Judge {
             self.play(Event::Connect);
         }
         self.play(Event::Measured(0));
+        if self.backups.is_open() {
+            self.play(Event::Request(b"vmbackup.abort".to_vec()));
+        }
         for _ in 0..10_000 + 4 * self.sent.len() {
             self.play(if self.under_way.is_some() {
                 Event::Power(0)
             } else if !self.sent.is_empty() {
                 Event::Outcome(0)
-            } else if self.reply_owed || self.statuses.are_missing() {
+            } else if self.freezer.is_busy() {
+                Event::Freezer(0)
+            } else if self.reply_owed || self.statuses.are_missing() || self.backups.is_open() {
                 Event::Pass(Duration::from_secs(3))
             } else {
                 break;
@@ -475,6 +565,8 @@ impl Judge {
         }
         assert!(!self.reply_owed, "a request without a reply");
         assert!(!self.statuses.are_missing(), "a status for each request");
+        assert!(!self.backups.is_open(), "a run without an end");
+        assert!(!self.freezer.is_frozen(), "frozen at the end");
     }
 }
 

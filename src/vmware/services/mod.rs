@@ -8,11 +8,15 @@
 //! the host up to date; what must go once and in order, to `EventLine`. A service to add is a file, a field in
 //! `Members` and, if the host can call it, a line in `HANDLERS`.
 
+#[cfg(any(test, fuzzing))]
+mod backup_book;
 mod capabilities;
 mod checks;
 mod coalescing;
 mod disks;
 mod events;
+#[cfg(any(test, fuzzing))]
+mod freezer_model;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzz;
@@ -39,17 +43,19 @@ mod topic;
 mod unsafe_config;
 mod variables;
 mod version;
+mod vmbackup;
 
 use std::time::Duration;
 
 use tracing::debug;
 
-use crate::config::GuestOperationsConfig;
+use crate::config::{GuestOperationsConfig, QuiesceConfig};
 use crate::diagnosis::{Check, Outcome};
-use crate::facts::{Facts, Load, Machine};
+use crate::facts::{Etcd, Facts, Load, Machine};
+use crate::freeze::Report as FreezerReport;
 use crate::front_end::{Debt, Measured};
+use crate::guest_operations::WallClock;
 use crate::guest_operations::logins::{Checked, PasswordCheck};
-use crate::guest_operations::{GuestOperations, WallClock};
 use crate::inquiry::{Answer, InquiryId, Step};
 use crate::power::{PowerOperation, PowerOutcome};
 use crate::report::{HostNameForm, NetworkPolicy, Report};
@@ -81,6 +87,14 @@ const HANDLERS: &[(&[u8], Handler)] = &[
     (b"OS_Suspend", power::handle_suspend),
     (b"Time_Synchronize", time_synchronize::handle),
     (b"Vix_1_Relayed_Command", guest_operations::handle),
+    (b"vmbackup.start", vmbackup::handle_start),
+    (b"vmbackup.startWithOpts", vmbackup::handle_start_with_opts),
+    (b"vmbackup.snapshotDone", vmbackup::handle_snapshot_done),
+    (b"vmbackup.abort", vmbackup::handle_abort),
+    (
+        b"vmbackup.snapshotCompleted",
+        vmbackup::handle_snapshot_completed,
+    ),
 ];
 
 /// How long a session that has just opened waits for the host's reset before everything is sent without one. The reset
@@ -121,7 +135,7 @@ impl Services {
     /// Services of a fresh process.
     pub fn new(machine: Machine, wall_clock: WallClock) -> Self {
         Self {
-            members: Members::new(GuestOperations::new(wall_clock)),
+            members: Members::new(wall_clock),
             outbox: Outbox::default(),
             publications: Publications::default(),
             events: EventLine::new(),
@@ -197,16 +211,21 @@ impl Services {
     /// The TCLO channel is gone, and with it a request without reply. RPCI may still reach the host, so things go
     /// on until the first message is lost. From then on nothing is sent and nothing is waited for: after
     /// [`Services::handle_connected`] everything is sent anyway.
-    pub fn handle_lost(&mut self) {
+    pub fn handle_lost(&mut self, now: Duration) {
         self.forget_request();
         self.presence.lost();
-        self.rest_while_away();
+        self.rest_while_away(now);
+        if !self.presence.is_away() {
+            self.members.vmbackup.handle_lost();
+            self.members.vmbackup.send(&mut self.outbox, now);
+        }
     }
 
     /// The channel of the last request is gone.
     fn forget_request(&mut self) {
         self.outbox.forget_reply();
         self.members.guest_operations.forget_request();
+        self.members.vmbackup.forget_request();
     }
 
     /// Whether the host is gone, so that no command reaches it.
@@ -214,11 +233,12 @@ impl Services {
         self.presence.is_away()
     }
 
-    /// Nothing is due towards a host that is gone.
-    const fn rest_while_away(&mut self) {
+    /// Nothing is due towards a host that is gone, and nothing stays frozen for it.
+    fn rest_while_away(&mut self, now: Duration) {
         if self.presence.is_away() {
             self.changes = None;
             self.deadline = None;
+            self.with(now, |members, cx| members.vmbackup.host_gone(cx));
         }
     }
 
@@ -302,7 +322,7 @@ impl Services {
             self.each(now, |service, cx| service.answered(id, &outcome, cx));
         }
         self.presence.settled(outcome == RpciOutcome::Failed);
-        self.rest_while_away();
+        self.rest_while_away(now);
         self.drive(now);
     }
 
@@ -317,14 +337,17 @@ impl Services {
     /// The process ends: what the host waits for goes at once, whatever was lost before.
     pub fn hurry(&mut self, now: Duration) {
         self.events.hurry();
+        self.with(now, |members, cx| members.vmbackup.stop(cx));
         self.drive(now);
     }
 
-    /// What the host still waits for, if it is there to be sent anything.
+    /// What the host still waits for, if it is there to be sent anything, and what is still frozen.
     pub fn debt(&self) -> Debt {
-        if self.presence.is_away() {
+        if self.members.vmbackup.is_quiet() {
+            Debt::Message
+        } else if self.presence.is_away() {
             Debt::None
-        } else if !self.events.is_empty() {
+        } else if !self.events.is_empty() || self.members.vmbackup.has_events() {
             Debt::Message
         } else if self.members.power.is_under_way() {
             Debt::Outcome
@@ -340,6 +363,26 @@ impl Services {
                 capabilities::guest_operations_switched(config.enabled, cx);
             }
         });
+        self.drive(now);
+    }
+
+    /// Whether file systems may be frozen, and which, from the next freeze on; none are until this is called.
+    pub fn set_quiesce(&mut self, config: &QuiesceConfig, now: Duration) {
+        self.with(now, |members, cx| members.vmbackup.configure(config, cx));
+        self.drive(now);
+    }
+
+    /// A report of the freezer, which follows an [`Output::Freezer`] or comes by itself.
+    pub fn handle_freezer(&mut self, report: &FreezerReport, now: Duration) {
+        self.with(now, |members, cx| {
+            members.vmbackup.handle_report(report, cx)
+        });
+        self.drive(now);
+    }
+
+    /// What Talos says after [`Output::LookAtEtcd`]; `None` when it does not answer.
+    pub fn handle_etcd(&mut self, etcd: Option<Etcd>, now: Duration) {
+        self.with(now, |members, cx| members.vmbackup.handle_etcd(etcd, cx));
         self.drive(now);
     }
 
@@ -376,10 +419,12 @@ impl Services {
         }
         self.facts = facts.clone();
         self.report_is_stale = true;
+        self.with(now, |members, cx| members.vmbackup.handle_facts(facts, cx));
         if !self.presence.is_away() {
             let changes = Changes::after(self.changes, now);
             self.changes = Some(changes);
             self.deadline = self.deadline.into_iter().chain([changes.deadline()]).min();
+            self.members.vmbackup.send(&mut self.outbox, now);
         }
     }
 
@@ -424,6 +469,7 @@ impl Services {
     pub fn handle_timeout(&mut self, now: Duration) {
         self.with(now, |members, cx| {
             members.guest_operations.handle_timeout(cx);
+            members.vmbackup.handle_timeout(cx);
         });
         self.drive(now);
     }
@@ -436,7 +482,9 @@ impl Services {
     /// When [`Services::handle_timeout`] wants to be called, as time since boot.
     pub fn poll_timeout(&self) -> Option<Duration> {
         let guest_operations = self.members.guest_operations.poll_timeout();
-        self.deadline.into_iter().chain(guest_operations).min()
+        let vmbackup = self.members.vmbackup.poll_timeout();
+        let members = guest_operations.into_iter().chain(vmbackup);
+        self.deadline.into_iter().chain(members).min()
     }
 
     /// Makes the report once a change, before anyone looks at it.
@@ -455,6 +503,7 @@ impl Services {
     }
 
     fn with(&mut self, now: Duration, call: impl FnOnce(&mut Members, &mut Context<'_>)) {
+        let quiet = self.members.vmbackup.is_quiet();
         let cx = &mut Context {
             outbox: &mut self.outbox,
             publications: &mut self.publications,
@@ -465,6 +514,7 @@ impl Services {
             host_name: self.host_name,
             variables: self.variables,
             problem: self.problem.as_deref(),
+            quiet,
             now,
         };
         call(&mut self.members, cx);
@@ -472,6 +522,12 @@ impl Services {
 
     fn drive(&mut self, now: Duration) {
         if self.presence.is_away() {
+            return;
+        }
+        let quiet = self.members.vmbackup.is_quiet();
+        self.publications.set_quiet(quiet);
+        if quiet {
+            self.drive_quietly(now);
             return;
         }
         if self.publications.release_if_due(now) {
@@ -491,8 +547,7 @@ impl Services {
             }
             self.each(now, |service, cx| service.due(cx));
         }
-        self.events.send(&mut self.outbox, now);
-        self.publications.send(&mut self.outbox, now);
+        self.send(now);
         let mut deadline = [
             opening,
             self.changes
@@ -510,6 +565,25 @@ impl Services {
                 deadline = deadline.into_iter().chain(service.deadline()).min();
             });
         }
+        self.settle(deadline, now);
+    }
+
+    /// While file systems may be frozen: what only looks at the node rests, and what it would find counts afterwards.
+    fn drive_quietly(&mut self, now: Duration) {
+        self.send(now);
+        let deadlines = [self.events.deadline(), self.publications.deadline()];
+        self.settle(deadlines.into_iter().flatten().min(), now);
+    }
+
+    /// Sends what is due: first what the host waits for.
+    fn send(&mut self, now: Duration) {
+        self.events.send(&mut self.outbox, now);
+        self.members.vmbackup.send(&mut self.outbox, now);
+        self.publications.send(&mut self.outbox, now);
+    }
+
+    /// Gives the reply that waits, if it is time. `deadline` is when all else falls due.
+    fn settle(&mut self, deadline: Option<Duration>, now: Duration) {
         let is_in_flight = |topic| self.publications.is_in_flight(topic);
         self.outbox.reply_if_settled(is_in_flight, now);
         self.deadline = deadline.into_iter().chain(self.outbox.deadline()).min();

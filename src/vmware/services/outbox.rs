@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tracing::error;
 
+use crate::freeze::Command;
 use crate::power::PowerOperation;
 use crate::vmware::wire::message::MAX_REPLY;
 use crate::vmware::wire::text;
@@ -177,6 +178,16 @@ impl Outbox {
     /// Asks Talos for the space on the file systems.
     pub(super) fn measure_space(&mut self) {
         self.outputs.push_back(Output::MeasureSpace);
+    }
+
+    /// Has the freezer do this.
+    pub(super) fn freezer(&mut self, command: Command) {
+        self.outputs.push_back(Output::Freezer(Box::new(command)));
+    }
+
+    /// Asks Talos for the members of etcd.
+    pub(super) fn look_at_etcd(&mut self) {
+        self.outputs.push_back(Output::LookAtEtcd);
     }
 
     /// Asks for the kernel's counters.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::freeze::Command;
 use crate::power::PowerOperation;
 
 /// Ties an RPCI command to its outcome.
@@ -38,6 +39,10 @@ pub enum Output {
     MeasureSpace,
     /// Read the kernel's counters and hand them to [`super::Services::handle_load`].
     ReadLoad,
+    /// Hand this to the freezer, and its reports to [`super::Services::handle_freezer`].
+    Freezer(Box<Command>),
+    /// Ask Talos for the members of etcd, and hand the answer to [`super::Services::handle_etcd`].
+    LookAtEtcd,
 }
 
 /// What became of an RPCI command. What the host answered may be a secret (a machine config in a guest

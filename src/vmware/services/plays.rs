@@ -1,11 +1,13 @@
 //! Guest operations as the judge plays them: a user, requests of that user and of others, and what a node answers.
 #![allow(clippy::expect_used)]
 
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::config::{GuestOperationsConfig, Rights, User};
-use crate::facts::Facts;
+use crate::config::{GuestOperationsConfig, QuiesceConfig, QuiesceMode, Rights, User};
+use crate::facts::{Facts, Mount, Stage, Volume};
 use crate::fuzz::Choices;
 use crate::inquiry::{
     Answer, Entry, EntryKind, Inquiry, MOST_IN_PIECE, Process, ResourceType, Trouble, TroubleKind,
@@ -52,10 +54,62 @@ pub(super) fn config(number: u8) -> GuestOperationsConfig {
     }
 }
 
-/// The node on which the token counts, whatever else is known of it.
+/// The settings of quiescing with this number: off, synced only, or frozen for a short or a long time.
+pub(super) fn quiesce(number: u8) -> QuiesceConfig {
+    let (mode, seconds) = match number {
+        0 => (QuiesceMode::Off, 8),
+        1 => (QuiesceMode::Sync, 8),
+        2 => (QuiesceMode::Freeze, 1),
+        _ => (QuiesceMode::Freeze, 8),
+    };
+    QuiesceConfig {
+        mode,
+        max_freeze: Duration::from_secs(seconds),
+        ..QuiesceConfig::default()
+    }
+}
+
+/// A request about a quiesced snapshot, mostly one that makes sense.
+pub(super) fn backup_request(choices: &mut Choices<'_>) -> Vec<u8> {
+    match choices.below(8) {
+        0..3 => b"vmbackup.start 1".to_vec(),
+        3 => {
+            let flags = [1, 1, 0, 1, u32::from(choices.below(3)), 0, 1, 0];
+            let seconds = u32::from(choices.below(4));
+            let words = flags.into_iter().chain([seconds, 0]);
+            let words: Vec<u8> = words.flat_map(u32::to_be_bytes).collect();
+            [&b"vmbackup.startWithOpts "[..], &words].concat()
+        }
+        4 | 5 => b"vmbackup.snapshotDone".to_vec(),
+        6 => b"vmbackup.abort".to_vec(),
+        _ => b"vmbackup.snapshotCompleted".to_vec(),
+    }
+}
+
+/// The node on which the token counts and whose /var can be frozen, whatever else is known of it.
 pub(super) fn node(facts: Facts) -> Facts {
     let mut facts = facts;
     facts.node.system_uuid = Some(NODE.to_owned());
+    if facts.talos.is_some() {
+        facts.stage.get_or_insert(Stage::Running);
+        facts.storage.volumes.get_or_insert_with(|| {
+            vec![Volume {
+                id: "EPHEMERAL".to_owned(),
+                location: "/dev/sda6".to_owned(),
+                mount_location: "/dev/sda6".to_owned(),
+                file_system: "xfs",
+                ..Volume::default()
+            }]
+        });
+        facts.storage.mounts.get_or_insert_with(|| {
+            let mount = Mount {
+                volume: "EPHEMERAL".to_owned(),
+                target: "/var".to_owned(),
+                ..Mount::default()
+            };
+            [mount].into()
+        });
+    }
     facts
 }
 

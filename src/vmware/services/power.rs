@@ -52,9 +52,7 @@ pub(super) fn handle_halt(
     cx: &mut Context<'_>,
     reply_to: ReplyTo,
 ) {
-    members
-        .power
-        .request(PowerOperation::Shutdown, cx, reply_to);
+    request(PowerOperation::Shutdown, members, cx, reply_to);
 }
 
 /// OS_Reboot.
@@ -64,7 +62,7 @@ pub(super) fn handle_reboot(
     cx: &mut Context<'_>,
     reply_to: ReplyTo,
 ) {
-    members.power.request(PowerOperation::Reboot, cx, reply_to);
+    request(PowerOperation::Reboot, members, cx, reply_to);
 }
 
 /// OS_PowerOn: the machine has been switched on.
@@ -102,22 +100,30 @@ pub(super) fn handle_suspend(
     members.power.agree(StateChange::Suspend, cx, reply_to);
 }
 
+/// An operation for Talos. What is frozen is thawed first: Talos could not stop what waits for a disk.
+fn request(
+    operation: PowerOperation,
+    members: &mut Members,
+    cx: &mut Context<'_>,
+    reply_to: ReplyTo,
+) {
+    let decision = members.power.once.request(operation);
+    reply(decision, cx, reply_to);
+    match decision {
+        Decision::Ask => {
+            members.vmbackup.make_way(cx);
+            cx.outbox.power(operation);
+        }
+        Decision::Accepted => report(StateChange::of(operation), true, cx.events, cx.now),
+        Decision::Wait | Decision::Busy => {}
+    }
+}
+
 impl Power {
     /// Nothing has been asked for.
     pub(super) fn new() -> Self {
         Self {
             once: Once::default(),
-        }
-    }
-
-    /// An operation for Talos.
-    fn request(&mut self, operation: PowerOperation, cx: &mut Context<'_>, reply_to: ReplyTo) {
-        let decision = self.once.request(operation);
-        reply(decision, cx, reply_to);
-        match decision {
-            Decision::Ask => cx.outbox.power(operation),
-            Decision::Accepted => report(StateChange::of(operation), true, cx.events, cx.now),
-            Decision::Wait | Decision::Busy => {}
         }
     }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::facts::{Facts, Machine};
-use crate::guest_operations::GuestOperations;
+use crate::guest_operations::{GuestOperations, WallClock};
 use crate::report::{HostNameForm, Report};
 
 use super::events::EventLine;
@@ -12,7 +12,7 @@ use super::publications::Publications;
 use super::{RpciId, RpciOutcome};
 use super::{
     capabilities, disks, guest_info, guest_operations, identity, power, reset, statistics,
-    unsafe_config, variables, version,
+    unsafe_config, variables, version, vmbackup,
 };
 
 /// What every service may look at and write to.
@@ -31,6 +31,8 @@ pub(super) struct Context<'a> {
     pub(super) variables: bool,
     /// What is worth showing of what is wrong with the agent.
     pub(super) problem: Option<&'a str>,
+    /// File systems may be frozen: what only looks at the node rests.
+    pub(super) quiet: bool,
     pub(super) now: Duration,
 }
 
@@ -89,11 +91,12 @@ pub(super) struct Members {
     pub(super) disks: disks::Disks,
     pub(super) statistics: statistics::Statistics,
     pub(super) guest_operations: guest_operations::VixService,
+    pub(super) vmbackup: vmbackup::Vmbackup,
 }
 
 impl Members {
     /// Those of a fresh process.
-    pub(super) fn new(guest_operations: GuestOperations) -> Self {
+    pub(super) fn new(wall_clock: WallClock) -> Self {
         Self {
             version: version::Version,
             reset: reset::Reset,
@@ -105,12 +108,13 @@ impl Members {
             unsafe_config: unsafe_config::UnsafeConfig::new(),
             disks: disks::Disks::new(),
             statistics: statistics::Statistics::new(),
-            guest_operations: guest_operations::VixService::new(guest_operations),
+            guest_operations: guest_operations::VixService::new(GuestOperations::new(wall_clock)),
+            vmbackup: vmbackup::Vmbackup::new(wall_clock),
         }
     }
 
     /// All of them, in the order in which they write.
-    pub(super) fn each(&mut self) -> [&mut dyn Service; 9] {
+    pub(super) fn each(&mut self) -> [&mut dyn Service; 10] {
         [
             &mut self.version,
             &mut self.reset,
@@ -121,6 +125,7 @@ impl Members {
             &mut self.unsafe_config,
             &mut self.disks,
             &mut self.statistics,
+            &mut self.vmbackup,
         ]
     }
 }

@@ -82,6 +82,20 @@ pub(super) struct Spec {
 }
 
 impl Topic {
+    /// Whether it rests while file systems are frozen: what registers the tools does not.
+    pub(super) const fn rests_while_frozen(self) -> bool {
+        !matches!(
+            self,
+            Self::UnifiedLoop
+                | Self::HgfsServer
+                | Self::StateChange
+                | Self::SoftPowerOpRetry
+                | Self::Uptime
+                | Self::VersionType
+                | Self::VersionNumber
+        )
+    }
+
     /// Its row of the table.
     pub(super) const fn spec(self) -> Spec {
         match self {

@@ -217,6 +217,8 @@ impl VixService {
                 let state = tools_state(cx, self.is_enabled());
                 Progress::Answered(Ok(state.into_bytes()))
             }
+            // As open-vm-tools, which could wait for a frozen disk.
+            _ if cx.quiet => Progress::Answered(Err(VixError::BUSY)),
             WAIT_FOR_TOOLS | CAPTURE_SCREEN => Progress::Answered(Ok(Vec::new())),
             opcode if !is_known(opcode) => Progress::Answered(Err(VixError::UNRECOGNIZED_COMMAND)),
             _ => self.operate(request, cx).unwrap_or_else(|error| {

@@ -37,6 +37,8 @@ pub(super) struct Hold {
 pub(super) struct Publications {
     wanted: BTreeMap<Topic, Publication>,
     held: Option<Hold>,
+    /// Those that rest while file systems are frozen do so.
+    quiet: bool,
     /// The kinds of messages of which a refusal is logged.
     refusals: BTreeSet<&'static str>,
     /// The last refusal of each kind: command and reply.
@@ -81,6 +83,11 @@ impl Publications {
     /// Until when most is held.
     pub(super) fn held_until(&self) -> Option<Duration> {
         self.held.map(|hold| hold.until)
+    }
+
+    /// Whether those rest that do while file systems are frozen.
+    pub(super) const fn set_quiet(&mut self, quiet: bool) {
+        self.quiet = quiet;
     }
 
     /// The host should be sent `message` at once, even if it holds the same and others are held.
@@ -149,7 +156,9 @@ impl Publications {
     /// Whether [`Publications::send`] would send it.
     pub(super) fn is_due(&self, topic: Topic, now: Duration) -> bool {
         let publication = self.wanted.get(&topic);
-        publication.is_some_and(|publication| publication.is_due(now)) && self.is_active(topic)
+        publication.is_some_and(|publication| publication.is_due(now))
+            && self.is_active(topic)
+            && !self.rests(topic)
     }
 
     /// Sends what is due, in the order of the table.
@@ -189,7 +198,7 @@ impl Publications {
     pub(super) fn deadline(&self) -> Option<Duration> {
         self.wanted
             .iter()
-            .filter(|(topic, _)| self.is_active(**topic))
+            .filter(|(topic, _)| self.is_active(**topic) && !self.rests(**topic))
             .filter_map(|(_, publication)| publication.deadline())
             .min()
     }
@@ -244,6 +253,11 @@ impl Publications {
             let newer = self.wanted.get(&newer);
             newer.is_some_and(Publication::is_resting)
         })
+    }
+
+    /// Whether it waits for a thaw.
+    const fn rests(&self, topic: Topic) -> bool {
+        self.quiet && topic.rests_while_frozen()
     }
 
     fn has_stand_in(&self, topic: Topic) -> bool {

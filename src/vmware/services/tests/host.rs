@@ -4,18 +4,20 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::config::GuestOperationsConfig;
-use crate::facts::Load;
-use crate::facts::Machine;
+use crate::config::{GuestOperationsConfig, QuiesceConfig};
 use crate::facts::{
     Address, AddressScope, AddressStatus, Extension, Facts, HostName, Link, Mac, MachineType,
     NetworkState, Node, NodeAddresses, Readiness, Route, Stage, TalosVersion,
 };
+use crate::facts::{Etcd, Load, Machine};
+use crate::freeze::message::Cause;
+use crate::freeze::{Command, Report};
 use crate::front_end::Measured;
 use crate::guest_operations::logins::PasswordCheck;
 use crate::inquiry::{InquiryId, Step};
 use crate::power::{PowerOperation, PowerOutcome};
 use crate::report::NetworkPolicy;
+use crate::vmware::services::freezer_model::FreezerModel;
 use crate::vmware::services::judge::NOON;
 use crate::vmware::services::{Output, RpciId, RpciOutcome, Services};
 
@@ -155,6 +157,9 @@ pub(super) struct Host {
     /// How often the space was measured, and the counters were read.
     pub(super) measurements: usize,
     pub(super) readings: usize,
+    /// What freezes, on [`Host::freeze`] alone if it is slow.
+    pub(super) freezer: FreezerModel,
+    pub(super) freezer_is_slow: bool,
     /// Everything that came out since it was last taken, in order and readable.
     pub(super) heard: Vec<String>,
 }
@@ -178,6 +183,8 @@ impl Host {
             measured: Measured::Done,
             measurements: 0,
             readings: 0,
+            freezer: FreezerModel::default(),
+            freezer_is_slow: false,
             heard: Vec::new(),
         }
     }
@@ -207,7 +214,7 @@ impl Host {
     }
 
     pub(super) fn lose(&mut self) {
-        self.services.handle_lost();
+        self.services.handle_lost(self.now);
         self.drain();
     }
 
@@ -259,7 +266,16 @@ impl Host {
     /// Lets time pass, with every time-out at its time.
     pub(super) fn pass(&mut self, time: Duration) {
         let end = self.now + time;
-        while let Some(at) = self.services.poll_timeout().filter(|at| *at <= end) {
+        loop {
+            let own = self.services.poll_timeout().filter(|at| *at <= end);
+            let limit = self.freezer.limit().filter(|at| *at <= end);
+            if let Some(at) = limit.filter(|limit| own.is_none_or(|own| *limit <= own)) {
+                self.now = at;
+                let report = self.freezer.thaw(Cause::Limit, at).unwrap();
+                self.freezer_reports(&report);
+                continue;
+            }
+            let Some(at) = own else { break };
             assert!(at >= self.now, "a time-out lies in the past");
             self.now = at;
             self.services.handle_timeout(self.now);
@@ -325,6 +341,29 @@ impl Host {
         RpciOutcome::Accepted(Vec::new())
     }
 
+    pub(super) fn quiesce(&mut self, config: &QuiesceConfig) {
+        self.services.set_quiesce(config, self.now);
+        self.drain();
+    }
+
+    pub(super) fn freezer_reports(&mut self, report: &Report) {
+        self.services.handle_freezer(report, self.now);
+        self.drop_unawaited();
+        self.drain();
+    }
+
+    /// A slow freezer does what it was ordered first; `fails` is an errno.
+    pub(super) fn freeze(&mut self, fails: Option<i32>) {
+        if let Some(report) = self.freezer.work(fails, self.now) {
+            self.freezer_reports(&report);
+        }
+    }
+
+    pub(super) fn etcd(&mut self, etcd: Option<Etcd>) {
+        self.services.handle_etcd(etcd, self.now);
+        self.drain();
+    }
+
     /// Answers the oldest message of a slow host.
     pub(super) fn answer(&mut self) {
         if let Some((id, message)) = self.unanswered.pop_front() {
@@ -370,11 +409,24 @@ impl Host {
                         self.measurements += 1;
                         self.services.handle_measured(self.measured, self.now);
                     }
+                    Output::Freezer(command) => {
+                        if let Command::Thaw = *command {
+                            self.heard.push("! thaw".to_owned());
+                        }
+                        self.freezer.order(*command);
+                    }
+                    Output::LookAtEtcd => self.heard.push("! etcd".to_owned()),
                     Output::ReadLoad => {
                         self.readings += 1;
                         self.services.handle_load(&self.load, self.now);
                     }
                 }
+            }
+            if !self.freezer_is_slow
+                && let Some(report) = self.freezer.work(None, self.now)
+            {
+                self.services.handle_freezer(&report, self.now);
+                continue;
             }
             if self.slow || self.unanswered.is_empty() {
                 return;

@@ -37,6 +37,10 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
         8 => vec(any::<u8>(), 0..40).prop_map(|bytes| Event::Request(plays::request(&mut Choices::new(&bytes)))),
         8 => (any::<u8>(), 0..12_u8).prop_map(|(which, number)| Event::Answer(which, number)),
         1 => Just(Event::Checked),
+        1 => (0..4_u8).prop_map(Event::Quiesce),
+        9 => vec(any::<u8>(), 0..4).prop_map(|bytes| Event::Request(plays::backup_request(&mut Choices::new(&bytes)))),
+        9 => (0..8_u8).prop_map(Event::Freezer),
+        1 => (0..5_u8).prop_map(Event::Etcd),
         1 => (0..40_000_u64).prop_map(|millis| Event::Pass(ms(millis))),
     ];
     vec(event, 0..150)
@@ -62,6 +66,7 @@ proptest! {
         let mut judge = Judge::new();
         judge.play(Event::Connect);
         judge.play(Event::GuestOperations(2));
+        judge.play(Event::Quiesce(3));
         judge.play(facts(1, &[1]));
         for event in events {
             judge.play(event);

@@ -13,3 +13,4 @@ mod storage;
 mod suspend;
 mod unsafe_config;
 mod variables;
+mod vmbackup;

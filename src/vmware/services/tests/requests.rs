@@ -449,6 +449,10 @@ fn what_is_announced_is_served_and_what_is_served_is_announced() {
     // Those that every host sends.
     promised.extend(["reset", "ping", "Capabilities_Register", "Set_Option"]);
     promised.extend(["Time_Synchronize", "Vix_1_Relayed_Command"]);
+    // No capability says so: a host that wants a quiesced snapshot asks.
+    promised.extend(["vmbackup.start", "vmbackup.startWithOpts"]);
+    promised.extend(["vmbackup.snapshotDone", "vmbackup.abort"]);
+    promised.push("vmbackup.snapshotCompleted");
     promised.sort_unstable();
     let mut served: Vec<&str> = HANDLERS
         .iter()
