@@ -41,6 +41,7 @@ mod qemu_power;
 mod qemu_protocol;
 mod qemu_quiesce;
 mod qemu_talos;
+mod quiesce;
 mod registration;
 mod reload;
 #[path = "../sweep/report.rs"]

@@ -50,8 +50,6 @@ fn what_other_agents_do_with_files_and_programs_is_an_unknown_command() {
         &b"f "[..],
         b"f \0\0\0\x01",
         b"f \xff\xff\xff\xff\xff\xff\xff\xff",
-        b"vmbackup.start 1 /",
-        b"vmbackup.startWithOpts \xff\xff\xff\xff",
         b"Vix_1_Run_Program \"a\" \"/bin/sh\"",
         b"Vix_1_SyncDriver_Freeze \"a\" /",
         b"deployPkg.begin",
