@@ -278,7 +278,7 @@ impl Vmx {
         self.shared.lock().output(stream)
     }
 
-    /// Sends the program a signal. A program that is gone is no error.
+    /// Sends the program a signal. A program that is gone is no error; one that was stopped can only be killed.
     pub fn signal(&self, signal: Signal) {
         if self.shared.lock().exit.is_none() {
             // Gone between the look and the call: nothing to do.

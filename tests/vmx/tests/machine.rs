@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
 use vmx::{
     EventKind, ExitStatus, FaultKind, HostConfig, PortPolicy, Profile, Sandbox, Step, Stream,
     Times, Vmx, VmxBuilder, VsockPolicy,
@@ -249,11 +250,25 @@ fn waiting_ends_when_the_program_does() {
     assert_eq!(error.exit, None);
     assert!(vmx.rss_kib().unwrap() > 0);
     assert!(vmx.cpu_time().unwrap() > Duration::ZERO);
-    vmx.signal(nix::sys::signal::Signal::SIGTERM);
+    vmx.signal(Signal::SIGTERM);
     assert_eq!(
         vmx.wait_exit(PATIENCE).unwrap(),
         ExitStatus::Signal(libc::SIGTERM)
     );
+}
+
+#[test]
+fn a_stopped_program_stays_stopped_and_can_be_killed() {
+    let vmx = Vmx::builder("/bin/sh")
+        .args(["-c", "kill -STOP $$; echo on"])
+        .spawn()
+        .unwrap();
+    let says = vmx.wait_for("a word", Duration::from_millis(300), |host, _| {
+        (!host.output(Stream::Stdout).is_empty()).then_some(())
+    });
+    assert!(says.is_err(), "it goes on");
+    vmx.signal(Signal::SIGKILL);
+    assert_eq!(vmx.wait_exit(PATIENCE).unwrap(), ExitStatus::Signal(9));
 }
 
 #[test]

@@ -273,6 +273,11 @@ impl Tracer {
             sys::resume(pid, Resume::Run, 0);
             return;
         }
+        if signal == libc::SIGSTOP && event == 0 && sys::signal_info(pid).is_err() {
+            // The stop that follows a delivered SIGSTOP; it has no signal of its own. It lasts: the kernel does not
+            // report a SIGCONT to a tracer like this one.
+            return;
+        }
         let mut deliver = 0;
         let mut how = Resume::Run;
         match (signal, event) {
