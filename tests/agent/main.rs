@@ -54,6 +54,7 @@ mod second_agent;
 mod settings;
 mod signals;
 mod slow_host;
+mod snapshots;
 mod start_up;
 mod storage;
 mod support;

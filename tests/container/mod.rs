@@ -10,3 +10,4 @@
 mod bundle;
 mod confinement;
 mod service;
+mod snapshots;

@@ -166,6 +166,11 @@ impl Disk {
         self.writer.longest_stand(since).expect("a write since")
     }
 
+    /// How many writes have ended in between: none while it was frozen.
+    pub fn ended(&self, from: Instant, to: Instant) -> usize {
+        self.writer.ended(from, to)
+    }
+
     /// Waits until a write stands, so that the file system is frozen, and gives the begin of that write.
     pub fn wait_stands(&self, within: Duration) -> Option<Instant> {
         self.writer.wait_stands(within)

@@ -99,6 +99,13 @@ impl Writer {
         ended.chain(open).max_by_key(|write| write.lasted())
     }
 
+    /// How many writes have ended in between.
+    pub(crate) fn ended(&self, from: Instant, to: Instant) -> usize {
+        let line = self.shared.line();
+        let ended = line.writes.iter().map(|write| write.to);
+        ended.filter(|end| *end > from && *end < to).count()
+    }
+
     /// Waits until a write stands, and gives its begin.
     pub(crate) fn wait_stands(&self, within: Duration) -> Option<Instant> {
         let until = Instant::now() + within;

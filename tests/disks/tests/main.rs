@@ -29,6 +29,8 @@ fn a_freeze_shows_in_the_time_line_of_the_writer_and_nowhere_else() {
         inner.thaw().unwrap();
         let after = Instant::now();
         assert!(inner.wait_moves(SOON));
+        assert_eq!(inner.ended(frozen, thawed), 0, "{kind:?}");
+        assert_ne!(outer.ended(frozen, thawed), 0, "{kind:?}");
         let stand = inner.longest_stand(before);
         assert_eq!(stand.from, stands);
         assert!(stand.from >= before, "{kind:?}: {stand:?} {before:?}");

@@ -1,0 +1,225 @@
+//! What goes wrong while file systems are frozen: each is written to again, and the host is never left to believe that
+//! it has a good snapshot.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use apid::Method;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use vmx::{ExitStatus, Sandbox};
+
+use super::freezer::freezer_of;
+use super::{Node, commits, events, is_ready, until_event};
+use crate::support::{Run, SOON, pass};
+
+/// Where the end is known, nothing stays frozen for longer.
+const AT_ONCE: Duration = Duration::from_secs(1);
+
+/// A node whose two volumes are frozen.
+fn frozen(node: &Node, lines: &[&str]) -> Run {
+    let run = node.run(lines);
+    commits(&run);
+    node.stands();
+    run
+}
+
+fn kills(pid: i32) {
+    kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
+}
+
+/// snapshotDone is an error, so that the host gives up its snapshot.
+fn is_no_snapshot(run: &Run) {
+    let reply = run.reply("vmbackup.snapshotDone");
+    assert!(reply.starts_with("ERROR "), "{reply}");
+}
+
+/// Until there is no process of this number.
+fn goes(pid: i32) {
+    let asked = Instant::now();
+    while fs::exists(format!("/proc/{pid}")).unwrap() {
+        assert!(asked.elapsed() < SOON, "{pid} stays");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_killed_agent_is_thawed_after_at_once() {
+    let Some(node) = Node::new() else { return };
+    let run = frozen(&node, &[]);
+    let freezer = freezer_of(run.pid()).unwrap();
+    run.signal(Signal::SIGKILL);
+    node.moves(AT_ONCE);
+    goes(freezer);
+}
+
+/// As pid 1 of a container the agent takes its freezer with it.
+#[test]
+fn what_a_killed_agent_and_freezer_left_frozen_is_thawed_by_the_next_start() {
+    let Some(node) = Node::new() else { return };
+    let run = Run::start(node.agent(&[]).sandbox(Sandbox {
+        pid_namespace: true,
+        ..Sandbox::default()
+    }));
+    is_ready(&run);
+    commits(&run);
+    node.stands();
+    run.signal(Signal::SIGKILL);
+    assert_eq!(run.wait_exit(SOON).unwrap(), ExitStatus::Signal(9));
+    for disk in node.disks() {
+        assert!(
+            !disk.wait_moves(Duration::from_millis(300)),
+            "{}",
+            disk.device()
+        );
+    }
+    let next = Run::start(node.agent(&[]));
+    node.moves(SOON);
+    next.logs(&["WARN", "frozen"], SOON);
+    is_ready(&next);
+    commits(&next);
+    assert_eq!(next.reply("vmbackup.snapshotDone"), "OK ");
+    node.moves(SOON);
+    next.stop();
+}
+
+#[test]
+fn a_killed_freezer_ends_the_agent_and_its_next_start_thaws() {
+    let Some(node) = Node::new() else { return };
+    let run = frozen(&node, &[]);
+    kills(freezer_of(run.pid()).unwrap());
+    assert_eq!(run.wait_exit(SOON).unwrap().code(), Some(1));
+    let next = Run::start(node.agent(&[]));
+    node.moves(SOON);
+    next.stop();
+}
+
+/// The memory killer takes the larger of the two. To leave the freezer to the last is what its score is for; it cannot
+/// be called here, so that the one it would choose is killed.
+#[test]
+fn the_memory_killer_would_choose_the_agent_and_the_freezer_thaws() {
+    let Some(node) = Node::new() else { return };
+    let run = frozen(&node, &[]);
+    let freezer = freezer_of(run.pid()).unwrap();
+    let score = |pid: i32| -> u32 {
+        let text = fs::read_to_string(format!("/proc/{pid}/oom_score")).unwrap();
+        text.trim().parse().unwrap()
+    };
+    let (agent, other) = (score(run.pid()), score(freezer));
+    println!("score of the agent {agent}, of its freezer {other}");
+    assert!(agent >= other, "{agent} {other}");
+    kills(if agent >= other { run.pid() } else { freezer });
+    node.moves(AT_ONCE);
+}
+
+#[test]
+fn while_the_agent_is_stopped_the_freezer_keeps_the_limit() {
+    let Some(node) = Node::new() else { return };
+    let before = Instant::now();
+    let run = frozen(&node, &["max_freeze: 2s"]);
+    run.signal(Signal::SIGSTOP);
+    node.moves(Duration::from_secs(3));
+    for disk in node.disks() {
+        let stood = disk.longest_stand(before).lasted();
+        let about = Duration::from_millis(1500)..Duration::from_millis(2500);
+        assert!(about.contains(&stood), "{stood:?}");
+    }
+    kills(run.pid());
+}
+
+#[test]
+fn an_agent_that_stood_still_for_longer_than_the_limit_does_not_call_it_a_snapshot() {
+    let Some(node) = Node::new() else { return };
+    let run = frozen(&node, &["max_freeze: 1s"]);
+    let since = Instant::now();
+    // The guest stands at its next call to the host for as long as the host is held.
+    run.host(|_, _| node.moves(SOON));
+    is_no_snapshot(&run);
+    until_event(&run, "req.done", since, SOON);
+    run.stop();
+}
+
+#[test]
+fn a_snapshot_that_takes_longer_than_the_limit_fails() {
+    let Some(node) = Node::new() else { return };
+    let before = Instant::now();
+    let run = frozen(&node, &["max_freeze: 1s"]);
+    until_event(&run, "req.done", before, Duration::from_secs(3));
+    node.moves(SOON);
+    let sent = events(&run, before);
+    let failed = sent.iter().find(|sent| sent.name == "req.error");
+    assert_eq!(failed.unwrap().code, "3", "{sent:#?}");
+    is_no_snapshot(&run);
+    for disk in node.disks() {
+        let stood = disk.longest_stand(before).lasted();
+        assert!(stood < Duration::from_millis(1500), "{stood:?}");
+    }
+    run.stop();
+}
+
+#[test]
+fn sigterm_thaws_before_the_process_ends() {
+    let Some(node) = Node::new() else { return };
+    let run = frozen(&node, &[]);
+    let freezer = freezer_of(run.pid()).unwrap();
+    run.stop();
+    let ended = Instant::now();
+    node.moves(AT_ONCE);
+    for disk in node.disks() {
+        let thawed = disk.longest_stand(ended - Duration::from_secs(2)).to;
+        assert!(
+            thawed <= ended + Duration::from_millis(50),
+            "{}",
+            disk.device()
+        );
+    }
+    goes(freezer);
+}
+
+#[test]
+fn a_shutdown_and_a_reboot_thaw_first_and_reach_talos_once() {
+    for (request, method) in [("OS_Halt", Method::Shutdown), ("OS_Reboot", Method::Reboot)] {
+        let Some(node) = Node::new() else { return };
+        let before = Instant::now();
+        let run = frozen(&node, &[]);
+        let asked = Instant::now();
+        assert_eq!(run.reply(request), "OK ");
+        let called = node.talos.wait_calls(method, 1, SOON).unwrap()[0].when;
+        node.moves(AT_ONCE);
+        for disk in node.disks() {
+            let thawed = disk.longest_stand(before).to;
+            // The writer may see it a moment after the freezer has.
+            assert!(thawed <= called + Duration::from_millis(50), "{request}");
+        }
+        until_event(&run, "req.done", asked, SOON);
+        is_no_snapshot(&run);
+        assert_eq!(node.talos.calls_of(method).len(), 1);
+        run.stop();
+    }
+}
+
+#[test]
+fn a_host_that_is_gone_is_noticed_and_thawed_after() {
+    let Some(node) = Node::new() else { return };
+    let run = frozen(&node, &[]);
+    run.host(|host, now| host.dead_port(true, now));
+    // The next event is due after 2.5 s, and is not taken.
+    node.moves(Duration::from_millis(3500));
+}
+
+#[test]
+fn a_host_that_moves_while_file_systems_are_frozen_gets_no_snapshot_and_no_stand() {
+    let Some(node) = Node::new() else { return };
+    let before = Instant::now();
+    let run = frozen(&node, &["max_freeze: 3s"]);
+    run.host(|host, now| host.resume_elsewhere(now));
+    node.moves(Duration::from_secs(4));
+    for disk in node.disks() {
+        let stood = disk.longest_stand(before).lasted();
+        assert!(stood < Duration::from_millis(3500), "{stood:?}");
+    }
+    run.green();
+    pass(&run, Duration::from_millis(100));
+    is_no_snapshot(&run);
+    run.stop();
+}
