@@ -2,11 +2,8 @@
 
 use std::time::Duration;
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
-
 use super::bundle::{Bundle, Spec, specs};
-use crate::snapshots::{Node, commits, is_ready, until_event};
+use crate::snapshots::{Node, commits, freezer_of, is_ready, kills, until_event};
 use crate::support::{Run, SOON};
 
 /// The service with nothing but the mode set, ready.
@@ -46,24 +43,29 @@ fn the_nodes_file_systems_are_frozen_and_thawed_from_in_there() {
     }
 }
 
+/// Process 1 takes the freezer along, unless that sees the end of the socket first and thaws.
 #[test]
 #[ignore = "make container"]
 fn what_a_killed_container_left_frozen_is_thawed_by_the_next() {
     for spec in specs() {
         let Some(node) = Node::new() else { return };
-        let (bundle, run) = service(&spec, &node);
-        commits(&run);
-        node.stands();
-        kill(Pid::from_raw(bundle.pid()), Signal::SIGKILL).unwrap();
-        run.wait_exit(SOON).unwrap();
-        for disk in node.disks() {
-            let moves = disk.wait_moves(Duration::from_millis(300));
-            assert!(!moves, "process 1 has taken the freezer along");
+        for is_freezer_first in [false, true] {
+            let (bundle, run) = service(&spec, &node);
+            commits(&run);
+            node.stands();
+            if is_freezer_first {
+                kills(freezer_of(bundle.pid()).unwrap());
+            }
+            kills(bundle.pid());
+            run.wait_exit(SOON).unwrap();
+            for disk in node.disks().into_iter().filter(|_| is_freezer_first) {
+                let moves = disk.wait_moves(Duration::from_millis(300));
+                assert!(!moves, "{} has been thawed", disk.device());
+            }
+            let (bundle, run) = service(&spec, &node);
+            node.moves(SOON);
+            takes_a_snapshot(&run, &node);
+            bundle.stop(&run);
         }
-        drop(run);
-        let (bundle, run) = service(&spec, &node);
-        node.moves(SOON);
-        takes_a_snapshot(&run, &node);
-        bundle.stop(&run);
     }
 }

@@ -17,7 +17,7 @@ const MOST_KIB: u64 = 2048;
 const RELEASE: u64 = 8 << 20;
 
 /// The freezer of the agent with this process id.
-pub(super) fn freezer_of(agent: i32) -> Option<i32> {
+pub(crate) fn freezer_of(agent: i32) -> Option<i32> {
     let entries = fs::read_dir("/proc").unwrap();
     let mut pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
     pids.find(|pid| {

@@ -10,4 +10,6 @@ mod freezer;
 mod node;
 mod taking;
 
+pub(crate) use ends::kills;
+pub(crate) use freezer::freezer_of;
 pub(crate) use node::{Node, Sent, commits, events, is_ready, until_event};
