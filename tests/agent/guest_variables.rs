@@ -31,6 +31,7 @@ fn what_talos_says_of_the_machine_is_on_the_host_within_a_second() {
     sees(&run, "nodeName", "talos-cp-1");
     sees(&run, "extensions", "vmtoolsd-guest-agent");
     sees(&run, "secureBoot", "false");
+    sees(&run, "quiesce", "off");
     let schematic = run.host(|host, _| host.variable("vmtools.talos.schematic"));
     assert_eq!(schematic.unwrap().len(), 64);
 

@@ -152,6 +152,7 @@ fn on_sighup_the_lines_of_check_are_in_the_log() {
         "role",
         "variables",
         "guest-operations",
+        "quiesce",
         "sandbox",
     ] {
         run.logs(&["INFO", "check: ok", &format!("check={check} ")], SOON);
@@ -160,7 +161,7 @@ fn on_sighup_the_lines_of_check_are_in_the_log() {
         &["check=role", "os:operator: may read, reboot and shut down"],
         SOON,
     );
-    assert_eq!(run.log_lines(&["check: ok"]).len(), 7);
+    assert_eq!(run.log_lines(&["check: ok"]).len(), 8);
 }
 
 #[test]

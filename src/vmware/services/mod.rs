@@ -52,7 +52,7 @@ use tracing::debug;
 use crate::config::{GuestOperationsConfig, QuiesceConfig};
 use crate::diagnosis::{Check, Outcome};
 use crate::facts::{Etcd, Facts, Load, Machine};
-use crate::freeze::Report as FreezerReport;
+use crate::freeze::{Phase, Report as FreezerReport};
 use crate::front_end::{Debt, Measured};
 use crate::guest_operations::WallClock;
 use crate::guest_operations::logins::{Checked, PasswordCheck};
@@ -122,6 +122,7 @@ pub struct Services {
     host_name: HostNameForm,
     variables: bool,
     problem: Option<String>,
+    quiesce: String,
     presence: Presence,
     /// Changes of the facts that no member has heard of.
     changes: Option<Changes>,
@@ -147,6 +148,7 @@ impl Services {
             host_name: HostNameForm::default(),
             variables: true,
             problem: None,
+            quiesce: String::new(),
             presence: Presence::Away,
             changes: None,
             deadline: None,
@@ -289,6 +291,8 @@ impl Services {
             checks.push(Check::new("host", outcome));
         }
         checks.push(self.members.guest_operations.check());
+        let quiesce = self.members.vmbackup.quiesce().check();
+        checks.push(Check::new("quiesce", quiesce));
         checks
     }
 
@@ -514,16 +518,32 @@ impl Services {
             host_name: self.host_name,
             variables: self.variables,
             problem: self.problem.as_deref(),
+            quiesce: &self.quiesce,
             quiet,
             now,
         };
         call(&mut self.members, cx);
     }
 
+    /// Shows what is known of quiesced snapshots, but not that one begins or ends: that would go before what the host
+    /// waits for.
+    fn show_quiesce(&mut self, now: Duration) {
+        let quiesce = self.members.vmbackup.quiesce();
+        if matches!(quiesce.phase(), Phase::Beginning | Phase::Thawing) {
+            return;
+        }
+        let shown = quiesce.shown();
+        if self.quiesce != shown {
+            self.quiesce = shown;
+            self.with(now, |members, cx| members.variables.quiesce_changed(cx));
+        }
+    }
+
     fn drive(&mut self, now: Duration) {
         if self.presence.is_away() {
             return;
         }
+        self.show_quiesce(now);
         let quiet = self.members.vmbackup.is_quiet();
         self.publications.set_quiet(quiet);
         if quiet {

@@ -31,6 +31,8 @@ pub(super) struct Context<'a> {
     pub(super) variables: bool,
     /// What is worth showing of what is wrong with the agent.
     pub(super) problem: Option<&'a str>,
+    /// What is worth showing of quiesced snapshots.
+    pub(super) quiesce: &'a str,
     /// File systems may be frozen: what only looks at the node rests.
     pub(super) quiet: bool,
     pub(super) now: Duration,

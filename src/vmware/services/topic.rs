@@ -36,6 +36,8 @@ pub(super) enum Topic {
     Address,
     /// One of the guest variables with what only Talos knows.
     Variable(usize),
+    /// The guest variable with what is known of quiesced snapshots.
+    Quiesce,
     /// File systems with types and devices.
     Disks,
     /// File systems without.
@@ -82,7 +84,7 @@ pub(super) struct Spec {
 }
 
 impl Topic {
-    /// Whether it rests while file systems are frozen: what registers the tools does not.
+    /// Whether it rests while file systems are frozen: what registers the tools does not, nor what says that they are frozen.
     pub(super) const fn rests_while_frozen(self) -> bool {
         !matches!(
             self,
@@ -93,6 +95,7 @@ impl Topic {
                 | Self::Uptime
                 | Self::VersionType
                 | Self::VersionNumber
+                | Self::Quiesce
         )
     }
 
@@ -120,7 +123,7 @@ impl Topic {
             Self::Nics => status("SetGuestInfo 10").or("SetGuestInfo 9"),
             Self::NicsV2 => status("SetGuestInfo 9").guest_info().instead_of(Self::Nics),
             Self::Address => variable("info-set guestinfo.ip"),
-            Self::Variable(_) => variable("info-set guestinfo.vmtools.talos"),
+            Self::Variable(_) | Self::Quiesce => variable("info-set guestinfo.vmtools.talos"),
             Self::Disks => empty_text("SetGuestDiskInfo").or("SetGuestInfo 3"),
             Self::DisksV0 => empty_text("SetGuestInfo 3")
                 .guest_info()

@@ -67,9 +67,13 @@ const VARIABLES: &[(&str, Value)] = &[
 /// The key of what is wrong with the agent, which is no fact of the node.
 const PROBLEM: &str = "vmtools.talos.problem";
 
-/// Their topics, that of the problem last.
+/// The key of what is known of quiesced snapshots, which is no fact of the node either.
+const QUIESCE: &str = "vmtools.talos.quiesce";
+
+/// Their topics, those of the agent last.
 pub(super) fn topics() -> impl Iterator<Item = Topic> {
-    (0..=VARIABLES.len()).map(Topic::Variable)
+    let numbered = (0..=VARIABLES.len()).map(Topic::Variable);
+    numbered.chain([Topic::Quiesce])
 }
 
 /// Whether the machine runs and is ready. Talos also calls a machine ready that waits for its config, which is not
@@ -111,6 +115,16 @@ fn list<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
 #[derive(Debug)]
 pub(super) struct Variables;
 
+impl Variables {
+    /// Something else is known of quiesced snapshots.
+    pub(super) fn quiesce_changed(&mut self, cx: &mut Context<'_>) {
+        if cx.variables {
+            let message = word(cx.quiesce).map(|value| info_set(QUIESCE, &value));
+            cx.publications.want(Topic::Quiesce, message);
+        }
+    }
+}
+
 impl Service for Variables {
     fn forgotten(&mut self, cx: &mut Context<'_>) {
         cx.publications.forget(topics());
@@ -130,6 +144,7 @@ impl Service for Variables {
             cx.publications.want(Topic::Variable(variable), message);
         }
         self.problem_changed(cx);
+        self.quiesce_changed(cx);
     }
 
     fn problem_changed(&mut self, cx: &mut Context<'_>) {
@@ -183,7 +198,7 @@ mod tests {
         let keys: Vec<_> = VARIABLES
             .iter()
             .map(|(key, _)| *key)
-            .chain([PROBLEM])
+            .chain([PROBLEM, QUIESCE])
             .chain(others)
             .collect();
         for key in &keys {

@@ -108,6 +108,7 @@ fn reset_is_answered_first_and_then_everything_is_told_again() {
             r"> SetGuestInfo  10 00:50:56:01:02:03=10.0.0.5",
             r"> info-set guestinfo.vmtools.talos.version v1.13.0\x00",
             r"> info-set guestinfo.vmtools.talos.virtualIPs none\x00",
+            r"> info-set guestinfo.vmtools.talos.quiesce off\x00",
         ]
     );
     assert_eq!(host.ask(b"reset\0"), first, "and so at the next one");

@@ -6,7 +6,14 @@ use crate::log::logged::Logged;
 
 const PREFIX: &str = "> info-set guestinfo.vmtools.talos.";
 
+/// Those that say what Talos says.
 fn variables(heard: Vec<String>) -> Vec<String> {
+    let mut lines = all(heard);
+    lines.retain(|line| !line.starts_with("quiesce "));
+    lines
+}
+
+fn all(heard: Vec<String>) -> Vec<String> {
     let lines = heard.iter().filter_map(|line| line.strip_prefix(PREFIX));
     lines.map(|line| line.replace(r"\x00", "")).collect()
 }
@@ -38,6 +45,13 @@ fn everything_is_told_and_again_after_reset_resume_and_reconnection() {
     assert_eq!(variables(host.take()), ALL);
     host.pass(ms(3_600_000));
     assert!(variables(host.take()).is_empty());
+}
+
+#[test]
+fn quiescing_is_off_unless_it_is_switched_on_and_that_is_told_last() {
+    let mut host = Host::with_node(&machine_at(Stage::Running, true));
+    let told = all(host.ask(b"reset"));
+    assert_eq!(told.last().map(String::as_str), Some("quiesce off"));
 }
 
 #[test]
@@ -201,7 +215,7 @@ fn without_variables_nothing_of_ours_is_written_but_what_the_host_asks_for() {
 
     host.variables_wanted(true);
     let heard = written(host.take());
-    assert_eq!(heard.len(), 4 + ALL.len(), "{heard:?}");
+    assert_eq!(heard.len(), 4 + ALL.len() + 1, "{heard:?}");
     assert!(heard[0].contains("guestinfo.vmtools.description "));
     host.variables_wanted(false);
     host.facts(&machine_at(Stage::Rebooting, false));

@@ -63,6 +63,8 @@ fn host_of(mode: QuiesceMode, facts: &Facts) -> Host {
     let mut host = Host::with_node(facts);
     host.quiesce(&config(mode));
     host.freezer_reports(&Report::Ready(None));
+    // What they say has a test of its own.
+    host.variables_wanted(false);
     host.pass(ms(1000));
     host.take();
     host
@@ -599,4 +601,33 @@ fn a_freezer_that_is_gone_is_an_error_of_the_run() {
         (errors(&heard), heard.last().map(String::as_str)),
         (1, Some(DONE))
     );
+}
+
+#[test]
+fn a_guest_variable_says_frozen_after_the_commit_and_then_what_came_of_it() {
+    let mut host = host();
+    host.variables_wanted(true);
+    host.pass(ms(1000));
+    let variable = |value: &str| format!(r"> info-set guestinfo.vmtools.talos.quiesce {value}\x00");
+    assert!(host.take().contains(&variable("ready")));
+    // Nothing of the node goes, nor anything before what the host waits for.
+    let commit = host.ask(b"vmbackup.start 1");
+    assert_eq!(commit, [RESET, OK, COMMIT, &variable("frozen")]);
+    let mut unready = facts(MachineType::Worker);
+    unready.node.readiness.as_mut().unwrap().ready = false;
+    host.facts(&unready);
+    host.pass(ms(2000));
+    assert_eq!(host.take(), Vec::<String>::new());
+    let heard = host.ask(b"vmbackup.snapshotDone");
+    assert_eq!(heard.get(..2), Some(&[THAW.to_owned(), OK.to_owned()][..]));
+    host.pass(ms(100));
+    let heard = [heard, host.take()].concat();
+    let last = heard
+        .iter()
+        .find(|line| line.contains("talos.quiesce"))
+        .unwrap();
+    for words in ["quiesce ready; last ", " 2000 ms done"] {
+        assert!(last.contains(words), "{last}");
+    }
+    assert!(heard.contains(&r"> info-set guestinfo.vmtools.talos.ready false\x00".to_owned()));
 }
