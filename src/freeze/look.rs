@@ -130,8 +130,14 @@ mod tests {
     #[test]
     fn a_look_only_opens_file_systems_and_names_them() {
         for (mode, words) in [
-            (QuiesceMode::Freeze, "can be frozen: /var"),
-            (QuiesceMode::Sync, "are not frozen: /var"),
+            (
+                QuiesceMode::Freeze,
+                "can be frozen: EPHEMERAL at /var (sda6)",
+            ),
+            (
+                QuiesceMode::Sync,
+                "are not frozen: EPHEMERAL at /var (sda6)",
+            ),
         ] {
             let (mut look, commands) = looked(&config(mode), &facts());
             assert!(

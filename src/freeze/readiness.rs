@@ -5,7 +5,7 @@ use nix::errno::Errno;
 
 use super::message::{Command, Devices, MOST_DEVICES, Outcome as Each, Outcomes, Report};
 use super::run::phrase;
-use super::shown::names;
+use super::shown::places;
 use super::volumes::{Unlisted, Volume, all, devices, without};
 use crate::config::{QuiesceConfig, QuiesceMode};
 use crate::diagnosis::Outcome;
@@ -253,7 +253,7 @@ impl Readiness {
                     QuiesceMode::Freeze => "can be frozen",
                     QuiesceMode::Sync | QuiesceMode::Off => "can be synced, and are not frozen",
                 };
-                Outcome::Works(format!("{what}: {}", names(&meant)))
+                Outcome::Works(format!("{what}: {}", places(&meant)))
             }
             Probe::Done(asked, Some(problem)) if *asked == meant => {
                 Outcome::fails(problem.clone(), "leave them out by quiesce.exclude")

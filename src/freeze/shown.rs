@@ -49,6 +49,20 @@ pub(super) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// Volumes with their places, for `check`: `u-data at /var/mnt/data (sdb1), EPHEMERAL at /var (sda6)`.
+pub(super) fn places(volumes: &[Volume]) -> String {
+    let place = |volume: &Volume| {
+        let Volume {
+            id,
+            mount_point,
+            device,
+        } = volume;
+        format!("{id} at {mount_point} ({})", device.as_str())
+    };
+    let places: Vec<String> = volumes.iter().map(place).collect();
+    places.join(", ")
+}
+
 /// Mount points, for the log.
 pub(super) fn names(volumes: &[Volume]) -> String {
     let names: Vec<&str> = volumes
