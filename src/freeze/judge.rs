@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use super::message::{Cause, Command, How, Outcome, Outcomes, Report};
 use super::model::{FreezerModel, node};
-use super::quiesce::{Event, Phase, Quiesce, QuiesceOrder, Request, Why};
+use super::quiesce::Quiesce;
+use super::terms::{Event, Phase, QuiesceOrder, Request, Why};
 use crate::config::{EtcdGuard, QuiesceConfig, QuiesceMode};
 use crate::facts::{Etcd, Facts, MachineType, Stage};
 use crate::fuzz::Choices;

@@ -22,8 +22,10 @@ pub mod quiesce;
 mod readiness;
 mod run;
 mod shown;
+mod terms;
 pub mod volumes;
 
 pub use codec::Buffer;
 pub use message::{Command, Report};
-pub use quiesce::{Ended, Event, Phase, Quiesce, QuiesceOrder, Refusal, Request, Why};
+pub use quiesce::Quiesce;
+pub use terms::{Ended, Event, Phase, QuiesceOrder, Refusal, Request, Why};

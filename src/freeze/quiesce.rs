@@ -15,6 +15,7 @@ use super::message::{Cause, Command, How, Outcomes, Report};
 use super::readiness::Readiness;
 use super::run::{Run, Step};
 use super::shown::{Last, millis, names, word};
+use super::terms::{Ended, Event, Phase, QuiesceOrder, Refusal, Request, Why};
 use super::volumes::{devices, volumes};
 use crate::config::{QuiesceConfig, QuiesceMode};
 use crate::diagnosis::Outcome;
@@ -28,100 +29,6 @@ const SYNC_PATIENCE: Duration = Duration::from_secs(20);
 const THAW_PATIENCE: Duration = Duration::from_secs(5);
 /// What a freeze has come to that never was one.
 const FAILED: &str = "failed";
-
-/// A host's wish.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Request {
-    /// Who asks, for the log: `vSphere`, `QEMU guest agent`.
-    pub asker: &'static str,
-    /// Only the file systems at these mount points; all where there is none.
-    pub mount_points: Option<Vec<String>>,
-    /// Nothing may be frozen, whatever the mode: what is written so far goes to the disks.
-    pub only_sync: bool,
-    /// How long file systems stay frozen at most; less than the settings allow, or it does not count.
-    pub most: Option<Duration>,
-}
-
-/// Why nothing is frozen; its text is for the host and for the log.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    /// The mode is off.
-    #[error("Quiescing is off in this guest (quiesce.mode)")]
-    Off,
-    /// A freeze is under way.
-    #[error("Quiesce operation already in progress.")]
-    Busy,
-    /// Anything else, in one phrase.
-    #[error("{0}")]
-    Other(String),
-}
-
-/// Why a freeze ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Why {
-    /// The host has its snapshot.
-    Done,
-    /// The host has given it up.
-    Aborted,
-    /// The host is gone, or does not take what it is sent.
-    HostGone,
-    /// A power operation comes first.
-    Power,
-    /// The agent ends.
-    Stopping,
-    /// The limit was reached.
-    Limit,
-    /// The freezer has ended.
-    FreezerGone,
-}
-
-/// How a freeze has ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ended {
-    /// Why.
-    pub why: Why,
-    /// How long the file systems were frozen.
-    pub lasted: Duration,
-    /// Whether a snapshot that was asked for between [`Event::Frozen`] and [`Why::Done`] holds what was frozen.
-    pub covered: bool,
-}
-
-/// What a front end has to say to its host.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// So many file systems are frozen.
-    Frozen(usize),
-    /// So many were synced, and nothing is frozen.
-    Synced(usize),
-    /// Nothing is frozen; why, in one phrase.
-    Failed(String),
-    /// Nothing is frozen any more.
-    Thawed(Ended),
-}
-
-/// How far it is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Phase {
-    /// Nothing is frozen, nothing under way.
-    #[default]
-    Idle,
-    /// A freeze has begun.
-    Beginning,
-    /// File systems are frozen.
-    Frozen,
-    /// They are being thawed.
-    Thawing,
-}
-
-/// What is to be done for it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(clippy::large_enum_variant, reason = "there is one at a time")]
-pub enum QuiesceOrder {
-    /// Ask Talos for the members of etcd.
-    LookAtEtcd,
-    /// Hand this to the freezer.
-    Freezer(Command),
-}
 
 /// See the module.
 #[derive(Debug)]
@@ -458,7 +365,8 @@ impl Quiesce {
                 remedy = "look why the host takes so long, or raise quiesce.max_freeze",
                 "file systems are thawed before the host has its snapshot: the limit is reached"
             );
-        } else {
+        } else if ended.why != Why::FreezerGone {
+            // That it is gone is the daemon's to say, and nothing is thawed by it.
             tracing::info!(asker, lasted_ms, reason, "file systems are thawed");
         }
         if is_ended {

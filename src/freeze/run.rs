@@ -6,7 +6,7 @@ use std::time::Duration;
 use nix::errno::Errno;
 
 use super::message::{Devices, How, Outcome, Outcomes};
-use super::quiesce::{Phase, Why};
+use super::terms::{Phase, Why};
 use super::volumes::Volume;
 
 /// See the module.

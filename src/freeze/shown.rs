@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::quiesce::Why;
+use super::terms::Why;
 use super::volumes::Volume;
 use crate::log::rfc3339;
 

@@ -515,7 +515,9 @@ fn the_end_of_the_freezer_ends_the_freeze_and_the_next_is_refused() {
     let mut world = World::frozen(QuiesceMode::Freeze);
     world.pass(millis_of(500));
     world.freezer.kill();
+    let logged = Logged::new();
     world.settle();
+    assert_eq!(logged.take(), [], "nothing is thawed by it");
     assert_eq!(world.events(), [thawed(Why::FreezerGone, 500, false)]);
     assert!(reason(world.begin()).contains("freezer is not running"));
     assert!(
