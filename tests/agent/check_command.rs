@@ -1,10 +1,13 @@
 //! `check` and `talosquery`: what a person at a keyboard is told.
 
-use apid::{TlsOptions, scene};
+use std::time::{Duration, Instant};
+
+use apid::{MachineType, TlsOptions, scene};
 use serde_json::Value;
 use vmx::{Profile, Stream, Times, Vmx, VmxBuilder, VsockPolicy};
 
 use crate::qemu::port_of;
+use crate::snapshots::Node;
 use crate::support::{ADDRESS, FQDN, Run, SOON, Talos, binary};
 
 fn command(talos: &Talos, command: &[&str]) -> VmxBuilder {
@@ -123,6 +126,68 @@ fn where_nothing_may_be_frozen_check_says_why_and_what_to_do() {
     for words in ["VMTOOLSD_QUIESCE_MAX_FREEZE", "from 1s up to 60s"] {
         assert!(line.contains(words), "{line}");
     }
+}
+
+#[test]
+fn check_names_the_file_systems_that_can_be_frozen_and_no_writer_notices() {
+    let Some(node) = Node::new() else { return };
+    node.talos.set_machine_type(MachineType::Worker);
+    for (mode, words) in [
+        ("freeze", "can be frozen: u-data at /var/mnt/data ("),
+        (
+            "sync",
+            "can be synced, and are not frozen: u-data at /var/mnt/data (",
+        ),
+    ] {
+        let since = Instant::now();
+        let check = command(&node.talos, &["check", "--json"]);
+        let (report, code) = json(check.args([format!("--quiesce={mode}")]));
+        let quiesce = result(&report, "quiesce");
+        assert_eq!(
+            (code, &quiesce["result"]),
+            (Some(0), &Value::from("ok")),
+            "{quiesce}"
+        );
+        let detail = quiesce["detail"].as_str().unwrap();
+        let names = node.disks().map(|disk| format!("({})", disk.name()));
+        assert!(detail.starts_with(words), "{detail}");
+        assert!(names.iter().all(|name| detail.contains(name)), "{detail}");
+        node.moves(SOON);
+        for disk in node.disks() {
+            let stand = disk.longest_stand(since).lasted();
+            assert!(
+                stand < Duration::from_secs(1),
+                "{}: {stand:?}",
+                disk.device()
+            );
+        }
+    }
+    // One that is not there is named, and one that is left out is not looked at.
+    node.talos
+        .set_volume("u-gone", "/dev/sdz", "/dev/sdz1", "/var/mnt/gone");
+    let check = || command(&node.talos, &["check", "--json"]);
+    let (report, code) = json(check().args(["--quiesce=freeze"]));
+    let quiesce = result(&report, "quiesce");
+    assert_eq!(
+        (code, &quiesce["result"]),
+        (Some(1), &Value::from("failed"))
+    );
+    assert!(
+        quiesce["detail"]
+            .as_str()
+            .unwrap()
+            .contains("/var/mnt/gone"),
+        "{quiesce}"
+    );
+    assert!(
+        quiesce["remedy"]
+            .as_str()
+            .unwrap()
+            .contains("quiesce.exclude")
+    );
+    let file = node.config(&["exclude: [u-gone]"]);
+    let (report, code) = json(check().args(["--config"]).args([file]));
+    assert_eq!(code, Some(0), "{}", result(&report, "quiesce"));
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use apid::{MachineType, Stage, scene};
 use vmx::{Stream, Times, Vmx, VmxBuilder, VsockPolicy};
 
+use crate::snapshots::{self, Node};
 use crate::support::{Run, SOON, Talos, binary, pass};
 
 /// What no log may hold; base64 as Talos wants it.
@@ -53,6 +54,22 @@ fn what_talos_says_of_the_machine_is_on_the_host_within_a_second() {
     talos.set_conditions(Stage::MachineStageRunning, &["services"]);
     sees(&run, "unmetConditions", "services");
     assert_eq!(talos.call_count(), calls, "watched, not asked for");
+}
+
+#[test]
+fn a_snapshot_is_seen_while_it_is_taken_and_afterwards() {
+    let Some(node) = Node::new() else { return };
+    node.talos.set_machine_type(MachineType::Worker);
+    let run = node.run(&[]);
+    sees(&run, "quiesce", "ready");
+    snapshots::commits(&run);
+    sees(&run, "quiesce", "frozen");
+    assert_eq!(run.reply("vmbackup.snapshotDone"), "OK ");
+    let name = "vmtools.talos.quiesce";
+    run.until("the end of the snapshot", SOON, |host, _| {
+        let shown = host.variable(name)?;
+        (shown.starts_with("ready; last 2") && shown.ends_with(" ms done")).then_some(())
+    });
 }
 
 #[test]

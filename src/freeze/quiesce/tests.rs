@@ -714,7 +714,9 @@ fn nothing_is_rescued_in_mode_sync_and_nothing_at_all_is_done_while_off() {
 fn volumes_are_tried_once_and_when_they_have_changed() {
     let mut world = World::ready(QuiesceMode::Freeze);
     assert_eq!(world.quiesce.shown(), "ready");
-    let works = Outcome::Works("can be frozen: /var/mnt/data /var".to_owned());
+    let words =
+        "can be frozen: u-data at /var/mnt/data (nvme98n1p1), EPHEMERAL at /var (nvme97n1p6)";
+    let works = Outcome::Works(words.to_owned());
     assert_eq!(world.quiesce.check(), works);
     world.know();
     assert_eq!(world.quiesce.poll_order(), None);
