@@ -405,7 +405,7 @@ fn read_file(path: &Path, draft: &mut Draft) -> Vec<Error> {
 }
 
 #[cfg(test)]
-pub(in crate::config) mod tests {
+mod tests {
     use super::*;
     use clap::Parser as _;
 
@@ -431,17 +431,17 @@ pub(in crate::config) mod tests {
     }
 
     /// A file that is removed when the test ends.
-    pub(in crate::config) struct TemporaryFile(PathBuf);
+    struct TemporaryFile(PathBuf);
 
     impl TemporaryFile {
-        pub(in crate::config) fn new(name: &str, text: &str) -> Self {
+        fn new(name: &str, text: &str) -> Self {
             let name = format!("talos-vmtoolsd-{}-{name}", std::process::id());
             let path = std::env::temp_dir().join(name);
             std::fs::write(&path, text).unwrap();
             Self(path)
         }
 
-        pub(in crate::config) fn path(&self) -> &str {
+        fn path(&self) -> &str {
             self.0.to_str().unwrap()
         }
     }

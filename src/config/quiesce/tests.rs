@@ -4,26 +4,29 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
 use crate::config::draft::Draft;
-use crate::config::tests::TemporaryFile;
 use crate::config::{Cli, Config, Loaded, Sources, file, load, plan};
 
 /// What the file, variables and the command line of the agent come to.
 fn loaded(document: &str, variables: &[(&str, &str)], arguments: &[&str]) -> Loaded {
     static COUNT: AtomicUsize = AtomicUsize::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
-    let file = TemporaryFile::new(&format!("quiesce-{count}.yaml"), document);
+    let name = format!("talos-vmtoolsd-{}-quiesce-{count}.yaml", std::process::id());
+    let path = std::env::temp_dir().join(name);
+    std::fs::write(&path, document).unwrap();
     let arguments = ["talos-vmtoolsd", "vmtoolsd"].iter().chain(arguments);
     let (cli, _) = Cli::tolerant(arguments.map(OsString::from)).unwrap();
     let mut variables: Vec<(OsString, OsString)> = variables
         .iter()
         .map(|(name, value)| (name.into(), value.into()))
         .collect();
-    variables.push(("VMTOOLSD_CONFIG".into(), file.path().into()));
-    load(&Sources {
+    variables.push(("VMTOOLSD_CONFIG".into(), path.clone().into()));
+    let loaded = load(&Sources {
         flags: cli.flags,
         variables,
         folder: "/".into(),
-    })
+    });
+    std::fs::remove_file(path).unwrap();
+    loaded
 }
 
 /// The group of a file alone, and the faults.
