@@ -10,7 +10,9 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::socket::{AddressFamily, Shutdown, SockFlag, SockType, shutdown, socketpair};
+use nix::sys::socket::{
+    AddressFamily, MsgFlags, Shutdown, SockFlag, SockType, send, shutdown, socketpair,
+};
 use tokio::net::UnixDatagram;
 
 use crate::freeze::{Buffer, Command, Report};
@@ -126,8 +128,10 @@ impl Link {
     /// Hands over a command; what cannot be handed over is followed by [`Report::Gone`].
     pub fn send(&mut self, command: &Command) {
         let mut buffer: Buffer = [0; _];
-        if self.state == State::There && self.socket.try_send(command.encode(&mut buffer)).is_err()
-        {
+        let bytes = command.encode(&mut buffer);
+        // Not by the socket's own type, which sends nothing before it has seen that there is room.
+        let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
+        if self.state == State::There && send(self.socket.as_raw_fd(), bytes, flags).is_err() {
             self.lose();
         }
     }
