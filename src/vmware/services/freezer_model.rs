@@ -30,7 +30,9 @@ pub(super) struct FreezerModel {
 impl FreezerModel {
     /// Takes a command, which [`Self::work`] carries out.
     pub(super) fn order(&mut self, command: Command) {
-        self.commands.push_back(command);
+        if !self.is_gone {
+            self.commands.push_back(command);
+        }
     }
 
     /// Whether it has something to do.
@@ -50,11 +52,12 @@ impl FreezerModel {
 
     /// Whether nothing stays frozen once it has done what it was ordered.
     pub(super) fn will_be_thawed(&self) -> bool {
-        match self.commands.back() {
-            Some(Command::Freeze { .. }) => false,
-            Some(_) => self.frozen.is_none() || self.commands.contains(&Command::Thaw),
-            None => self.frozen.is_none(),
-        }
+        let after = |is_frozen, command: &Command| match command {
+            Command::Freeze { .. } => true,
+            Command::Thaw => false,
+            Command::Rescue(_) | Command::Probe(_) => is_frozen,
+        };
+        !self.commands.iter().fold(self.is_frozen(), after)
     }
 
     /// Why it thawed last.
@@ -76,9 +79,6 @@ impl FreezerModel {
     /// Carries out the next command; `fails` is the errno of a device.
     pub(super) fn work(&mut self, fails: Option<i32>, now: Duration) -> Option<Report> {
         let command = self.commands.pop_front()?;
-        if self.is_gone {
-            return None;
-        }
         let all = |devices: &Devices, outcome| {
             Outcomes::new(devices.iter().map(|_| outcome)).expect("as many as there are devices")
         };
@@ -130,9 +130,10 @@ impl FreezerModel {
         Some(Report::Thawed { run, cause, lasted })
     }
 
-    /// It ends, and thaws before.
+    /// It ends, and thaws before. What it was ordered is not done.
     pub(super) fn end(&mut self) -> Report {
         self.frozen = None;
+        self.commands.clear();
         self.is_gone = true;
         Report::Gone
     }
