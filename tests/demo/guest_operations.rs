@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Instant;
 
+use apid::Apid;
 use vmx::VsockPolicy;
 use vmx::guest_operations::{GuestClient, Refused};
 
@@ -20,7 +21,8 @@ guest_operations:
 /// The chapter.
 pub(super) fn operator(show: &Show, binary: &Path, folder: &Folder) -> Outcome {
     show.chapter("A node whose network is gone, and an operator with vCenter: guest operations");
-    let node = Node::start(show, binary, folder, VsockPolicy::served(), CONFIG)?;
+    let storage = Apid::set_esxi_storage;
+    let node = Node::start(show, binary, folder, VsockPolicy::served(), CONFIG, storage)?;
     let started = node.vmx.host(|host, _| host.started());
     node.sees("IP address 10.5.0.2", started, |v| {
         v.ip_address.as_deref() == Some("10.5.0.2")

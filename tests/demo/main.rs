@@ -1,12 +1,14 @@
 //! `make demo`: the release binary between a simulated VMX and an embedded Talos API.
 //!
 //! Shows what an operator would see in vCenter while things happen to the node, with measured delays, over
-//! both transports; what an operator learns of a node without network; then a real QEMU guest, where there is a QEMU.
+//! both transports; what an operator learns of a node without network; a quiesced snapshot of real file systems; then a
+//! real QEMU guest, where there is a QEMU.
 //! Every step has a deadline; a step that does not happen ends the demo with an error.
 
 mod guest_operations;
 mod qemu;
 mod show;
+mod snapshot;
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -60,6 +62,7 @@ fn demo(show: &Show, binary: &Path) -> Outcome {
     backdoor(show, binary, &folder)?;
     vsock(show, binary, &folder)?;
     guest_operations::operator(show, binary, &folder)?;
+    snapshot::snapshot(show, binary, &folder)?;
     qemu::guest(show, binary)
 }
 
@@ -69,7 +72,7 @@ fn backdoor(show: &Show, binary: &Path, folder: &Folder) -> Outcome {
         "A Talos node on ESXi, backdoor transport (AF_VSOCK is refused, as in Talos' containers)",
     );
     let vsock = VsockPolicy::refused(nix::libc::EPERM);
-    let node = Node::start(show, binary, folder, vsock, "")?;
+    let node = Node::start(show, binary, folder, vsock, "", Apid::set_esxi_storage)?;
     node.comes_up()?;
 
     show.step("Talos: eth0 gets a further address, 10.5.0.77/24");
@@ -156,7 +159,14 @@ fn backdoor(show: &Show, binary: &Path, folder: &Folder) -> Outcome {
 /// The same node where the container may use vsock: event driven, no polling.
 fn vsock(show: &Show, binary: &Path, folder: &Folder) -> Outcome {
     show.chapter("The same node, vsock transport");
-    let node = Node::start(show, binary, folder, VsockPolicy::served(), "")?;
+    let node = Node::start(
+        show,
+        binary,
+        folder,
+        VsockPolicy::served(),
+        "",
+        Apid::set_esxi_storage,
+    )?;
     node.comes_up()?;
     show.step("Talos: eth0 gets a further address, 10.5.0.78/24");
     let started = Instant::now();
@@ -193,18 +203,19 @@ struct Node<'a> {
 }
 
 impl<'a> Node<'a> {
-    /// With these settings more than the demo's own.
+    /// With these settings more than the demo's own, and this storage.
     fn start(
         show: &'a Show,
         binary: &Path,
         folder: &Folder,
         vsock: VsockPolicy,
         settings: &str,
+        storage: impl FnOnce(&Apid),
     ) -> Outcome<Self> {
         let socket = folder.0.join("machine.sock");
         let talos = Apid::machined(&socket)?;
         scene::single_nic(&talos);
-        talos.set_esxi_storage();
+        storage(&talos);
         // As it comes, but for the statistics, which go every 20 s unless configured.
         let config = folder.0.join("config.yaml");
         let settings = format!("guestinfo:\n  stats_interval: 1s\n{settings}");
