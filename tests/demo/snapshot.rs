@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use apid::Apid;
 use disks::{Disk, Disks};
 use vmx::{RpciEntry, Stream, VsockPolicy};
 
@@ -56,26 +57,27 @@ pub(super) fn snapshot(show: &Show, binary: &Path, folder: &Folder) -> Outcome {
     node.stop()
 }
 
-/// Where no file systems can be made.
+/// Where no file systems can be made: what was written is synced, if the agent has the right to.
 fn synced(show: &Show, binary: &Path, folder: &Folder) -> Outcome {
     show.chapter(
-        "A snapshot with quiesce.mode sync: no loop devices here (root), so nothing is frozen",
+        "A snapshot with quiesce.mode sync: without root and loop devices nothing is frozen",
     );
     let settings = "quiesce: {mode: sync}\n";
+    let storage = Apid::set_esxi_storage;
     let node = Node::start(
         show,
         binary,
         folder,
         VsockPolicy::served(),
         settings,
-        |talos| {
-            talos.set_esxi_storage();
-        },
+        storage,
     )?;
-    node.is_ready_for_a_snapshot()?;
-    let started = Instant::now();
-    node.commits("what was written is on the disks: the host takes the snapshot")?;
-    node.is_done(started)?;
+    let started = node.vmx.host(|host, _| host.started());
+    node.sees("its disks", started, |view| !view.disks.is_empty())?;
+    match node.commits("what was written is on the disks: the host takes the snapshot") {
+        Ok(commit) => node.is_done(commit)?,
+        Err(refusal) => show.seen(&refusal.to_string(), None),
+    }
     node.stop()
 }
 
