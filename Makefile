@@ -80,7 +80,7 @@ guest-relay:
 	@$(CARGO) build --locked --quiet --package qemu --bin relay
 
 .PHONY: demo
-demo: build with-qemu with-guest-kernel guest-relay ## Show a node from start to shutdown, as its hosts and Talos see it
+demo: build with-qemu with-guest-kernel with-xfsprogs guest-relay ## Show a node from start to shutdown, as its hosts and Talos see it
 	@$(guest) $(CARGO) run --locked --quiet --example demo
 
 .PHONY: test
@@ -151,7 +151,7 @@ mutants: with-cargo-mutants ## Try small mistakes in codecs, channel and power o
 	@test -n '$(PARTS)' || tests/mutants/daemon '$(CURDIR)/_out/mutants'
 
 .PHONY: bench
-bench: build with-open-vm-tools with-qemu with-guest-kernel guest-relay ## Measure memory, start, idle cost and latencies beside Debian's vmtoolsd and qemu-ga
+bench: build with-open-vm-tools with-qemu with-guest-kernel with-xfsprogs guest-relay ## Measure memory, start, idle cost and latencies beside Debian's vmtoolsd and qemu-ga
 	@$(guest) $(CARGO) run --locked --quiet --example bench
 
 SOAK_SECONDS ?= 600

@@ -18,8 +18,8 @@ pub(crate) enum Candidate {
         tls: bool,
         /// Talks to the host over vsock instead of the backdoor.
         vsock: bool,
-        /// Has guest operations.
-        guest_operations: bool,
+        /// More of the configuration file.
+        settings: String,
     },
     /// Debian's vmtoolsd, as it comes.
     OpenVmTools,
@@ -53,7 +53,7 @@ impl Candidate {
             binary: binary.to_owned(),
             tls,
             vsock,
-            guest_operations: false,
+            settings: String::new(),
         };
         let mut all = vec![ours(false, false), ours(true, false), ours(false, true)];
         if Path::new(VMTOOLSD).exists() {
@@ -66,12 +66,24 @@ impl Candidate {
 
     /// Ours with guest operations, over the backdoor and over vsock.
     pub(crate) fn with_guest_operations(binary: &Path) -> [Self; 2] {
+        let (name, _) = USER;
+        let user = format!("{{name: {name}, password_hash: {PASSWORD_HASH}}}");
         [false, true].map(|vsock| Self::Ours {
             binary: binary.to_owned(),
             tls: false,
             vsock,
-            guest_operations: true,
+            settings: format!("guest_operations: {{enabled: true, users: [{user}]}}\n"),
         })
+    }
+
+    /// Ours with quiesced snapshots.
+    pub(crate) fn with_snapshots(binary: &Path) -> Self {
+        Self::Ours {
+            binary: binary.to_owned(),
+            tls: false,
+            vsock: false,
+            settings: "quiesce: {mode: freeze}\n".to_owned(),
+        }
     }
 
     /// Heading of the column.
@@ -92,7 +104,7 @@ impl Candidate {
                 binary,
                 tls,
                 vsock,
-                guest_operations,
+                settings,
             } => {
                 let socket = folder.0.join("machine.sock");
                 let talosconfig = folder.0.join("talosconfig");
@@ -118,15 +130,12 @@ impl Candidate {
                         .args(["--use-machined", "--machined-socket"])
                         .args([socket])
                 };
-                let builder = if *guest_operations {
-                    let file = folder.0.join("config.yaml");
-                    let (name, _) = USER;
-                    let user = format!("{{name: {name}, password_hash: {PASSWORD_HASH}}}");
-                    let group = format!("guest_operations: {{enabled: true, users: [{user}]}}\n");
-                    std::fs::write(&file, group)?;
-                    builder.args(["--config"]).args([file])
-                } else {
+                let builder = if settings.is_empty() {
                     builder
+                } else {
+                    let file = folder.0.join("config.yaml");
+                    std::fs::write(&file, settings)?;
+                    builder.args(["--config"]).args([file])
                 };
                 let mode = if *vsock {
                     VsockPolicy::served()

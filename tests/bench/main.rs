@@ -1,12 +1,15 @@
 //! `make bench`: our daemon beside Debian's `vmtoolsd`, in one run, under the same simulated VMX.
 //!
 //! What is measured is measured for both in the same way, so the ratios count; the absolute times hold the
-//! cost of the tracer, which is the same for both. Then a file transfer of guest operations, which is ours alone. Then beside `qemu-ga`, in one QEMU guest. Prints a table for each and
+//! cost of the tracer, which is the same for both. Then a file transfer of guest operations and quiesced
+//! snapshots, which are ours alone. Then beside `qemu-ga`, in one QEMU guest. Prints a table for each and
 //! whether each goal is met.
 
 mod candidate;
 mod measure;
 mod qemu;
+mod qemu_snapshot;
+mod snapshot;
 mod table;
 mod transfer;
 
@@ -47,6 +50,9 @@ fn run() -> Result<bool, Box<dyn Error>> {
     table::print_transfers(&transfers);
     let without = columns.first().map(|(_, measured)| measured.rss_kib);
     let met = table::goals_of_transfers(&transfers, without) && met;
+    eprintln!("bench: measuring snapshots");
+    let snapshots = snapshot::measure(&binary)?;
+    let met = snapshots.is_none_or(|measured| table::snapshots(&measured)) && met;
     let relay = std::env::var_os("GUEST_RELAY").filter(|_| ::qemu::installed());
     let Some(relay) = relay else {
         eprintln!("bench: no QEMU or no kernel for a guest: no comparison with qemu-ga");
@@ -55,5 +61,11 @@ fn run() -> Result<bool, Box<dyn Error>> {
     eprintln!("bench: measuring in QEMU");
     let columns = qemu::measure(&binary, Path::new(&relay))?;
     table::print_qemu(&columns);
-    Ok(table::goals_qemu(&columns) && met)
+    let met = table::goals_qemu(&columns) && met;
+    if !::qemu::file_systems_installed() {
+        return Ok(met);
+    }
+    eprintln!("bench: measuring snapshots in QEMU");
+    let columns = qemu_snapshot::measure(&binary, Path::new(&relay))?;
+    Ok(table::snapshots_in_qemu(&columns) && met)
 }

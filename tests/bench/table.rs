@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use crate::measure::Measured;
-use crate::{qemu, transfer};
+use crate::{qemu, qemu_snapshot, snapshot, transfer};
 
 type Column<M = Measured> = (&'static str, M);
 type Row<M = Measured> = (&'static str, fn(&M) -> String);
@@ -21,6 +21,7 @@ const EARLIER: [Earlier; 2] = [
 
 const RESIDENT_MEMORY: &str = "resident memory, KiB";
 const WAKE_UPS: &str = "own wake-ups, 1/s";
+const STOOD_LONGER: &str = "writers stood longer than it, ms";
 
 /// Prints all columns.
 pub(crate) fn print(columns: &[Column]) {
@@ -161,6 +162,34 @@ pub(crate) fn goals_of_transfers(
     ])
 }
 
+/// Prints what was measured of snapshots, each goal and whether it is met; true when all are.
+pub(crate) fn snapshots(measured: &snapshot::Measured) -> bool {
+    let rows: [Row<snapshot::Measured>; 4] = [
+        ("start to commit, ms", |m| milliseconds(m.to_commit)),
+        (STOOD_LONGER, |m| milliseconds(m.more)),
+        ("agent, resident memory, KiB", |m| m.agent_kib.to_string()),
+        ("freezer, resident memory, KiB", |m| {
+            m.freezer_kib.to_string()
+        }),
+    ];
+    println!("\nSnapshots of 3 s with file systems frozen (the worst of three):");
+    draw(&[("ours", measured.clone())], &rows, &[]);
+    all_met(&[
+        (
+            "start to commit ≤ 2 s".to_owned(),
+            measured.to_commit <= Duration::from_secs(2),
+        ),
+        (
+            "writers stand ≤ the snapshot + 0.5 s".to_owned(),
+            measured.more <= Duration::from_millis(500),
+        ),
+        (
+            "the freezer's RSS ≤ 2 MiB".to_owned(),
+            measured.freezer_kib <= 2048,
+        ),
+    ])
+}
+
 /// Prints the columns of the QEMU guest.
 pub(crate) fn print_qemu(columns: &[Column<qemu::Measured>]) {
     let rows: [Row<qemu::Measured>; 7] = [
@@ -213,6 +242,23 @@ pub(crate) fn goals_qemu(columns: &[Column<qemu::Measured>]) -> bool {
             ours.api_calls == Some(0),
         ),
     ])
+}
+
+/// Prints the columns of snapshots in QEMU guests, each goal and whether it is met; true when all are.
+pub(crate) fn snapshots_in_qemu(columns: &[Column<qemu_snapshot::Measured>]) -> bool {
+    let rows: [Row<qemu_snapshot::Measured>; 2] = [
+        ("freeze to frozen, ms", |m| milliseconds(m.to_frozen)),
+        (STOOD_LONGER, |m| milliseconds(m.more)),
+    ];
+    println!("\nSnapshots of 3 s in a QEMU guest each (the worst of three):");
+    draw(columns, &rows, &[]);
+    let [(_, ours), (_, theirs)] = columns else {
+        return false;
+    };
+    all_met(&[(
+        "writers stand no longer than with qemu-ga and 0.5 s".to_owned(),
+        ours.more <= theirs.more + Duration::from_millis(500),
+    )])
 }
 
 fn all_met(goals: &[(String, bool)]) -> bool {
