@@ -15,8 +15,12 @@ use crate::proxmox::exchange;
 /// Ours freezes no longer than this.
 pub(crate) const LIMIT: Duration = Duration::from_secs(4);
 
-/// What our agent is started with.
-const OPTIONS: [&str; 2] = ["--quiesce=freeze", "--quiesce-max-freeze=4s"];
+/// What our agent is started with. On an emulated processor Talos' word on etcd may come too late.
+const OPTIONS: [&str; 3] = [
+    "--quiesce=freeze",
+    "--quiesce-max-freeze=4s",
+    "--quiesce-etcd=warn",
+];
 
 /// The parts of a guest with two file systems.
 pub(crate) fn parts() -> Parts {
