@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use apid::{Stage, scene};
-use vmx::{BackupEvent, Sandbox, Times, Vmx};
+use vmx::{BackupEvent, Sandbox, Stream, Times, Vmx};
 
 use crate::support::{Run, SOON, Talos, copy_binary};
 
@@ -87,7 +87,11 @@ fn while_quiescing_is_off_every_start_is_refused_with_a_line_that_names_the_sett
     ] {
         let reply = run.reply(request);
         assert_eq!(reply, "ERROR Quiescing is off in this guest (quiesce.mode)");
-        assert_eq!(run.log_lines(&["quiesce.mode"]).len(), count);
+        run.until("its line", SOON, |host, _| {
+            let lines = host.output(Stream::Stderr);
+            let lines = lines.iter().filter(|line| line.contains("quiesce.mode"));
+            (lines.count() == count).then_some(())
+        });
     }
     assert_eq!(run.reply("ping"), "OK ");
     assert!(events(&run).is_empty());

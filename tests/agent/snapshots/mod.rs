@@ -5,6 +5,7 @@
 //! ```
 //! What stands is read from the writers' time lines. Talos names the loop devices as EPHEMERAL and a user volume.
 
+mod channel;
 mod ends;
 mod freezer;
 mod node;
