@@ -768,3 +768,15 @@ fn what_is_shown_and_checked_says_why_nothing_can_be_frozen() {
         assert_eq!(world.quiesce.shown(), shown);
     }
 }
+
+#[test]
+fn what_may_not_be_frozen_can_still_be_synced() {
+    let mut world = World::ready(QuiesceMode::Sync);
+    world
+        .quiesce
+        .handle_report(&Report::Ready(Some(1)), world.now);
+    assert_eq!(world.quiesce.shown(), "ready (sync)");
+    world.begin().unwrap();
+    world.finish();
+    assert_eq!(world.events(), [Event::Synced(2)]);
+}
