@@ -60,9 +60,10 @@ pub(super) fn run() -> Result<(), Error> {
     let _ = std::fs::write("/proc/self/oom_score_adj", "-1000");
     let node = Node::new();
     let filter = filter::program()?;
-    memory::keep_what_is_used_from_here_on();
+    memory::lock();
     drop_rights()?;
     prctl::set_no_new_privs()?;
+    memory::let_go_of_the_start();
     seccompiler::apply_filter(&filter)?;
     let problem = node.problem().map(|errno| errno as i32);
     let mut freezer = Freezer::new(node);
