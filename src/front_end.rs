@@ -112,6 +112,7 @@ pub enum Debt {
 
 /// What a front end wants done.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(clippy::large_enum_variant, reason = "there are a few at a time")]
 pub enum Order<W> {
     /// Ask Talos for a power operation.
     Power(PowerOperation),

@@ -34,6 +34,7 @@ const MESSAGE_WAIT: Duration = Duration::from_millis(900);
 
 /// What comes from the node.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(clippy::large_enum_variant, reason = "one is on its way at a time")]
 pub enum News {
     /// The facts have changed; see [`Node::facts`].
     Facts,

@@ -8,6 +8,7 @@ use crate::facts::{Facts, MachineType, Mount, Node, Stage, Storage, Volume};
 
 /// What it is at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(clippy::large_enum_variant, reason = "there is one of it")]
 enum State {
     /// Nothing is frozen.
     Free,

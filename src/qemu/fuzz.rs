@@ -487,13 +487,15 @@ fn running() -> Facts {
         target: target.to_owned(),
         ..Mount::default()
     };
-    let mut facts = Facts::default();
-    facts.talos = Some(TalosVersion {
-        tag: "v1.13.0".to_owned(),
-        arch: "amd64".to_owned(),
-        platform: "nocloud".to_owned(),
-    });
-    facts.stage = Some(Stage::Running);
+    let mut facts = Facts {
+        talos: Some(TalosVersion {
+            tag: "v1.13.0".to_owned(),
+            arch: "amd64".to_owned(),
+            platform: "nocloud".to_owned(),
+        }),
+        stage: Some(Stage::Running),
+        ..Facts::default()
+    };
     facts.storage.volumes = Some(vec![
         volume("EPHEMERAL", "/dev/sda6"),
         volume("u-data", "/dev/sdb1"),

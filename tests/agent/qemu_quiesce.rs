@@ -1,10 +1,12 @@
 //! Freezing for a host on QEMU, where nothing is frozen: switched off, `sync`, or refused. With real file systems it is in
 //! `tests/qemu`.
 
+use std::time::{Duration, Instant};
+
 use serde_json::json;
 
 use crate::qemu::{Guest, agent_at, error_of, port_of};
-use crate::support::Talos;
+use crate::support::{SOON, Talos};
 
 const FREEZE: &str = r#"{"execute": "guest-fsfreeze-freeze"}"#;
 const FREEZE_LIST: &str =
@@ -43,7 +45,15 @@ fn by_default_a_freeze_succeeds_and_freezes_nothing() {
 
 #[test]
 fn with_the_mode_sync_a_freeze_succeeds_and_freezes_nothing() {
-    freezes_nothing(&guest(&talos(), &["--quiesce=sync"]));
+    let talos = talos();
+    let guest = guest(&talos, &["--quiesce=sync"]);
+    let since = Instant::now();
+    // Until its freezer is there, and Talos has listed the volumes.
+    while guest.ask(FREEZE).get("error").is_some() {
+        assert!(since.elapsed() < SOON, "a freeze is refused");
+        guest.pass(Duration::from_millis(20));
+    }
+    freezes_nothing(&guest);
 }
 
 #[test]

@@ -6,6 +6,8 @@
 //! `TALOS_VMTOOLSD` names the program; without it, it is the one that cargo builds. Where loop devices cannot be made,
 //! the tests say so and do nothing.
 
+#![cfg(test)]
+
 mod process;
 mod support;
 

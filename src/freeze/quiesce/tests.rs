@@ -201,9 +201,12 @@ fn a_freeze_is_ordered_frozen_thawed_and_logged_twice() {
     }
 }
 
+/// What makes a world different.
+type Change = fn(&mut World);
+
 #[test]
 fn a_freeze_is_refused_where_it_cannot_begin_and_the_log_says_why() {
-    let cases: [(&str, fn(&mut World), usize); 9] = [
+    let cases: [(&str, Change, usize); 9] = [
         (
             "quiesce.mode",
             |it| it.quiesce.configure(&config(QuiesceMode::Off)),
@@ -742,7 +745,7 @@ fn volumes_are_tried_once_and_when_they_have_changed() {
 
 #[test]
 fn what_is_shown_and_checked_says_why_nothing_can_be_frozen() {
-    let cases: [(&str, fn(&mut World)); 5] = [
+    let cases: [(&str, Change); 5] = [
         ("off", |it| it.quiesce.configure(&config(QuiesceMode::Off))),
         ("ready (sync)", |it| {
             it.quiesce.configure(&config(QuiesceMode::Sync));

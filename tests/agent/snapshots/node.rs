@@ -108,8 +108,6 @@ pub(crate) struct Sent {
     pub(crate) name: String,
     /// `0`.
     pub(crate) code: String,
-    /// What is behind it.
-    pub(crate) text: String,
     /// When.
     pub(crate) at: Instant,
 }
@@ -125,7 +123,6 @@ pub(crate) fn events(run: &Run, since: Instant) -> Vec<Sent> {
         Sent {
             name: next(),
             code: next(),
-            text: next(),
             at: entry.instant,
         }
     };
