@@ -80,9 +80,9 @@ impl Fault {
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Case {
-    fault: Fault,
+    pub(crate) fault: Fault,
     /// The first access that goes wrong, from 0.
-    at: usize,
+    pub(crate) at: usize,
     times: usize,
     high: bool,
 }
@@ -161,6 +161,11 @@ pub(crate) fn connect(host: &SharedHost) {
         case: None,
         steps: Vec::new(),
     }));
+}
+
+/// How many accesses this thread's machine has made.
+pub(crate) fn accesses() -> usize {
+    MACHINE.with_borrow(|machine| machine.as_ref().map_or(0, |machine| machine.steps.len()))
 }
 
 /// The accesses of a standard session and what came of it.

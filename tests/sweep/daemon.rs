@@ -34,7 +34,15 @@ pub(crate) trait Administrator<T> {
 }
 
 /// tokio's paused clock as the time since boot.
-struct Paused(Instant);
+#[derive(Clone)]
+pub(crate) struct Paused(Instant);
+
+impl Paused {
+    /// Of a machine that has been up for [`BOOT`].
+    pub(crate) fn booted() -> Self {
+        Self(Instant::now() - BOOT)
+    }
+}
 
 impl Clock for Paused {
     fn now(&self) -> Duration {
@@ -77,15 +85,10 @@ where
     V: Dial + Clone + 'static,
     T: Node,
 {
-    let machine = Machine {
-        kernel_release: "6.18.1-talos".into(),
-        kernel_version: String::new(),
-        machine: "x86_64".into(),
-    };
-    let mut services = Services::new(machine, || NOON);
+    let mut services = services();
     services.set_guest_operations(guest_operations, BOOT);
     let front_end = Vmware::with_dialer(settings, services, dialer.clone(), Alarm::on_tokio());
-    let mut daemon = Core::new(front_end, node, Paused(Instant::now() - BOOT));
+    let mut daemon = Core::new(front_end, node, Paused::booted());
     loop {
         tokio::select! {
             biased;
@@ -98,6 +101,16 @@ where
             }
         }
     }
+}
+
+/// Services that have been asked nothing yet.
+pub(crate) fn services() -> Services {
+    let machine = Machine {
+        kernel_release: "6.18.1-talos".into(),
+        kernel_version: String::new(),
+        machine: "x86_64".into(),
+    };
+    Services::new(machine, || NOON)
 }
 
 /// Waits until then; for ever, when there is no time.

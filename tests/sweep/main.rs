@@ -23,6 +23,7 @@ mod daemon;
 mod guest_operations;
 mod machined;
 mod node;
+mod quiesce;
 mod report;
 mod session;
 mod talos;
