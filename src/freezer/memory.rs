@@ -1,7 +1,7 @@
 //! What the process has in memory: the pages that it will use, and no others.
 //!
-//! A start runs through much of the program, and the kernel maps 16 pages at a time. They are the agent's as well, but
-//! count as ours; and what is locked cannot be given to others.
+//! A start runs through much of the program, and the kernel maps 16 pages at a time, as far as a mapping goes. They are the
+//! agent's as well, but count as ours; and what is locked cannot be given to others.
 
 // See the JUSTIFICATION at the block.
 #![allow(unsafe_code)]
@@ -17,11 +17,27 @@ pub(super) fn lock() {
     let _ = mlockall(MlockAllFlags::CURRENT | MlockAllFlags::ONFAULT);
 }
 
-/// Lets go of the program's file: what is used from here on comes back, and what only the start has used does not. Older
-/// kernels than 5.18 do not; then more stays in memory.
+/// Bytes of a piece: four pages, of which one is used.
+const PIECE: usize = 16 << 10;
+
+/// Lets go of the program's file: what is used from here on comes back, in small pieces, and what only the start has used
+/// does not. Older kernels than 5.18 do not; then more stays in memory.
 pub(super) fn let_go_of_the_start() {
     let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
     for (start, length) in maps.lines().filter_map(unwritten) {
+        // Neighbours that differ are mappings of their own; what they differ in is of no use here.
+        for offset in (0..length).step_by(2 * PIECE) {
+            let length = PIECE.min(length - offset);
+            // JUSTIFICATION: no crate has a safe call for it.
+            // SAFETY: it changes what a fork would copy, and this process never forks.
+            let _ = unsafe {
+                madvise(
+                    start.wrapping_byte_add(offset),
+                    length,
+                    Advice::LinuxDontFork,
+                )
+            };
+        }
         // JUSTIFICATION: no crate has a safe call for it.
         // SAFETY: code and constants are mapped from the program's file and never written, so that the kernel reads the
         // same again where it is used.
