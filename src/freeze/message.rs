@@ -1,7 +1,7 @@
 //! What goes between the agent and the freezer, over a socket pair that keeps messages apart.
 //!
 //! All messages are of a fixed size and without an allocation: the freezer must do without while file systems are
-//! frozen. A message that is cut, or has values of no meaning, decodes to nothing; the bytes are in [`super::codec`].
+//! frozen. A message that is cut, or has values of no meaning, decodes to nothing.
 
 use std::time::Duration;
 

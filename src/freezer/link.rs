@@ -63,7 +63,7 @@ impl Freezer {
         Ok((Self { child, socket }, link))
     }
 
-    /// The process, for tests.
+    /// The process.
     pub fn id(&self) -> u32 {
         self.child.id()
     }
@@ -75,7 +75,7 @@ impl Freezer {
             Ok(()) => drop(self.child.wait()),
             Err(errno) => tracing::error!(
                 error = errno.desc(),
-                process = self.child.id(),
+                process = self.id(),
                 "the freezer does not end: a file system may stay frozen; look for its process, and restart the node if writers stand still"
             ),
         }

@@ -39,7 +39,7 @@ use run::{Ending, Run, Stage, reason};
 
 /// How long a reply waits for the outcome of `reset` or for a thaw. Hosts give up a request after seconds.
 const PATIENCE: Duration = Duration::from_millis(1500);
-/// How long a run takes at most, unless the host wants less [GUEST_QUIESCE_DEFAULT_TIMEOUT_IN_SEC].
+/// How long a run takes at most, unless the host wants less (GUEST_QUIESCE_DEFAULT_TIMEOUT_IN_SEC of open-vm-tools).
 const LONGEST_RUN: Duration = Duration::from_secs(900);
 
 /// See the module.
