@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::future::{Future, pending};
 use std::pin::Pin;
 
-use crate::vmware::link::rpci::{RpciError, RpciLink};
+use crate::vmware::link::rpci::{Attempts, RpciError, RpciLink};
 use crate::vmware::rpc::rpci::Reply;
 use crate::vmware::services::{Lane, RpciId, RpciOutcome};
 use crate::vmware::transport::backdoor::RegisterAccess;
@@ -13,11 +13,14 @@ use crate::vmware::transport::vsock::{Dial, HostVsock};
 /// An exchange under way, which has the link.
 type Exchange<A, V> = Pin<Box<dyn Future<Output = (RpciLink<A, V>, RpciId, RpciOutcome)>>>;
 
+/// A command that waits.
+type Waiting = (RpciId, Vec<u8>, Attempts);
+
 /// Commands that wait, and the one under way. [`RpciQueue::keep`] bounds it: of each publication one alone waits.
 pub(super) struct RpciQueue<A: RegisterAccess, V = HostVsock> {
     /// Ahead of `normal`.
-    urgent: VecDeque<(RpciId, Vec<u8>)>,
-    normal: VecDeque<(RpciId, Vec<u8>)>,
+    urgent: VecDeque<Waiting>,
+    normal: VecDeque<Waiting>,
     /// The link, unless an exchange has it.
     idle: Option<RpciLink<A, V>>,
     under_way: Option<Exchange<A, V>>,
@@ -51,12 +54,13 @@ impl<A: RegisterAccess + Clone + 'static, V: Dial + 'static> RpciQueue<A, V> {
 
     /// Queues a command behind those of its lane.
     pub(super) fn send(&mut self, lane: Lane, id: RpciId, message: Vec<u8>) {
-        let queue = match lane {
-            Lane::Urgent => &mut self.urgent,
+        let (queue, attempts) = match lane {
+            Lane::Urgent => (&mut self.urgent, Attempts::Two),
+            Lane::Once => (&mut self.urgent, Attempts::One),
             Lane::Normal if self.stopping => return,
-            Lane::Normal => &mut self.normal,
+            Lane::Normal => (&mut self.normal, Attempts::Two),
         };
-        queue.push_back((id, message));
+        queue.push_back((id, message, attempts));
     }
 
     /// Drops what waits and whose outcome is no longer awaited: a host that has forgotten everything gets newer
@@ -64,7 +68,7 @@ impl<A: RegisterAccess + Clone + 'static, V: Dial + 'static> RpciQueue<A, V> {
     /// our memory.
     pub(super) fn keep(&mut self, mut is_awaited: impl FnMut(RpciId) -> bool) {
         for queue in [&mut self.urgent, &mut self.normal] {
-            queue.retain(|(id, _)| is_awaited(*id));
+            queue.retain(|(id, ..)| is_awaited(*id));
         }
     }
 
@@ -93,7 +97,7 @@ impl<A: RegisterAccess + Clone + 'static, V: Dial + 'static> RpciQueue<A, V> {
                 link.forget_failures();
             }
             let next = self.urgent.pop_front().or_else(|| self.normal.pop_front());
-            let Some((id, message)) = next else {
+            let Some((id, message, attempts)) = next else {
                 return pending().await;
             };
             if is_away {
@@ -102,7 +106,7 @@ impl<A: RegisterAccess + Clone + 'static, V: Dial + 'static> RpciQueue<A, V> {
             self.under_way = self
                 .idle
                 .take()
-                .map(|link| Box::pin(exchange(link, id, message)) as Exchange<A, V>);
+                .map(|link| Box::pin(exchange(link, id, message, attempts)) as Exchange<A, V>);
         }
     }
 
@@ -118,8 +122,9 @@ async fn exchange<A: RegisterAccess + Clone, V: Dial>(
     mut link: RpciLink<A, V>,
     id: RpciId,
     message: Vec<u8>,
+    attempts: Attempts,
 ) -> (RpciLink<A, V>, RpciId, RpciOutcome) {
-    let outcome = match link.exchange(&message).await {
+    let outcome = match link.exchange_with(&message, attempts).await {
         Ok(Reply::Accepted(text)) => RpciOutcome::Accepted(text),
         Ok(Reply::Refused(text)) => RpciOutcome::Refused(text),
         Err(RpciError::ReplyTooLong { .. }) => RpciOutcome::TooLong,

@@ -12,7 +12,7 @@ use super::{CONNECT_TIMEOUT, LinkError, LinkLog, LinkSettings};
 use crate::log::Chain;
 use crate::vmware::rpc::message_channel::Protocol;
 use crate::vmware::rpc::route::Transport;
-use crate::vmware::rpc::rpci::{Client, Failure, MAX_REQUEST, Output, Reply};
+use crate::vmware::rpc::rpci::{Client, Failure, MAX_REQUEST, Output, REPLY_TIMEOUT, Reply};
 use crate::vmware::transport::backdoor::RegisterAccess;
 use crate::vmware::transport::vsock::{Dial, HostVsock, SourcePort, VsockStream};
 use crate::vmware::wire::guest_rpc_packet::{Deframer, Packet};
@@ -46,13 +46,22 @@ pub enum RpciError {
         #[source]
         source: LinkError,
     },
-    /// The connection broke twice. The host may have carried the command out all the same.
+    /// The connection broke twice, or once after a command that must not arrive twice. The host may have carried the command out all the same.
     #[error("the RPCI connection broke twice")]
     Broken {
         /// The last error.
         #[source]
         source: LinkError,
     },
+}
+
+/// How often the host may get a command whose reply is lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attempts {
+    /// Once. A command that cannot have arrived is sent over another connection all the same.
+    One,
+    /// Twice.
+    Two,
 }
 
 /// What is open.
@@ -105,12 +114,24 @@ impl<A: RegisterAccess + Clone, V: Dial> RpciLink<A, V> {
     /// # Errors
     /// [`RpciError`]; the link stays usable after each.
     pub async fn exchange(&mut self, message: &[u8]) -> Result<Reply, RpciError> {
+        self.exchange_with(message, Attempts::Two).await
+    }
+
+    /// The same for a command that the host may get so often.
+    ///
+    /// # Errors
+    /// As [`Self::exchange`].
+    pub async fn exchange_with(
+        &mut self,
+        message: &[u8],
+        attempts: Attempts,
+    ) -> Result<Reply, RpciError> {
         let len = message.len();
         if len > MAX_REQUEST {
             return Err(RpciError::TooLong { len });
         }
         self.client.request(self.epoch.elapsed());
-        self.drive(message).await
+        self.drive(message, attempts).await
     }
 
     /// The host has started afresh (a TCLO reset): vsock may be tried again.
@@ -126,7 +147,7 @@ impl<A: RegisterAccess + Clone, V: Dial> RpciLink<A, V> {
     }
 
     /// Does what the machine says until the request is done.
-    async fn drive(&mut self, message: &[u8]) -> Result<Reply, RpciError> {
+    async fn drive(&mut self, message: &[u8], attempts: Attempts) -> Result<Reply, RpciError> {
         let mut last_error = LinkError::Closed;
         let mut too_long = false;
         while let Some(output) = self.client.poll_output() {
@@ -146,7 +167,12 @@ impl<A: RegisterAccess + Clone, V: Dial> RpciLink<A, V> {
                 },
                 Output::Exchange { timeout } => {
                     let transport = self.client.transport();
-                    let outcome = self.exchange_once(message, timeout).await;
+                    let timeout = match attempts {
+                        Attempts::One => REPLY_TIMEOUT,
+                        Attempts::Two => timeout,
+                    };
+                    let mut is_sent = false;
+                    let outcome = self.exchange_once(message, timeout, &mut is_sent).await;
                     let now = self.epoch.elapsed();
                     let outcome = match outcome {
                         Ok(reply) => self.client.handle_reply(&reply, now).map_err(Into::into),
@@ -163,6 +189,10 @@ impl<A: RegisterAccess + Clone, V: Dial> RpciLink<A, V> {
                         }
                     };
                     if let Err(error) = outcome {
+                        if is_sent && attempts == Attempts::One {
+                            self.close();
+                            return Err(RpciError::Broken { source: error });
+                        }
                         // The VMX closes idle channels, which is everyday; on the backdoor it looks like any fault.
                         debug!(channel = "rpci", error = %Chain(&error), "connection broke");
                         if transport == Some(Transport::Vsock)
@@ -205,15 +235,18 @@ impl<A: RegisterAccess + Clone, V: Dial> RpciLink<A, V> {
         }
     }
 
+    /// `is_sent` is set before the host may have the command.
     async fn exchange_once(
         &mut self,
         message: &[u8],
         limit: Duration,
+        is_sent: &mut bool,
     ) -> Result<Vec<u8>, LinkError> {
         match &mut self.line {
             Line::None => Err(LinkError::Closed),
             Line::Backdoor(channel) => {
                 channel.send(message)?;
+                *is_sent = true;
                 let reply = async {
                     loop {
                         if let Some(reply) = channel.receive()? {
@@ -227,7 +260,7 @@ impl<A: RegisterAccess + Clone, V: Dial> RpciLink<A, V> {
                     .unwrap_or(Err(LinkError::Silent { timeout: limit }))
             }
             Line::Vsock(stream, deframer) => {
-                timeout(limit, exchange_packets(stream, deframer, message))
+                timeout(limit, exchange_packets(stream, deframer, message, is_sent))
                     .await
                     .unwrap_or(Err(LinkError::Silent { timeout: limit }))
             }
@@ -240,6 +273,7 @@ async fn exchange_packets(
     stream: &mut VsockStream,
     deframer: &mut Deframer,
     message: &[u8],
+    is_sent: &mut bool,
 ) -> Result<Vec<u8>, LinkError> {
     // Better noticed before the command is on its way: that the connection was closed while it was idle, and
     // that something is there which would pass for the reply.
@@ -251,6 +285,7 @@ async fn exchange_packets(
             return Err(LinkError::Unasked { len });
         }
     }
+    *is_sent = true;
     stream.write_all(&Packet::data(message).encode()).await?;
     let mut buffer = [0; 1024];
     loop {

@@ -163,6 +163,11 @@ impl Outbox {
         self.send(Lane::Urgent, message)
     }
 
+    /// Sends an RPCI message with those that are urgent, which the host must not get twice.
+    pub(super) fn rpci_once(&mut self, message: Vec<u8>) -> RpciId {
+        self.send(Lane::Once, message)
+    }
+
     fn send(&mut self, lane: Lane, message: Vec<u8>) -> RpciId {
         self.last_id += 1;
         let id = RpciId(self.last_id);

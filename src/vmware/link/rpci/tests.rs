@@ -88,6 +88,31 @@ async fn a_host_that_never_answers_is_asked_twice() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_must_not_arrive_twice_is_sent_again_only_if_it_cannot_have_arrived() {
+    let backdoor = Backdoor::new();
+    let mut link = link(TransportChoice::Backdoor, &backdoor, &FakeVsock::default());
+    link.exchange(b"log a").await.unwrap();
+    backdoor.host.fault_after(0, Fault::ChannelsGone);
+    let reply = link.exchange_with(b"log b", Attempts::One).await;
+    assert_eq!(reply.unwrap(), accepted(b""));
+    backdoor.host.answer_with(|_| Vec::new());
+    let start = Instant::now();
+    let error = link.exchange_with(b"log c", Attempts::One).await;
+    let error = error.unwrap_err();
+    assert!(matches!(error, RpciError::Broken { .. }), "{error:?}");
+    assert!(start.elapsed() <= REPLY_TIMEOUT, "{:?}", start.elapsed());
+    backdoor.host.answer_with(|_| b"no status".to_vec());
+    let error = link.exchange_with(b"log d", Attempts::One).await;
+    let error = error.unwrap_err();
+    assert!(matches!(error, RpciError::Broken { .. }), "{error:?}");
+    let expected = [b"log a", b"log b", b"log c", b"log d"];
+    assert_eq!(commands(&backdoor), expected);
+    // The link stays usable, and what comes next has its own reply.
+    backdoor.host.answer_with(|_| b"1 ok".to_vec());
+    assert_eq!(link.exchange(b"log e").await.unwrap(), accepted(b"ok"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_host_that_comes_back_is_reached_by_the_next_exchange() {
     let backdoor = Backdoor::new();
     let mut link = link(TransportChoice::Backdoor, &backdoor, &FakeVsock::default());

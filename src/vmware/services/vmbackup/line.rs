@@ -47,7 +47,7 @@ impl Line {
             return;
         }
         if let Some(sent) = self.waiting.pop_front() {
-            self.in_flight = Some((outbox.urgent_rpci(sent.event.message()), sent));
+            self.in_flight = Some((outbox.rpci_once(sent.event.message()), sent));
             self.last = now;
         }
     }
@@ -98,7 +98,7 @@ mod tests {
         line.send(outbox, NOW);
         match outbox.pop()? {
             Output::Rpci { id, lane, .. } => {
-                assert_eq!(lane, Lane::Urgent);
+                assert_eq!(lane, Lane::Once);
                 Some(id)
             }
             other => panic!("{other:?}"),
