@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use apid::{Code, MachineType, Method, OPERATOR, PowerBehaviour, Stage, Status, TlsOptions, scene};
-use vmx::{Exchange, FaultKind, PowerStatus, Protocol, Step, Times, ToolsRunning};
+use vmx::{Exchange, FaultKind, PowerStatus, Protocol, Step, Stream, Times, ToolsRunning};
 
 use crate::support::{Run, SOON, Talos, pass};
 
@@ -303,6 +303,12 @@ fn a_node_that_runs_on_after_an_acceptance_is_called_again_at_the_next_press() {
         press(&run, "OS_Halt");
         assert_eq!(statuses(&run, count), vec![HALT_DONE; count]);
         assert_eq!(talos.calls_of(Method::Shutdown).len(), count);
+        let words = "is not followed any more";
+        run.until(words, SOON, |host, _| {
+            let lines = host.output(Stream::Stderr);
+            let said = lines.iter().filter(|line| line.contains(words)).count();
+            (said == count).then_some(())
+        });
     }
     // Now it goes down.
     talos.set_stage(Stage::MachineStageShuttingDown, false);
