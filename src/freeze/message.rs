@@ -109,7 +109,7 @@ pub enum Command {
 pub enum Outcome {
     /// Done: frozen, synced, opened; of a rescue: thawed.
     Done,
-    /// Left alone: frozen already by somebody else; of a rescue: was not frozen.
+    /// Left alone: frozen already by another; of a rescue: was not frozen.
     Left,
     /// Left alone: not mounted any more, or a file system that cannot be frozen (EOPNOTSUPP), or mounted read-only.
     Skipped,

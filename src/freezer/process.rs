@@ -136,8 +136,8 @@ fn serve(freezer: &mut Freezer<Node>, signals: &SignalFd) {
         if let Ok(Some(_)) = signals.read_signal() {
             freezer.handle_termination(now());
         }
-        if let Some(told) = freezer.step(now()) {
-            report(freezer, &told);
+        if let Some(done) = freezer.step(now()) {
+            report(freezer, &done);
         }
         wait(freezer, signals);
     }
@@ -154,8 +154,8 @@ fn receive(freezer: &mut Freezer<Node>) {
     };
     match command {
         Some(command) => {
-            if let Some(told) = freezer.handle_command(&command, now()) {
-                report(freezer, &told);
+            if let Some(done) = freezer.handle_command(&command, now()) {
+                report(freezer, &done);
             }
         }
         None => freezer.handle_end(now()),

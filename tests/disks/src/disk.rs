@@ -97,7 +97,7 @@ impl Disks {
         namespace.program(mkfs, &options)?;
         let device = namespace.program("losetup", &["--find", "--show", &backing_text])?;
         // From here on the device detaches itself when the last who has it open closes it. While this is open its
-        // number is nobody else's.
+        // number is no other's.
         let held = OpenOptions::new().read(true).open(&device)?;
         namespace.program("losetup", &["--detach", &device])?;
 
@@ -181,7 +181,7 @@ impl Disk {
         self.writer.wait_moves(within)
     }
 
-    /// Freezes it, as somebody else would.
+    /// Freezes it, as another program would.
     ///
     /// # Errors
     ///

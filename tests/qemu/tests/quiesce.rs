@@ -1,5 +1,5 @@
 //! Snapshots of a guest whose file systems stand still: an ext4 and an XFS with a writer on each, in the words of Proxmox,
-//! and what ends a freeze when nobody thaws. Debian's qemu-ga passes what is not ours alone.
+//! and what ends a freeze that is never thawed. Debian's qemu-ga passes what is not ours alone.
 
 use std::path::Path;
 use std::process::Command;
@@ -213,9 +213,9 @@ fn what_is_not_needed_is_disabled(guest: &Guest, _: &Writers) {
 fn the_limit_ends_a_freeze(guest: &Guest, writers: &Writers) {
     let since = writers.now();
     freezes(guest);
-    assert!(writers.move_within(LIMIT + PAUSE * 2), "nobody has thawed");
+    assert!(writers.move_within(LIMIT + PAUSE * 2), "it is not thawed");
     let stood = writers.longest_stand(since);
-    println!("a freeze that nobody ended took {stood:?}");
+    println!("a freeze without a thaw took {stood:?}");
     assert!(stood < LIMIT + PAUSE, "{stood:?}");
     assert_eq!(returns(guest, "guest-fsfreeze-status"), "thawed");
     let error = &asks(guest, "guest-fsfreeze-thaw")["error"];

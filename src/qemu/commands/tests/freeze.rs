@@ -293,7 +293,7 @@ fn a_freeze_goes_on_although_its_client_left_before_the_answer_and_the_limit_end
     quiesced.run();
     assert!(
         quiesced.bench.replies().is_empty(),
-        "the answer is for nobody"
+        "no client waits for the answer"
     );
     assert_eq!(quiesced.status(), "frozen");
     quiesced.pass(seconds(9));

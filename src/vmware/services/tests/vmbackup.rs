@@ -84,7 +84,7 @@ fn frozen() -> Host {
 }
 
 /// The events and replies among what was said, and what the freezer is ordered.
-fn told(host: &mut Host) -> Vec<String> {
+fn sent_to(host: &mut Host) -> Vec<String> {
     let mut heard = host.take();
     heard.retain(|line| !line.starts_with("> SetGuestInfo") && !line.starts_with("> info-set"));
     heard
@@ -111,7 +111,7 @@ fn a_snapshot_is_frozen_taken_thawed_and_done() {
         assert!(!host.freezer.is_frozen());
         assert_eq!(host.ask(b"vmbackup.snapshotDone"), [IDLE]);
         host.pass(ms(60_000));
-        assert_eq!(told(&mut host), Vec::<String>::new());
+        assert_eq!(sent_to(&mut host), Vec::<String>::new());
         assert_eq!(host.ask(&request), [RESET, OK, COMMIT]);
     }
 }
@@ -203,7 +203,7 @@ fn an_abort_thaws_and_no_commit_comes_after_it() {
     let mut host = frozen();
     assert_eq!(host.ask(b"vmbackup.abort"), [THAW, OK, ABORTED, DONE]);
     host.pass(ms(20_000));
-    assert_eq!(told(&mut host), Vec::<String>::new());
+    assert_eq!(sent_to(&mut host), Vec::<String>::new());
     assert_eq!(host.ask(b"vmbackup.abort"), [IDLE]);
     assert_eq!(host.ask(b"vmbackup.snapshotDone"), [IDLE]);
 }
@@ -278,7 +278,7 @@ fn the_limit_ends_the_run_and_a_late_done_hears_why() {
     host.pass(ms(7999));
     assert!(host.freezer.is_frozen());
     host.pass(ms(1));
-    let heard = told(&mut host);
+    let heard = sent_to(&mut host);
     assert_eq!(errors(&heard), 1, "{heard:?}");
     assert_eq!(heard.last().map(String::as_str), Some(DONE));
     let reply = host.ask(b"vmbackup.snapshotDone");
@@ -354,7 +354,7 @@ fn a_commit_that_is_refused_or_lost_thaws_and_ends_the_run() {
         assert_eq!(host.take(), [COMMIT, THAW, DONE]);
         host.deaf = false;
         host.pass(ms(10_000));
-        assert_eq!(told(&mut host), Vec::<String>::new());
+        assert_eq!(sent_to(&mut host), Vec::<String>::new());
     }
 }
 
@@ -364,7 +364,7 @@ fn a_host_that_does_not_take_a_sign_of_life_is_gone() {
     host.refuses = vec!["vmbackup.eventSet req.keepAlive"];
     host.pass(ms(2500));
     assert!(!host.freezer.is_frozen());
-    assert_eq!(told(&mut host), [KEEP_ALIVE, THAW, DONE]);
+    assert_eq!(sent_to(&mut host), [KEEP_ALIVE, THAW, DONE]);
 }
 
 #[test]
@@ -553,7 +553,7 @@ fn in_mode_sync_nothing_is_frozen_and_the_host_may_take_its_time() {
     host.pass(ms(899_000));
     host.take();
     host.pass(ms(1000));
-    assert_eq!(told(&mut host), [ABORTED, DONE]);
+    assert_eq!(sent_to(&mut host), [ABORTED, DONE]);
 }
 
 #[test]
@@ -596,7 +596,7 @@ fn a_freezer_that_is_gone_is_an_error_of_the_run() {
     let mut host = frozen();
     let report = host.freezer.end();
     host.freezer_reports(&report);
-    let heard = told(&mut host);
+    let heard = sent_to(&mut host);
     assert_eq!(
         (errors(&heard), heard.last().map(String::as_str)),
         (1, Some(DONE))
