@@ -68,7 +68,7 @@ _talos__vmtoolsd() {
 
     case "${cmd}" in
         talos__vmtoolsd)
-            opts="-h -V --use-machined --talos-config --talos-node --machined-socket --machined-role --hypervisor --transport --low-bandwidth --skip-vmware-detection --idle-off-vmware --qga-port --power-deadline --force-shutdown --reboot-mode --power-busy --guest-host-name --scrub-guestinfo --guest-variables --guest-operations --quiesce --quiesce-max-freeze --quiesce-etcd --sandbox --log-level --log-format --config --help --version vmtoolsd guest-agent talosquery rpc check token version help"
+            opts="-h -V --use-machined --talos-config --talos-node --machined-socket --machined-role --hypervisor --transport --low-bandwidth --skip-vmware-detection --idle-off-vmware --qga-port --power-deadline --force-shutdown --reboot-mode --power-busy --power-host-policy --drain-deadline --shutdown-budget --escalate-after --etcd-guard --etcd-hold --vmotion-notify --vmotion-period --ha-monitor --ha-unready-for --ha-silent-for --ha-settle --guest-host-name --scrub-guestinfo --guest-variables --inventory-apps --inventory-containers --guest-operations --quiesce --quiesce-max-freeze --quiesce-etcd --sandbox --log-level --log-format --config --help --version vmtoolsd guest-agent talosquery rpc check token version help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -134,6 +134,54 @@ _talos__vmtoolsd() {
                     COMPREPLY=($(compgen -W "refuse pass" -- "${cur}"))
                     return 0
                     ;;
+                --power-host-policy)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --drain-deadline)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --shutdown-budget)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --escalate-after)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --etcd-guard)
+                    COMPREPLY=($(compgen -W "off warn hold refuse" -- "${cur}"))
+                    return 0
+                    ;;
+                --etcd-hold)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --vmotion-notify)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --vmotion-period)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ha-monitor)
+                    COMPREPLY=($(compgen -W "off node ready" -- "${cur}"))
+                    return 0
+                    ;;
+                --ha-unready-for)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ha-silent-for)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ha-settle)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --guest-host-name)
                     COMPREPLY=($(compgen -W "node fqdn" -- "${cur}"))
                     return 0
@@ -143,6 +191,14 @@ _talos__vmtoolsd() {
                     return 0
                     ;;
                 --guest-variables)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --inventory-apps)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --inventory-containers)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -186,7 +242,7 @@ _talos__vmtoolsd() {
             return 0
             ;;
         talos__subcmd__vmtoolsd__subcmd__check)
-            opts="-h --json --use-machined --talos-config --talos-node --machined-socket --machined-role --hypervisor --transport --low-bandwidth --skip-vmware-detection --idle-off-vmware --qga-port --power-deadline --force-shutdown --reboot-mode --power-busy --guest-host-name --scrub-guestinfo --guest-variables --guest-operations --quiesce --quiesce-max-freeze --quiesce-etcd --sandbox --log-level --log-format --config --help"
+            opts="-h --json --use-machined --talos-config --talos-node --machined-socket --machined-role --hypervisor --transport --low-bandwidth --skip-vmware-detection --idle-off-vmware --qga-port --power-deadline --force-shutdown --reboot-mode --power-busy --power-host-policy --drain-deadline --shutdown-budget --escalate-after --etcd-guard --etcd-hold --vmotion-notify --vmotion-period --ha-monitor --ha-unready-for --ha-silent-for --ha-settle --guest-host-name --scrub-guestinfo --guest-variables --inventory-apps --inventory-containers --guest-operations --quiesce --quiesce-max-freeze --quiesce-etcd --sandbox --log-level --log-format --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -252,6 +308,54 @@ _talos__vmtoolsd() {
                     COMPREPLY=($(compgen -W "refuse pass" -- "${cur}"))
                     return 0
                     ;;
+                --power-host-policy)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --drain-deadline)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --shutdown-budget)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --escalate-after)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --etcd-guard)
+                    COMPREPLY=($(compgen -W "off warn hold refuse" -- "${cur}"))
+                    return 0
+                    ;;
+                --etcd-hold)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --vmotion-notify)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --vmotion-period)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ha-monitor)
+                    COMPREPLY=($(compgen -W "off node ready" -- "${cur}"))
+                    return 0
+                    ;;
+                --ha-unready-for)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ha-silent-for)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ha-settle)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --guest-host-name)
                     COMPREPLY=($(compgen -W "node fqdn" -- "${cur}"))
                     return 0
@@ -261,6 +365,14 @@ _talos__vmtoolsd() {
                     return 0
                     ;;
                 --guest-variables)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --inventory-apps)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --inventory-containers)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -416,7 +528,7 @@ _talos__vmtoolsd() {
             return 0
             ;;
         talos__subcmd__vmtoolsd__subcmd__rpc)
-            opts="-h --use-machined --talos-config --talos-node --machined-socket --machined-role --hypervisor --transport --low-bandwidth --skip-vmware-detection --idle-off-vmware --qga-port --power-deadline --force-shutdown --reboot-mode --power-busy --guest-host-name --scrub-guestinfo --guest-variables --guest-operations --quiesce --quiesce-max-freeze --quiesce-etcd --sandbox --log-level --log-format --config --help"
+            opts="-h --use-machined --talos-config --talos-node --machined-socket --machined-role --hypervisor --transport --low-bandwidth --skip-vmware-detection --idle-off-vmware --qga-port --power-deadline --force-shutdown --reboot-mode --power-busy --power-host-policy --drain-deadline --shutdown-budget --escalate-after --etcd-guard --etcd-hold --vmotion-notify --vmotion-period --ha-monitor --ha-unready-for --ha-silent-for --ha-settle --guest-host-name --scrub-guestinfo --guest-variables --inventory-apps --inventory-containers --guest-operations --quiesce --quiesce-max-freeze --quiesce-etcd --sandbox --log-level --log-format --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -482,6 +594,54 @@ _talos__vmtoolsd() {
                     COMPREPLY=($(compgen -W "refuse pass" -- "${cur}"))
                     return 0
                     ;;
+                --power-host-policy)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --drain-deadline)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --shutdown-budget)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --escalate-after)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --etcd-guard)
+                    COMPREPLY=($(compgen -W "off warn hold refuse" -- "${cur}"))
+                    return 0
+                    ;;
+                --etcd-hold)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --vmotion-notify)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --vmotion-period)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ha-monitor)
+                    COMPREPLY=($(compgen -W "off node ready" -- "${cur}"))
+                    return 0
+                    ;;
+                --ha-unready-for)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ha-silent-for)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ha-settle)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --guest-host-name)
                     COMPREPLY=($(compgen -W "node fqdn" -- "${cur}"))
                     return 0
@@ -491,6 +651,14 @@ _talos__vmtoolsd() {
                     return 0
                     ;;
                 --guest-variables)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --inventory-apps)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --inventory-containers)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -534,7 +702,7 @@ _talos__vmtoolsd() {
             return 0
             ;;
         talos__subcmd__vmtoolsd__subcmd__talosquery)
-            opts="-h --json --use-machined --talos-config --talos-node --machined-socket --machined-role --hypervisor --transport --low-bandwidth --skip-vmware-detection --idle-off-vmware --qga-port --power-deadline --force-shutdown --reboot-mode --power-busy --guest-host-name --scrub-guestinfo --guest-variables --guest-operations --quiesce --quiesce-max-freeze --quiesce-etcd --sandbox --log-level --log-format --config --help"
+            opts="-h --json --use-machined --talos-config --talos-node --machined-socket --machined-role --hypervisor --transport --low-bandwidth --skip-vmware-detection --idle-off-vmware --qga-port --power-deadline --force-shutdown --reboot-mode --power-busy --power-host-policy --drain-deadline --shutdown-budget --escalate-after --etcd-guard --etcd-hold --vmotion-notify --vmotion-period --ha-monitor --ha-unready-for --ha-silent-for --ha-settle --guest-host-name --scrub-guestinfo --guest-variables --inventory-apps --inventory-containers --guest-operations --quiesce --quiesce-max-freeze --quiesce-etcd --sandbox --log-level --log-format --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -600,6 +768,54 @@ _talos__vmtoolsd() {
                     COMPREPLY=($(compgen -W "refuse pass" -- "${cur}"))
                     return 0
                     ;;
+                --power-host-policy)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --drain-deadline)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --shutdown-budget)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --escalate-after)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --etcd-guard)
+                    COMPREPLY=($(compgen -W "off warn hold refuse" -- "${cur}"))
+                    return 0
+                    ;;
+                --etcd-hold)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --vmotion-notify)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --vmotion-period)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ha-monitor)
+                    COMPREPLY=($(compgen -W "off node ready" -- "${cur}"))
+                    return 0
+                    ;;
+                --ha-unready-for)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ha-silent-for)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ha-settle)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --guest-host-name)
                     COMPREPLY=($(compgen -W "node fqdn" -- "${cur}"))
                     return 0
@@ -609,6 +825,14 @@ _talos__vmtoolsd() {
                     return 0
                     ;;
                 --guest-variables)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --inventory-apps)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --inventory-containers)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -652,7 +876,7 @@ _talos__vmtoolsd() {
             return 0
             ;;
         talos__subcmd__vmtoolsd__subcmd__token)
-            opts="-h --key --public-key --user --node --ttl --use-machined --talos-config --talos-node --machined-socket --machined-role --hypervisor --transport --low-bandwidth --skip-vmware-detection --idle-off-vmware --qga-port --power-deadline --force-shutdown --reboot-mode --power-busy --guest-host-name --scrub-guestinfo --guest-variables --guest-operations --quiesce --quiesce-max-freeze --quiesce-etcd --sandbox --log-level --log-format --config --help"
+            opts="-h --key --public-key --user --node --ttl --use-machined --talos-config --talos-node --machined-socket --machined-role --hypervisor --transport --low-bandwidth --skip-vmware-detection --idle-off-vmware --qga-port --power-deadline --force-shutdown --reboot-mode --power-busy --power-host-policy --drain-deadline --shutdown-budget --escalate-after --etcd-guard --etcd-hold --vmotion-notify --vmotion-period --ha-monitor --ha-unready-for --ha-silent-for --ha-settle --guest-host-name --scrub-guestinfo --guest-variables --inventory-apps --inventory-containers --guest-operations --quiesce --quiesce-max-freeze --quiesce-etcd --sandbox --log-level --log-format --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -734,6 +958,54 @@ _talos__vmtoolsd() {
                     COMPREPLY=($(compgen -W "refuse pass" -- "${cur}"))
                     return 0
                     ;;
+                --power-host-policy)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --drain-deadline)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --shutdown-budget)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --escalate-after)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --etcd-guard)
+                    COMPREPLY=($(compgen -W "off warn hold refuse" -- "${cur}"))
+                    return 0
+                    ;;
+                --etcd-hold)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --vmotion-notify)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --vmotion-period)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ha-monitor)
+                    COMPREPLY=($(compgen -W "off node ready" -- "${cur}"))
+                    return 0
+                    ;;
+                --ha-unready-for)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ha-silent-for)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ha-settle)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --guest-host-name)
                     COMPREPLY=($(compgen -W "node fqdn" -- "${cur}"))
                     return 0
@@ -743,6 +1015,14 @@ _talos__vmtoolsd() {
                     return 0
                     ;;
                 --guest-variables)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --inventory-apps)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --inventory-containers)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -786,7 +1066,7 @@ _talos__vmtoolsd() {
             return 0
             ;;
         talos__subcmd__vmtoolsd__subcmd__version)
-            opts="-h --short --use-machined --talos-config --talos-node --machined-socket --machined-role --hypervisor --transport --low-bandwidth --skip-vmware-detection --idle-off-vmware --qga-port --power-deadline --force-shutdown --reboot-mode --power-busy --guest-host-name --scrub-guestinfo --guest-variables --guest-operations --quiesce --quiesce-max-freeze --quiesce-etcd --sandbox --log-level --log-format --config --help"
+            opts="-h --short --use-machined --talos-config --talos-node --machined-socket --machined-role --hypervisor --transport --low-bandwidth --skip-vmware-detection --idle-off-vmware --qga-port --power-deadline --force-shutdown --reboot-mode --power-busy --power-host-policy --drain-deadline --shutdown-budget --escalate-after --etcd-guard --etcd-hold --vmotion-notify --vmotion-period --ha-monitor --ha-unready-for --ha-silent-for --ha-settle --guest-host-name --scrub-guestinfo --guest-variables --inventory-apps --inventory-containers --guest-operations --quiesce --quiesce-max-freeze --quiesce-etcd --sandbox --log-level --log-format --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -852,6 +1132,54 @@ _talos__vmtoolsd() {
                     COMPREPLY=($(compgen -W "refuse pass" -- "${cur}"))
                     return 0
                     ;;
+                --power-host-policy)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --drain-deadline)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --shutdown-budget)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --escalate-after)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --etcd-guard)
+                    COMPREPLY=($(compgen -W "off warn hold refuse" -- "${cur}"))
+                    return 0
+                    ;;
+                --etcd-hold)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --vmotion-notify)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --vmotion-period)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ha-monitor)
+                    COMPREPLY=($(compgen -W "off node ready" -- "${cur}"))
+                    return 0
+                    ;;
+                --ha-unready-for)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ha-silent-for)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ha-settle)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --guest-host-name)
                     COMPREPLY=($(compgen -W "node fqdn" -- "${cur}"))
                     return 0
@@ -861,6 +1189,14 @@ _talos__vmtoolsd() {
                     return 0
                     ;;
                 --guest-variables)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --inventory-apps)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --inventory-containers)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -904,7 +1240,7 @@ _talos__vmtoolsd() {
             return 0
             ;;
         talos__subcmd__vmtoolsd__subcmd__vmtoolsd)
-            opts="-h --use-machined --talos-config --talos-node --machined-socket --machined-role --hypervisor --transport --low-bandwidth --skip-vmware-detection --idle-off-vmware --qga-port --power-deadline --force-shutdown --reboot-mode --power-busy --guest-host-name --scrub-guestinfo --guest-variables --guest-operations --quiesce --quiesce-max-freeze --quiesce-etcd --sandbox --log-level --log-format --config --help"
+            opts="-h --use-machined --talos-config --talos-node --machined-socket --machined-role --hypervisor --transport --low-bandwidth --skip-vmware-detection --idle-off-vmware --qga-port --power-deadline --force-shutdown --reboot-mode --power-busy --power-host-policy --drain-deadline --shutdown-budget --escalate-after --etcd-guard --etcd-hold --vmotion-notify --vmotion-period --ha-monitor --ha-unready-for --ha-silent-for --ha-settle --guest-host-name --scrub-guestinfo --guest-variables --inventory-apps --inventory-containers --guest-operations --quiesce --quiesce-max-freeze --quiesce-etcd --sandbox --log-level --log-format --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -970,6 +1306,54 @@ _talos__vmtoolsd() {
                     COMPREPLY=($(compgen -W "refuse pass" -- "${cur}"))
                     return 0
                     ;;
+                --power-host-policy)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --drain-deadline)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --shutdown-budget)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --escalate-after)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --etcd-guard)
+                    COMPREPLY=($(compgen -W "off warn hold refuse" -- "${cur}"))
+                    return 0
+                    ;;
+                --etcd-hold)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --vmotion-notify)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --vmotion-period)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ha-monitor)
+                    COMPREPLY=($(compgen -W "off node ready" -- "${cur}"))
+                    return 0
+                    ;;
+                --ha-unready-for)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ha-silent-for)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ha-settle)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --guest-host-name)
                     COMPREPLY=($(compgen -W "node fqdn" -- "${cur}"))
                     return 0
@@ -979,6 +1363,14 @@ _talos__vmtoolsd() {
                     return 0
                     ;;
                 --guest-variables)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --inventory-apps)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --inventory-containers)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

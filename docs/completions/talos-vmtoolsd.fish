@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_talos_vmtoolsd_global_optspecs
-    string join \n use-machined= talos-config= talos-node= machined-socket= machined-role= hypervisor= transport= low-bandwidth= skip-vmware-detection= idle-off-vmware= qga-port= power-deadline= force-shutdown= reboot-mode= power-busy= guest-host-name= scrub-guestinfo= guest-variables= guest-operations= quiesce= quiesce-max-freeze= quiesce-etcd= sandbox= log-level= log-format= config= h/help V/version
+    string join \n use-machined= talos-config= talos-node= machined-socket= machined-role= hypervisor= transport= low-bandwidth= skip-vmware-detection= idle-off-vmware= qga-port= power-deadline= force-shutdown= reboot-mode= power-busy= power-host-policy= drain-deadline= shutdown-budget= escalate-after= etcd-guard= etcd-hold= vmotion-notify= vmotion-period= ha-monitor= ha-unready-for= ha-silent-for= ha-settle= guest-host-name= scrub-guestinfo= guest-variables= inventory-apps= inventory-containers= guest-operations= quiesce= quiesce-max-freeze= quiesce-etcd= sandbox= log-level= log-format= config= h/help V/version
 end
 
 function __fish_talos_vmtoolsd_needs_command
@@ -46,10 +46,29 @@ powercycle\t''
 force\t''"
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -l power-busy -d 'Whether Shut Down and Restart are refused while the machine installs, upgrades or resets itself, or passed on to Talos, which may interrupt that [default: refuse]' -r -f -a "refuse\t''
 pass\t''"
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -l power-host-policy -d 'Read the guest variable guestinfo.talos-vmtoolsd.shutdown, set on the virtual machine, before each power operation: force skips the drain and what power.etcd.guard would do' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -l drain-deadline -d 'How long Talos may drain the node before Shut Down goes on without: 0s not at all, as --force-shutdown; talos as long as Talos wants, which is five minutes [default: 60s]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -l shutdown-budget -d 'How long holding and draining may take together before Shut Down goes on without either [default: 100s]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -l escalate-after -d 'How long after the first press of a button another press means now: no holding, no draining [default: 30s]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -l etcd-guard -d 'What is done about Shut Down and Restart of a control plane without which etcd has no quorum: nothing, a warning, hold them until the others are enough (see power.etcd.hold), or refuse them [default: warn]' -r -f -a "off\t''
+warn\t''
+hold\t''
+refuse\t''"
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -l etcd-hold -d 'How long --etcd-guard=hold holds an operation at most [default: 30s]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -l vmotion-notify -d 'Have vSphere 8 say before it migrates the virtual machine, whose option vmOpNotificationToAppEnabled must be set' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -l vmotion-period -d 'How often the host is asked whether a migration begins, from 500ms to 30s; each migration waits for it [default: 2s]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -l ha-monitor -d 'What vSphere HA application monitoring takes for alive, so that it resets the virtual machine otherwise: nothing is monitored; Talos answers and the machine boots or runs; or it is ready, too [default: off]' -r -f -a "off\t''
+node\t''
+ready\t''"
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -l ha-unready-for -d 'How long the machine may be unready before --ha-monitor=ready takes it for dead, at least 2m [default: 10m]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -l ha-silent-for -d 'How long Talos may be silent before --ha-monitor takes the machine for dead [default: 5m]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -l ha-settle -d 'How long after the agent\'s start --ha-monitor monitors nothing [default: 10m]' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -l guest-host-name -d 'Host name that vCenter shows: that of the Kubernetes node, by which the vSphere cloud provider finds the machine, or the host name with its domain [default: node]' -r -f -a "node\t''
 fqdn\t''"
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -l scrub-guestinfo -d 'Blank machine configs that are exposed in guest variables, once the machine is ready' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -l guest-variables -d 'Publish guest variables (guestinfo.vmtools.*); false leaves the virtual machine\'s configuration as it is' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -l inventory-apps -d 'List Talos, Kubernetes, containerd and Talos\' services with their versions for the host, every 6 h' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -l inventory-containers -d 'List the images of running containers for the host, every 6 h' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -l guest-operations -d 'Let the users of guest_operations.users ask this node what is wrong, through vCenter (VMware only)' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -l quiesce -d 'What is done for a quiesced snapshot: nothing, so that the host\'s wish is refused; what is written so far goes to the disks; or file systems are frozen (as a system extension only) [default: off]' -r -f -a "off\t''
 sync\t''
@@ -101,10 +120,29 @@ powercycle\t''
 force\t''"
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -l power-busy -d 'Whether Shut Down and Restart are refused while the machine installs, upgrades or resets itself, or passed on to Talos, which may interrupt that [default: refuse]' -r -f -a "refuse\t''
 pass\t''"
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -l power-host-policy -d 'Read the guest variable guestinfo.talos-vmtoolsd.shutdown, set on the virtual machine, before each power operation: force skips the drain and what power.etcd.guard would do' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -l drain-deadline -d 'How long Talos may drain the node before Shut Down goes on without: 0s not at all, as --force-shutdown; talos as long as Talos wants, which is five minutes [default: 60s]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -l shutdown-budget -d 'How long holding and draining may take together before Shut Down goes on without either [default: 100s]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -l escalate-after -d 'How long after the first press of a button another press means now: no holding, no draining [default: 30s]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -l etcd-guard -d 'What is done about Shut Down and Restart of a control plane without which etcd has no quorum: nothing, a warning, hold them until the others are enough (see power.etcd.hold), or refuse them [default: warn]' -r -f -a "off\t''
+warn\t''
+hold\t''
+refuse\t''"
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -l etcd-hold -d 'How long --etcd-guard=hold holds an operation at most [default: 30s]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -l vmotion-notify -d 'Have vSphere 8 say before it migrates the virtual machine, whose option vmOpNotificationToAppEnabled must be set' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -l vmotion-period -d 'How often the host is asked whether a migration begins, from 500ms to 30s; each migration waits for it [default: 2s]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -l ha-monitor -d 'What vSphere HA application monitoring takes for alive, so that it resets the virtual machine otherwise: nothing is monitored; Talos answers and the machine boots or runs; or it is ready, too [default: off]' -r -f -a "off\t''
+node\t''
+ready\t''"
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -l ha-unready-for -d 'How long the machine may be unready before --ha-monitor=ready takes it for dead, at least 2m [default: 10m]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -l ha-silent-for -d 'How long Talos may be silent before --ha-monitor takes the machine for dead [default: 5m]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -l ha-settle -d 'How long after the agent\'s start --ha-monitor monitors nothing [default: 10m]' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -l guest-host-name -d 'Host name that vCenter shows: that of the Kubernetes node, by which the vSphere cloud provider finds the machine, or the host name with its domain [default: node]' -r -f -a "node\t''
 fqdn\t''"
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -l scrub-guestinfo -d 'Blank machine configs that are exposed in guest variables, once the machine is ready' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -l guest-variables -d 'Publish guest variables (guestinfo.vmtools.*); false leaves the virtual machine\'s configuration as it is' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -l inventory-apps -d 'List Talos, Kubernetes, containerd and Talos\' services with their versions for the host, every 6 h' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -l inventory-containers -d 'List the images of running containers for the host, every 6 h' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -l guest-operations -d 'Let the users of guest_operations.users ask this node what is wrong, through vCenter (VMware only)' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -l quiesce -d 'What is done for a quiesced snapshot: nothing, so that the host\'s wish is refused; what is written so far goes to the disks; or file systems are frozen (as a system extension only) [default: off]' -r -f -a "off\t''
 sync\t''
@@ -147,10 +185,29 @@ powercycle\t''
 force\t''"
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand guest-agent" -l power-busy -d 'Whether Shut Down and Restart are refused while the machine installs, upgrades or resets itself, or passed on to Talos, which may interrupt that [default: refuse]' -r -f -a "refuse\t''
 pass\t''"
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand guest-agent" -l power-host-policy -d 'Read the guest variable guestinfo.talos-vmtoolsd.shutdown, set on the virtual machine, before each power operation: force skips the drain and what power.etcd.guard would do' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand guest-agent" -l drain-deadline -d 'How long Talos may drain the node before Shut Down goes on without: 0s not at all, as --force-shutdown; talos as long as Talos wants, which is five minutes [default: 60s]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand guest-agent" -l shutdown-budget -d 'How long holding and draining may take together before Shut Down goes on without either [default: 100s]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand guest-agent" -l escalate-after -d 'How long after the first press of a button another press means now: no holding, no draining [default: 30s]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand guest-agent" -l etcd-guard -d 'What is done about Shut Down and Restart of a control plane without which etcd has no quorum: nothing, a warning, hold them until the others are enough (see power.etcd.hold), or refuse them [default: warn]' -r -f -a "off\t''
+warn\t''
+hold\t''
+refuse\t''"
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand guest-agent" -l etcd-hold -d 'How long --etcd-guard=hold holds an operation at most [default: 30s]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand guest-agent" -l vmotion-notify -d 'Have vSphere 8 say before it migrates the virtual machine, whose option vmOpNotificationToAppEnabled must be set' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand guest-agent" -l vmotion-period -d 'How often the host is asked whether a migration begins, from 500ms to 30s; each migration waits for it [default: 2s]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand guest-agent" -l ha-monitor -d 'What vSphere HA application monitoring takes for alive, so that it resets the virtual machine otherwise: nothing is monitored; Talos answers and the machine boots or runs; or it is ready, too [default: off]' -r -f -a "off\t''
+node\t''
+ready\t''"
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand guest-agent" -l ha-unready-for -d 'How long the machine may be unready before --ha-monitor=ready takes it for dead, at least 2m [default: 10m]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand guest-agent" -l ha-silent-for -d 'How long Talos may be silent before --ha-monitor takes the machine for dead [default: 5m]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand guest-agent" -l ha-settle -d 'How long after the agent\'s start --ha-monitor monitors nothing [default: 10m]' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand guest-agent" -l guest-host-name -d 'Host name that vCenter shows: that of the Kubernetes node, by which the vSphere cloud provider finds the machine, or the host name with its domain [default: node]' -r -f -a "node\t''
 fqdn\t''"
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand guest-agent" -l scrub-guestinfo -d 'Blank machine configs that are exposed in guest variables, once the machine is ready' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand guest-agent" -l guest-variables -d 'Publish guest variables (guestinfo.vmtools.*); false leaves the virtual machine\'s configuration as it is' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand guest-agent" -l inventory-apps -d 'List Talos, Kubernetes, containerd and Talos\' services with their versions for the host, every 6 h' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand guest-agent" -l inventory-containers -d 'List the images of running containers for the host, every 6 h' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand guest-agent" -l guest-operations -d 'Let the users of guest_operations.users ask this node what is wrong, through vCenter (VMware only)' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand guest-agent" -l quiesce -d 'What is done for a quiesced snapshot: nothing, so that the host\'s wish is refused; what is written so far goes to the disks; or file systems are frozen (as a system extension only) [default: off]' -r -f -a "off\t''
 sync\t''
@@ -193,10 +250,29 @@ powercycle\t''
 force\t''"
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -l power-busy -d 'Whether Shut Down and Restart are refused while the machine installs, upgrades or resets itself, or passed on to Talos, which may interrupt that [default: refuse]' -r -f -a "refuse\t''
 pass\t''"
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -l power-host-policy -d 'Read the guest variable guestinfo.talos-vmtoolsd.shutdown, set on the virtual machine, before each power operation: force skips the drain and what power.etcd.guard would do' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -l drain-deadline -d 'How long Talos may drain the node before Shut Down goes on without: 0s not at all, as --force-shutdown; talos as long as Talos wants, which is five minutes [default: 60s]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -l shutdown-budget -d 'How long holding and draining may take together before Shut Down goes on without either [default: 100s]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -l escalate-after -d 'How long after the first press of a button another press means now: no holding, no draining [default: 30s]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -l etcd-guard -d 'What is done about Shut Down and Restart of a control plane without which etcd has no quorum: nothing, a warning, hold them until the others are enough (see power.etcd.hold), or refuse them [default: warn]' -r -f -a "off\t''
+warn\t''
+hold\t''
+refuse\t''"
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -l etcd-hold -d 'How long --etcd-guard=hold holds an operation at most [default: 30s]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -l vmotion-notify -d 'Have vSphere 8 say before it migrates the virtual machine, whose option vmOpNotificationToAppEnabled must be set' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -l vmotion-period -d 'How often the host is asked whether a migration begins, from 500ms to 30s; each migration waits for it [default: 2s]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -l ha-monitor -d 'What vSphere HA application monitoring takes for alive, so that it resets the virtual machine otherwise: nothing is monitored; Talos answers and the machine boots or runs; or it is ready, too [default: off]' -r -f -a "off\t''
+node\t''
+ready\t''"
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -l ha-unready-for -d 'How long the machine may be unready before --ha-monitor=ready takes it for dead, at least 2m [default: 10m]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -l ha-silent-for -d 'How long Talos may be silent before --ha-monitor takes the machine for dead [default: 5m]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -l ha-settle -d 'How long after the agent\'s start --ha-monitor monitors nothing [default: 10m]' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -l guest-host-name -d 'Host name that vCenter shows: that of the Kubernetes node, by which the vSphere cloud provider finds the machine, or the host name with its domain [default: node]' -r -f -a "node\t''
 fqdn\t''"
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -l scrub-guestinfo -d 'Blank machine configs that are exposed in guest variables, once the machine is ready' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -l guest-variables -d 'Publish guest variables (guestinfo.vmtools.*); false leaves the virtual machine\'s configuration as it is' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -l inventory-apps -d 'List Talos, Kubernetes, containerd and Talos\' services with their versions for the host, every 6 h' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -l inventory-containers -d 'List the images of running containers for the host, every 6 h' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -l guest-operations -d 'Let the users of guest_operations.users ask this node what is wrong, through vCenter (VMware only)' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -l quiesce -d 'What is done for a quiesced snapshot: nothing, so that the host\'s wish is refused; what is written so far goes to the disks; or file systems are frozen (as a system extension only) [default: off]' -r -f -a "off\t''
 sync\t''
@@ -240,10 +316,29 @@ powercycle\t''
 force\t''"
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l power-busy -d 'Whether Shut Down and Restart are refused while the machine installs, upgrades or resets itself, or passed on to Talos, which may interrupt that [default: refuse]' -r -f -a "refuse\t''
 pass\t''"
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l power-host-policy -d 'Read the guest variable guestinfo.talos-vmtoolsd.shutdown, set on the virtual machine, before each power operation: force skips the drain and what power.etcd.guard would do' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l drain-deadline -d 'How long Talos may drain the node before Shut Down goes on without: 0s not at all, as --force-shutdown; talos as long as Talos wants, which is five minutes [default: 60s]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l shutdown-budget -d 'How long holding and draining may take together before Shut Down goes on without either [default: 100s]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l escalate-after -d 'How long after the first press of a button another press means now: no holding, no draining [default: 30s]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l etcd-guard -d 'What is done about Shut Down and Restart of a control plane without which etcd has no quorum: nothing, a warning, hold them until the others are enough (see power.etcd.hold), or refuse them [default: warn]' -r -f -a "off\t''
+warn\t''
+hold\t''
+refuse\t''"
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l etcd-hold -d 'How long --etcd-guard=hold holds an operation at most [default: 30s]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l vmotion-notify -d 'Have vSphere 8 say before it migrates the virtual machine, whose option vmOpNotificationToAppEnabled must be set' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l vmotion-period -d 'How often the host is asked whether a migration begins, from 500ms to 30s; each migration waits for it [default: 2s]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l ha-monitor -d 'What vSphere HA application monitoring takes for alive, so that it resets the virtual machine otherwise: nothing is monitored; Talos answers and the machine boots or runs; or it is ready, too [default: off]' -r -f -a "off\t''
+node\t''
+ready\t''"
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l ha-unready-for -d 'How long the machine may be unready before --ha-monitor=ready takes it for dead, at least 2m [default: 10m]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l ha-silent-for -d 'How long Talos may be silent before --ha-monitor takes the machine for dead [default: 5m]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l ha-settle -d 'How long after the agent\'s start --ha-monitor monitors nothing [default: 10m]' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l guest-host-name -d 'Host name that vCenter shows: that of the Kubernetes node, by which the vSphere cloud provider finds the machine, or the host name with its domain [default: node]' -r -f -a "node\t''
 fqdn\t''"
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l scrub-guestinfo -d 'Blank machine configs that are exposed in guest variables, once the machine is ready' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l guest-variables -d 'Publish guest variables (guestinfo.vmtools.*); false leaves the virtual machine\'s configuration as it is' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l inventory-apps -d 'List Talos, Kubernetes, containerd and Talos\' services with their versions for the host, every 6 h' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l inventory-containers -d 'List the images of running containers for the host, every 6 h' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l guest-operations -d 'Let the users of guest_operations.users ask this node what is wrong, through vCenter (VMware only)' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l quiesce -d 'What is done for a quiesced snapshot: nothing, so that the host\'s wish is refused; what is written so far goes to the disks; or file systems are frozen (as a system extension only) [default: off]' -r -f -a "off\t''
 sync\t''
@@ -286,10 +381,29 @@ powercycle\t''
 force\t''"
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l power-busy -d 'Whether Shut Down and Restart are refused while the machine installs, upgrades or resets itself, or passed on to Talos, which may interrupt that [default: refuse]' -r -f -a "refuse\t''
 pass\t''"
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l power-host-policy -d 'Read the guest variable guestinfo.talos-vmtoolsd.shutdown, set on the virtual machine, before each power operation: force skips the drain and what power.etcd.guard would do' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l drain-deadline -d 'How long Talos may drain the node before Shut Down goes on without: 0s not at all, as --force-shutdown; talos as long as Talos wants, which is five minutes [default: 60s]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l shutdown-budget -d 'How long holding and draining may take together before Shut Down goes on without either [default: 100s]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l escalate-after -d 'How long after the first press of a button another press means now: no holding, no draining [default: 30s]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l etcd-guard -d 'What is done about Shut Down and Restart of a control plane without which etcd has no quorum: nothing, a warning, hold them until the others are enough (see power.etcd.hold), or refuse them [default: warn]' -r -f -a "off\t''
+warn\t''
+hold\t''
+refuse\t''"
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l etcd-hold -d 'How long --etcd-guard=hold holds an operation at most [default: 30s]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l vmotion-notify -d 'Have vSphere 8 say before it migrates the virtual machine, whose option vmOpNotificationToAppEnabled must be set' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l vmotion-period -d 'How often the host is asked whether a migration begins, from 500ms to 30s; each migration waits for it [default: 2s]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l ha-monitor -d 'What vSphere HA application monitoring takes for alive, so that it resets the virtual machine otherwise: nothing is monitored; Talos answers and the machine boots or runs; or it is ready, too [default: off]' -r -f -a "off\t''
+node\t''
+ready\t''"
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l ha-unready-for -d 'How long the machine may be unready before --ha-monitor=ready takes it for dead, at least 2m [default: 10m]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l ha-silent-for -d 'How long Talos may be silent before --ha-monitor takes the machine for dead [default: 5m]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l ha-settle -d 'How long after the agent\'s start --ha-monitor monitors nothing [default: 10m]' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l guest-host-name -d 'Host name that vCenter shows: that of the Kubernetes node, by which the vSphere cloud provider finds the machine, or the host name with its domain [default: node]' -r -f -a "node\t''
 fqdn\t''"
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l scrub-guestinfo -d 'Blank machine configs that are exposed in guest variables, once the machine is ready' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l guest-variables -d 'Publish guest variables (guestinfo.vmtools.*); false leaves the virtual machine\'s configuration as it is' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l inventory-apps -d 'List Talos, Kubernetes, containerd and Talos\' services with their versions for the host, every 6 h' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l inventory-containers -d 'List the images of running containers for the host, every 6 h' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l guest-operations -d 'Let the users of guest_operations.users ask this node what is wrong, through vCenter (VMware only)' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l quiesce -d 'What is done for a quiesced snapshot: nothing, so that the host\'s wish is refused; what is written so far goes to the disks; or file systems are frozen (as a system extension only) [default: off]' -r -f -a "off\t''
 sync\t''
@@ -337,10 +451,29 @@ powercycle\t''
 force\t''"
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand token" -l power-busy -d 'Whether Shut Down and Restart are refused while the machine installs, upgrades or resets itself, or passed on to Talos, which may interrupt that [default: refuse]' -r -f -a "refuse\t''
 pass\t''"
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand token" -l power-host-policy -d 'Read the guest variable guestinfo.talos-vmtoolsd.shutdown, set on the virtual machine, before each power operation: force skips the drain and what power.etcd.guard would do' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand token" -l drain-deadline -d 'How long Talos may drain the node before Shut Down goes on without: 0s not at all, as --force-shutdown; talos as long as Talos wants, which is five minutes [default: 60s]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand token" -l shutdown-budget -d 'How long holding and draining may take together before Shut Down goes on without either [default: 100s]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand token" -l escalate-after -d 'How long after the first press of a button another press means now: no holding, no draining [default: 30s]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand token" -l etcd-guard -d 'What is done about Shut Down and Restart of a control plane without which etcd has no quorum: nothing, a warning, hold them until the others are enough (see power.etcd.hold), or refuse them [default: warn]' -r -f -a "off\t''
+warn\t''
+hold\t''
+refuse\t''"
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand token" -l etcd-hold -d 'How long --etcd-guard=hold holds an operation at most [default: 30s]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand token" -l vmotion-notify -d 'Have vSphere 8 say before it migrates the virtual machine, whose option vmOpNotificationToAppEnabled must be set' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand token" -l vmotion-period -d 'How often the host is asked whether a migration begins, from 500ms to 30s; each migration waits for it [default: 2s]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand token" -l ha-monitor -d 'What vSphere HA application monitoring takes for alive, so that it resets the virtual machine otherwise: nothing is monitored; Talos answers and the machine boots or runs; or it is ready, too [default: off]' -r -f -a "off\t''
+node\t''
+ready\t''"
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand token" -l ha-unready-for -d 'How long the machine may be unready before --ha-monitor=ready takes it for dead, at least 2m [default: 10m]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand token" -l ha-silent-for -d 'How long Talos may be silent before --ha-monitor takes the machine for dead [default: 5m]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand token" -l ha-settle -d 'How long after the agent\'s start --ha-monitor monitors nothing [default: 10m]' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand token" -l guest-host-name -d 'Host name that vCenter shows: that of the Kubernetes node, by which the vSphere cloud provider finds the machine, or the host name with its domain [default: node]' -r -f -a "node\t''
 fqdn\t''"
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand token" -l scrub-guestinfo -d 'Blank machine configs that are exposed in guest variables, once the machine is ready' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand token" -l guest-variables -d 'Publish guest variables (guestinfo.vmtools.*); false leaves the virtual machine\'s configuration as it is' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand token" -l inventory-apps -d 'List Talos, Kubernetes, containerd and Talos\' services with their versions for the host, every 6 h' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand token" -l inventory-containers -d 'List the images of running containers for the host, every 6 h' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand token" -l guest-operations -d 'Let the users of guest_operations.users ask this node what is wrong, through vCenter (VMware only)' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand token" -l quiesce -d 'What is done for a quiesced snapshot: nothing, so that the host\'s wish is refused; what is written so far goes to the disks; or file systems are frozen (as a system extension only) [default: off]' -r -f -a "off\t''
 sync\t''
@@ -384,10 +517,29 @@ powercycle\t''
 force\t''"
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand version" -l power-busy -d 'Whether Shut Down and Restart are refused while the machine installs, upgrades or resets itself, or passed on to Talos, which may interrupt that [default: refuse]' -r -f -a "refuse\t''
 pass\t''"
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand version" -l power-host-policy -d 'Read the guest variable guestinfo.talos-vmtoolsd.shutdown, set on the virtual machine, before each power operation: force skips the drain and what power.etcd.guard would do' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand version" -l drain-deadline -d 'How long Talos may drain the node before Shut Down goes on without: 0s not at all, as --force-shutdown; talos as long as Talos wants, which is five minutes [default: 60s]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand version" -l shutdown-budget -d 'How long holding and draining may take together before Shut Down goes on without either [default: 100s]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand version" -l escalate-after -d 'How long after the first press of a button another press means now: no holding, no draining [default: 30s]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand version" -l etcd-guard -d 'What is done about Shut Down and Restart of a control plane without which etcd has no quorum: nothing, a warning, hold them until the others are enough (see power.etcd.hold), or refuse them [default: warn]' -r -f -a "off\t''
+warn\t''
+hold\t''
+refuse\t''"
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand version" -l etcd-hold -d 'How long --etcd-guard=hold holds an operation at most [default: 30s]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand version" -l vmotion-notify -d 'Have vSphere 8 say before it migrates the virtual machine, whose option vmOpNotificationToAppEnabled must be set' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand version" -l vmotion-period -d 'How often the host is asked whether a migration begins, from 500ms to 30s; each migration waits for it [default: 2s]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand version" -l ha-monitor -d 'What vSphere HA application monitoring takes for alive, so that it resets the virtual machine otherwise: nothing is monitored; Talos answers and the machine boots or runs; or it is ready, too [default: off]' -r -f -a "off\t''
+node\t''
+ready\t''"
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand version" -l ha-unready-for -d 'How long the machine may be unready before --ha-monitor=ready takes it for dead, at least 2m [default: 10m]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand version" -l ha-silent-for -d 'How long Talos may be silent before --ha-monitor takes the machine for dead [default: 5m]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand version" -l ha-settle -d 'How long after the agent\'s start --ha-monitor monitors nothing [default: 10m]' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand version" -l guest-host-name -d 'Host name that vCenter shows: that of the Kubernetes node, by which the vSphere cloud provider finds the machine, or the host name with its domain [default: node]' -r -f -a "node\t''
 fqdn\t''"
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand version" -l scrub-guestinfo -d 'Blank machine configs that are exposed in guest variables, once the machine is ready' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand version" -l guest-variables -d 'Publish guest variables (guestinfo.vmtools.*); false leaves the virtual machine\'s configuration as it is' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand version" -l inventory-apps -d 'List Talos, Kubernetes, containerd and Talos\' services with their versions for the host, every 6 h' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand version" -l inventory-containers -d 'List the images of running containers for the host, every 6 h' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand version" -l guest-operations -d 'Let the users of guest_operations.users ask this node what is wrong, through vCenter (VMware only)' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand version" -l quiesce -d 'What is done for a quiesced snapshot: nothing, so that the host\'s wish is refused; what is written so far goes to the disks; or file systems are frozen (as a system extension only) [default: off]' -r -f -a "off\t''
 sync\t''

@@ -5,15 +5,15 @@ use std::path::{Path, PathBuf};
 use tracing::Level;
 
 use super::{
-    Config, GuestInfoConfig, GuestOperationsConfig, HostConfig, LogConfig, LogFormat, PowerConfig,
-    QemuConfig, QuiesceConfig, QuiesceMode, SandboxMode, SettingError, TalosConfig,
-    guest_operations, quiesce,
+    Config, GuestInfoConfig, GuestOperationsConfig, HaMonitor, HostConfig, InventoryConfig,
+    LogConfig, LogFormat, PowerConfig, QemuConfig, QuiesceConfig, QuiesceMode, SandboxMode,
+    SettingError, TalosConfig, VmwareConfig, guest_operations, quiesce, vmware,
 };
 use crate::report::NetworkPolicy;
 
-/// Groups that count whole or not at all: what is skipped may be what keeps callers out, or a file system from being
-/// frozen. [`Draft::finish`] switches them off.
-const WHOLE: [&str; 2] = [guest_operations::GROUP, quiesce::GROUP];
+/// Groups that count whole or not at all: what is skipped may be what keeps callers out, a file system from being
+/// frozen, or the machine from being reset. [`Draft::finish`] switches them off.
+const WHOLE: [&str; 3] = [guest_operations::GROUP, quiesce::GROUP, vmware::HA_GROUP];
 
 /// A configuration in the making.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,7 +47,9 @@ impl Draft {
             qemu: QemuConfig::default(),
             talos: Err(SettingError::NoTalosAccess),
             power: PowerConfig::default(),
+            vmware: VmwareConfig::default(),
             guest_info: GuestInfoConfig::default(),
+            inventory: InventoryConfig::default(),
             network: NetworkPolicy::default(),
             guest_operations: GuestOperationsConfig::default(),
             quiesce: QuiesceConfig::default(),
@@ -84,6 +86,7 @@ impl Draft {
                     config.guest_operations = GuestOperationsConfig::default()
                 }
                 quiesce::GROUP => config.quiesce.mode = QuiesceMode::Off,
+                vmware::HA_GROUP => config.vmware.ha.monitor = HaMonitor::Off,
                 _ => {}
             }
         }
@@ -94,10 +97,15 @@ impl Draft {
         }
     }
 
-    /// Notes a fault in a group.
+    /// Notes a fault in a group, or in one around it.
     pub(super) fn doubt(&mut self, group: Option<&'static str>) {
-        let group = group.filter(|group| WHOLE.contains(group));
-        self.doubted.extend(group);
+        let Some(group) = group else { return };
+        let lies_in = |whole: &&str| {
+            let rest = whole.strip_prefix(group);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        self.doubted
+            .extend(WHOLE.iter().filter(|whole| lies_in(whole)));
     }
 
     /// Notes that a source says nothing because of a fault: what it should have said is unknown.

@@ -1,4 +1,4 @@
-//! The configuration file: YAML in groups, every key optional, unknown keys faults.
+//! The configuration file: YAML in groups and groups in groups, every key optional, unknown keys faults.
 //!
 //! docs/configuration.md shows one with every key. After a fault the text is read again without the key that has
 //! it: the parser says where a fault is, and cannot go on behind it.
@@ -78,22 +78,29 @@ struct Reader<'a> {
     skipped: &'a BTreeSet<usize>,
 }
 
-/// The groups of a document, or the keys of one group, with what they stand for.
+/// The groups of a document, or the keys and groups of one group, with what they stand for.
 struct Names<'a, 'b> {
     reader: &'a mut Reader<'b>,
+    /// Its path, such as `power.shutdown`.
     group: Option<&'static str>,
 }
 
-/// The names that may stand here: all groups, or the keys of one.
-fn names(group: Option<&str>) -> Vec<&'static str> {
-    let mut names = Vec::new();
-    for (own_group, key) in SETTINGS.iter().filter_map(Setting::place) {
-        match group {
-            None => names.push(own_group),
-            Some(group) if group == own_group => names.push(key),
-            Some(_) => {}
-        }
-    }
+/// What lies below a group, or in the whole document: the name of each key and group there, with its path.
+fn below(group: Option<&str>) -> Vec<(&'static str, &'static str)> {
+    let keys = SETTINGS.iter().filter_map(|setting| setting.key);
+    let mut names: Vec<_> = keys
+        .filter_map(|key| {
+            let start = match group {
+                None => 0,
+                Some(group) => key
+                    .strip_prefix(group)?
+                    .strip_prefix('.')
+                    .map(|_| group.len() + 1)?,
+            };
+            let name = key.get(start..)?.split('.').next()?;
+            Some((name, key.get(..start + name.len())?))
+        })
+        .collect();
     names.dedup();
     names
 }
@@ -129,7 +136,7 @@ impl<'de> Visitor<'de> for Names<'_, '_> {
     }
 
     fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<(), M::Error> {
-        let known = names(self.group);
+        let known = below(self.group);
         let mut seen = Vec::new();
         loop {
             self.reader.key += 1;
@@ -137,43 +144,38 @@ impl<'de> Visitor<'de> for Names<'_, '_> {
                 map.next_entry::<IgnoredAny, IgnoredAny>()?;
                 continue;
             }
-            let Some(name) = map.next_key_seed(Name(&known))? else {
+            self.reader.group = self.group;
+            let Some((name, path)) = map.next_key_seed(Name(&known))? else {
                 return Ok(());
             };
-            if self.group.is_none() {
-                self.reader.group = Some(name);
+            let setting = SETTINGS.iter().find(|setting| setting.key == Some(path));
+            if setting.is_none() {
+                self.reader.group = Some(path);
             }
             if seen.contains(&name) {
                 return Err(M::Error::duplicate_field(name));
             }
             seen.push(name);
             let reader = &mut *self.reader;
-            let place = self.group.map(|group| (group, name));
-            let setting = SETTINGS
-                .iter()
-                .find(|setting| place.is_some() && setting.place() == place);
             match setting {
                 Some(setting) => {
                     let draft = &mut reader.draft;
                     map.next_value_seed(Entry { draft, setting })?;
                 }
-                None => {
-                    map.next_value_seed(Names {
-                        reader: &mut *reader,
-                        group: Some(name),
-                    })?;
-                    reader.group = None;
-                }
+                None => map.next_value_seed(Names {
+                    reader,
+                    group: Some(path),
+                })?,
             }
         }
     }
 }
 
 /// One of the names that may stand here.
-struct Name<'a>(&'a [&'static str]);
+struct Name<'a>(&'a [(&'static str, &'static str)]);
 
 impl<'de> DeserializeSeed<'de> for Name<'_> {
-    type Value = &'static str;
+    type Value = (&'static str, &'static str);
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         deserializer.deserialize_str(self)
@@ -181,7 +183,7 @@ impl<'de> DeserializeSeed<'de> for Name<'_> {
 }
 
 impl Visitor<'_> for Name<'_> {
-    type Value = &'static str;
+    type Value = (&'static str, &'static str);
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a name")
@@ -190,8 +192,9 @@ impl Visitor<'_> for Name<'_> {
     // Here and not in the map, so that the error has the line of the name.
     fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Self::Value, E> {
         let Self(known) = self;
-        let name = known.iter().find(|name| **name == text);
-        name.copied().ok_or_else(|| {
+        let known_as = known.iter().find(|(name, _)| *name == text);
+        known_as.copied().ok_or_else(|| {
+            let known: Vec<_> = known.iter().map(|(name, _)| *name).collect();
             let known = known.join("`, `");
             E::custom(format_args!(
                 "unknown field `{text}`, expected one of `{known}`"
@@ -298,7 +301,9 @@ fn named<E: serde::de::Error>(setting: &Setting, error: &BadValue) -> E {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Config, LogFormat, RebootMode, SandboxMode, TransportChoice};
+    use crate::config::{
+        Config, HaMonitor, LogFormat, QuorumGuard, RebootMode, SandboxMode, TransportChoice,
+    };
     use crate::report::{Family, NetworkPolicy, Pattern, Patterns};
     use proptest::prelude::*;
     use std::time::Duration;
@@ -405,6 +410,72 @@ log:
             "log: {level: }",
         ] {
             assert_eq!(parse(text), Ok(Draft::new()), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn groups_lie_in_groups() {
+        let text = "power:\n  shutdown: {budget: 50s}\n  deadline: 9s\n  etcd:\n    guard: hold\n    forfeit: [vmotion]\n";
+        let power = parse(text).unwrap().config.power;
+        assert_eq!(power.deadline, Duration::from_secs(9));
+        assert_eq!(power.shutdown.budget, Duration::from_secs(50));
+        assert_eq!(power.etcd.guard, QuorumGuard::Hold);
+        assert!(power.etcd.forfeit.vmotion && !power.etcd.forfeit.force_reboot);
+
+        for (text, line, part) in [
+            (
+                "power:\n  etcd:\n    guard: no\n",
+                3,
+                "power.etcd.guard: \"no\" is not",
+            ),
+            (
+                "power:\n  etcd:\n    holding: 3s\n",
+                3,
+                "unknown field `holding`, expected one of `guard`, `hold`",
+            ),
+            (
+                "power:\n  shutdown.budget: 3s\n",
+                2,
+                "unknown field `shutdown.budget`",
+            ),
+            ("power:\n  shutdown: 3s\n", 2, "expected settings"),
+            (
+                "power:\n  etcd: {}\n  etcd: {}\n",
+                2,
+                "duplicate field `etcd`",
+            ),
+            ("shutdown:\n  budget: 3s\n", 1, "unknown field `shutdown`"),
+        ] {
+            let error = parse(text).unwrap_err();
+            assert_eq!(error.location.map(|(line, _)| line), Some(line), "{error}");
+            assert!(error.problem.contains(part), "{text:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_fault_within_a_group_that_counts_whole_switches_it_off_and_one_beside_it_does_not() {
+        let monitor = |text: &str| tolerantly(text).1.finish(None).vmware.ha.monitor;
+        let on = "vmware:\n  ha: {monitor: node, settle: 1m}\n";
+        assert_eq!(monitor(on), HaMonitor::Node);
+        for (fault, is_off) in [
+            ("vmware:\n  ha: {monitor: node, settle: soon}\n", true),
+            ("vmware:\n  ha: {monitor: node, settles: 1m}\n", true),
+            ("vmware:\n  ha: {monitor: node}\n  hb: {}\n", true),
+            (
+                "vmware:\n  ha: {monitor: node}\n  vmotion: {period: 0s}\n",
+                false,
+            ),
+            (
+                "vmware:\n  ha: {monitor: node}\nlog: {level: loud}\n",
+                false,
+            ),
+        ] {
+            let expected = if is_off {
+                HaMonitor::Off
+            } else {
+                HaMonitor::Node
+            };
+            assert_eq!(monitor(fault), expected, "{fault:?}");
         }
     }
 

@@ -4,8 +4,8 @@
 //! them, the weakest first (`file`, `env`, [`cli`]). What it knows of the process is in its [`Sources`].
 //! [`plan()`] says what of a configuration that is read again counts at once.
 //!
-//! A fault costs the setting that has it and no other; one of guest operations or of quiescing switches the group off
-//! as a whole. The daemon serves the host with the rest, and commands that answer at once say the first fault and end.
+//! A fault costs the setting that has it and no other; one of guest operations, of quiescing or of vSphere HA switches
+//! the group off as a whole. The daemon serves the host with the rest, and commands that answer at once say the first fault and end.
 //! Without a way to Talos ([`Config::talos`]) the host is served as well.
 
 use std::ffi::OsString;
@@ -28,11 +28,13 @@ pub mod fuzz;
 mod guest_operations;
 mod map;
 mod plan;
+mod power;
 mod quiesce;
 mod setting;
 pub mod table;
 pub mod talosconfig;
 mod value;
+mod vmware;
 pub mod yaml;
 
 pub use cli::{Cli, Flags, TokenArguments};
@@ -41,9 +43,14 @@ pub use guest_operations::{
     UserProblem,
 };
 pub use plan::{Plan, plan};
+pub use power::{
+    BusyPolicy, DrainDeadline, EtcdConfig, Forfeit, PowerConfig, QuorumGuard, RebootMode,
+    ShutdownConfig,
+};
 pub use quiesce::{EtcdGuard, QuiesceConfig, QuiesceMode};
 pub use setting::{Applied, Setting, Unset};
 pub use value::{BadValue, Form};
+pub use vmware::{HaConfig, HaMonitor, InventoryConfig, VmotionConfig, VmwareConfig};
 pub use yaml::YamlError;
 
 /// Where Kubernetes mounts the talosconfig of a Talos ServiceAccount; used when it is there and nothing else is
@@ -123,8 +130,12 @@ pub struct Config {
     pub talos: Result<TalosConfig, SettingError>,
     /// How power operations are carried out.
     pub power: PowerConfig,
+    /// What a vSphere host is asked for.
+    pub vmware: VmwareConfig,
     /// What is sent to the host, and how often.
     pub guest_info: GuestInfoConfig,
+    /// What is listed of the software on the machine.
+    pub inventory: InventoryConfig,
     /// What of the network is reported.
     pub network: NetworkPolicy,
     /// What a user of the host may ask of the node.
@@ -215,21 +226,6 @@ pub enum TalosConfig {
     },
 }
 
-/// How power operations are carried out.
-///
-/// `default()` is blank; the defaults are in [`table::SETTINGS`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct PowerConfig {
-    /// How long a call to Talos may take, retries included.
-    pub deadline: Duration,
-    /// Shut down without cordon and drain.
-    pub force_shutdown: bool,
-    /// How Talos reboots.
-    pub reboot_mode: RebootMode,
-    /// What is done while the machine does what must not be interrupted.
-    pub busy: BusyPolicy,
-}
-
 /// What is sent to the host, and how often.
 ///
 /// `default()` is blank; the defaults are in [`table::SETTINGS`].
@@ -245,28 +241,6 @@ pub struct GuestInfoConfig {
     pub disk_interval: Duration,
     /// How often memory and processor statistics are sent.
     pub stats_interval: Duration,
-}
-
-/// RebootRequest.Mode.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum RebootMode {
-    /// Talos' own choice, kexec where it can.
-    #[default]
-    Default,
-    /// Through the firmware.
-    Powercycle,
-    /// Without the graceful phases (Talos 1.12 and newer).
-    Force,
-}
-
-/// What is done about a power operation while the machine installs, upgrades or resets itself.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum BusyPolicy {
-    /// It is refused.
-    #[default]
-    Refuse,
-    /// Talos is asked, and may interrupt what it does.
-    Pass,
 }
 
 /// What is done about the rights the process does not need; see [`crate::sandbox`].
@@ -460,7 +434,9 @@ mod tests {
             qemu,
             talos,
             power,
+            vmware,
             guest_info,
+            inventory,
             network,
             guest_operations,
             quiesce,
@@ -477,6 +453,29 @@ mod tests {
         assert_eq!(power.deadline, Duration::from_secs(30));
         assert!(!power.force_shutdown);
         assert_eq!(power.reboot_mode, RebootMode::Default);
+        let seconds = Duration::from_secs;
+        let shutdown = ShutdownConfig {
+            drain_deadline: DrainDeadline::After(seconds(60)),
+            budget: seconds(100),
+            escalate_after: seconds(30),
+        };
+        assert_eq!(power.shutdown, shutdown);
+        let etcd = EtcdConfig {
+            guard: QuorumGuard::Warn,
+            hold: seconds(30),
+            forfeit: Forfeit::default(),
+        };
+        assert_eq!((power.etcd, power.host_policy), (etcd, false));
+        assert!(!vmware.vmotion.notify);
+        assert_eq!(vmware.vmotion.period, seconds(2));
+        let ha = HaConfig {
+            monitor: HaMonitor::Off,
+            unready_for: seconds(600),
+            silent_for: seconds(300),
+            settle: seconds(600),
+        };
+        assert_eq!(vmware.ha, ha);
+        assert_eq!(inventory, InventoryConfig::default());
         assert!(!guest_info.scrub);
         assert_eq!(guest_info.disk_interval, Duration::from_secs(300));
         assert_eq!(guest_info.stats_interval, Duration::from_secs(20));

@@ -13,7 +13,8 @@ pub(super) const VARIABLES: &str = "VMTOOLSD_";
 /// One setting: what it is called everywhere, what it means and which field it fills.
 #[derive(Debug)]
 pub struct Setting {
-    /// Group and key in the file, such as `power.deadline`; `None` for the path of the file itself.
+    /// Groups and key in the file, such as `power.deadline` or `power.shutdown.budget`; `None` for the path of the file
+    /// itself.
     pub key: Option<&'static str>,
     /// The flag without its dashes, which also names the variable; `None` if the setting is for the file alone.
     pub flag: Option<&'static str>,
@@ -110,9 +111,9 @@ pub(super) fn keep<T: Value>(value: &mut T, other: &T) -> bool {
 }
 
 impl Setting {
-    /// The group and the key of the file.
+    /// The group of the file and the key in it; a group in a group is named after it, as in `power.shutdown`.
     pub fn place(&self) -> Option<(&'static str, &'static str)> {
-        self.key?.split_once('.')
+        self.key?.rsplit_once('.')
     }
 
     /// The variable that stands for the flag, named as the Go daemon names it: `talos-node` gives

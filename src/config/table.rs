@@ -150,6 +150,131 @@ pub static SETTINGS: &[Setting] = &[
         field: field!(config.power.busy),
     },
     Setting {
+        key: Some("power.host_policy"),
+        flag: Some("power-host-policy"),
+        value: "BOOL",
+        unset: Value("false"),
+        applied: OnReload,
+        help: "Read the guest variable guestinfo.talos-vmtoolsd.shutdown, set on the virtual machine, before each power \
+               operation: force skips the drain and what power.etcd.guard would do",
+        field: field!(config.power.host_policy),
+    },
+    Setting {
+        key: Some("power.shutdown.drain_deadline"),
+        flag: Some("drain-deadline"),
+        value: "DURATION",
+        unset: Value("60s"),
+        applied: OnReload,
+        help: "How long Talos may drain the node before Shut Down goes on without: 0s not at all, as --force-shutdown; \
+               talos as long as Talos wants, which is five minutes",
+        field: field!(config.power.shutdown.drain_deadline),
+    },
+    Setting {
+        key: Some("power.shutdown.budget"),
+        flag: Some("shutdown-budget"),
+        value: "DURATION",
+        // ESXi's autostart manager waits 120 s, and stopping takes what is left.
+        unset: Value("100s"),
+        applied: OnReload,
+        help: "How long holding and draining may take together before Shut Down goes on without either",
+        field: field!(config.power.shutdown.budget),
+    },
+    Setting {
+        key: Some("power.shutdown.escalate_after"),
+        flag: Some("escalate-after"),
+        value: "DURATION",
+        unset: Value("30s"),
+        applied: OnReload,
+        help: "How long after the first press of a button another press means now: no holding, no draining",
+        field: field!(config.power.shutdown.escalate_after),
+    },
+    Setting {
+        key: Some("power.etcd.guard"),
+        flag: Some("etcd-guard"),
+        value: "POLICY",
+        unset: Value("warn"),
+        applied: OnReload,
+        help: "What is done about Shut Down and Restart of a control plane without which etcd has no quorum: nothing, a \
+               warning, hold them until the others are enough (see power.etcd.hold), or refuse them",
+        field: field!(config.power.etcd.guard),
+    },
+    Setting {
+        key: Some("power.etcd.hold"),
+        flag: Some("etcd-hold"),
+        value: "DURATION",
+        unset: Value("30s"),
+        applied: OnReload,
+        help: "How long --etcd-guard=hold holds an operation at most",
+        field: field!(config.power.etcd.hold),
+    },
+    Setting {
+        key: Some("power.etcd.forfeit"),
+        flag: None,
+        value: "OCCASIONS",
+        unset: Nothing,
+        applied: OnReload,
+        help: "When this node hands over the leadership of etcd if it leads: force-reboot before a Restart in mode force, \
+               vmotion before a migration, never; Talos asks for the role os:admin, which this one call claims on \
+               machined's socket",
+        field: field!(config.power.etcd.forfeit),
+    },
+    Setting {
+        key: Some("vmware.vmotion.notify"),
+        flag: Some("vmotion-notify"),
+        value: "BOOL",
+        unset: Value("false"),
+        applied: OnReload,
+        help: "Have vSphere 8 say before it migrates the virtual machine, whose option vmOpNotificationToAppEnabled must \
+               be set",
+        field: field!(config.vmware.vmotion.notify),
+    },
+    Setting {
+        key: Some("vmware.vmotion.period"),
+        flag: Some("vmotion-period"),
+        value: "DURATION",
+        unset: Value("2s"),
+        applied: OnReload,
+        help: "How often the host is asked whether a migration begins, from 500ms to 30s; each migration waits for it",
+        field: field!(config.vmware.vmotion.period as crate::config::value::period),
+    },
+    Setting {
+        key: Some("vmware.ha.monitor"),
+        flag: Some("ha-monitor"),
+        value: "MONITOR",
+        unset: Value("off"),
+        applied: OnReload,
+        help: "What vSphere HA application monitoring takes for alive, so that it resets the virtual machine otherwise: \
+               nothing is monitored; Talos answers and the machine boots or runs; or it is ready, too",
+        field: field!(config.vmware.ha.monitor),
+    },
+    Setting {
+        key: Some("vmware.ha.unready_for"),
+        flag: Some("ha-unready-for"),
+        value: "DURATION",
+        unset: Value("10m"),
+        applied: OnReload,
+        help: "How long the machine may be unready before --ha-monitor=ready takes it for dead, at least 2m",
+        field: field!(config.vmware.ha.unready_for as crate::config::value::unready_limit),
+    },
+    Setting {
+        key: Some("vmware.ha.silent_for"),
+        flag: Some("ha-silent-for"),
+        value: "DURATION",
+        unset: Value("5m"),
+        applied: OnReload,
+        help: "How long Talos may be silent before --ha-monitor takes the machine for dead",
+        field: field!(config.vmware.ha.silent_for),
+    },
+    Setting {
+        key: Some("vmware.ha.settle"),
+        flag: Some("ha-settle"),
+        value: "DURATION",
+        unset: Value("10m"),
+        applied: OnReload,
+        help: "How long after the agent's start --ha-monitor monitors nothing",
+        field: field!(config.vmware.ha.settle),
+    },
+    Setting {
         key: Some("guestinfo.host_name"),
         flag: Some("guest-host-name"),
         value: "FORM",
@@ -198,6 +323,24 @@ pub static SETTINGS: &[Setting] = &[
         applied: OnReload,
         help: "How often memory and processor statistics are sent",
         field: field!(config.guest_info.stats_interval),
+    },
+    Setting {
+        key: Some("inventory.apps"),
+        flag: Some("inventory-apps"),
+        value: "BOOL",
+        unset: Value("false"),
+        applied: OnReload,
+        help: "List Talos, Kubernetes, containerd and Talos' services with their versions for the host, every 6 h",
+        field: field!(config.inventory.apps),
+    },
+    Setting {
+        key: Some("inventory.containers"),
+        flag: Some("inventory-containers"),
+        value: "BOOL",
+        unset: Value("false"),
+        applied: OnReload,
+        help: "List the images of running containers for the host, every 6 h",
+        field: field!(config.inventory.containers),
     },
     Setting {
         key: Some("network.exclude_nics"),
@@ -386,9 +529,11 @@ pub(super) mod tests {
             (Form::Switch, _) if setting.unset == Value("true") => "false",
             (Form::Switch, _) => "true",
             (Form::Choice { names, .. }, _) => names.last().unwrap(),
+            (Form::Text, "DURATION") if setting.key == Some("vmware.ha.unready_for") => "7m",
             (Form::Text, "DURATION") => "7s",
             (Form::Text, _) => "os:x",
             (Form::List, "PATHS") => "/var/log",
+            (Form::List, "OCCASIONS") => "vmotion",
             (Form::List, "VOLUMES") => "u-data",
             // A pattern as well.
             (Form::List, _) => "10.0.0.0/8",
@@ -400,12 +545,17 @@ pub(super) mod tests {
 
     /// A file in which one setting has a value.
     fn document(setting: &Setting, value: &str) -> Option<String> {
-        let (group, key) = setting.place()?;
-        Some(match setting.form() {
-            Form::List => format!("{group}:\n  {key}: [\"{value}\"]\n"),
-            Form::Maps => format!("{group}:\n  {key}: [{value}]\n"),
-            _ => format!("{group}:\n  {key}: {value}\n"),
-        })
+        let value = match setting.form() {
+            Form::List => format!("[\"{value}\"]"),
+            Form::Maps => format!("[{value}]"),
+            _ => value.to_owned(),
+        };
+        let mut document = String::new();
+        let names = setting.key?.split('.');
+        for (depth, name) in names.enumerate() {
+            document += &format!("\n{}{name}:", "  ".repeat(depth));
+        }
+        Some(format!("{document} {value}\n"))
     }
 
     /// The defaults but for one setting, which has its sample in the file.

@@ -9,8 +9,8 @@ use tracing::Level;
 use super::guest_operations::{BadPath, BadUser, LONGEST_TOKEN_LIFE};
 use super::map::Map;
 use super::{
-    BusyPolicy, EtcdGuard, HypervisorChoice, LogFormat, QuiesceMode, RebootMode, SandboxMode,
-    TransportChoice,
+    BusyPolicy, DrainDeadline, EtcdGuard, Forfeit, HaMonitor, HypervisorChoice, LogFormat,
+    QuiesceMode, QuorumGuard, RebootMode, SandboxMode, TransportChoice,
 };
 use crate::report::{Family, Glob, HostNameForm, Patterns, Subnet, Unreadable};
 
@@ -21,6 +21,14 @@ const LONGEST_DURATION: Duration = Duration::from_secs(3600);
 const SHORTEST_FREEZE: Duration = Duration::from_secs(1);
 /// All that writes stands still meanwhile.
 const LONGEST_FREEZE: Duration = Duration::from_secs(60);
+
+/// An ordinary upgrade of Kubernetes makes a node unready for less.
+const SHORTEST_UNREADY: Duration = Duration::from_secs(120);
+
+/// Each poll costs the host a command.
+const SHORTEST_PERIOD: Duration = Duration::from_millis(500);
+/// Each migration waits for the next poll.
+const LONGEST_PERIOD: Duration = Duration::from_secs(30);
 
 /// A value that does not have the form it should have.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -172,6 +180,45 @@ impl Value for Vec<Glob> {
     }
 }
 
+impl Value for DrainDeadline {
+    const FORM: Form = Form::Text;
+
+    fn read(&mut self, written: &OsStr) -> Result<(), BadValue> {
+        const EXPECTED: &str =
+            "how long Talos may drain: a duration up to 1h such as 60s, 0s (not at all), or talos";
+        let text = written.to_string_lossy();
+        *self = match &*text {
+            "talos" => Self::Talos,
+            "0" | "0s" => Self::Force,
+            _ => Self::After(
+                duration_up_to(LONGEST_DURATION, &text).ok_or_else(|| bad(&text, EXPECTED))?,
+            ),
+        };
+        Ok(())
+    }
+}
+
+/// A list, so that `never` alone says what no item would.
+impl Value for Forfeit {
+    const FORM: Form = Form::List;
+
+    fn read(&mut self, written: &OsStr) -> Result<(), BadValue> {
+        let text = written.to_string_lossy();
+        match &*text {
+            "never" => {}
+            "force-reboot" => self.force_reboot = true,
+            "vmotion" => self.vmotion = true,
+            _ => {
+                return Err(bad(
+                    &text,
+                    "when etcd's leadership is handed over (never, force-reboot or vmotion)",
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
 /// A wish that there may be none of.
 impl Value for Option<Family> {
     const FORM: Form = Form::Choice {
@@ -251,6 +298,21 @@ choice! {
 }
 
 choice! {
+    QuorumGuard, any_case: false, "what to do where etcd's quorum hangs on this node (off, warn, hold or refuse)",
+    "off" => QuorumGuard::Off,
+    "warn" => QuorumGuard::Warn,
+    "hold" => QuorumGuard::Hold,
+    "refuse" => QuorumGuard::Refuse,
+}
+
+choice! {
+    HaMonitor, any_case: false, "what vSphere HA counts as alive (off, node or ready)",
+    "off" => HaMonitor::Off,
+    "node" => HaMonitor::Node,
+    "ready" => HaMonitor::Ready,
+}
+
+choice! {
     HostNameForm, any_case: false, "a form of the host name (node or fqdn)",
     "node" => HostNameForm::Node,
     "fqdn" => HostNameForm::Fqdn,
@@ -299,6 +361,22 @@ pub(super) fn freeze_limit(text: &str) -> Result<Duration, BadValue> {
     const EXPECTED: &str = "a duration from 1s up to 60s, such as 8s";
     duration_up_to(LONGEST_FREEZE, text)
         .filter(|limit| *limit >= SHORTEST_FREEZE)
+        .ok_or_else(|| bad(text, EXPECTED))
+}
+
+/// How long a machine may be unready.
+pub(super) fn unready_limit(text: &str) -> Result<Duration, BadValue> {
+    const EXPECTED: &str = "a duration from 2m up to 1h, such as 10m";
+    duration_up_to(LONGEST_DURATION, text)
+        .filter(|limit| *limit >= SHORTEST_UNREADY)
+        .ok_or_else(|| bad(text, EXPECTED))
+}
+
+/// How often a host is asked whether a migration begins.
+pub(super) fn period(text: &str) -> Result<Duration, BadValue> {
+    const EXPECTED: &str = "a duration from 500ms up to 30s, such as 2s";
+    duration_up_to(LONGEST_PERIOD, text)
+        .filter(|period| *period >= SHORTEST_PERIOD)
         .ok_or_else(|| bad(text, EXPECTED))
 }
 

@@ -95,11 +95,11 @@ const FAULTS: &str = "
 The agent serves the host whatever is wrong: a fleet that is rolled back meets keys and flags that only the newer version
 knows. Each fault is one line at level ERROR that names the file with line and column, the variable or the flag, and
 what would do. An unknown key or flag is skipped. A bad value leaves the setting to a weaker source or its default; in a
-list, one bad item does so for the whole list. Two groups count whole or not at all: with a fault in `guest_operations`
-guest operations are off, with one in `quiesce` quiesced snapshots are. A file that is missing, longer than 1 MiB, nested
-deeper than 100 levels or no YAML says nothing, and switches both groups off, whatever flags and variables say. Without
-a usable way to Talos the host gets its heartbeat, no facts, and status 0 for power operations; a way that is configured
-later needs a restart.
+list, one bad item does so for the whole list. Three groups count whole or not at all: with a fault in `guest_operations`
+guest operations are off, with one in `quiesce` quiesced snapshots are, with one in `vmware.ha` nothing is monitored. A
+file that is missing, longer than 1 MiB, nested deeper than 100 levels or no YAML says nothing, and switches all three
+off, whatever flags and variables say. Without a usable way to Talos the host gets its heartbeat, no facts, and status 0
+for power operations; a way that is configured later needs a restart.
 
 `check`, `talosquery` and `rpc` say the first fault and exit with 2. A file that is wrong at a reload changes nothing at all,
 and is one line at level ERROR. Variables that begin with `VMTOOLSD_` and mean nothing are named (level WARN) and are
@@ -167,20 +167,24 @@ pub(crate) fn page() -> String {
 /// The configuration file with every key at its default; a comment where none can be written.
 pub(crate) fn file() -> String {
     let mut text = String::new();
-    let mut last = "";
+    let mut last = Vec::new();
     for setting in SETTINGS {
-        let Some((group, key)) = setting.place() else {
+        let Some((groups, key)) = setting.place() else {
             continue;
         };
-        if group != last {
-            writeln!(text, "{group}:").unwrap();
-            last = group;
+        let groups: Vec<_> = groups.split('.').collect();
+        for (depth, group) in groups.iter().enumerate() {
+            if last.get(..=depth) != groups.get(..=depth) {
+                writeln!(text, "{}{group}:", "  ".repeat(depth)).unwrap();
+            }
         }
+        let indent = "  ".repeat(groups.len());
+        last = groups;
         match (setting.unset, setting.form()) {
-            (Unset::Value(default), _) => writeln!(text, "  {key}: {default}"),
-            (Unset::Otherwise(default), _) => writeln!(text, "  # {key}: {default}"),
-            (Unset::Nothing, Form::List | Form::Maps) => writeln!(text, "  {key}: []"),
-            (Unset::Nothing, _) => writeln!(text, "  # {key}:"),
+            (Unset::Value(default), _) => writeln!(text, "{indent}{key}: {default}"),
+            (Unset::Otherwise(default), _) => writeln!(text, "{indent}# {key}: {default}"),
+            (Unset::Nothing, Form::List | Form::Maps) => writeln!(text, "{indent}{key}: []"),
+            (Unset::Nothing, _) => writeln!(text, "{indent}# {key}:"),
         }
         .unwrap();
     }
