@@ -20,7 +20,7 @@ use crate::diagnosis::Check;
 use crate::facts::{Etcd, Facts, KernelPart, Reading};
 use crate::freeze::{Command, Report};
 use crate::inquiry::{Answer, InquiryId, Step};
-use crate::power::{Obstacle, PowerOperation, PowerOutcome};
+use crate::power::{HandOver, Obstacle, Phase, PowerOperation, PowerOutcome};
 
 /// A front end. `now` is the time since boot everywhere.
 pub trait FrontEnd {
@@ -43,6 +43,12 @@ pub trait FrontEnd {
 
     /// Takes the outcome of an [`Order::Power`]. There may be a second one, see [`PowerOutcome`].
     fn handle_power(&mut self, operation: PowerOperation, outcome: PowerOutcome, now: Duration);
+
+    /// Takes how far a power operation has come, whoever asked for it.
+    fn handle_phase(&mut self, _phase: &Phase, _now: Duration) {}
+
+    /// Takes what became of an [`Order::HandOver`].
+    fn handle_handed_over(&mut self, _outcome: &HandOver, _now: Duration) {}
 
     /// Takes the outcome of an [`Order::Measure`].
     fn handle_measured(&mut self, subject: Subject, measured: Measured, now: Duration);
@@ -124,6 +130,8 @@ pub enum Order<W> {
     Inquiry(InquiryId, Step),
     /// Ask Talos for the members of etcd; [`FrontEnd::handle_etcd`] follows.
     LookAtEtcd,
+    /// Hand over the leadership of etcd if this node leads; [`FrontEnd::handle_handed_over`] follows.
+    HandOver,
     /// Have the freezer do this; [`FrontEnd::handle_freezer`] follows. A power operation that is ordered while something may
     /// be frozen waits for the thaw.
     Freezer(Command),

@@ -8,6 +8,14 @@
 //! An accepted operation is not asked of Talos again, since a second call would start its sequence again, as long as
 //! it is followed: until Talos shows that it did not happen, or the news of it ends; see [`Once`].
 
+mod hand_over;
+mod heard;
+mod phase;
+
+pub use hand_over::HandOver;
+pub use heard::Heard;
+pub use phase::Phase;
+
 use tracing::{error, info, warn};
 
 /// A power operation that reaches Talos.

@@ -27,7 +27,8 @@ use talos_vmtoolsd::power::PowerOutcome;
 use talos_vmtoolsd::proc::own_counters;
 use talos_vmtoolsd::report::{AddressOrigin, NetworkPolicy, decide};
 use talos_vmtoolsd::talos::{
-    Client, Dial, Error, LastWord, TlsTrouble, carry_out, check, look_at_etcd, observe, query,
+    Client, Dial, Error, LastWord, Manner, TlsTrouble, carry_out, check, look_at_etcd, observe,
+    query,
 };
 use tokio::io::DuplexStream;
 use tokio::sync::{mpsc, watch};
@@ -38,15 +39,15 @@ use tokio::time::timeout;
 const LONG: Duration = Duration::from_secs(20);
 
 /// As configured when nothing is.
-const HOW: PowerConfig = PowerConfig {
+const HOW: Manner = Manner {
     deadline: LONG,
     force_shutdown: false,
     reboot_mode: RebootMode::Default,
     busy: BusyPolicy::Refuse,
 };
 
-fn within(deadline: Duration) -> PowerConfig {
-    PowerConfig { deadline, ..HOW }
+fn within(deadline: Duration) -> Manner {
+    Manner { deadline, ..HOW }
 }
 
 mod facts {
@@ -515,7 +516,7 @@ mod etcd {
     #[tokio::test(start_paused = true)]
     async fn two_looks_at_once_are_one_and_there_is_always_an_answer() {
         let (api, client) = in_process();
-        let mut bridge = Bridge::with_client(client, HOW);
+        let mut bridge = Bridge::with_client(client, PowerConfig::default());
         let answer = async |bridge: &mut Bridge| loop {
             let news = timeout(Duration::from_secs(1), bridge.next()).await;
             if let News::Etcd(etcd) = news.expect("an answer") {
@@ -533,7 +534,7 @@ mod etcd {
         api.hang();
         bridge.look_at_etcd();
         assert_eq!(answer(&mut bridge).await, None);
-        let mut none = Bridge::without_talos("why".to_owned(), Vec::new(), HOW);
+        let mut none = Bridge::without_talos("why".to_owned(), Vec::new(), PowerConfig::default());
         none.look_at_etcd();
         assert_eq!(answer(&mut none).await, None);
     }
@@ -857,7 +858,7 @@ mod power {
 
     #[tokio::test]
     async fn an_operation_is_called_once_and_accepted() {
-        let forced = PowerConfig {
+        let forced = Manner {
             force_shutdown: true,
             reboot_mode: RebootMode::Force,
             ..HOW
@@ -1191,11 +1192,13 @@ struct Power {
 }
 
 impl Power {
-    fn begin(client: Client, operation: PowerOperation, how: PowerConfig) -> Self {
+    fn begin(client: Client, operation: PowerOperation, how: Manner) -> Self {
         let (sender, reports) = mpsc::unbounded_channel();
         let task = tokio::spawn(async move {
-            carry_out(&client, operation, how, LastWord::default(), |outcome| {
-                let _ = sender.send(outcome);
+            carry_out(&client, operation, how, LastWord::default(), |heard| {
+                if let Heard::Outcome(outcome) = heard {
+                    let _ = sender.send(outcome);
+                }
             })
             .await;
         });

@@ -9,17 +9,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use apid::{Apid, Code, Method, PowerBehaviour, Status, Step, Trouble, scene};
-use talos_vmtoolsd::config::{BusyPolicy, PowerConfig, RebootMode};
+use talos_vmtoolsd::config::{BusyPolicy, RebootMode};
 use talos_vmtoolsd::facts::Facts;
-use talos_vmtoolsd::power::{PowerOperation, PowerOutcome};
-use talos_vmtoolsd::talos::{Client, Dial, LastWord, carry_out, observe, query};
+use talos_vmtoolsd::power::{Heard, PowerOperation, PowerOutcome};
+use talos_vmtoolsd::talos::{Client, Dial, LastWord, Manner, carry_out, observe, query};
 use tokio::io::DuplexStream;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
 /// Any of the watched types.
 const KIND: &str = "LinkStatuses.net.talos.dev";
-const HOW: PowerConfig = PowerConfig {
+const HOW: Manner = Manner {
     deadline: Duration::from_secs(30),
     force_shutdown: false,
     reboot_mode: RebootMode::Default,
@@ -157,8 +157,10 @@ async fn carried_out(behaviour: PowerBehaviour) -> (Vec<(PowerOutcome, Duration)
     let began = Instant::now();
     let mut reports = Vec::new();
     let known = LastWord::default();
-    carry_out(&client, PowerOperation::Reboot, HOW, known, |outcome| {
-        reports.push((outcome, began.elapsed()));
+    carry_out(&client, PowerOperation::Reboot, HOW, known, |heard| {
+        if let Heard::Outcome(outcome) = heard {
+            reports.push((outcome, began.elapsed()));
+        }
     })
     .await;
     (reports, began.elapsed())

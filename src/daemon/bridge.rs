@@ -15,7 +15,7 @@ use crate::freeze::{Command, Report};
 use crate::freezer::Link;
 use crate::front_end::{Measured, Subject};
 use crate::inquiry::{Answer, InquiryId, Step, Trouble, TroubleKind};
-use crate::power::{Obstacle, PowerOperation, PowerOutcome};
+use crate::power::{HandOver, Heard, Obstacle, PowerOperation, PowerOutcome};
 use crate::proc::{self, DeviceNames, Kernel};
 use crate::talos::{self, Client, Inquiries};
 
@@ -199,8 +199,12 @@ impl Node for Bridge {
     }
 
     fn power(&mut self, operation: PowerOperation, patience: Duration) {
-        let mut how = self.power;
-        how.deadline = how.deadline.min(patience);
+        let how = talos::Manner {
+            deadline: self.power.deadline.min(patience),
+            force_shutdown: self.power.force_shutdown,
+            reboot_mode: self.power.reboot_mode,
+            busy: self.power.busy,
+        };
         let known = talos::LastWord::of(&self.facts.borrow());
         let outcomes = self.outcome_sender.clone();
         let client = match &self.client {
@@ -213,9 +217,11 @@ impl Node for Bridge {
             }
         };
         tokio::spawn(async move {
-            talos::carry_out(&client, operation, how, known, |outcome| {
-                // While the daemon stops, no one listens.
-                let _ = outcomes.send(News::Power(operation, outcome));
+            talos::carry_out(&client, operation, how, known, |heard| {
+                if let Heard::Outcome(outcome) = heard {
+                    // While the daemon stops, no one listens.
+                    let _ = outcomes.send(News::Power(operation, outcome));
+                }
             })
             .await;
         });
@@ -237,6 +243,19 @@ impl Node for Bridge {
             // While the daemon stops, no one listens.
             let _ = outcomes.send(News::Etcd(etcd));
         }));
+    }
+
+    fn hand_over(&mut self) {
+        let outcomes = self.outcome_sender.clone();
+        let client = self.client.clone();
+        tokio::spawn(async move {
+            let outcome = match client {
+                Ok(client) => talos::hand_over(&client).await,
+                Err(reason) => HandOver::Failed(reason),
+            };
+            // While the daemon stops, no one listens.
+            let _ = outcomes.send(News::HandedOver(outcome));
+        });
     }
 
     fn freezer(&mut self, command: &Command) {
@@ -324,16 +343,10 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::config::{BusyPolicy, RebootMode};
 
     #[tokio::test]
     async fn a_look_at_the_checks_takes_no_news_away() {
-        let power = PowerConfig {
-            deadline: Duration::from_secs(1),
-            force_shutdown: false,
-            reboot_mode: RebootMode::Default,
-            busy: BusyPolicy::Refuse,
-        };
+        let power = PowerConfig::default();
         let mut bridge = Bridge::without_talos("why".to_owned(), Vec::new(), power);
         bridge
             .facts_sender

@@ -20,7 +20,7 @@ use crate::fairness::Turns;
 use crate::freeze::{Command, Report};
 use crate::front_end::{Debt, FrontEnd, Measured, Order, Subject, Work};
 use crate::inquiry::{Answer, Inquiry, InquiryId, Step as InquiryStep};
-use crate::power::{Obstacle, PowerOperation, PowerOutcome};
+use crate::power::{HandOver, Obstacle, PowerOperation, PowerOutcome};
 
 use super::examination::Examination;
 use super::thaw_first::ThawFirst;
@@ -47,6 +47,8 @@ pub enum News {
     Freezer(Report),
     /// What Talos says of etcd; `None` when it does not answer.
     Etcd(Option<Etcd>),
+    /// What became of handing over the leadership of etcd.
+    HandedOver(HandOver),
     /// An answer to an inquiry.
     Answer(InquiryId, Answer),
     /// The talosconfig has new contents, such as a renewed certificate.
@@ -75,6 +77,9 @@ pub trait Node {
     fn measure(&mut self, subject: Subject);
     /// Asks for the members of etcd, in the background; [`News::Etcd`] follows soon, whatever Talos does.
     fn look_at_etcd(&mut self);
+    /// Hands over the leadership of etcd if this node leads, in the background; [`News::HandedOver`] follows soon,
+    /// whatever Talos does.
+    fn hand_over(&mut self);
     /// Has the freezer do this; a [`News::Freezer`] follows.
     fn freezer(&mut self, command: &Command);
     /// Asks what a user of the host wants to know, or goes on with it, in the background; any but [`Inquiry::Checks`].
@@ -278,6 +283,7 @@ impl<F: FrontEnd, N: Node, C: Clock> Core<F, N, C> {
                 }
             }
             News::Etcd(etcd) => self.front_end.handle_etcd(etcd, now),
+            News::HandedOver(outcome) => self.front_end.handle_handed_over(&outcome, now),
             News::Answer(id, answer) => self.front_end.handle_answer(id, answer, now),
             News::Talosconfig => return Left::Talosconfig,
             News::Checks => {
@@ -335,6 +341,7 @@ impl<F: FrontEnd, N: Node, C: Clock> Core<F, N, C> {
                     self.node.freezer(&command);
                 }
                 Order::LookAtEtcd => self.node.look_at_etcd(),
+                Order::HandOver => self.node.hand_over(),
                 Order::Measure(subject) => self.node.measure(subject),
                 Order::Read(part) => {
                     let reading = self.node.read(part);

@@ -8,3 +8,28 @@ pub struct Etcd {
     /// Control planes that serve now, this node among them.
     pub live: usize,
 }
+
+/// What this node is in the cluster's etcd.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EtcdPart {
+    /// No member: a worker, or a control plane before its etcd runs.
+    None,
+    /// A member that does not vote yet.
+    Learner,
+    /// A member that votes and does not lead.
+    Voter,
+    /// The leader.
+    Leader,
+}
+
+impl EtcdPart {
+    /// As guest variables say it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Learner => "learner",
+            Self::Voter => "voter",
+            Self::Leader => "leader",
+        }
+    }
+}

@@ -18,7 +18,7 @@ pub(crate) mod of_layout;
 mod storage;
 
 pub use counters::Counters;
-pub use etcd::Etcd;
+pub use etcd::{Etcd, EtcdPart};
 pub use kernel::{
     DiskCounters, KernelPart, MemoryBlock, MemoryBlocks, Processor, ProcessorTimes, Reading,
 };
@@ -58,6 +58,12 @@ pub struct Facts {
     pub stage: Option<Stage>,
     /// What else Talos reports of the machine itself.
     pub node: Node,
+    /// What this node is in etcd, from EtcdStatus when it was last asked for.
+    pub etcd_part: Option<EtcdPart>,
+    /// The members of etcd, when they were last asked for; `None` on a worker.
+    pub etcd: Option<Etcd>,
+    /// Whether Kubernetes schedules nothing on this node, from NodeStatus.
+    pub cordoned: Option<bool>,
     /// File systems and disks.
     pub storage: Storage,
 }

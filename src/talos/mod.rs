@@ -23,6 +23,7 @@ mod facts;
 #[doc(hidden)]
 pub mod fuzz;
 mod inquiry;
+mod leadership;
 mod observe;
 mod power;
 mod proof;
@@ -42,8 +43,9 @@ pub use connect::{Dial, MachinedSocket};
 pub use error::Error;
 pub use etcd::look_at_etcd;
 pub use inquiry::Inquiries;
+pub use leadership::hand_over;
 pub use observe::{check, observe, query};
-pub use power::{LastWord, carry_out};
+pub use power::{LastWord, Manner, carry_out};
 pub use proof::Difference;
 pub use tls::TlsTrouble;
 pub use words::{no_endpoint, unconfigured};

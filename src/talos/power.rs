@@ -30,9 +30,9 @@ use super::client::{CALL_TIMEOUT, Client, ThisMachine};
 use super::error::Error;
 use super::sequence::{Outlook, Verdict};
 use crate::backoff::Backoff;
-use crate::config::{BusyPolicy, PowerConfig};
+use crate::config::{BusyPolicy, RebootMode};
 use crate::facts::Stage;
-use crate::power::{PowerOperation, PowerOutcome};
+use crate::power::{Heard, PowerOperation, PowerOutcome};
 
 /// First and longest delay between attempts.
 const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
@@ -60,6 +60,19 @@ const START_WINDOW: Duration = Duration::from_secs(75);
 
 /// How long we follow a sequence that has started; draining a node alone may take five minutes.
 const SEQUENCE_WINDOW: Duration = Duration::from_secs(600);
+
+/// How an operation is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Manner {
+    /// How long the call may take, retries included.
+    pub deadline: Duration,
+    /// Shut down without cordon and drain.
+    pub force_shutdown: bool,
+    /// How Talos reboots.
+    pub reboot_mode: RebootMode,
+    /// What is done while the machine does what must not be interrupted.
+    pub busy: BusyPolicy,
+}
 
 /// Name of the method in MachineService.
 const fn method(operation: PowerOperation) -> &'static str {
@@ -98,7 +111,7 @@ async fn call(
     client: &Client,
     way: ThisMachine,
     operation: PowerOperation,
-    how: PowerConfig,
+    how: Manner,
     undrainable: Option<&'static str>,
 ) -> Result<String, Error> {
     match operation {
@@ -124,10 +137,11 @@ async fn call(
 pub async fn carry_out(
     client: &Client,
     operation: PowerOperation,
-    how: PowerConfig,
+    how: Manner,
     known: LastWord,
-    mut report: impl FnMut(PowerOutcome),
+    mut heard: impl FnMut(Heard),
 ) {
+    let mut report = |outcome| heard(Heard::Outcome(outcome));
     let mut attempt = Attempt::new(client, operation, how, known);
     let why = match timeout(how.deadline, attempt.until_accepted()).await {
         Ok(Ok(acceptance)) => attempt.first_word(acceptance).await,
@@ -189,7 +203,7 @@ impl Refusal {
 struct Attempt<'a> {
     client: &'a Client,
     operation: PowerOperation,
-    how: PowerConfig,
+    how: Manner,
     known: LastWord,
     outlook: Outlook,
     events: Events,
@@ -206,12 +220,7 @@ struct Attempt<'a> {
 }
 
 impl<'a> Attempt<'a> {
-    fn new(
-        client: &'a Client,
-        operation: PowerOperation,
-        how: PowerConfig,
-        known: LastWord,
-    ) -> Self {
+    fn new(client: &'a Client, operation: PowerOperation, how: Manner, known: LastWord) -> Self {
         Self {
             client,
             operation,

@@ -15,10 +15,10 @@ use tracing::{Event, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
 use super::client::CALL_TIMEOUT;
-use super::{Client, LastWord, carry_out, observe};
-use crate::config::{BusyPolicy, PowerConfig, RebootMode};
+use super::{Client, LastWord, Manner, carry_out, observe};
+use crate::config::{BusyPolicy, RebootMode};
 use crate::facts::Facts;
-use crate::power::{PowerOperation, PowerOutcome};
+use crate::power::{Heard, PowerOperation, PowerOutcome};
 
 const HOUR: Duration = Duration::from_secs(3600);
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -170,7 +170,7 @@ async fn a_power_call_that_nobody_answers_is_given_up_at_its_deadline() {
 
 async fn rejection(folder: &Folder) -> String {
     let mut reports = Vec::new();
-    let how = PowerConfig {
+    let how = Manner {
         deadline: DEADLINE,
         force_shutdown: false,
         reboot_mode: RebootMode::Default,
@@ -178,8 +178,10 @@ async fn rejection(folder: &Folder) -> String {
     };
     let client = folder.client();
     let known = LastWord::default();
-    carry_out(&client, PowerOperation::Shutdown, how, known, |outcome| {
-        reports.push(outcome);
+    carry_out(&client, PowerOperation::Shutdown, how, known, |heard| {
+        if let Heard::Outcome(outcome) = heard {
+            reports.push(outcome);
+        }
     })
     .await;
     match &reports[..] {

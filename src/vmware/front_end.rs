@@ -27,7 +27,7 @@ use crate::front_end::{Debt, FrontEnd, Measured, Order, Subject, Work};
 use crate::guest_operations::WallClock;
 use crate::guest_operations::logins::{Checked, PasswordCheck};
 use crate::inquiry::{Answer, InquiryId};
-use crate::power::{PowerOperation, PowerOutcome};
+use crate::power::{HandOver, Phase, PowerOperation, PowerOutcome};
 
 /// How long a session must have held before guest information is sent over it, when the one before was short: a host
 /// that takes the channel away again and again must not get everything each time.
@@ -110,6 +110,9 @@ where
         self.services
             .set_guest_operations(&config.guest_operations, now);
         self.services.set_quiesce(&config.quiesce, now);
+        self.services
+            .set_vmware(config.vmware, config.power.etcd.forfeit, now);
+        self.services.set_inventory(config.inventory, now);
     }
 
     /// TCLO first: requests of the host are served before anything is sent to it. A host that always has one more
@@ -167,6 +170,14 @@ where
 
     fn handle_power(&mut self, operation: PowerOperation, outcome: PowerOutcome, now: Duration) {
         self.services.handle_power(operation, outcome, now);
+    }
+
+    fn handle_phase(&mut self, phase: &Phase, now: Duration) {
+        self.services.handle_phase(phase, now);
+    }
+
+    fn handle_handed_over(&mut self, outcome: &HandOver, now: Duration) {
+        self.services.handle_handed_over(outcome, now);
     }
 
     fn handle_measured(&mut self, subject: Subject, measured: Measured, now: Duration) {
@@ -228,6 +239,7 @@ where
                 Output::ReadLoad => return Some(Order::Read(KernelPart::Load)),
                 Output::Freezer(command) => return Some(Order::Freezer(*command)),
                 Output::LookAtEtcd => return Some(Order::LookAtEtcd),
+                Output::HandOver => return Some(Order::HandOver),
             }
         }
     }

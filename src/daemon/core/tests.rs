@@ -178,6 +178,10 @@ impl Node for Newsy {
         self.asked("etcd");
     }
 
+    fn hand_over(&mut self) {
+        self.asked("hand over");
+    }
+
     fn freezer(&mut self, command: &Command) {
         self.asked(match command {
             Command::Freeze { .. } => "freeze",

@@ -513,15 +513,17 @@ impl Node {
     fn request(&self, operation: PowerOperation, deadline: Duration) -> Power {
         let (sender, reports) = unbounded_channel();
         let (client, known) = (self.client.clone(), self.known);
-        let how = PowerConfig {
+        let how = Manner {
             deadline,
             force_shutdown: false,
             reboot_mode: RebootMode::Default,
             busy: self.busy,
         };
         let task = tokio::spawn(async move {
-            carry_out(&client, operation, how, known, |outcome| {
-                let _ = sender.send(outcome);
+            carry_out(&client, operation, how, known, |heard| {
+                if let Heard::Outcome(outcome) = heard {
+                    let _ = sender.send(outcome);
+                }
             })
             .await;
         });

@@ -22,7 +22,9 @@ mod freezer_model;
 pub mod fuzz;
 mod guest_info;
 mod guest_operations;
+mod ha;
 mod identity;
+mod inventory;
 #[cfg(any(test, fuzzing))]
 mod judge;
 mod names;
@@ -44,20 +46,21 @@ mod unsafe_config;
 mod variables;
 mod version;
 mod vmbackup;
+mod vmotion;
 
 use std::time::Duration;
 
 use tracing::debug;
 
-use crate::config::{GuestOperationsConfig, QuiesceConfig};
+use crate::config::{Forfeit, GuestOperationsConfig, InventoryConfig, QuiesceConfig, VmwareConfig};
 use crate::diagnosis::{Check, Outcome};
 use crate::facts::{Etcd, Facts, Load, Machine};
-use crate::freeze::{Phase, Report as FreezerReport};
+use crate::freeze::{Phase as FreezePhase, Report as FreezerReport};
 use crate::front_end::{Debt, Measured};
 use crate::guest_operations::WallClock;
 use crate::guest_operations::logins::{Checked, PasswordCheck};
 use crate::inquiry::{Answer, InquiryId, Step};
-use crate::power::{PowerOperation, PowerOutcome};
+use crate::power::{HandOver, Phase, PowerOperation, PowerOutcome};
 use crate::report::{HostNameForm, NetworkPolicy, Report};
 use crate::vmware::wire::nic_info_v3::MAX_NICS;
 use crate::vmware::wire::text::{TcloRequest, error, printable};
@@ -123,6 +126,7 @@ pub struct Services {
     variables: bool,
     problem: Option<String>,
     quiesce: String,
+    phase: Phase,
     presence: Presence,
     /// Changes of the facts that no member has heard of.
     changes: Option<Changes>,
@@ -149,6 +153,7 @@ impl Services {
             variables: true,
             problem: None,
             quiesce: String::new(),
+            phase: Phase::default(),
             presence: Presence::Away,
             changes: None,
             deadline: None,
@@ -445,6 +450,39 @@ impl Services {
         self.drive(now);
     }
 
+    /// How far a power operation has come.
+    pub fn handle_phase(&mut self, phase: &Phase, now: Duration) {
+        if self.phase == *phase {
+            return;
+        }
+        self.phase = phase.clone();
+        if !self.presence.is_away() {
+            self.each(now, |service, cx| service.phase_changed(cx));
+            self.drive(now);
+        }
+    }
+
+    /// The outcome of an [`Output::HandOver`].
+    pub fn handle_handed_over(&mut self, outcome: &HandOver, now: Duration) {
+        self.with(now, |members, cx| members.vmotion.handed_over(outcome, cx));
+        self.drive(now);
+    }
+
+    /// What a vSphere host is asked for from here on, and when leadership of etcd is handed over.
+    pub fn set_vmware(&mut self, config: VmwareConfig, forfeit: Forfeit, now: Duration) {
+        self.with(now, |members, cx| {
+            members.ha.configure(config.ha, cx);
+            members.vmotion.configure(config.vmotion, forfeit, cx);
+        });
+        self.drive(now);
+    }
+
+    /// What is listed of the software from here on.
+    pub fn set_inventory(&mut self, config: InventoryConfig, now: Duration) {
+        self.with(now, |members, cx| members.inventory.configure(config, cx));
+        self.drive(now);
+    }
+
     /// The outcome of an [`Output::MeasureSpace`].
     pub fn handle_measured(&mut self, measured: Measured, now: Duration) {
         self.members.disks.measured(measured, now);
@@ -519,6 +557,7 @@ impl Services {
             variables: self.variables,
             problem: self.problem.as_deref(),
             quiesce: &self.quiesce,
+            phase: &self.phase,
             quiet,
             now,
         };
@@ -529,7 +568,10 @@ impl Services {
     /// waits for.
     fn show_quiesce(&mut self, now: Duration) {
         let quiesce = self.members.vmbackup.quiesce();
-        if matches!(quiesce.phase(), Phase::Beginning | Phase::Thawing) {
+        if matches!(
+            quiesce.phase(),
+            FreezePhase::Beginning | FreezePhase::Thawing
+        ) {
             return;
         }
         let shown = quiesce.shown();
@@ -595,8 +637,9 @@ impl Services {
         self.settle(deadlines.into_iter().flatten().min(), now);
     }
 
-    /// Sends what is due: first what the host waits for.
+    /// Sends what is due: first what cannot wait, then what the host waits for.
     fn send(&mut self, now: Duration) {
+        self.each(now, |service, cx| service.press(cx));
         self.events.send(&mut self.outbox, now);
         self.members.vmbackup.send(&mut self.outbox, now);
         self.publications.send(&mut self.outbox, now);
@@ -606,7 +649,10 @@ impl Services {
     fn settle(&mut self, deadline: Option<Duration>, now: Duration) {
         let is_in_flight = |topic| self.publications.is_in_flight(topic);
         self.outbox.reply_if_settled(is_in_flight, now);
-        self.deadline = deadline.into_iter().chain(self.outbox.deadline()).min();
+        let pressing = self.members.each().into_iter();
+        let pressing = pressing.filter_map(|service| service.pressing());
+        let deadlines = deadline.into_iter().chain(self.outbox.deadline());
+        self.deadline = deadlines.chain(pressing).min();
     }
 }
 

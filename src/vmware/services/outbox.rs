@@ -195,6 +195,11 @@ impl Outbox {
         self.outputs.push_back(Output::LookAtEtcd);
     }
 
+    /// Hands over the leadership of etcd.
+    pub(super) fn hand_over(&mut self) {
+        self.outputs.push_back(Output::HandOver);
+    }
+
     /// Asks for the kernel's counters.
     pub(super) fn read_load(&mut self) {
         self.outputs.push_back(Output::ReadLoad);

@@ -45,6 +45,8 @@ pub enum Output {
     Freezer(Box<Command>),
     /// Ask Talos for the members of etcd, and hand the answer to [`super::Services::handle_etcd`].
     LookAtEtcd,
+    /// Hand over the leadership of etcd, and hand what becomes of it to [`super::Services::handle_handed_over`].
+    HandOver,
 }
 
 /// What became of an RPCI command. What the host answered may be a secret (a machine config in a guest

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::facts::{Facts, Machine};
 use crate::guest_operations::{GuestOperations, WallClock};
+use crate::power::Phase;
 use crate::report::{HostNameForm, Report};
 
 use super::events::EventLine;
@@ -11,8 +12,8 @@ use super::outbox::Outbox;
 use super::publications::Publications;
 use super::{RpciId, RpciOutcome};
 use super::{
-    capabilities, disks, guest_info, guest_operations, identity, power, reset, statistics,
-    unsafe_config, variables, version, vmbackup,
+    capabilities, disks, guest_info, guest_operations, ha, identity, inventory, power, reset,
+    statistics, unsafe_config, variables, version, vmbackup, vmotion,
 };
 
 /// What every service may look at and write to.
@@ -33,6 +34,8 @@ pub(super) struct Context<'a> {
     pub(super) problem: Option<&'a str>,
     /// What is worth showing of quiesced snapshots.
     pub(super) quiesce: &'a str,
+    /// How far a power operation has come.
+    pub(super) phase: &'a Phase,
     /// File systems may be frozen: what only looks at the node rests.
     pub(super) quiet: bool,
     pub(super) now: Duration,
@@ -59,10 +62,19 @@ pub(super) trait Service {
     fn forgotten(&mut self, _cx: &mut Context<'_>) {}
     /// Guest variables of ours are published from here on.
     fn variables_wanted(&mut self, _cx: &mut Context<'_>) {}
+    /// A power operation has come further, see [`Context::phase`].
+    fn phase_changed(&mut self, _cx: &mut Context<'_>) {}
     /// Something else is wrong with the agent, or nothing any more.
     fn problem_changed(&mut self, _cx: &mut Context<'_>) {}
     /// The facts have changed, and are quiet.
     fn facts_changed(&mut self, _cx: &mut Context<'_>) {}
+    /// Does what is due at this moment and cannot wait, before all else: also while guest information is held back, and
+    /// while file systems are frozen.
+    fn press(&mut self, _cx: &mut Context<'_>) {}
+    /// When [`Service::press`] has something to do, if nothing else happens.
+    fn pressing(&self) -> Option<Duration> {
+        None
+    }
     /// Does what is due at this moment. Called after everything else.
     fn due(&mut self, _cx: &mut Context<'_>) {}
     /// Sends what is neither a publication nor an event, after these.
@@ -94,6 +106,9 @@ pub(super) struct Members {
     pub(super) statistics: statistics::Statistics,
     pub(super) guest_operations: guest_operations::VixService,
     pub(super) vmbackup: vmbackup::Vmbackup,
+    pub(super) ha: ha::Ha,
+    pub(super) vmotion: vmotion::Vmotion,
+    pub(super) inventory: inventory::Inventory,
 }
 
 impl Members {
@@ -112,11 +127,14 @@ impl Members {
             statistics: statistics::Statistics::new(),
             guest_operations: guest_operations::VixService::new(GuestOperations::new(wall_clock)),
             vmbackup: vmbackup::Vmbackup::new(wall_clock),
+            ha: ha::Ha::default(),
+            vmotion: vmotion::Vmotion::default(),
+            inventory: inventory::Inventory::default(),
         }
     }
 
     /// All of them, in the order in which they write.
-    pub(super) fn each(&mut self) -> [&mut dyn Service; 10] {
+    pub(super) fn each(&mut self) -> [&mut dyn Service; 13] {
         [
             &mut self.version,
             &mut self.reset,
@@ -128,6 +146,9 @@ impl Members {
             &mut self.disks,
             &mut self.statistics,
             &mut self.vmbackup,
+            &mut self.ha,
+            &mut self.vmotion,
+            &mut self.inventory,
         ]
     }
 }

@@ -4,7 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use apid::{Apid, scene};
-use talos_vmtoolsd::config::{BusyPolicy, PowerConfig, RebootMode};
+use talos_vmtoolsd::config::{DrainDeadline, PowerConfig, ShutdownConfig};
 use talos_vmtoolsd::talos::Dial;
 use tokio::io::DuplexStream;
 
@@ -47,9 +47,13 @@ pub(super) fn change_address(api: &Apid) {
 }
 
 /// How power operations are carried out unless configured.
-pub(super) const POWER: PowerConfig = PowerConfig {
-    deadline: Duration::from_secs(30),
-    force_shutdown: false,
-    reboot_mode: RebootMode::Default,
-    busy: BusyPolicy::Refuse,
-};
+pub(super) fn power() -> PowerConfig {
+    PowerConfig {
+        deadline: Duration::from_secs(30),
+        shutdown: ShutdownConfig {
+            drain_deadline: DrainDeadline::Talos,
+            ..ShutdownConfig::default()
+        },
+        ..PowerConfig::default()
+    }
+}

@@ -416,6 +416,7 @@ impl Host {
                         self.freezer.order(*command);
                     }
                     Output::LookAtEtcd => self.heard.push("! etcd".to_owned()),
+                    Output::HandOver => self.heard.push("! hand over".to_owned()),
                     Output::ReadLoad => {
                         self.readings += 1;
                         self.services.handle_load(&self.load, self.now);
