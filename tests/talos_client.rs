@@ -42,6 +42,7 @@ const LONG: Duration = Duration::from_secs(20);
 const HOW: Manner = Manner {
     deadline: LONG,
     force_shutdown: false,
+    takes_over: false,
     reboot_mode: RebootMode::Default,
     busy: BusyPolicy::Refuse,
 };
@@ -382,6 +383,10 @@ mod etcd {
         Some(Etcd { voters, live })
     }
 
+    async fn members(client: &Client) -> Option<Etcd> {
+        look_at_etcd(client).await.members
+    }
+
     #[tokio::test]
     async fn who_votes_and_who_serves_is_counted_whatever_the_role_that_may_read() {
         let (api, _, directory) = machined();
@@ -399,7 +404,7 @@ mod etcd {
             ] {
                 api.set_etcd(voters, learners);
                 api.set_api_servers(&servers[..live]);
-                let seen = look_at_etcd(&client).await;
+                let seen = members(&client).await;
                 assert_eq!(seen, etcd(voters, live), "{role}");
             }
         }
@@ -410,7 +415,7 @@ mod etcd {
                 .all(|call| call.request == "query_local=false" && call.metadata("node").is_empty())
         );
         assert_eq!(calls.len(), api.calls_of(Method::Get).len());
-        assert_eq!(api.call_count(), 2 * calls.len(), "and nothing else");
+        assert_eq!(api.call_count(), 3 * calls.len(), "and nothing else");
     }
 
     #[tokio::test]
@@ -419,13 +424,13 @@ mod etcd {
         scene::single_nic(&api);
         api.set_etcd(3, 0);
         api.set_api_servers(&[]);
-        assert_eq!(look_at_etcd(&client).await, etcd(3, 1));
+        assert_eq!(members(&client).await, etcd(3, 1));
         api.destroy(
             apid::ENDPOINTS,
             apid::ENDPOINTS_NAMESPACE,
             apid::API_SERVERS,
         );
-        assert_eq!(look_at_etcd(&client).await, etcd(3, 1));
+        assert_eq!(members(&client).await, etcd(3, 1));
         // What this node has found by discovery stays for half an hour.
         api.put(
             apid::ENDPOINTS,
@@ -433,7 +438,7 @@ mod etcd {
             "discovery",
             Vec::new(),
         );
-        assert_eq!(look_at_etcd(&client).await, etcd(3, 1));
+        assert_eq!(members(&client).await, etcd(3, 1));
     }
 
     #[tokio::test(start_paused = true)]
@@ -441,9 +446,9 @@ mod etcd {
         let half = Duration::from_millis(500);
         for method in [Method::EtcdMemberList, Method::Get] {
             let (api, client) = in_process();
-            assert_eq!(look_at_etcd(&client).await, etcd(1, 1));
+            assert_eq!(members(&client).await, etcd(1, 1));
             api.delay(method, half - Duration::from_millis(10));
-            assert_eq!(look_at_etcd(&client).await, etcd(1, 1), "{method:?}");
+            assert_eq!(members(&client).await, etcd(1, 1), "{method:?}");
             for how in ["slow", "silent", "hanging"] {
                 match how {
                     "slow" => api.delay(method, half + Duration::from_millis(10)),
@@ -457,7 +462,7 @@ mod etcd {
                     _ => api.hang(),
                 }
                 let begun = tokio::time::Instant::now();
-                assert_eq!(look_at_etcd(&client).await, None, "{method:?} {how}");
+                assert_eq!(members(&client).await, None, "{method:?} {how}");
                 assert_eq!(begun.elapsed(), half, "{method:?} {how}");
             }
         }
@@ -491,9 +496,9 @@ mod etcd {
         for (what, make) in cases {
             let (api, client, _directory) = machined();
             scene::single_nic(&api);
-            assert_eq!(look_at_etcd(&client).await, etcd(1, 1));
+            assert_eq!(members(&client).await, etcd(1, 1));
             make(&api);
-            assert_eq!(look_at_etcd(&client).await, None, "{what}");
+            assert_eq!(members(&client).await, None, "{what}");
         }
     }
 
@@ -504,7 +509,7 @@ mod etcd {
         assert!(all_well(&check(&client, LONG).await.0));
         // A role that is too low may for a minute be a process that machined does not know yet; this is certain.
         api.drop_type(apid::ENDPOINTS);
-        assert_eq!(look_at_etcd(&client).await, None);
+        assert_eq!(members(&client).await, None);
         let refused = client.checks().borrow().clone();
         assert!(!all_well(&refused));
         assert!(
@@ -519,8 +524,8 @@ mod etcd {
         let mut bridge = Bridge::with_client(client, PowerConfig::default());
         let answer = async |bridge: &mut Bridge| loop {
             let news = timeout(Duration::from_secs(1), bridge.next()).await;
-            if let News::Etcd(etcd) = news.expect("an answer") {
-                return etcd;
+            if let News::Etcd(look) = news.expect("an answer") {
+                return look.members;
             }
         };
         api.delay(Method::EtcdMemberList, Duration::from_millis(100));

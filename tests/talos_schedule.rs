@@ -22,6 +22,7 @@ const KIND: &str = "LinkStatuses.net.talos.dev";
 const HOW: Manner = Manner {
     deadline: Duration::from_secs(30),
     force_shutdown: false,
+    takes_over: false,
     reboot_mode: RebootMode::Default,
     busy: BusyPolicy::Refuse,
 };

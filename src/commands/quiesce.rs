@@ -39,7 +39,7 @@ pub(super) async fn check(
     freezer.finish();
     if let Some(client) = client.filter(|_| look.needs_etcd()) {
         let etcd = tokio::time::timeout(ETCD_DEADLINE, talos::look_at_etcd(client)).await;
-        look.handle_etcd(etcd.ok().flatten());
+        look.handle_etcd(etcd.ok().and_then(|look| look.members));
     }
     look.check()
 }

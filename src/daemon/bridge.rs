@@ -10,7 +10,7 @@ use super::core::{News, Node};
 use super::file_watch::FileWatch;
 use crate::config::{PowerConfig, TalosConfig, talosconfig::BadEndpoint};
 use crate::diagnosis::{self, Check};
-use crate::facts::{Facts, KernelPart, Reading, replace};
+use crate::facts::{EtcdLook, Facts, KernelPart, Reading, replace};
 use crate::freeze::{Command, Report};
 use crate::freezer::Link;
 use crate::front_end::{Measured, Subject};
@@ -202,6 +202,7 @@ impl Node for Bridge {
         let how = talos::Manner {
             deadline: self.power.deadline.min(patience),
             force_shutdown: self.power.force_shutdown,
+            takes_over: false,
             reboot_mode: self.power.reboot_mode,
             busy: self.power.busy,
         };
@@ -235,13 +236,13 @@ impl Node for Bridge {
         let outcomes = self.outcome_sender.clone();
         let Ok(client) = self.client.clone() else {
             // We hold the receiver ourselves.
-            let _ = outcomes.send(News::Etcd(None));
+            let _ = outcomes.send(News::Etcd(EtcdLook::default()));
             return;
         };
         self.look = Some(tokio::spawn(async move {
-            let etcd = talos::look_at_etcd(&client).await;
+            let look = talos::look_at_etcd(&client).await;
             // While the daemon stops, no one listens.
-            let _ = outcomes.send(News::Etcd(etcd));
+            let _ = outcomes.send(News::Etcd(look));
         }));
     }
 

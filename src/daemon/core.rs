@@ -15,7 +15,7 @@ use tokio::task::coop::unconstrained;
 use tokio::task::{JoinError, JoinSet};
 
 use crate::diagnosis::Check;
-use crate::facts::{Etcd, Facts, KernelPart, Reading};
+use crate::facts::{EtcdLook, Facts, KernelPart, Reading};
 use crate::fairness::Turns;
 use crate::freeze::{Command, Report};
 use crate::front_end::{Debt, FrontEnd, Measured, Order, Subject, Work};
@@ -45,8 +45,8 @@ pub enum News {
     Measured(Subject, Measured),
     /// A report of the freezer.
     Freezer(Report),
-    /// What Talos says of etcd; `None` when it does not answer.
-    Etcd(Option<Etcd>),
+    /// What Talos says of etcd.
+    Etcd(EtcdLook),
     /// What became of handing over the leadership of etcd.
     HandedOver(HandOver),
     /// An answer to an inquiry.
@@ -282,7 +282,7 @@ impl<F: FrontEnd, N: Node, C: Clock> Core<F, N, C> {
                     );
                 }
             }
-            News::Etcd(etcd) => self.front_end.handle_etcd(etcd, now),
+            News::Etcd(look) => self.front_end.handle_etcd(look.members, now),
             News::HandedOver(outcome) => self.front_end.handle_handed_over(&outcome, now),
             News::Answer(id, answer) => self.front_end.handle_answer(id, answer, now),
             News::Talosconfig => return Left::Talosconfig,

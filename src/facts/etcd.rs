@@ -9,6 +9,15 @@ pub struct Etcd {
     pub live: usize,
 }
 
+/// What Talos says of etcd when it is asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EtcdLook {
+    /// What this node is in it; `None` where Talos does not say.
+    pub part: Option<EtcdPart>,
+    /// Its members; `None` where Talos does not say, and on a worker.
+    pub members: Option<Etcd>,
+}
+
 /// What this node is in the cluster's etcd.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EtcdPart {

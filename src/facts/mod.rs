@@ -18,7 +18,7 @@ pub(crate) mod of_layout;
 mod storage;
 
 pub use counters::Counters;
-pub use etcd::{Etcd, EtcdPart};
+pub use etcd::{Etcd, EtcdLook, EtcdPart};
 pub use kernel::{
     DiskCounters, KernelPart, MemoryBlock, MemoryBlocks, Processor, ProcessorTimes, Reading,
 };

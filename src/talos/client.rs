@@ -428,10 +428,20 @@ impl Client {
 
     /// A request with os:reader alone, where it is us who say the role.
     pub(super) fn reading_request<T>(&self, message: T) -> Request<T> {
+        self.request_as("os:reader", message)
+    }
+
+    /// A request with os:admin alone, where it is us who say the role: for handing over the leadership of etcd, which
+    /// no other role may do, and for nothing else.
+    pub(super) fn admin_request<T>(&self, message: T) -> Request<T> {
+        self.request_as("os:admin", message)
+    }
+
+    fn request_as<T>(&self, role: &'static str, message: T) -> Request<T> {
         let mut request = Request::new(message);
         if !self.is_proxied() {
-            let reader = MetadataValue::from_static("os:reader");
-            request.metadata_mut().insert("talos-role", reader);
+            let role = MetadataValue::from_static(role);
+            request.metadata_mut().insert("talos-role", role);
         }
         request
     }

@@ -1,8 +1,10 @@
-//! Whether etcd could do without this node for a while: how many members vote, and how many control planes serve.
+//! What this node is in etcd, and whether etcd could do without it for a while: how many members vote, and how many
+//! control planes serve.
 //!
 //! ```text
-//! EtcdMemberList, of any member ──► voters      an answer proves that there is a quorum now
-//! Endpoints, of Kubernetes' leases ──► live     no call says which members are up, not even to os:admin
+//! EtcdStatus, of this node's member ──► part    leader, voter or learner
+//! EtcdMemberList, of any member ──────► voters  an answer proves that there is a quorum now
+//! Endpoints, of Kubernetes' leases ───► live    no call says which members are up, not even to os:admin
 //! ```
 //! An API server serves through the etcd of its own node and renews a lease in it, so one that is listed stands for a
 //! member that works. The count is one of the past: a control plane that has just died is listed for some 15 to 25 s
@@ -12,50 +14,123 @@
 //! - API servers that all announce one address, such as a load balancer's, count as one.
 //! - With no list at all, before Kubernetes has begun, this node is the only one.
 //!
-//! The roles are those of reading: os:reader and os:operator may make both calls in every release since 1.4.
+//! The roles are those of reading: os:operator may make all three calls in every release since 1.4.
 
 use std::time::Duration;
 
 use tokio::time::timeout;
-use tonic::Code;
+use tonic::{Code, Response, Status as GrpcStatus};
 
 use super::client::{CALL_TIMEOUT, Client, one};
 use super::error::Error;
 use super::facts;
 use super::proto::machine::EtcdMemberListRequest;
-use crate::facts::Etcd;
+use crate::facts::{Etcd, EtcdLook, EtcdPart};
 
-/// How long both calls may take together; they run side by side. A host waits for its freeze.
+/// How long all calls may take together; they run side by side. A host waits for its freeze.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// What Talos says of etcd; `None` when it does not within half a second. Only a control plane can say.
-pub async fn look_at_etcd(client: &Client) -> Option<Etcd> {
-    let both = async { tokio::try_join!(voters(client), live(client)) };
-    let (voters, live) = timeout(PATIENCE, both).await.ok()?.ok()?;
-    Some(Etcd { voters, live })
+/// What Talos says of etcd within half a second. What a worker says is that it is no member.
+pub async fn look_at_etcd(client: &Client) -> EtcdLook {
+    let members = async { tokio::try_join!(members(client), live(client)) };
+    let (status, members) = tokio::join!(in_time(status(client)), in_time(members));
+    EtcdLook {
+        part: status.map(|status| status.map_or(EtcdPart::None, |status| status.part)),
+        members: members.and_then(|(members, live)| {
+            members.map(|Members { voters, .. }| Etcd { voters, live })
+        }),
+    }
 }
 
-/// Members that vote, those included that were added and have never started. Learners do not.
-async fn voters(client: &Client) -> Result<usize, Error> {
+async fn in_time<T>(answer: impl Future<Output = Result<T, Error>>) -> Option<T> {
+    timeout(PATIENCE, answer).await.ok()?.ok()
+}
+
+/// What this node's own member says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Status {
+    pub(super) part: EtcdPart,
+    /// What is wrong with it, in etcd's words.
+    pub(super) errors: Vec<String>,
+}
+
+/// Asks this node's own member; `None` on a worker.
+pub(super) async fn status(client: &Client) -> Result<Option<Status>, Error> {
+    const CALL: &str = "EtcdStatus";
+    let request = client.request(());
+    let mut machine = client.machine().await?;
+    let answer = on_a_control_plane(client, CALL, machine.etcd_status(request)).await?;
+    let Some(answer) = answer else {
+        return Ok(None);
+    };
+    let message = one(CALL, answer.messages, |message| &message.metadata)?;
+    let status = message.member_status.ok_or(Error::Malformed {
+        call: CALL,
+        problem: "no status in it",
+    })?;
+    let part = match status.is_learner {
+        true => EtcdPart::Learner,
+        false if status.leader == status.member_id => EtcdPart::Leader,
+        false => EtcdPart::Voter,
+    };
+    Ok(Some(Status {
+        part,
+        errors: status.errors,
+    }))
+}
+
+/// The members of etcd, those included that were added and have never started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Members {
+    /// Those that vote, one at least.
+    pub(super) voters: usize,
+    /// Those that do not vote yet.
+    pub(super) learners: usize,
+}
+
+/// Asks any member; `None` on a worker.
+pub(super) async fn members(client: &Client) -> Result<Option<Members>, Error> {
     const CALL: &str = "EtcdMemberList";
     // Any member may answer, so that an etcd that is only down here does not hide the others.
     let request = client.request(EtcdMemberListRequest { query_local: false });
     let mut machine = client.machine().await?;
-    let answer = client
-        .unary(CALL, CALL_TIMEOUT, machine.etcd_member_list(request))
-        .await?;
+    let answer = on_a_control_plane(client, CALL, machine.etcd_member_list(request)).await?;
+    let Some(answer) = answer else {
+        return Ok(None);
+    };
     let members = one(CALL, answer.messages, |message| &message.metadata)?.members;
-    match members.iter().filter(|member| !member.is_learner).count() {
+    let learners = members.iter().filter(|member| member.is_learner).count();
+    match members.len().saturating_sub(learners) {
         0 => Err(Error::Malformed {
             call: CALL,
             problem: "no member that votes",
         }),
-        voters => Ok(voters),
+        voters => Ok(Some(Members { voters, learners })),
+    }
+}
+
+/// Waits for an answer; `None` where Talos says that this is a worker. Every release that we support has these methods,
+/// so that is no trouble.
+async fn on_a_control_plane<T>(
+    client: &Client,
+    call: &'static str,
+    answer: impl Future<Output = Result<Response<T>, GrpcStatus>>,
+) -> Result<Option<T>, Error> {
+    match client.answer(call, CALL_TIMEOUT, answer).await {
+        Ok(answer) => {
+            client.served().served(call);
+            Ok(Some(answer))
+        }
+        Err(Error::Unsupported { .. }) => Ok(None),
+        Err(error) => {
+            client.note_refusal(call, &error);
+            Err(error)
+        }
     }
 }
 
 /// Control planes whose API server serves, this node always among them.
-async fn live(client: &Client) -> Result<usize, Error> {
+pub(super) async fn live(client: &Client) -> Result<usize, Error> {
     let servers = match client.get(&facts::ENDPOINTS, facts::API_SERVERS_ID).await {
         Ok(spec) => facts::api_servers(&spec).map_err(|_| Error::Malformed {
             call: facts::ENDPOINTS.kind,

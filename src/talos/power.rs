@@ -68,6 +68,9 @@ pub struct Manner {
     pub deadline: Duration,
     /// Shut down without cordon and drain.
     pub force_shutdown: bool,
+    /// It takes the place of an earlier Shutdown of ours that drains still: it is called although that one runs, and
+    /// nothing is asked of that one first.
+    pub takes_over: bool,
     /// How Talos reboots.
     pub reboot_mode: RebootMode,
     /// What is done while the machine does what must not be interrupted.

@@ -173,6 +173,7 @@ async fn rejection(folder: &Folder) -> String {
     let how = Manner {
         deadline: DEADLINE,
         force_shutdown: false,
+        takes_over: false,
         reboot_mode: RebootMode::Default,
         busy: BusyPolicy::Refuse,
     };

@@ -20,9 +20,10 @@ use crate::diagnosis::Check;
 use crate::power::Obstacle;
 
 /// Every call beside the watches whose refusal is noticed.
-const METHODS: [(&str, &str); 7] = [
+const METHODS: [(&str, &str); 8] = [
     (ENDPOINTS.kind, QUORUM),
     ("EtcdMemberList", QUORUM),
+    ("EtcdStatus", "what this node is in etcd"),
     ("Events", "what becomes of a power operation"),
     ("Mounts", "free space of the file systems"),
     ("NetworkDeviceStats", "traffic of the network links"),
@@ -30,8 +31,8 @@ const METHODS: [(&str, &str); 7] = [
     ("Shutdown", "Shut Down Guest OS"),
 ];
 
-/// What is missing without either half of [`super::etcd`].
-const QUORUM: &str = "whether etcd can do without this node for a snapshot";
+/// What is missing without either half of the count in [`super::etcd`].
+const QUORUM: &str = "whether etcd can do without this node";
 
 fn purpose(call: &str) -> Option<Purpose> {
     let watched = |source: &&&dyn Watched| source.kind().kind == call;

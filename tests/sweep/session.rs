@@ -134,6 +134,8 @@ impl Node for ScriptedTalos {
 
     fn look_at_etcd(&mut self) {}
 
+    fn hand_over(&mut self) {}
+
     fn freezer(&mut self, _: &talos_vmtoolsd::freeze::Command) {}
 
     async fn next(&mut self) -> News {

@@ -10,7 +10,7 @@ use tokio::time::{Instant, advance, sleep_until};
 
 use super::*;
 use crate::config::Config;
-use crate::facts::Load;
+use crate::facts::{Etcd, Load};
 use crate::freeze::message::{Cause, Devices, How, Outcomes};
 
 /// A front end that is busy.
@@ -349,10 +349,13 @@ fn asked(asked: &Asked, since: Instant) -> Vec<(u128, &'static str)> {
 
 #[tokio::test(start_paused = true)]
 async fn what_the_freezer_reports_and_what_talos_says_of_etcd_reach_the_front_end() {
-    let etcd = Etcd { voters: 3, live: 3 };
+    let look = EtcdLook {
+        members: Some(Etcd { voters: 3, live: 3 }),
+        ..EtcdLook::default()
+    };
     let news = [
-        (0, News::Etcd(None)),
-        (0, News::Etcd(Some(etcd))),
+        (0, News::Etcd(EtcdLook::default())),
+        (0, News::Etcd(look)),
         (0, frozen()),
         (0, thawed()),
         (0, News::Freezer(Report::Gone)),

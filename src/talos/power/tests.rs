@@ -516,6 +516,7 @@ impl Node {
         let how = Manner {
             deadline,
             force_shutdown: false,
+            takes_over: false,
             reboot_mode: RebootMode::Default,
             busy: self.busy,
         };

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use talos_vmtoolsd::daemon::core::{News, Node};
 use talos_vmtoolsd::facts::{
-    Etcd, Facts, KernelPart, Load, MachineType, Mount, Reading, Stage, Volume,
+    Etcd, EtcdLook, Facts, KernelPart, Load, MachineType, Mount, Reading, Stage, Volume,
 };
 use talos_vmtoolsd::freeze::message::{Cause, Devices, How, Outcome, Outcomes};
 use talos_vmtoolsd::freeze::{Command, Report};
@@ -349,8 +349,14 @@ impl Node for ControlPlane {
                 _ => None,
             })
             .unwrap_or((TALOS, well));
-        state.plan(after, News::Etcd(etcd));
+        let look = EtcdLook {
+            members: etcd,
+            ..EtcdLook::default()
+        };
+        state.plan(after, News::Etcd(look));
     }
+
+    fn hand_over(&mut self) {}
 
     fn freezer(&mut self, command: &Command) {
         let mut state = self.0.borrow_mut();
