@@ -4,18 +4,21 @@ use prost::Message;
 
 use crate::proto::definitions::extensions::{Layer, Metadata};
 use crate::proto::definitions::hardware::SystemInformationSpec;
-use crate::proto::definitions::k8s::NodenameSpec;
+use crate::proto::definitions::k8s::{NodeStatusSpec, NodenameSpec};
 use crate::proto::definitions::runtime::{
     MachineStatusSpec, MachineStatusStatus, SecurityStateSpec, UnmetCondition,
 };
 use crate::proto::resource::config::{MachineType, MachineTypeSpec};
-use crate::resources::MACHINE_STATUS;
+use crate::resources::{self, MACHINE_STATUS};
+use crate::shared::Shared;
 use crate::{Apid, Stage};
 
 /// Type of MachineType; namespace `config`, id `machine-type`.
 pub const MACHINE_TYPE: &str = "MachineTypes.config.talos.dev";
 /// Type of Nodename; namespace `k8s`, id `nodename`.
 pub const NODENAME: &str = "Nodenames.kubernetes.talos.dev";
+/// Type of NodeStatus; namespace `k8s`, id is the name of the Kubernetes node.
+pub const NODE_STATUS: &str = "NodeStatuses.kubernetes.talos.dev";
 /// Type of ExtensionStatus; namespace `runtime`, id is the layer's number.
 pub const EXTENSION_STATUS: &str = "ExtensionStatuses.runtime.talos.dev";
 /// Type of SecurityState; namespace `runtime`, id `securitystate`.
@@ -60,6 +63,21 @@ impl Apid {
         self.put_spec(NODENAME, "k8s", "nodename", &message);
     }
 
+    /// Sets NodeStatus: a node that is ready, and cordoned or not.
+    pub fn set_node_status(&self, name: &str, cordoned: bool) {
+        let message = NodeStatusSpec {
+            nodename: name.to_owned(),
+            node_ready: true,
+            unschedulable: cordoned,
+        };
+        self.put_spec(NODE_STATUS, "k8s", name, &message);
+    }
+
+    /// Cordons the node that NodeStatus is of, or ends that; nothing where there is none.
+    pub fn set_cordoned(&self, cordoned: bool) {
+        set_cordoned(self.shared(), cordoned);
+    }
+
     /// Sets ExtensionStatus of one layer of the boot image; the image factory's is called `schematic` and has
     /// the schematic's id for version.
     pub fn set_extension(&self, layer: u32, name: &str, version: &str) {
@@ -98,6 +116,28 @@ impl Apid {
     }
 }
 
+fn set_cordoned(shared: &Shared, cordoned: bool) {
+    for resource in shared.store.list("k8s", NODE_STATUS) {
+        let (metadata, spec) = (
+            resource.metadata.unwrap_or_default(),
+            resource.spec.unwrap_or_default(),
+        );
+        let Ok(mut status) = NodeStatusSpec::decode(&*spec.proto_spec) else {
+            continue;
+        };
+        status.unschedulable = cordoned;
+        let spec = resources::spec(&status, format!("unschedulable: {cordoned}\n"));
+        shared.store.put("k8s", NODE_STATUS, &metadata.id, spec);
+    }
+}
+
+impl Shared {
+    /// Talos cordons the node, if it is one of a Kubernetes cluster.
+    pub(crate) fn cordon(&self) {
+        set_cordoned(self, true);
+    }
+}
+
 /// What every node has.
 pub(crate) fn healthy(apid: &Apid, host: &str) {
     apid.set_machine_type(if host.contains("-cp-") {
@@ -107,6 +147,7 @@ pub(crate) fn healthy(apid: &Apid, host: &str) {
         MachineType::Worker
     });
     apid.set_node_name(host);
+    apid.set_node_status(host, false);
     apid.set_extension(0, "vmtoolsd-guest-agent", "v2.0.0");
     apid.set_extension(1, "schematic", SCHEMATIC);
     apid.set_secure_boot(false);

@@ -8,6 +8,7 @@ use tokio_stream::{Stream, StreamExt as _};
 use tonic::{Code, Request, Response, Status};
 
 use crate::Method;
+use crate::etcd::{self, EtcdBackend};
 use crate::files;
 use crate::logs::{self, KERNEL, Reading};
 use crate::node;
@@ -17,13 +18,15 @@ use crate::proto::google::rpc;
 use crate::proto::machine::machine_service_server::MachineService;
 use crate::proto::machine::reboot_request::Mode;
 use crate::proto::machine::{
-    Container, ContainersRequest, ContainersResponse, DmesgRequest, EtcdMemberListRequest,
-    EtcdMemberListResponse, EtcdMembers, EtcdStatus, EtcdStatusResponse, Event, EventsRequest,
-    FileInfo, ListRequest, LogsRequest, Memory, MemoryResponse, Mounts, MountsResponse, Netstat,
-    NetstatRequest, NetstatResponse, NetworkDeviceStats, NetworkDeviceStatsResponse, Process,
-    ProcessesResponse, ReadRequest, Reboot, RebootRequest, RebootResponse, ServiceList,
-    ServiceListResponse, Shutdown, ShutdownRequest, ShutdownResponse, Stats, StatsRequest,
-    StatsResponse, SystemStat, SystemStatResponse, Version, VersionResponse, netstat_request,
+    Container, ContainersRequest, ContainersResponse, DmesgRequest, EtcdForfeitLeadership,
+    EtcdForfeitLeadershipRequest, EtcdForfeitLeadershipResponse, EtcdMember, EtcdMemberListRequest,
+    EtcdMemberListResponse, EtcdMemberStatus, EtcdMembers, EtcdStatus, EtcdStatusResponse, Event,
+    EventsRequest, FileInfo, ListRequest, LogsRequest, Memory, MemoryResponse, Mounts,
+    MountsResponse, Netstat, NetstatRequest, NetstatResponse, NetworkDeviceStats,
+    NetworkDeviceStatsResponse, Process, ProcessesResponse, ReadRequest, Reboot, RebootRequest,
+    RebootResponse, ServiceList, ServiceListResponse, Shutdown, ShutdownRequest, ShutdownResponse,
+    Stats, StatsRequest, StatsResponse, SystemStat, SystemStatResponse, Version, VersionResponse,
+    netstat_request,
 };
 use crate::shared::{Admitted, Shared};
 use crate::streams::Receiver;
@@ -49,6 +52,7 @@ macro_rules! per_node {
 
 per_node!(
     Container,
+    EtcdForfeitLeadership,
     EtcdMembers,
     EtcdStatus,
     Memory,
@@ -98,10 +102,6 @@ const CHUNK: usize = 32 << 10;
 /// Where containers are, in a few words.
 fn place(namespace: &str, driver: ContainerDriver) -> String {
     format!("{namespace} {}", driver.as_str_name())
-}
-
-fn on_a_worker() -> Status {
-    Status::unimplemented("this method is only available on control plane nodes")
 }
 
 /// A log as a stream: a message for each line.
@@ -160,22 +160,41 @@ impl MachineService for Machine {
         self.0.answer(Method::Dmesg, request, summary, read).await
     }
 
+    async fn etcd_forfeit_leadership(
+        &self,
+        request: Request<EtcdForfeitLeadershipRequest>,
+    ) -> Result<Response<EtcdForfeitLeadershipResponse>, Status> {
+        let forfeit = async |_, admitted: Admitted| {
+            let member = etcd::ask(&self.0, |etcd| etcd.forfeit(), etcd::forfeit_own).await?;
+            let messages = self.messages(&admitted, || EtcdForfeitLeadership {
+                metadata: None,
+                member: member.clone(),
+            });
+            Ok(EtcdForfeitLeadershipResponse { messages })
+        };
+        let method = Method::EtcdForfeitLeadership;
+        self.0
+            .answer_later(method, request, String::new(), forfeit)
+            .await
+    }
+
     async fn etcd_member_list(
         &self,
         request: Request<EtcdMemberListRequest>,
     ) -> Result<Response<EtcdMemberListResponse>, Status> {
         let summary = format!("query_local={}", request.get_ref().query_local);
-        let show = |_: EtcdMemberListRequest, admitted: &Admitted| {
-            let etcd = self.0.node().contents.etcd.clone();
-            let (_, members) = etcd.ok_or_else(on_a_worker)?;
-            let messages = self.messages(admitted, || EtcdMembers {
+        let show = async |request: EtcdMemberListRequest, admitted: Admitted| {
+            let local = request.query_local;
+            let backend = move |etcd: &dyn EtcdBackend| etcd.members(local);
+            let members = etcd::ask(&self.0, backend, |_, members| Ok(members.to_vec())).await?;
+            let messages = self.messages(&admitted, || EtcdMembers {
                 metadata: None,
                 members: members.clone(),
             });
             Ok(EtcdMemberListResponse { messages })
         };
         self.0
-            .answer(Method::EtcdMemberList, request, summary, show)
+            .answer_later(Method::EtcdMemberList, request, summary, show)
             .await
     }
 
@@ -183,17 +202,17 @@ impl MachineService for Machine {
         &self,
         request: Request<()>,
     ) -> Result<Response<EtcdStatusResponse>, Status> {
-        let show = |(), admitted: &Admitted| {
-            let etcd = self.0.node().contents.etcd.clone();
-            let (status, _) = etcd.ok_or_else(on_a_worker)?;
-            let messages = self.messages(admitted, || EtcdStatus {
+        let show = async |(), admitted: Admitted| {
+            let own = |status: &mut EtcdMemberStatus, _: &[EtcdMember]| Ok(status.clone());
+            let status = etcd::ask(&self.0, |etcd| etcd.status(), own).await?;
+            let messages = self.messages(&admitted, || EtcdStatus {
                 metadata: None,
                 member_status: Some(status.clone()),
             });
             Ok(EtcdStatusResponse { messages })
         };
         self.0
-            .answer(Method::EtcdStatus, request, String::new(), show)
+            .answer_later(Method::EtcdStatus, request, String::new(), show)
             .await
     }
 
@@ -411,7 +430,7 @@ impl MachineService for Machine {
             |mode| format!("mode={}", mode.as_str_name()),
         );
         let reboot = |_: RebootRequest, admitted: &Admitted| {
-            let actor_id = power::run(&self.0, "reboot")?;
+            let actor_id = power::run(&self.0, "reboot", false)?;
             let messages = self.messages(admitted, || Reboot {
                 metadata: None,
                 actor_id: actor_id.clone(),
@@ -428,8 +447,8 @@ impl MachineService for Machine {
         request: Request<ShutdownRequest>,
     ) -> Result<Response<ShutdownResponse>, Status> {
         let summary = format!("force={}", request.get_ref().force);
-        let shutdown = |_: ShutdownRequest, admitted: &Admitted| {
-            let actor_id = power::run(&self.0, "shutdown")?;
+        let shutdown = |request: ShutdownRequest, admitted: &Admitted| {
+            let actor_id = power::run(&self.0, "shutdown", request.force)?;
             let messages = self.messages(admitted, || Shutdown {
                 metadata: None,
                 actor_id: actor_id.clone(),

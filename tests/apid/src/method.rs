@@ -7,6 +7,8 @@ pub enum Method {
     Containers,
     /// `/machine.MachineService/Dmesg`
     Dmesg,
+    /// `/machine.MachineService/EtcdForfeitLeadership`
+    EtcdForfeitLeadership,
     /// `/machine.MachineService/EtcdMemberList`
     EtcdMemberList,
     /// `/machine.MachineService/EtcdStatus`
@@ -60,9 +62,10 @@ pub const IMPERSONATOR: &str = "os:impersonator";
 
 impl Method {
     /// All of them.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::Containers,
         Self::Dmesg,
+        Self::EtcdForfeitLeadership,
         Self::EtcdMemberList,
         Self::EtcdStatus,
         Self::Events,
@@ -90,6 +93,7 @@ impl Method {
         match self {
             Self::Containers => "/machine.MachineService/Containers",
             Self::Dmesg => "/machine.MachineService/Dmesg",
+            Self::EtcdForfeitLeadership => "/machine.MachineService/EtcdForfeitLeadership",
             Self::EtcdMemberList => "/machine.MachineService/EtcdMemberList",
             Self::EtcdStatus => "/machine.MachineService/EtcdStatus",
             Self::Events => "/machine.MachineService/Events",
@@ -126,7 +130,7 @@ impl Method {
     /// Who may call it in Talos 1.11 and later; before, EtcdStatus was not for os:reader.
     pub const fn roles(self) -> &'static [&'static str] {
         match self {
-            Self::Read => &[ADMIN],
+            Self::EtcdForfeitLeadership | Self::Read => &[ADMIN],
             Self::Reboot | Self::Shutdown => &[ADMIN, OPERATOR],
             _ => &[ADMIN, OPERATOR, READER],
         }

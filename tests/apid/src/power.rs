@@ -1,5 +1,7 @@
 //! Reboot and Shutdown: accepted at once, carried out (or not) afterwards.
 
+use std::sync::Arc;
+
 use tonic::{Code, Status};
 
 use crate::proto::common;
@@ -8,6 +10,7 @@ use crate::proto::machine::machine_status_event::{MachineStage, MachineStatus};
 use crate::proto::machine::sequence_event::Action;
 use crate::proto::machine::{MachineStatusEvent, SequenceEvent};
 use crate::resources::set_stage;
+use crate::sequence::{self, Sequences};
 use crate::shared::Shared;
 
 /// What becomes of a Reboot or Shutdown that may be called.
@@ -28,10 +31,16 @@ pub enum PowerBehaviour {
     DieBeforeReply,
     /// Refused as in a container (docker): FailedPrecondition.
     ContainerMode,
+    /// Accepted and carried out in phases, one sequence at a time.
+    Sequences(Sequences),
 }
 
-/// Runs `reboot` or `shutdown`; returns the actor id.
-pub(crate) fn run(shared: &Shared, sequence: &str) -> Result<String, Status> {
+/// Runs `reboot` or `shutdown`, which may be forced; returns the actor id.
+pub(crate) fn run(
+    shared: &Arc<Shared>,
+    sequence: &'static str,
+    force: bool,
+) -> Result<String, Status> {
     let behaviour = *shared.power();
     let actor = shared.new_actor();
     match behaviour {
@@ -42,8 +51,7 @@ pub(crate) fn run(shared: &Shared, sequence: &str) -> Result<String, Status> {
         }
         PowerBehaviour::AcceptSilently => {}
         PowerBehaviour::AcceptLocked => {
-            let text = "sequence not started: locked";
-            fail(shared, sequence, "", common::Code::Locked, text);
+            locked_out(shared, sequence);
         }
         PowerBehaviour::AcceptFail => {
             start(shared, sequence, &actor);
@@ -52,6 +60,9 @@ pub(crate) fn run(shared: &Shared, sequence: &str) -> Result<String, Status> {
             set_stage(shared, RuntimeMachineStage::MachineStageRunning, true);
         }
         PowerBehaviour::Accept => start(shared, sequence, &actor),
+        PowerBehaviour::Sequences(sequences) => {
+            sequence::run(shared, sequences, sequence, force, &actor);
+        }
         PowerBehaviour::AcceptThenDie => {
             start(shared, sequence, &actor);
             shared.store.end_watches(Code::Unavailable, "shutting down");
@@ -67,7 +78,14 @@ pub(crate) fn run(shared: &Shared, sequence: &str) -> Result<String, Status> {
     Ok(actor)
 }
 
-fn start(shared: &Shared, sequence: &str, actor: &str) {
+/// Another sequence runs, and this one may not take its place.
+pub(crate) fn locked_out(shared: &Shared, sequence: &str) {
+    let text = "sequence not started: locked";
+    fail(shared, sequence, "", common::Code::Locked, text);
+}
+
+/// A sequence begins, and the machine is in its stage.
+pub(crate) fn start(shared: &Shared, sequence: &str, actor: &str) {
     shared.begun(sequence);
     shared.events.publish(
         actor,
@@ -98,7 +116,8 @@ fn start(shared: &Shared, sequence: &str, actor: &str) {
     set_stage(shared, resource, false);
 }
 
-fn fail(shared: &Shared, sequence: &str, actor: &str, code: common::Code, text: &str) {
+/// A sequence ends with an error, or does not begin.
+pub(crate) fn fail(shared: &Shared, sequence: &str, actor: &str, code: common::Code, text: &str) {
     shared.events.publish(
         actor,
         &SequenceEvent {

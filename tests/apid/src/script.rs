@@ -111,8 +111,8 @@ pub(crate) fn freeze(shared: &Arc<Shared>, method: Method, time: Duration) {
         sleep(time).await;
         // It came before all that is waiting, so it is carried out before that.
         match method {
-            Method::Reboot => drop(power::run(&shared, "reboot")),
-            Method::Shutdown => drop(power::run(&shared, "shutdown")),
+            Method::Reboot => drop(power::run(&shared, "reboot", false)),
+            Method::Shutdown => drop(power::run(&shared, "shutdown", false)),
             _ => {}
         }
         shared.hang(false);

@@ -1,6 +1,6 @@
 //! What all connections share, and the one door that every call goes through.
 
-use std::future::pending;
+use std::future::{Future, pending, ready};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -8,6 +8,7 @@ use tonic::{Code, Request, Response, Status};
 
 use crate::Method;
 use crate::door::Door;
+use crate::etcd::EtcdBackend;
 use crate::events::EventLog;
 use crate::faults::Faults;
 use crate::journal::{Call, Journal, ascii};
@@ -16,6 +17,7 @@ use crate::method::{ADMIN, IMPERSONATOR};
 use crate::node::Node;
 use crate::power::PowerBehaviour;
 use crate::script::{self, Script, Step, Trouble};
+use crate::sequence::{Drain, Running};
 use crate::signal::Signal;
 use crate::store::Store;
 
@@ -34,6 +36,11 @@ pub(crate) struct Shared {
     power: Mutex<PowerBehaviour>,
     actors: Mutex<u64>,
     sequences: Mutex<Vec<String>>,
+    /// The sequence that runs, of those that are carried out in phases.
+    pub(crate) running: Mutex<Option<Running>>,
+    /// Whether a drain without an end has ended.
+    pub(crate) drain: Drain,
+    etcd: Mutex<Option<Arc<dyn EtcdBackend>>>,
 }
 
 /// Who is at the other end of a connection.
@@ -76,6 +83,21 @@ impl Shared {
         summary: String,
         act: impl FnOnce(T, &Admitted) -> Result<R, Status>,
     ) -> Result<Response<R>, Status> {
+        let act = |request, admitted: Admitted| ready(act(request, &admitted));
+        self.answer_later(method, request, summary, act).await
+    }
+
+    /// As [`Self::answer`], with an answer that takes its time.
+    pub(crate) async fn answer_later<T, R, A>(
+        self: &Arc<Self>,
+        method: Method,
+        request: Request<T>,
+        summary: String,
+        act: impl FnOnce(T, Admitted) -> A,
+    ) -> Result<Response<R>, Status>
+    where
+        A: Future<Output = Result<R, Status>>,
+    {
         let peer = request.extensions().get::<Peer>().cloned();
         let peer = peer.unwrap_or(Peer::on_socket(0));
         let metadata = ascii(request.metadata());
@@ -98,7 +120,10 @@ impl Shared {
             Some(status) => Err(status),
             None => self.admit(method, &peer, roles, &metadata).await,
         };
-        let answer = admitted.and_then(|admitted| act(request.into_inner(), &admitted));
+        let answer = match admitted {
+            Ok(admitted) => act(request.into_inner(), admitted).await,
+            Err(status) => Err(status),
+        };
         let answer = self.afterwards(trouble, answer).await;
         let code = answer.as_ref().map_or_else(Status::code, |_| Code::Ok);
         self.journal.answered(place, code);
@@ -222,6 +247,16 @@ impl Shared {
 
     pub(crate) fn power(&self) -> MutexGuard<'_, PowerBehaviour> {
         self.power.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn set_etcd(&self, etcd: Arc<dyn EtcdBackend>) {
+        *self.etcd.lock().unwrap_or_else(PoisonError::into_inner) = Some(etcd);
+    }
+
+    /// The etcd that this node shares with others, if it does.
+    pub(crate) fn etcd(&self) -> Option<Arc<dyn EtcdBackend>> {
+        let etcd = self.etcd.lock().unwrap_or_else(PoisonError::into_inner);
+        etcd.clone()
     }
 
     /// A new actor id, in the form of a UUID.
