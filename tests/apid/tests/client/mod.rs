@@ -61,6 +61,16 @@ pub(crate) async fn connect(path: &Path) -> Result<Channel, tonic::transport::Er
         .await
 }
 
+/// A Talos API in this process, with nothing on it, and a channel to it.
+pub(crate) async fn in_process() -> (Apid, Channel) {
+    let apid = Apid::in_process();
+    let served = apid.clone();
+    let connector = service_fn(move |_| std::future::ready(served.connect().map(TokioIo::new)));
+    let endpoint = Endpoint::from_static("http://localhost");
+    let channel = endpoint.connect_with_connector(connector).await;
+    (apid, channel.unwrap())
+}
+
 pub(crate) fn machine(channel: &Channel) -> MachineServiceClient<Channel> {
     MachineServiceClient::new(channel.clone())
 }
