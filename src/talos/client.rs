@@ -354,6 +354,11 @@ impl Client {
         self.doubts.take(operation)
     }
 
+    /// What outlives a power call.
+    pub(super) const fn doubts(&self) -> &Doubts {
+        &self.doubts
+    }
+
     /// Whether a proxy (apid) stands between us and machined.
     pub(super) fn is_proxied(&self) -> bool {
         matches!(self.inner.way, Way::Apid(_))

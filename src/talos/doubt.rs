@@ -1,4 +1,4 @@
-//! Power calls that we gave up on without an answer.
+//! What outlives a power call: that we gave up on it without an answer, or who Talos says asked for its sequence.
 //!
 //! A doubt belongs to the machine, not to a connection or to the settings that led to it: whoever makes the next call
 //! has to ask first what became of the last one.
@@ -17,6 +17,8 @@ pub(super) struct Doubts(Arc<Mutex<Slots>>);
 struct Slots {
     shutdown: Option<Instant>,
     reboot: Option<Instant>,
+    /// The actor id of the last Shutdown that was accepted.
+    actor_id: Option<String>,
 }
 
 impl Slots {
@@ -37,6 +39,16 @@ impl Doubts {
     /// When Talos may have got a call; asking clears it.
     pub(super) fn take(&self, operation: PowerOperation) -> Option<Instant> {
         self.lock().of(operation).take()
+    }
+
+    /// Talos has accepted a Shutdown, and follows it under this actor id.
+    pub(super) fn accepted_shutdown(&self, actor_id: &str) {
+        self.lock().actor_id = Some(actor_id.to_owned());
+    }
+
+    /// The actor id of the last Shutdown that Talos has accepted.
+    pub(super) fn last_shutdown(&self) -> Option<String> {
+        self.lock().actor_id.clone()
     }
 
     fn lock(&self) -> MutexGuard<'_, Slots> {

@@ -14,6 +14,9 @@
 //! restarts the sequence, so when we do not know whether Talos got a call, or what became of one that it accepted,
 //! we send nothing until Talos has shown that nothing comes of it. That doubt outlives the operation: the next one
 //! starts with the question.
+//!
+//! A Shutdown that takes an earlier one over ([`Manner::takes_over`]) is a second call on purpose. What the earlier one
+//! does, its stage included, says nothing of it: only a START that is not that one's, or the CANCELED of that one.
 
 mod events;
 mod look;
@@ -28,7 +31,7 @@ pub use self::look::LastWord;
 use self::look::{Look, look};
 use super::client::{CALL_TIMEOUT, Client, ThisMachine};
 use super::error::Error;
-use super::sequence::{Outlook, Verdict};
+use super::sequence::{Drain, Outlook, Verdict};
 use crate::backoff::Backoff;
 use crate::config::{BusyPolicy, RebootMode};
 use crate::facts::Stage;
@@ -101,12 +104,17 @@ const fn is_busy(stage: Stage) -> bool {
     )
 }
 
-fn outlook(operation: PowerOperation) -> Outlook {
+/// Nothing is known of the sequence yet.
+fn outlook(client: &Client, operation: PowerOperation, how: Manner) -> Outlook {
     let sequence = match operation {
         PowerOperation::Shutdown => "shutdown",
         PowerOperation::Reboot => "reboot",
     };
-    Outlook::new(sequence, stage(operation))
+    let outlook = Outlook::new(sequence, stage(operation));
+    match how.takes_over {
+        true => outlook.taking_over(client.doubts().last_shutdown()),
+        false => outlook,
+    }
 }
 
 /// Makes the call; the actor id of the sequence. A Shutdown is forced where nothing can be drained.
@@ -136,7 +144,8 @@ async fn call(
 ///
 /// The deadline is for the acceptance, retries included. After an acceptance the future goes on for up to ten
 /// minutes, until the operation did not happen or its news end; dropping it earlier only loses that
-/// report. `known` is what counts where Talos does not say what the machine is doing.
+/// report. In between it reports once that the node is drained, and once that this is over; not of a sequence that does
+/// not drain, nor where Talos sends no events. `known` is what counts where Talos does not say what the machine is doing.
 pub async fn carry_out(
     client: &Client,
     operation: PowerOperation,
@@ -144,7 +153,6 @@ pub async fn carry_out(
     known: LastWord,
     mut heard: impl FnMut(Heard),
 ) {
-    let mut report = |outcome| heard(Heard::Outcome(outcome));
     let mut attempt = Attempt::new(client, operation, how, known);
     let why = match timeout(how.deadline, attempt.until_accepted()).await {
         Ok(Ok(acceptance)) => attempt.first_word(acceptance).await,
@@ -155,14 +163,18 @@ pub async fn carry_out(
         if let Some(sent) = attempt.doubt.or(attempt.earlier) {
             client.leave_doubt(operation, sent);
         }
-        return report(PowerOutcome::Rejected(why));
+        return heard(Heard::Outcome(PowerOutcome::Rejected(why)));
     }
-    report(PowerOutcome::Accepted);
-    let outcome = attempt.watch_sequence().await;
+    if how.takes_over {
+        // Whatever became of the earlier one, it is over.
+        let _superseded = client.take_doubt(operation);
+    }
+    heard(Heard::Outcome(PowerOutcome::Accepted));
+    let outcome = attempt.watch_sequence(&mut heard).await;
     if outcome == PowerOutcome::NotFollowed {
         client.leave_doubt(operation, attempt.began);
     }
-    report(outcome);
+    heard(Heard::Outcome(outcome));
 }
 
 /// How we know that Talos has accepted.
@@ -209,6 +221,8 @@ struct Attempt<'a> {
     how: Manner,
     known: LastWord,
     outlook: Outlook,
+    /// What has been reported of the drain.
+    drain: Drain,
     events: Events,
     /// What the events have decided before the call was known to be accepted.
     verdict: Verdict,
@@ -229,10 +243,14 @@ impl<'a> Attempt<'a> {
             operation,
             how,
             known,
-            outlook: outlook(operation),
+            outlook: outlook(client, operation, how),
+            drain: Drain::None,
             events: Events::Closed,
             verdict: Verdict::Open,
-            earlier: client.take_doubt(operation),
+            earlier: match how.takes_over {
+                true => None,
+                false => client.take_doubt(operation),
+            },
             doubt: None,
             began: Instant::now(),
             failure: None,
@@ -311,13 +329,17 @@ impl<'a> Attempt<'a> {
             Err(error) if self.is_doubtful(error) => self.events = Events::Closed,
             Ok(_) | Err(_) => self.doubt = None,
         }
-        self.outlook.accepted_as(answer?);
+        let actor_id = answer?;
+        if self.operation == PowerOperation::Shutdown {
+            self.client.doubts().accepted_shutdown(&actor_id);
+        }
+        self.outlook.accepted_as(actor_id);
         Ok(Acceptance::Answered)
     }
 
     /// Forgets what has been heard of an earlier call.
     fn start_over(&mut self) {
-        self.outlook = outlook(self.operation);
+        self.outlook = outlook(self.client, self.operation, self.how);
         self.verdict = Verdict::Open;
         self.events = Events::Closed;
     }
@@ -396,12 +418,17 @@ impl<'a> Attempt<'a> {
         let until = Instant::now() + SETTLE;
         while let Ok(Some(sighting)) = timeout_at(until, self.events.next(self.client)).await {
             self.verdict = self.outlook.see(&sighting);
-            if self.outlook.has_started() || self.verdict != Verdict::Open {
+            let outlook = &self.outlook;
+            if outlook.has_started() || outlook.has_room() || self.verdict != Verdict::Open {
                 return Ok(true);
             }
         }
         let heard = self.events.is_open();
         match self.client.stage().await {
+            // The stage is that of the earlier one.
+            Ok(_) if self.how.takes_over => heard.then_some(false).ok_or(Error::Deadline {
+                call: method(self.operation),
+            }),
             Ok(now) => Ok(now == stage(self.operation)),
             Err(error) if error.is_connection() || !heard => Err(error),
             // Not allowed or not known here; the events have been heard.
@@ -438,11 +465,31 @@ impl<'a> Attempt<'a> {
         }
     }
 
+    /// Reports what has not been reported of the drain.
+    fn report_drain(&mut self, heard: &mut impl FnMut(Heard)) {
+        let is_over = matches!(self.verdict, Verdict::Happens);
+        let now = match self.outlook.drain() {
+            Drain::UnderWay if is_over => Drain::Over,
+            now => now,
+        };
+        if self.how.force_shutdown || now == self.drain {
+            return;
+        }
+        if self.drain == Drain::None {
+            heard(Heard::Draining);
+        }
+        if now == Drain::Over {
+            heard(Heard::Drained);
+        }
+        self.drain = now;
+    }
+
     /// Follows the accepted sequence until it did not happen or its news end.
-    async fn watch_sequence(&mut self) -> PowerOutcome {
+    async fn watch_sequence(&mut self, heard: &mut impl FnMut(Heard)) -> PowerOutcome {
         let accepted = Instant::now();
         let mut backoff = Backoff::jittered(RETRY.0, RETRY.1 * 5);
         loop {
+            self.report_drain(heard);
             match std::mem::replace(&mut self.verdict, Verdict::Open) {
                 Verdict::DidNotHappen(why) => return PowerOutcome::DidNotHappen(why),
                 Verdict::Happens => {

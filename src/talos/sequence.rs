@@ -2,21 +2,29 @@
 //!
 //! ```text
 //! Reboot/Shutdown OK ─▶ START ─▶ … ─▶ RestartEvent            it happens
+//!                    │  ├─ phase drain, of a Shutdown      it takes as long as the pods want
 //!                    │         └─▶ NOOP + CANCELED or FATAL    it did not
 //!                    └─▶ NOOP + LOCKED                         another sequence runs, it never began
 //! ```
 //! Observed in siderolabs/talos `internal/app/machined/pkg/runtime/v1alpha1/v1alpha1_controller.go`:
 //! * LOCKED is published without the caller's actor id, so a stream filtered by actor id would miss it;
 //! * STOP comes without an error, before the NOOP event that carries it;
-//! * a sequence that succeeds also ends in a FATAL event: its "error" is the final `unix.Reboot(…)`.
+//! * a sequence that succeeds also ends in a FATAL event: its "error" is the final `unix.Reboot(…)`;
+//! * events of phases carry the actor id of their sequence, and no name of it. The phase `drain` has one task,
+//!   `cordonAndDrainNode`, from 1.4 to 1.14 (v1alpha1_sequencer.go). Up to 1.4 the task cordons; later a controller does,
+//!   and the task waits for that;
+//! * a sequence that takes another's place starts after that one has published CANCELED under its own actor id.
 
 use prost::Message;
 
 use super::facts::stage_of;
 use super::proto::common::Code;
 use super::proto::machine::sequence_event::Action;
-use super::proto::machine::{Event, MachineStatusEvent, SequenceEvent};
+use super::proto::machine::{Event, MachineStatusEvent, PhaseEvent, SequenceEvent, phase_event};
 use crate::facts::Stage;
+
+/// The phase in which a Shutdown cordons and drains the node.
+const DRAIN: &str = "drain";
 
 /// One event that may concern a power sequence.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +37,15 @@ pub(super) enum Sighting {
         start: bool,
         /// Code and message of the error, if there is one.
         error: Option<(i32, String)>,
+        /// Who asked for the sequence; empty when Talos does not say.
+        actor_id: String,
+    },
+    /// PhaseEvent
+    Phase {
+        /// `drain`, `cleanup` …
+        phase: String,
+        /// Whether the phase starts with this event, or stops.
+        start: bool,
         /// Who asked for the sequence; empty when Talos does not say.
         actor_id: String,
     },
@@ -57,6 +74,14 @@ impl Sighting {
                 },
                 Err(_) => Self::Other,
             },
+            Some("machine.PhaseEvent") => match PhaseEvent::decode(&*data.value) {
+                Ok(message) => Self::Phase {
+                    start: message.action() == phase_event::Action::Start,
+                    phase: message.phase,
+                    actor_id: event.actor_id,
+                },
+                Err(_) => Self::Other,
+            },
             Some("machine.MachineStatusEvent") => match MachineStatusEvent::decode(&*data.value) {
                 Ok(message) => Self::Stage(stage_of(message.stage)),
                 Err(_) => Self::Other,
@@ -76,9 +101,26 @@ pub(super) struct Outlook {
     stage: Stage,
     /// Our actor id; empty when it is not known.
     actor_id: String,
+    /// That of the sequence whose place ours takes.
+    superseded: Option<String>,
+    /// Whether that one has made way.
+    has_room: bool,
     started: bool,
+    drain: Drain,
     /// Whether the machine has been seen in that stage since the sequence began.
     in_stage: bool,
+}
+
+/// How far the drain of a sequence has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Drain {
+    /// Nothing is known of one.
+    #[default]
+    None,
+    /// It has begun.
+    UnderWay,
+    /// It has begun, and is over.
+    Over,
 }
 
 /// What a sighting means for the sequence.
@@ -99,8 +141,19 @@ impl Outlook {
             sequence,
             stage,
             actor_id: String::new(),
+            superseded: None,
+            has_room: false,
             started: false,
+            drain: Drain::None,
             in_stage: false,
+        }
+    }
+
+    /// The sequence takes the place of the one with this actor id, which is heard of as well.
+    pub(super) fn taking_over(self, actor_id: Option<String>) -> Self {
+        Self {
+            superseded: actor_id.filter(|id| !id.is_empty()),
+            ..self
         }
     }
 
@@ -114,6 +167,16 @@ impl Outlook {
         self.started
     }
 
+    /// Whether the sequence whose place ours takes has made way.
+    pub(super) fn has_room(&self) -> bool {
+        self.has_room
+    }
+
+    /// How far the drain has come.
+    pub(super) fn drain(&self) -> Drain {
+        self.drain
+    }
+
     /// The next events repeat some that we have seen.
     pub(super) fn rewind(&mut self) {
         self.in_stage = false;
@@ -122,6 +185,14 @@ impl Outlook {
     /// Takes one event.
     pub(super) fn see(&mut self, sighting: &Sighting) -> Verdict {
         match sighting {
+            Sighting::Sequence {
+                error: Some((code, _)),
+                actor_id,
+                ..
+            } if self.superseded.as_ref() == Some(actor_id) => {
+                self.has_room |= Code::try_from(*code) == Ok(Code::Canceled);
+                Verdict::Open
+            }
             Sighting::Sequence {
                 sequence,
                 start,
@@ -134,6 +205,20 @@ impl Outlook {
                 }
                 Some((code, message)) => self.failed(*code, message),
             },
+            Sighting::Phase {
+                phase,
+                start,
+                actor_id,
+            } if self.concerns(actor_id) => {
+                self.drain = match (self.drain, phase.as_str(), *start) {
+                    (Drain::None, DRAIN, true) => Drain::UnderWay,
+                    // The start of a later phase counts as well, for the end may have been missed.
+                    (Drain::UnderWay, DRAIN, false) => Drain::Over,
+                    (Drain::UnderWay, other, true) if other != DRAIN => Drain::Over,
+                    (drain, _, _) => drain,
+                };
+                Verdict::Open
+            }
             Sighting::Stage(stage) if self.started => {
                 let was = std::mem::replace(&mut self.in_stage, *stage == self.stage);
                 if was && *stage == Stage::Running {
@@ -143,7 +228,10 @@ impl Outlook {
                 }
             }
             Sighting::Restart => Verdict::Happens,
-            Sighting::Sequence { .. } | Sighting::Stage(_) | Sighting::Other => Verdict::Open,
+            Sighting::Sequence { .. }
+            | Sighting::Phase { .. }
+            | Sighting::Stage(_)
+            | Sighting::Other => Verdict::Open,
         }
     }
 
@@ -163,6 +251,9 @@ impl Outlook {
     }
 
     fn concerns(&self, actor_id: &str) -> bool {
+        if self.superseded.as_deref() == Some(actor_id) {
+            return false;
+        }
         self.actor_id.is_empty() || actor_id.is_empty() || self.actor_id == actor_id
     }
 }
@@ -177,6 +268,16 @@ mod tests {
 
     fn reboot() -> Outlook {
         let mut outlook = Outlook::new("reboot", Stage::Rebooting);
+        outlook.accepted_as(OURS.into());
+        outlook
+    }
+
+    fn new_shutdown() -> Outlook {
+        Outlook::new("shutdown", Stage::ShuttingDown)
+    }
+
+    fn shutdown() -> Outlook {
+        let mut outlook = new_shutdown();
         outlook.accepted_as(OURS.into());
         outlook
     }
@@ -337,6 +438,82 @@ mod tests {
         assert_eq!(reboot().see(&sighting), Verdict::Happens);
     }
 
+    fn phase(name: &str, action: phase_event::Action, actor: &str) -> Sighting {
+        let message = PhaseEvent {
+            phase: name.into(),
+            action: action.into(),
+        };
+        Sighting::from_event(event("PhaseEvent", message, actor))
+    }
+
+    /// Phase `drain` begins, as Talos serialises it: zero values are left out.
+    #[test]
+    fn a_phase_is_read_from_its_event() {
+        let mut event = event("PhaseEvent", (), OURS);
+        event.data.as_mut().unwrap().value = b"\x0a\x05drain".to_vec();
+        let mut outlook = shutdown();
+        outlook.see(&Sighting::from_event(event));
+        assert_eq!(outlook.drain(), Drain::UnderWay);
+    }
+
+    #[test]
+    fn a_drain_is_over_with_its_phase_or_when_a_later_one_begins() {
+        use phase_event::Action::{Start, Stop};
+        for end in [
+            phase("drain", Stop, OURS),
+            phase("cleanup", Start, OURS),
+            phase("cleanup", Start, ""),
+        ] {
+            let mut outlook = shutdown();
+            outlook.see(&phase("drain", Start, "another"));
+            outlook.see(&phase("storeShudown", Start, OURS));
+            assert_eq!(outlook.drain(), Drain::None);
+            for _ in 0..2 {
+                outlook.see(&phase("drain", Start, OURS));
+                outlook.see(&phase("storeShudown", Stop, OURS));
+                outlook.see(&phase("cleanup", Start, "another"));
+                assert_eq!(outlook.drain(), Drain::UnderWay);
+            }
+            outlook.see(&end);
+            // Told again after a break, it does not begin again.
+            outlook.see(&phase("drain", Start, OURS));
+            assert_eq!(outlook.drain(), Drain::Over, "{end:?}");
+        }
+    }
+
+    #[test]
+    fn what_the_first_sequence_says_is_not_the_second_ones() {
+        const FIRST: &str = "0a1b";
+        let event = |action, error, actor| sequence("shutdown", action, error, actor);
+        let canceled = Some((Code::Canceled, "context canceled"));
+        // Before its answer is here, the second one's actor id is not known.
+        for answered in [false, true] {
+            let mut outlook = new_shutdown().taking_over(Some(FIRST.into()));
+            if answered {
+                outlook.accepted_as(OURS.into());
+            }
+            for sighting in [
+                event(Action::Start, None, FIRST),
+                phase("drain", phase_event::Action::Start, FIRST),
+                event(Action::Stop, None, FIRST),
+            ] {
+                assert_eq!(outlook.see(&sighting), Verdict::Open);
+            }
+            assert!(!outlook.has_started() && !outlook.has_room());
+            let last = event(Action::Noop, canceled, FIRST);
+            assert_eq!(outlook.see(&last), Verdict::Open);
+            assert!(outlook.has_room() && !outlook.has_started());
+            assert_eq!(outlook.drain(), Drain::None);
+            outlook.see(&event(Action::Start, None, OURS));
+            assert!(outlook.has_started());
+            did_not_happen(outlook.see(&event(Action::Noop, canceled, OURS)));
+        }
+        // An id that Talos did not say supersedes nothing.
+        let mut outlook = new_shutdown().taking_over(Some(String::new()));
+        outlook.see(&event(Action::Start, None, ""));
+        assert!(outlook.has_started());
+    }
+
     #[test]
     fn stages_are_read_from_their_event() {
         let message = MachineStatusEvent {
@@ -349,7 +526,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn any_event_is_survived(url in "(talos/runtime/machine\\.(Sequence|MachineStatus|Restart)Event|.{0,20})", value: Vec<u8>, actor_id: String) {
+        fn any_event_is_survived(url in "(talos/runtime/machine\\.(Sequence|Phase|MachineStatus|Restart)Event|.{0,20})", value: Vec<u8>, actor_id: String) {
             let data = Some(Any { type_url: url, value });
             let _ = reboot().see(&Sighting::from_event(Event { data, actor_id, ..Event::default() }));
         }

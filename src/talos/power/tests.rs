@@ -7,7 +7,10 @@ use std::path::PathBuf;
 use apid::proto::common;
 use apid::proto::machine::SequenceEvent;
 use apid::proto::machine::sequence_event::Action;
-use apid::{Apid, MachineType as TalosType, Method, PowerBehaviour, Stage as TalosStage, Status};
+use apid::{
+    Apid, MachineType as TalosType, Method, PowerBehaviour, Sequences, Stage as TalosStage, Status,
+    Step, Trouble,
+};
 use tokio::io::DuplexStream;
 use tokio::sync::mpsc::{UnboundedReceiver, error::TryRecvError, unbounded_channel};
 use tokio::task::JoinHandle;
@@ -469,6 +472,162 @@ async fn the_events_that_are_asked_for_again_begin_before_the_call() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_drain_is_reported_when_it_begins_and_when_it_ends_each_once() {
+    let node = Node::with(Sequences {
+        drain: Some(Duration::from_secs(90)),
+        ..Sequences::default()
+    });
+    let begun = Instant::now();
+    let mut power = node.request(SHUTDOWN, LONG);
+    assert_eq!(power.next().await, Some(PowerOutcome::Accepted));
+    assert_eq!(power.drain().await, Some(Heard::Draining));
+    assert!(begun.elapsed() < TICKS, "{:?}", begun.elapsed());
+    // What is heard again counts once.
+    for breaks in 1..=3 {
+        pass(20).await;
+        node.api.drop_connections();
+        let again = node.api.until_calls(Method::Events, 1 + breaks, LONG).await;
+        again.unwrap();
+    }
+    assert_eq!(power.drain().await, Some(Heard::Drained));
+    let off = begun.elapsed().abs_diff(Duration::from_secs(90));
+    assert!(off < TICKS, "{off:?}");
+    assert_eq!(power.next().await, Some(PowerOutcome::NotFollowed));
+    assert_eq!(power.drain().await, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_does_not_drain_reports_none() {
+    let ends = Sequences {
+        stopping: Some(Duration::from_secs(1)),
+        ..Sequences::default()
+    };
+    let node = Node::with(ends);
+    let mut power = node.request(REBOOT, LONG);
+    assert_eq!(power.next().await, Some(PowerOutcome::Accepted));
+    assert_eq!(power.next().await, Some(PowerOutcome::NotFollowed));
+    assert_eq!(power.drain().await, None);
+
+    // Nothing to drain, or no wish to.
+    let node = Node::with(ends);
+    node.api
+        .set_stage(TalosStage::MachineStageMaintenance, true);
+    let mut undrainable = node.request(SHUTDOWN, LONG);
+    assert_eq!(undrainable.next().await, Some(PowerOutcome::Accepted));
+    let forced = Manner {
+        force_shutdown: true,
+        ..node.manner(LONG)
+    };
+    let node = Node::with(ends);
+    let mut forced = node.carry_out(SHUTDOWN, forced);
+    assert_eq!(forced.next().await, Some(PowerOutcome::Accepted));
+    pass(5).await;
+    assert_eq!(undrainable.drains.try_recv(), Err(TryRecvError::Empty));
+    assert_eq!(forced.drains.try_recv(), Err(TryRecvError::Empty));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_that_is_not_ours_is_not_reported() {
+    let node = Node::new();
+    let mut power = node.request(SHUTDOWN, LONG);
+    assert_eq!(power.next().await, Some(PowerOutcome::Accepted));
+    let drain = apid::proto::machine::PhaseEvent {
+        phase: "drain".to_owned(),
+        action: apid::proto::machine::phase_event::Action::Start.into(),
+    };
+    node.api.publish("another", &drain);
+    pass(5).await;
+    assert_eq!(power.drains.try_recv(), Err(TryRecvError::Empty));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_that_does_not_end_is_taken_over_by_a_forced_shutdown() {
+    let node = Node::with(Sequences {
+        stopping: Some(Duration::from_secs(20)),
+        yielding: Duration::from_secs(7),
+        ..Sequences::default()
+    });
+    let mut first = node.request(SHUTDOWN, LONG);
+    assert_eq!(first.next().await, Some(PowerOutcome::Accepted));
+    assert_eq!(first.drain().await, Some(Heard::Draining));
+    pass(60).await;
+    let begun = Instant::now();
+    let mut second = node.take_over(LONG);
+    assert_eq!(second.next().await, Some(PowerOutcome::Accepted));
+    let off = begun.elapsed().abs_diff(FIRST_WORD);
+    assert!(off < TICKS, "{off:?}");
+    // Talos publishes it under the first one's actor id.
+    let Some(PowerOutcome::DidNotHappen(why)) = first.next().await else {
+        panic!("the first goes on");
+    };
+    assert!(why.contains("took its place"), "{why}");
+    assert_eq!(node.shutdowns(), ["force=false", "force=true"]);
+    assert_eq!(node.api.sequences(), ["shutdown", "shutdown"]);
+    // Nothing is held against the second, which goes on to its end.
+    assert_eq!(second.next().await, Some(PowerOutcome::NotFollowed));
+    assert!(begun.elapsed() >= SEQUENCE_WINDOW);
+    assert_eq!(second.drain().await, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_take_over_asks_nothing_of_the_first_call() {
+    let node = Node::with(Sequences::default());
+    node.deny(Method::Events);
+    let mut first = node.request(SHUTDOWN, LONG);
+    assert_eq!(first.next().await, Some(PowerOutcome::Accepted));
+    assert_eq!(first.next().await, Some(PowerOutcome::NotFollowed));
+    let begun = Instant::now();
+    let mut second = node.take_over(LONG);
+    assert_eq!(second.next().await, Some(PowerOutcome::Accepted));
+    assert!(begun.elapsed() < TICKS, "{:?}", begun.elapsed());
+    assert_eq!(node.shutdowns(), ["force=false", "force=true"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_take_over_that_is_refused_leaves_the_doubt_of_the_first() {
+    let node = Node::with(Sequences::default());
+    let sent = Instant::now();
+    node.client.leave_doubt(SHUTDOWN, sent);
+    node.deny(Method::Shutdown);
+    node.take_over(Duration::from_millis(300)).rejected().await;
+    assert_eq!(node.client.take_doubt(SHUTDOWN), Some(sent));
+}
+
+/// The first one's events and its stage prove nothing of the second.
+#[tokio::test(start_paused = true)]
+async fn a_take_over_whose_call_was_lost_is_called_again() {
+    let node = Node::with(Sequences::default());
+    let mut first = node.request(SHUTDOWN, LONG);
+    assert_eq!(first.drain().await, Some(Heard::Draining));
+    node.api.delay(Method::Shutdown, LONG);
+    let mut second = node.take_over(LONG);
+    let called = node.api.until_calls(Method::Shutdown, 2, LONG).await;
+    called.unwrap();
+    node.api.drop_connections();
+    node.api.delay(Method::Shutdown, Duration::ZERO);
+    assert_eq!(second.next().await, Some(PowerOutcome::Accepted));
+    let forced = "force=true";
+    assert_eq!(node.shutdowns(), ["force=false", forced, forced]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_take_over_whose_answer_was_lost_is_not_called_again() {
+    let node = Node::with(Sequences::default());
+    let mut first = node.request(SHUTDOWN, LONG);
+    assert_eq!(first.drain().await, Some(Heard::Draining));
+    let mut calls = 0;
+    node.api.on_step(move |step| {
+        let is_shutdown = matches!(step, Step::Call(Method::Shutdown, _));
+        calls += usize::from(is_shutdown);
+        (is_shutdown && calls == 1).then_some(Trouble::DoneThenReset)
+    });
+    let mut second = node.take_over(LONG);
+    assert_eq!(second.next().await, Some(PowerOutcome::Accepted));
+    assert_eq!(node.shutdowns(), ["force=false", "force=true"]);
+    assert_eq!(node.api.sequences(), ["shutdown", "shutdown"]);
+}
+
 /// A running node.
 struct Node {
     api: Apid,
@@ -511,24 +670,54 @@ impl Node {
 
     /// An operation has been asked for.
     fn request(&self, operation: PowerOperation, deadline: Duration) -> Power {
-        let (sender, reports) = unbounded_channel();
-        let (client, known) = (self.client.clone(), self.known);
+        self.carry_out(operation, self.manner(deadline))
+    }
+
+    /// A forced Shutdown has been asked for, which takes an earlier one over.
+    fn take_over(&self, deadline: Duration) -> Power {
         let how = Manner {
+            force_shutdown: true,
+            takes_over: true,
+            ..self.manner(deadline)
+        };
+        self.carry_out(SHUTDOWN, how)
+    }
+
+    fn manner(&self, deadline: Duration) -> Manner {
+        Manner {
             deadline,
             force_shutdown: false,
             takes_over: false,
             reboot_mode: RebootMode::Default,
             busy: self.busy,
-        };
+        }
+    }
+
+    fn carry_out(&self, operation: PowerOperation, how: Manner) -> Power {
+        let (sender, reports) = unbounded_channel();
+        let (drain_sender, drains) = unbounded_channel();
+        let (client, known) = (self.client.clone(), self.known);
         let task = tokio::spawn(async move {
             carry_out(&client, operation, how, known, |heard| {
-                if let Heard::Outcome(outcome) = heard {
-                    let _ = sender.send(outcome);
-                }
+                let _ = match heard {
+                    Heard::Outcome(outcome) => sender.send(outcome).is_ok(),
+                    drain => drain_sender.send(drain).is_ok(),
+                };
             })
             .await;
         });
-        Power { reports, task }
+        Power {
+            reports,
+            drains,
+            task,
+        }
+    }
+
+    /// A node whose sequences take this long.
+    fn with(how: Sequences) -> Self {
+        let node = Self::new();
+        node.api.set_power(PowerBehaviour::Sequences(how));
+        node
     }
 
     /// A reboot has been asked for and accepted.
@@ -583,6 +772,8 @@ async fn pass(seconds: u64) {
 /// A power operation under way.
 struct Power {
     reports: UnboundedReceiver<PowerOutcome>,
+    /// What is not an outcome.
+    drains: UnboundedReceiver<Heard>,
     task: JoinHandle<()>,
 }
 
@@ -590,6 +781,13 @@ impl Power {
     /// The next report; `None` when there is none any more.
     async fn next(&mut self) -> Option<PowerOutcome> {
         timeout(SEQUENCE_WINDOW * 2, self.reports.recv())
+            .await
+            .expect("in time")
+    }
+
+    /// What is heard next of the drain.
+    async fn drain(&mut self) -> Option<Heard> {
+        timeout(SEQUENCE_WINDOW * 2, self.drains.recv())
             .await
             .expect("in time")
     }
