@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use crate::config::Config;
 use crate::diagnosis::Check;
-use crate::facts::{Etcd, Facts, KernelPart, Reading};
+use crate::facts::{Etcd, Facts, KernelPart, OfEtcd, Reading};
 use crate::freeze::{Command, Report};
 use crate::inquiry::{Answer, InquiryId, Step};
 use crate::power::{HandOver, Obstacle, Phase, PowerOperation, PowerOutcome};
@@ -130,6 +130,8 @@ pub enum Order<W> {
     Inquiry(InquiryId, Step),
     /// Ask Talos for the members of etcd; [`FrontEnd::handle_etcd`] follows.
     LookAtEtcd,
+    /// Ask Talos for this of etcd; it becomes a fact.
+    FollowEtcd(OfEtcd),
     /// Hand over the leadership of etcd if this node leads; [`FrontEnd::handle_handed_over`] follows.
     HandOver,
     /// Have the freezer do this; [`FrontEnd::handle_freezer`] follows. A power operation that is ordered while something may

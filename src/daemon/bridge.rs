@@ -10,7 +10,7 @@ use super::core::{News, Node};
 use super::file_watch::FileWatch;
 use crate::config::{PowerConfig, TalosConfig, talosconfig::BadEndpoint};
 use crate::diagnosis::{self, Check};
-use crate::facts::{EtcdLook, Facts, KernelPart, Reading, replace};
+use crate::facts::{EtcdLook, Facts, KernelPart, OfEtcd, Reading, replace};
 use crate::freeze::{Command, Report};
 use crate::freezer::Link;
 use crate::front_end::{Measured, Subject};
@@ -239,11 +239,20 @@ impl Node for Bridge {
             let _ = outcomes.send(News::Etcd(EtcdLook::default()));
             return;
         };
+        let facts = self.facts_sender.clone();
         self.look = Some(tokio::spawn(async move {
             let look = talos::look_at_etcd(&client).await;
+            facts.send_if_modified(|facts| facts.replace_etcd(look));
             // While the daemon stops, no one listens.
             let _ = outcomes.send(News::Etcd(look));
         }));
+    }
+
+    fn follow_etcd(&mut self, what: OfEtcd) {
+        let facts = self.facts_sender.clone();
+        if let Ok(client) = self.client.clone() {
+            tokio::spawn(async move { talos::follow_etcd(&client, what, &facts).await });
+        }
     }
 
     fn hand_over(&mut self) {

@@ -15,7 +15,7 @@ use tokio::task::coop::unconstrained;
 use tokio::task::{JoinError, JoinSet};
 
 use crate::diagnosis::Check;
-use crate::facts::{EtcdLook, Facts, KernelPart, Reading};
+use crate::facts::{EtcdLook, Facts, KernelPart, OfEtcd, Reading};
 use crate::fairness::Turns;
 use crate::freeze::{Command, Report};
 use crate::front_end::{Debt, FrontEnd, Measured, Order, Subject, Work};
@@ -77,6 +77,8 @@ pub trait Node {
     fn measure(&mut self, subject: Subject);
     /// Asks for the members of etcd, in the background; [`News::Etcd`] follows soon, whatever Talos does.
     fn look_at_etcd(&mut self);
+    /// Asks for this of etcd, in the background; it becomes a fact.
+    fn follow_etcd(&mut self, _what: OfEtcd) {}
     /// Hands over the leadership of etcd if this node leads, in the background; [`News::HandedOver`] follows soon,
     /// whatever Talos does.
     fn hand_over(&mut self);
@@ -341,6 +343,7 @@ impl<F: FrontEnd, N: Node, C: Clock> Core<F, N, C> {
                     self.node.freezer(&command);
                 }
                 Order::LookAtEtcd => self.node.look_at_etcd(),
+                Order::FollowEtcd(what) => self.node.follow_etcd(what),
                 Order::HandOver => self.node.hand_over(),
                 Order::Measure(subject) => self.node.measure(subject),
                 Order::Read(part) => {

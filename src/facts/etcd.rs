@@ -18,6 +18,17 @@ pub struct EtcdLook {
     pub members: Option<Etcd>,
 }
 
+/// What is asked of etcd to keep these facts up to date.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OfEtcd {
+    /// What this node is in it (MachineService.EtcdStatus).
+    Part,
+    /// How many members there are (MachineService.EtcdMemberList).
+    Members,
+    /// Both.
+    All,
+}
+
 /// What this node is in the cluster's etcd.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EtcdPart {

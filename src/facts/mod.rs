@@ -18,7 +18,7 @@ pub(crate) mod of_layout;
 mod storage;
 
 pub use counters::Counters;
-pub use etcd::{Etcd, EtcdLook, EtcdPart};
+pub use etcd::{Etcd, EtcdLook, EtcdPart, OfEtcd};
 pub use kernel::{
     DiskCounters, KernelPart, MemoryBlock, MemoryBlocks, Processor, ProcessorTimes, Reading,
 };
@@ -62,10 +62,21 @@ pub struct Facts {
     pub etcd_part: Option<EtcdPart>,
     /// The members of etcd, when they were last asked for; `None` on a worker.
     pub etcd: Option<Etcd>,
+    /// Control planes whose API server serves, from Endpoints.
+    pub api_servers: Option<usize>,
     /// Whether Kubernetes schedules nothing on this node, from NodeStatus.
     pub cordoned: Option<bool>,
     /// File systems and disks.
     pub storage: Storage,
+}
+
+impl Facts {
+    /// Takes what Talos says of etcd; whether it is new. What it does not say stays.
+    pub fn replace_etcd(&mut self, look: EtcdLook) -> bool {
+        let part = look.part.map(|part| replace(&mut self.etcd_part, part));
+        let members = look.members.map(|members| replace(&mut self.etcd, members));
+        part == Some(true) || members == Some(true)
+    }
 }
 
 /// Sets a fact; whether it is a new one.

@@ -411,6 +411,7 @@ impl Judge {
             Order::Inquiry(..) => panic!("no guest operations on QEMU"),
             Order::LookAtEtcd => self.etcd += 1,
             Order::HandOver => panic!("no migrations on QEMU"),
+            Order::FollowEtcd(_) => panic!("no guest variables on QEMU"),
             Order::Freezer(command) => self.freezer.handle(&command, self.now),
             Order::Work(work) => match work {},
         }

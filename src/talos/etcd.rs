@@ -18,6 +18,7 @@
 
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::time::timeout;
 use tonic::{Code, Response, Status as GrpcStatus};
 
@@ -25,7 +26,7 @@ use super::client::{CALL_TIMEOUT, Client, one};
 use super::error::Error;
 use super::facts;
 use super::proto::machine::EtcdMemberListRequest;
-use crate::facts::{Etcd, EtcdLook, EtcdPart};
+use crate::facts::{Etcd, EtcdLook, EtcdPart, Facts, OfEtcd};
 
 /// How long all calls may take together; they run side by side. A host waits for its freeze.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -35,11 +36,44 @@ pub async fn look_at_etcd(client: &Client) -> EtcdLook {
     let members = async { tokio::try_join!(members(client), live(client)) };
     let (status, members) = tokio::join!(in_time(status(client)), in_time(members));
     EtcdLook {
-        part: status.map(|status| status.map_or(EtcdPart::None, |status| status.part)),
+        part: status.map(part_of),
         members: members.and_then(|(members, live)| {
             members.map(|Members { voters, .. }| Etcd { voters, live })
         }),
     }
+}
+
+/// Asks for this of etcd, and makes facts of it; what Talos does not say stays. How many control planes serve is known
+/// from the watch, so it takes one call for the part and one for the members.
+pub async fn follow_etcd(client: &Client, what: OfEtcd, facts: &watch::Sender<Facts>) {
+    let part = async {
+        match what {
+            OfEtcd::Part | OfEtcd::All => status(client).await.ok(),
+            OfEtcd::Members => None,
+        }
+    };
+    let members = async {
+        match what {
+            OfEtcd::Members | OfEtcd::All => members(client).await.ok().flatten(),
+            OfEtcd::Part => None,
+        }
+    };
+    let (status, members) = tokio::join!(part, members);
+    facts.send_if_modified(|facts| {
+        let members = members.zip(facts.api_servers);
+        facts.replace_etcd(EtcdLook {
+            part: status.map(part_of),
+            members: members.map(|(Members { voters, .. }, servers)| Etcd {
+                voters,
+                live: servers.max(1),
+            }),
+        })
+    });
+}
+
+/// A worker is no member.
+fn part_of(status: Option<Status>) -> EtcdPart {
+    status.map_or(EtcdPart::None, |status| status.part)
 }
 
 async fn in_time<T>(answer: impl Future<Output = Result<T, Error>>) -> Option<T> {

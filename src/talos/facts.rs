@@ -55,6 +55,8 @@ pub(super) const ALL: &[&dyn Watched] = &[
     &node::STAGE,
     &node::TYPE,
     &node::NODE_NAME,
+    &node::CORDONED,
+    &node::API_SERVERS,
     &node::EXTENSIONS,
     &node::SECURE_BOOT,
     &node::SYSTEM_UUID,

@@ -41,7 +41,7 @@ mod words;
 pub use client::{Client, OwnCounters};
 pub use connect::{Dial, MachinedSocket};
 pub use error::Error;
-pub use etcd::look_at_etcd;
+pub use etcd::{follow_etcd, look_at_etcd};
 pub use inquiry::Inquiries;
 pub use leadership::hand_over;
 pub use observe::{check, observe, query};

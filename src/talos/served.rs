@@ -13,16 +13,15 @@ use std::sync::{Mutex, PoisonError};
 use tokio::sync::watch;
 
 use super::error::Error;
-use super::facts::{ALL, ENDPOINTS, Watched};
+use super::facts::{ALL, Watched};
 use super::purpose::{Purpose, Release};
 use super::words::{self, Connection, Refusal, Why};
 use crate::diagnosis::Check;
 use crate::power::Obstacle;
 
 /// Every call beside the watches whose refusal is noticed.
-const METHODS: [(&str, &str); 8] = [
-    (ENDPOINTS.kind, QUORUM),
-    ("EtcdMemberList", QUORUM),
+const METHODS: [(&str, &str); 7] = [
+    ("EtcdMemberList", "whether etcd can do without this node"),
     ("EtcdStatus", "what this node is in etcd"),
     ("Events", "what becomes of a power operation"),
     ("Mounts", "free space of the file systems"),
@@ -30,9 +29,6 @@ const METHODS: [(&str, &str); 8] = [
     ("Reboot", "Restart Guest OS"),
     ("Shutdown", "Shut Down Guest OS"),
 ];
-
-/// What is missing without either half of the count in [`super::etcd`].
-const QUORUM: &str = "whether etcd can do without this node";
 
 fn purpose(call: &str) -> Option<Purpose> {
     let watched = |source: &&&dyn Watched| source.kind().kind == call;

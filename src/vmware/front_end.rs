@@ -239,6 +239,7 @@ where
                 Output::ReadLoad => return Some(Order::Read(KernelPart::Load)),
                 Output::Freezer(command) => return Some(Order::Freezer(*command)),
                 Output::LookAtEtcd => return Some(Order::LookAtEtcd),
+                Output::FollowEtcd(what) => return Some(Order::FollowEtcd(what)),
                 Output::HandOver => return Some(Order::HandOver),
             }
         }

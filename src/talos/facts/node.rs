@@ -8,10 +8,12 @@ use std::net::IpAddr;
 use prost::Message;
 
 use super::{Kind, Malformed, Source, ips, keep, stage_of};
-use crate::facts::{Extension, MachineType, Readiness, Stage, replace};
+use crate::facts::{EtcdPart, Extension, MachineType, Readiness, Stage, replace};
 use crate::talos::proto::definitions::extensions::Layer;
 use crate::talos::proto::definitions::hardware::SystemInformationSpec;
-use crate::talos::proto::definitions::k8s::{EndpointSpec, NodeIpSpec, NodenameSpec};
+use crate::talos::proto::definitions::k8s::{
+    EndpointSpec, NodeIpSpec, NodeStatusSpec, NodenameSpec,
+};
 use crate::talos::proto::definitions::runtime::{MachineStatusSpec, SecurityStateSpec};
 use crate::talos::proto::resource::config::{MachineType as ConfigType, MachineTypeSpec};
 use crate::talos::purpose::Purpose;
@@ -63,7 +65,12 @@ pub(super) const TYPE: Source<MachineType> = Source {
         MACHINE_TYPE_ID => machine_type(spec),
         _ => Ok(None),
     },
-    publish: |facts, types| keep(&mut facts.node.machine_type, types),
+    publish: |facts, types| {
+        let changed = keep(&mut facts.node.machine_type, types);
+        // Only a control plane is asked what it is in etcd.
+        let is_worker = facts.node.machine_type == Some(MachineType::Worker);
+        (is_worker && replace(&mut facts.etcd_part, EtcdPart::None)) || changed
+    },
     never_empty: false,
     purpose: Purpose::new("machine type"),
 };
@@ -100,8 +107,20 @@ pub(super) const KUBELET_ADDRESSES: Source<Vec<IpAddr>> = Source {
     purpose: Purpose::new("which address the kubelet has"),
 };
 
-/// Not watched: asked for when it is wanted. Lists of addresses by what has found them; of the three, the one of
-/// [`API_SERVERS_ID`] alone forgets a control plane soon after it has stopped.
+/// Whether the node is cordoned, by Talos or by someone else. Since Talos 1.5; its one resource is that of this node.
+pub(super) const CORDONED: Source<bool> = Source {
+    kind: Kind {
+        namespace: "k8s",
+        kind: "NodeStatuses.kubernetes.talos.dev",
+    },
+    decode: |_, spec| cordoned(spec).map(Some),
+    publish: |facts, statuses| keep(&mut facts.cordoned, statuses),
+    never_empty: false,
+    purpose: Purpose::new("whether the node is cordoned").since(1, 5),
+};
+
+/// Lists of addresses by what has found them; of the three, the one of [`API_SERVERS_ID`] alone forgets a control plane
+/// soon after it has stopped.
 pub(in crate::talos) const ENDPOINTS: Kind = Kind {
     namespace: "controlplane",
     kind: "Endpoints.kubernetes.talos.dev",
@@ -110,6 +129,21 @@ pub(in crate::talos) const ENDPOINTS: Kind = Kind {
 /// Id of the [`ENDPOINTS`] that Kubernetes itself keeps, in its EndpointSlice `kubernetes`: each API server renews its lease
 /// there, through the etcd of its own node.
 pub(in crate::talos) const API_SERVERS_ID: &str = "kube-apiserver";
+
+/// How many control planes serve: a look at etcd is due when that changes.
+pub(super) const API_SERVERS: Source<usize> = Source {
+    kind: ENDPOINTS,
+    decode: |id, spec| match id {
+        API_SERVERS_ID => api_servers(spec).map(Some),
+        _ => Ok(None),
+    },
+    publish: |facts, lists| {
+        let servers = lists.values().next().copied();
+        replace(&mut facts.api_servers, servers.unwrap_or_default())
+    },
+    never_empty: false,
+    purpose: Purpose::new("whether etcd can do without this node"),
+};
 
 /// Extensions; one of them is the schematic.
 pub(super) const EXTENSIONS: Source<Extension> = Source {
@@ -196,6 +230,10 @@ fn node_name(spec: &[u8]) -> Result<String, Malformed> {
         true => Err(Malformed::NoName),
         false => Ok(spec.nodename),
     }
+}
+
+fn cordoned(spec: &[u8]) -> Result<bool, Malformed> {
+    Ok(NodeStatusSpec::decode(spec)?.unschedulable)
 }
 
 fn kubelet_addresses(spec: &[u8]) -> Result<Vec<IpAddr>, Malformed> {
@@ -299,6 +337,48 @@ mod tests {
             let decoded = (TYPE.decode)("machine-type", spec);
             assert_eq!(decoded, Ok(machine_type), "{spec:?}");
         }
+    }
+
+    #[test]
+    fn a_worker_is_no_member_of_etcd() {
+        let types = |one| Resources::from([("machine-type".to_owned(), one)]);
+        let mut facts = Facts::default();
+        assert!((TYPE.publish)(
+            &mut facts,
+            &types(MachineType::ControlPlane)
+        ));
+        assert_eq!(facts.etcd_part, None, "that is asked for");
+        assert!((TYPE.publish)(&mut facts, &types(MachineType::Worker)));
+        assert_eq!(facts.etcd_part, Some(EtcdPart::None));
+        assert!(!(TYPE.publish)(&mut facts, &types(MachineType::Worker)));
+    }
+
+    #[test]
+    fn a_node_is_cordoned_or_not() {
+        for (spec, cordoned) in [
+            (
+                &b"\x0a\x03cp1\x10\x01\x18\x01\x22\x06\x0a\x01a\x12\x01b"[..],
+                true,
+            ),
+            (b"\x0a\x03cp1\x10\x01", false),
+            (b"", false),
+        ] {
+            assert_eq!((CORDONED.decode)("cp1", spec), Ok(Some(cordoned)));
+        }
+        assert!((CORDONED.decode)("cp1", b"\xff").is_err());
+    }
+
+    #[test]
+    fn the_api_servers_are_those_of_kubernetes_own_list_and_none_without_one() {
+        let list = b"\x0a\x06\x0a\x04\x0a\0\0\x02\x0a\x06\x0a\x04\x0a\0\0\x03";
+        assert_eq!((API_SERVERS.decode)("kube-apiserver", list), Ok(Some(2)));
+        assert_eq!((API_SERVERS.decode)("discovery", list), Ok(None));
+        let mut facts = Facts::default();
+        let servers = Resources::from([("kube-apiserver".to_owned(), 2)]);
+        assert!((API_SERVERS.publish)(&mut facts, &servers));
+        assert_eq!(facts.api_servers, Some(2));
+        assert!((API_SERVERS.publish)(&mut facts, &Resources::from([])));
+        assert_eq!(facts.api_servers, Some(0));
     }
 
     #[test]

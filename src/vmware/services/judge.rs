@@ -500,7 +500,7 @@ impl Judge {
                     self.measuring = true;
                 }
                 Output::Freezer(command) => self.freezer.order(*command),
-                Output::LookAtEtcd | Output::HandOver => {}
+                Output::LookAtEtcd | Output::FollowEtcd(_) | Output::HandOver => {}
                 Output::ReadLoad => {
                     self.services.handle_load(&Load::default(), self.now);
                 }

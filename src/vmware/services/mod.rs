@@ -14,6 +14,7 @@ mod capabilities;
 mod checks;
 mod coalescing;
 mod disks;
+mod etcd;
 mod events;
 #[cfg(any(test, fuzzing))]
 mod freezer_model;

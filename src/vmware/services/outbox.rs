@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tracing::error;
 
+use crate::facts::OfEtcd;
 use crate::freeze::Command;
 use crate::power::PowerOperation;
 use crate::vmware::wire::message::MAX_REPLY;
@@ -193,6 +194,11 @@ impl Outbox {
     /// Asks Talos for the members of etcd.
     pub(super) fn look_at_etcd(&mut self) {
         self.outputs.push_back(Output::LookAtEtcd);
+    }
+
+    /// Asks Talos for this of etcd.
+    pub(super) fn follow_etcd(&mut self, what: OfEtcd) {
+        self.outputs.push_back(Output::FollowEtcd(what));
     }
 
     /// Hands over the leadership of etcd.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::facts::OfEtcd;
 use crate::freeze::Command;
 use crate::power::PowerOperation;
 
@@ -45,6 +46,8 @@ pub enum Output {
     Freezer(Box<Command>),
     /// Ask Talos for the members of etcd, and hand the answer to [`super::Services::handle_etcd`].
     LookAtEtcd,
+    /// Ask Talos for this of etcd, which becomes a fact.
+    FollowEtcd(OfEtcd),
     /// Hand over the leadership of etcd, and hand what becomes of it to [`super::Services::handle_handed_over`].
     HandOver,
 }

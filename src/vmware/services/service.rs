@@ -12,7 +12,7 @@ use super::outbox::Outbox;
 use super::publications::Publications;
 use super::{RpciId, RpciOutcome};
 use super::{
-    capabilities, disks, guest_info, guest_operations, ha, identity, inventory, power, reset,
+    capabilities, disks, etcd, guest_info, guest_operations, ha, identity, inventory, power, reset,
     statistics, unsafe_config, variables, version, vmbackup, vmotion,
 };
 
@@ -103,6 +103,7 @@ pub(super) struct Members {
     pub(super) identity: identity::Identity,
     pub(super) unsafe_config: unsafe_config::UnsafeConfig,
     pub(super) disks: disks::Disks,
+    pub(super) etcd: etcd::Etcd,
     pub(super) statistics: statistics::Statistics,
     pub(super) guest_operations: guest_operations::VixService,
     pub(super) vmbackup: vmbackup::Vmbackup,
@@ -124,6 +125,7 @@ impl Members {
             identity: identity::Identity::default(),
             unsafe_config: unsafe_config::UnsafeConfig::new(),
             disks: disks::Disks::new(),
+            etcd: etcd::Etcd::default(),
             statistics: statistics::Statistics::new(),
             guest_operations: guest_operations::VixService::new(GuestOperations::new(wall_clock)),
             vmbackup: vmbackup::Vmbackup::new(wall_clock),
@@ -134,7 +136,7 @@ impl Members {
     }
 
     /// All of them, in the order in which they write.
-    pub(super) fn each(&mut self) -> [&mut dyn Service; 13] {
+    pub(super) fn each(&mut self) -> [&mut dyn Service; 14] {
         [
             &mut self.version,
             &mut self.reset,
@@ -144,6 +146,7 @@ impl Members {
             &mut self.identity,
             &mut self.unsafe_config,
             &mut self.disks,
+            &mut self.etcd,
             &mut self.statistics,
             &mut self.vmbackup,
             &mut self.ha,

@@ -9,7 +9,7 @@
 //! later releases may look for more there. `guestinfo.vmtools.*` goes from the tools to the host [mainLoop.c]: nothing
 //! in there can be taken for a setting of Talos.
 
-use crate::facts::{Facts, MachineType, Stage};
+use crate::facts::{Etcd, Facts, MachineType, Stage};
 use crate::vmware::wire::text::{info_set, line};
 
 use super::topic::Topic;
@@ -47,6 +47,13 @@ const VARIABLES: &[(&str, Value)] = &[
     ("vmtools.talos.nodeName", |facts| {
         facts.node.node_name.as_deref().and_then(word)
     }),
+    ("vmtools.talos.cordoned", |facts| {
+        facts.cordoned.map(|cordoned| cordoned.to_string())
+    }),
+    ("vmtools.talos.etcd", |facts| {
+        Some(facts.etcd_part?.name().to_owned())
+    }),
+    ("vmtools.talos.etcdMembers", etcd_members),
     ("vmtools.talos.virtualIPs", |facts| {
         let ips = facts.virtual_ips.as_ref()?.iter();
         let ips: Vec<String> = ips.map(ToString::to_string).collect();
@@ -81,6 +88,15 @@ pub(super) fn topics() -> impl Iterator<Item = Topic> {
 pub(super) fn is_ready(facts: &Facts) -> Option<bool> {
     let readiness = facts.node.readiness.as_ref()?;
     Some(facts.stage == Some(Stage::Running) && readiness.ready)
+}
+
+/// How many members of etcd are there, of how many that vote.
+fn etcd_members(facts: &Facts) -> Option<String> {
+    if facts.node.machine_type == Some(MachineType::Worker) {
+        return Some(NONE.to_owned());
+    }
+    let Etcd { voters, live } = facts.etcd?;
+    Some(format!("{live}/{voters}"))
 }
 
 /// A value of one line; `None` when nothing of it is printable.

@@ -9,7 +9,7 @@ use crate::facts::{
     Address, AddressScope, AddressStatus, Extension, Facts, HostName, Link, Mac, MachineType,
     NetworkState, Node, NodeAddresses, Readiness, Route, Stage, TalosVersion,
 };
-use crate::facts::{Etcd, Load, Machine};
+use crate::facts::{Etcd, EtcdPart, Load, Machine, OfEtcd};
 use crate::freeze::message::Cause;
 use crate::freeze::{Command, Report};
 use crate::front_end::Measured;
@@ -125,6 +125,10 @@ pub(super) fn machine_at(stage: Stage, ready: bool) -> Facts {
             secure_boot: Some(true),
             system_uuid: Some("564d0a2c-38f4-7a91-b2c5-0e1f2a3b4c5d".into()),
         },
+        etcd_part: Some(EtcdPart::Leader),
+        etcd: Some(Etcd { voters: 3, live: 3 }),
+        api_servers: Some(3),
+        cordoned: Some(false),
         ..node("cp1", &["10.0.0.5"])
     }
 }
@@ -157,6 +161,8 @@ pub(super) struct Host {
     /// How often the space was measured, and the counters were read.
     pub(super) measurements: usize,
     pub(super) readings: usize,
+    /// What Talos was asked of etcd for the guest variables.
+    pub(super) followed: Vec<OfEtcd>,
     /// What freezes, on [`Host::freeze`] alone if it is slow.
     pub(super) freezer: FreezerModel,
     pub(super) freezer_is_slow: bool,
@@ -183,6 +189,7 @@ impl Host {
             measured: Measured::Done,
             measurements: 0,
             readings: 0,
+            followed: Vec::new(),
             freezer: FreezerModel::default(),
             freezer_is_slow: false,
             heard: Vec::new(),
@@ -416,6 +423,7 @@ impl Host {
                         self.freezer.order(*command);
                     }
                     Output::LookAtEtcd => self.heard.push("! etcd".to_owned()),
+                    Output::FollowEtcd(what) => self.followed.push(what),
                     Output::HandOver => self.heard.push("! hand over".to_owned()),
                     Output::ReadLoad => {
                         self.readings += 1;

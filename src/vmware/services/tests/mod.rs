@@ -1,6 +1,7 @@
 //! The services as the host sees them, on virtual time.
 
 mod backlog;
+mod etcd;
 mod guest_info;
 mod guest_operations;
 mod host;
