@@ -201,6 +201,8 @@ impl Node for Scripted {
 
     fn look_at_etcd(&mut self) {}
 
+    fn hand_over(&mut self) {}
+
     fn freezer(&mut self, _: &Command) {}
 
     async fn next(&mut self) -> News {

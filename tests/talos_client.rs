@@ -51,6 +51,9 @@ fn within(deadline: Duration) -> Manner {
     Manner { deadline, ..HOW }
 }
 
+#[path = "talos_client/leadership.rs"]
+mod leadership;
+
 mod facts {
     use super::*;
 
@@ -1179,6 +1182,8 @@ impl Observed {
                 && facts.node.extensions.is_some()
                 && facts.node.secure_boot.is_some()
                 && facts.node.system_uuid.is_some()
+                && facts.api_servers.is_some()
+                && facts.cordoned.is_some()
         })
         .await
     }

@@ -23,6 +23,7 @@ var since = map[protoreflect.FullName]string{
 	"talos.resource.definitions.network.AddressSpecSpec.priority":            "v1.10",
 	"talos.resource.definitions.network.AddressStatusSpec.priority":          "v1.10",
 	"talos.resource.definitions.runtime.SecurityStateSpec":                   "v1.5",
+	"talos.resource.definitions.k8s.NodeStatusSpec":                          "v1.5",
 	"talos.resource.definitions.block.DiskSpec":                              "v1.8",
 	"talos.resource.definitions.block.VolumeStatusSpec":                      "v1.8",
 	"talos.resource.definitions.enums.BlockFilesystemType":                   "v1.8",
