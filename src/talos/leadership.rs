@@ -81,6 +81,7 @@ async fn reason_not_to(client: &Client) -> Result<Option<HandOver>, Error> {
 /// Asks Talos to move the leadership; the name of the member that leads then, empty when this node did not.
 async fn forfeit(client: &Client) -> Result<String, Error> {
     const CALL: &str = "EtcdForfeitLeadership";
+    tracing::info!("this node leads etcd; asking Talos, as os:admin, to have another member lead");
     let request = client.admin_request(EtcdForfeitLeadershipRequest {});
     let mut machine = client.machine().await?;
     let answer = machine.etcd_forfeit_leadership(request);

@@ -57,6 +57,28 @@ fn what_talos_says_of_the_machine_is_on_the_host_within_a_second() {
 }
 
 #[test]
+fn what_the_node_is_in_its_cluster_is_on_the_host() {
+    const SERVERS: [&str; 3] = ["10.5.0.2", "10.5.0.3", "10.5.0.4"];
+    let talos = Talos::new();
+    talos.set_etcd(3, 0);
+    talos.set_api_servers(&SERVERS);
+    let run = talos.run();
+    sees(&run, "etcd", "leader");
+    sees(&run, "etcdMembers", "3/3");
+    sees(&run, "cordoned", "false");
+    talos.set_cordoned(true);
+    sees(&run, "cordoned", "true");
+    // A control plane goes, and so does the leadership.
+    talos.set_etcd_leader(2);
+    talos.set_api_servers(&SERVERS[..2]);
+    sees(&run, "etcd", "voter");
+    sees(&run, "etcdMembers", "2/3");
+    talos.set_machine_type(MachineType::Worker);
+    sees(&run, "etcd", "none");
+    sees(&run, "etcdMembers", "none");
+}
+
+#[test]
 fn a_snapshot_is_seen_while_it_is_taken_and_afterwards() {
     let Some(node) = Node::new() else { return };
     node.talos.set_machine_type(MachineType::Worker);
