@@ -6,6 +6,12 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-builtin-rules
 
+# Where this is published: the images as $(REGISTRY)/talos-vmtoolsd and $(REGISTRY)/talos-vmtoolsd-extension. Hosts
+# in .invalid never exist, so nothing is pulled by accident until a publisher sets both. This is the one place:
+# `make names` carries new ones into manifests and documents, and tests/documents.rs finds any other.
+REGISTRY = image-is-not-set.invalid
+SOURCE = https://source-is-not-set.invalid/talos-vmtoolsd
+
 CARGO ?= cargo
 TARGET ?= x86_64-unknown-linux-gnu
 
@@ -32,6 +38,10 @@ ifndef SOURCE_DATE_EPOCH
 SOURCE_DATE_EPOCH := $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
 endif
 export SOURCE_DATE_EPOCH
+
+# What `--version` names: the commit and its day.
+revision = $(shell git rev-parse HEAD 2>/dev/null || echo unknown)$(shell test -z "$$(git status --porcelain 2>/dev/null)" || echo -dirty)
+commit = $(shell printf 'commit %.12s%s %s' $(revision) '$(findstring -dirty,$(revision))' "$$(git log -1 --format=%cs 2>/dev/null)")
 
 # No tables for unwinding: a panic aborts. 300 KiB less, which would be paged in beside what is needed.
 no_unwinding := -C force-unwind-tables=no
@@ -60,7 +70,7 @@ help: ## Show this list
 .PHONY: build
 build: with-cargo-auditable with-$(TARGET) $(cross_compiler) ## Build the static binary, _out/linux-amd64/talos-vmtoolsd (TARGET=… for another)
 	$(cross_env) RUSTFLAGS="$${RUSTFLAGS:-} -C target-feature=+crt-static $(no_unwinding) $(packed) $(places)" \
-	    CARGO='$(CARGO)' extension/auditable build --locked --release --package talos-vmtoolsd --bin talos-vmtoolsd --target '$(TARGET)'
+	    TALOS_VMTOOLSD_COMMIT='$(commit)' CARGO='$(CARGO)' extension/auditable build --locked --release --package talos-vmtoolsd --bin talos-vmtoolsd --target '$(TARGET)'
 	install -D '$(built)' '$(binary)'
 	install -D --mode=644 --target-directory='$(dir $(binary))share' docs/talos-vmtoolsd.1 docs/completions/*
 	@if readelf --dynamic '$(binary)' | grep NEEDED; then \
@@ -180,7 +190,6 @@ lint: with-rustfmt with-clippy ## Check format, clippy, dead code and documentat
 # registry/repository-extension[:tag].
 IMAGES ?= $(CURDIR)/_out/images
 PUSH ?=
-revision = $(shell git rev-parse HEAD 2>/dev/null || echo unknown)$(shell test -z "$$(git status --porcelain 2>/dev/null)" || echo -dirty)
 
 .PHONY: images
 images: both-binaries ## Pack the extension and runtime images, _out/images (PUSH=registry/repository[:tag] sends them)
@@ -190,6 +199,17 @@ ifneq ($(PUSH),)
 	@$(provision) skopeo
 	@extension/push '$(IMAGES)' '$(PUSH)'
 endif
+
+.PHONY: publish
+publish: images with-skopeo ## Send both images to REGISTRY, with the version as their tag
+	@case '$(REGISTRY)' in *.invalid) \
+	    echo 'make publish: REGISTRY is not set, see docs/releasing.md' >&2; exit 1 ;; \
+	esac
+	@extension/push '$(IMAGES)' '$(REGISTRY)/talos-vmtoolsd'
+
+.PHONY: names
+names: ## Carry another REGISTRY=… and SOURCE=… into Makefile, manifests and documents
+	@extension/names '$(REGISTRY)' '$(SOURCE)'
 
 .PHONY: both-binaries
 both-binaries:

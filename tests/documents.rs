@@ -1,5 +1,6 @@
 //! What the documents claim: every row of a table of tests names some, every test that is named exists, the tables are
-//! complete; links lead to files, and what the README shows of the demo is in its log.
+//! complete; links lead to files, what the README shows of the demo is in its log, and images and sources have the names
+//! that the Makefile gives them.
 
 #![cfg(test)]
 
@@ -468,4 +469,100 @@ fn the_page_of_qemu_has_each_command_and_whether_it_is_refused() {
         }
     }
     assert!(seen >= 40, "{seen} commands");
+}
+
+/// What the Makefile sets a variable to.
+fn of_makefile(variable: &str) -> String {
+    let text = fs::read_to_string(root().join("Makefile")).unwrap();
+    let beginning = format!("{variable} = ");
+    let value = text.lines().find_map(|line| line.strip_prefix(&beginning));
+    value.unwrap().to_owned()
+}
+
+/// All text files of the project, with their paths below its root.
+fn texts(folder: &Path, found: &mut Vec<(String, String)>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        if path.is_dir() {
+            if !matches!(name, "target" | "_out" | ".git" | "corpus" | "found") {
+                texts(&path, found);
+            }
+        } else if let Ok(text) = fs::read_to_string(&path) {
+            let place = path.strip_prefix(root()).unwrap();
+            found.push((place.display().to_string(), text));
+        }
+    }
+}
+
+/// The name that ends where `rest` begins: whatever may be in the name of an image or of a place in the network.
+fn name_before(text: &str) -> &str {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || ".:/_-".contains(c);
+    text.rsplit(|c| !is_part(c)).next().unwrap()
+}
+
+/// Whether a name begins with a host: not a path, and nothing of Kubernetes' (`daemonsets.apps/…`, a label).
+fn has_host(name: &str) -> bool {
+    let first = name.trim_start_matches("https://").split('/').next();
+    first.is_some_and(|first| {
+        first.trim_start_matches('.').contains(['.', ':'])
+            && ![".apps", ".talos.dev"]
+                .iter()
+                .any(|end| first.ends_with(end))
+    })
+}
+
+/// The Go daemon's image and sources, by their names, in the files that are about it.
+const GO_DAEMON: [&str; 2] = [
+    "ghcr.io/siderolabs/talos-vmtoolsd",
+    "https://github.com/siderolabs/talos-vmtoolsd",
+];
+const ABOUT_THE_GO_DAEMON: [&str; 4] = [
+    "deploy/README.md",
+    "tests/apiserver/deploy_test.go",
+    "tests/conformance/manifests/predecessor.go",
+    "tests/documents.rs",
+];
+
+/// Our images have the name that the Makefile gives them, or are in the registry of whoever reads this.
+#[test]
+fn no_file_names_our_images_or_sources_otherwise_than_the_makefile() {
+    let ours = [
+        format!("{}/talos-vmtoolsd", of_makefile("REGISTRY")),
+        of_makefile("SOURCE"),
+        "registry.example/talos-vmtoolsd".to_owned(),
+    ];
+    let mut files = Vec::new();
+    texts(&root(), &mut files);
+    let (mut faults, mut seen) = (String::new(), 0);
+    for (place, text) in &files {
+        let about_the_go_daemon = ABOUT_THE_GO_DAEMON.contains(&place.as_str());
+        for (at, found) in text.match_indices("/talos-vmtoolsd") {
+            let name = name_before(&text[..at]).to_owned() + found;
+            let name = name.trim_start_matches("docker://");
+            if !has_host(name) {
+                continue;
+            }
+            seen += 1;
+            let known = ours.iter().any(|our| our == name)
+                || about_the_go_daemon && GO_DAEMON.contains(&name);
+            if !known {
+                faults += &format!("\n{place}: {name}");
+            }
+        }
+    }
+    assert!(seen >= 20, "{seen} names");
+    assert!(
+        faults.is_empty(),
+        "other names than the Makefile's:{faults}"
+    );
+}
+
+#[test]
+fn manifest_and_crate_have_the_names_of_the_makefile() {
+    let read = |name: &str| fs::read_to_string(root().join(name)).unwrap();
+    let image = format!("image: {}/talos-vmtoolsd\n", of_makefile("REGISTRY"));
+    assert!(read("deploy/base/daemonset.yaml").contains(&image));
+    let repository = format!("repository = \"{}\"\n", of_makefile("SOURCE"));
+    assert!(read("Cargo.toml").contains(&repository));
 }

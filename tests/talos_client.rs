@@ -122,7 +122,7 @@ mod facts {
         assert_eq!(machine.node_name.as_deref(), Some("talos-cp-1"));
         assert_eq!(
             machine.extension_names().unwrap().collect::<Vec<_>>(),
-            ["vmtoolsd-guest-agent"]
+            ["talos-vmtoolsd-guest-agent"]
         );
         assert_eq!(machine.schematic().unwrap().len(), 64);
         assert_eq!(machine.secure_boot, Some(false));

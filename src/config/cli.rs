@@ -18,11 +18,14 @@ use super::setting::{Setting, Unset};
 use super::table::SETTINGS;
 use super::value::{self, Form};
 
+/// Number, commit and build: `2.0.0 (commit 0123456789ab 2026-01-01, x86_64-unknown-linux-gnu release)`.
+const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("BUILD"), ")");
+
 /// The whole command line.
 #[derive(Clone, Debug, Parser)]
 #[command(
     name = "talos-vmtoolsd",
-    version,
+    version = VERSION,
     about = "The guest agent of Talos Linux for VMware and QEMU",
     long_about = "The guest agent of Talos Linux for VMware and QEMU: shows the node's name, addresses and operating \
                   system in vCenter, Proxmox, KubeVirt and libvirt, and carries their power buttons to the Talos API.",
@@ -427,12 +430,16 @@ mod tests {
     }
 
     #[test]
-    fn the_version_is_one_line() {
+    fn the_version_is_one_line_of_number_commit_and_build() {
         let error = try_parse(&["--version"]).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::DisplayVersion);
         assert_eq!(
             error.to_string(),
-            format!("talos-vmtoolsd {}\n", env!("CARGO_PKG_VERSION"))
+            format!(
+                "talos-vmtoolsd {} ({})\n",
+                env!("CARGO_PKG_VERSION"),
+                env!("BUILD")
+            )
         );
     }
 

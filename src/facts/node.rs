@@ -114,7 +114,7 @@ impl Stage {
 /// A system extension in the boot image.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Extension {
-    /// Name in its manifest, such as `vmtoolsd-guest-agent`.
+    /// Name in its manifest, such as `talos-vmtoolsd-guest-agent`.
     pub name: String,
     /// Version in its manifest.
     pub version: String,

@@ -30,7 +30,7 @@ fn what_talos_says_of_the_machine_is_on_the_host_within_a_second() {
     sees(&run, "unmetConditions", "network,nodeReady");
     sees(&run, "machineType", "controlplane");
     sees(&run, "nodeName", "talos-cp-1");
-    sees(&run, "extensions", "vmtoolsd-guest-agent");
+    sees(&run, "extensions", "talos-vmtoolsd-guest-agent");
     sees(&run, "secureBoot", "false");
     sees(&run, "quiesce", "off");
     let schematic = run.host(|host, _| host.variable("vmtools.talos.schematic"));
@@ -45,11 +45,15 @@ fn what_talos_says_of_the_machine_is_on_the_host_within_a_second() {
     talos.set_machine_type(MachineType::Worker);
     sees(&run, "machineType", "worker");
     talos.set_extension(2, "iscsi-tools", "v0.1.6");
-    sees(&run, "extensions", "iscsi-tools,vmtoolsd-guest-agent");
+    sees(&run, "extensions", "iscsi-tools,talos-vmtoolsd-guest-agent");
     talos.set_extension(3, "modules.dep", "6.18.1-talos");
     talos.set_extension(4, "embedded-config", "5e884898da28");
     talos.set_extension(5, "zfs", "2.3.0");
-    sees(&run, "extensions", "iscsi-tools,vmtoolsd-guest-agent,zfs");
+    sees(
+        &run,
+        "extensions",
+        "iscsi-tools,talos-vmtoolsd-guest-agent,zfs",
+    );
     let calls = talos.call_count();
     talos.set_conditions(Stage::MachineStageRunning, &["services"]);
     sees(&run, "unmetConditions", "services");

@@ -10,7 +10,8 @@ use crate::configuration;
 
 /// The manual page.
 pub(crate) fn page() -> std::io::Result<Vec<u8>> {
-    let command = Cli::command();
+    // The number alone: which commit it is of, the page does not say.
+    let command = Cli::command().version(env!("CARGO_PKG_VERSION"));
     // Not by clap_mangen, which would point at a page of its own for each.
     let subcommands: Vec<(String, String)> = command
         .get_subcommands()

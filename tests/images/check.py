@@ -31,7 +31,7 @@ LABELS = {f"org.opencontainers.image.{name}" for name in
           ("title", "version", "source", "licenses", "revision", "description")}
 PROGRAM = "rootfs/usr/local/lib/containers/talos-vmtoolsd/talos-vmtoolsd"
 SERVICE = "rootfs/usr/local/etc/containers/talos-vmtoolsd.yaml"
-SBOM = "rootfs/usr/local/share/spdx/vmtoolsd-guest-agent.spdx.json"
+SBOM = "rootfs/usr/local/share/spdx/talos-vmtoolsd-guest-agent.spdx.json"
 
 
 def folders_of(*files):

@@ -9,7 +9,8 @@
 //! - `extension-imager/`: the same for the imager's `ociPath`;
 //! - `runtime/`, `runtime.tar`: the binary alone, for pods and for those who package it.
 //!
-//! Equal input gives equal bytes. The version is the binary's own; it must be the one of `manifest.yaml`.
+//! Equal input gives equal bytes. The version is the binary's own; it must be the one of `manifest.yaml`, which also
+//! names the extension.
 
 mod cargo;
 mod digest;
@@ -33,10 +34,12 @@ use crate::sbom::Subject;
 const TITLE: &str = "org.opencontainers.image.title";
 const VERSION: &str = "org.opencontainers.image.version";
 
-/// Where Talos looks, below the root of the extension.
+/// Where Talos looks, below the root of the extension. The service and its program keep their names, whatever the
+/// extension is called.
 const SERVICE: &str = "rootfs/usr/local/etc/containers/talos-vmtoolsd.yaml";
 const PROGRAM: &str = "rootfs/usr/local/lib/containers/talos-vmtoolsd/talos-vmtoolsd";
-const SBOM: &str = "rootfs/usr/local/share/spdx/vmtoolsd-guest-agent.spdx.json";
+/// The folder of the SBOM, a file of the extension's name: two extensions on a node do not share one.
+const SBOMS: &str = "rootfs/usr/local/share/spdx";
 
 /// One built binary and what it says of itself.
 struct Built {
@@ -72,6 +75,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     {
         return Err(format!("manifest.yaml does not say version: v{version}").into());
     }
+    let name = manifest
+        .lines()
+        .find_map(|line| line.strip_prefix("  name: "))
+        .ok_or("manifest.yaml does not name the extension")?;
     let service = std::fs::read_to_string("extension/talos-vmtoolsd.yaml")?;
     let crates = Crates::of_workspace()?;
     let about = crates
@@ -100,10 +107,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
 
     let mut extension = Image {
-        labels: labels(
-            "vmtoolsd-guest-agent",
-            format!("{description}: system extension"),
-        ),
+        labels: labels(name, format!("{description}: system extension")),
         entrypoint: Vec::new(),
         platforms: Vec::new(),
     };
@@ -137,7 +141,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         let files = Files::default()
             .text("manifest.yaml", manifest.as_str())
             .text(SERVICE, service.as_str())
-            .text(SBOM, serde_json::to_vec_pretty(&document)?)
+            .text(
+                &format!("{SBOMS}/{name}.spdx.json"),
+                serde_json::to_vec_pretty(&document)?,
+            )
             .program(PROGRAM, binary.as_slice());
         extension.platforms.push((architecture.clone(), files));
         runtime.platforms.push((

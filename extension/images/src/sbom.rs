@@ -124,11 +124,16 @@ fn application(id: &str, package: &Package, subject: &Subject<'_>, crates: &Crat
         "licenseDeclared": crates.license(&package.name, &version),
         "copyrightText": "NOASSERTION",
         "primaryPackagePurpose": "APPLICATION",
-        "externalRefs": [purl_reference(&format!(
-            "pkg:github/{}@v{version}",
-            subject.source.trim_start_matches("https://github.com/"),
-        ))],
+        "externalRefs": [purl_reference(&application_purl(&package.name, &version, subject.source))],
     })
+}
+
+/// The package URL of the daemon: GitHub's kind where the sources are there.
+fn application_purl(name: &str, version: &str, source: &str) -> String {
+    source.strip_prefix("https://github.com/").map_or_else(
+        || format!("pkg:generic/{name}@v{version}?vcs_url=git%2B{source}"),
+        |place| format!("pkg:github/{place}@v{version}"),
+    )
 }
 
 fn library(id: &str, package: &Package, crates: &Crates) -> Value {
@@ -332,6 +337,19 @@ mod tests {
         assert_eq!(
             package["downloadLocation"],
             "git+https://github.com/example/tool@0123"
+        );
+    }
+
+    #[test]
+    fn the_tool_is_named_by_the_place_of_its_sources() {
+        let purl = |source| application_purl("tool", "2.0.0", source);
+        assert_eq!(
+            purl("https://github.com/example/tool"),
+            "pkg:github/example/tool@v2.0.0"
+        );
+        assert_eq!(
+            purl("https://forge.example/tool"),
+            "pkg:generic/tool@v2.0.0?vcs_url=git%2Bhttps://forge.example/tool"
         );
     }
 

@@ -148,7 +148,7 @@ pub(crate) fn healthy(apid: &Apid, host: &str) {
     });
     apid.set_node_name(host);
     apid.set_node_status(host, false);
-    apid.set_extension(0, "vmtoolsd-guest-agent", "v2.0.0");
+    apid.set_extension(0, "talos-vmtoolsd-guest-agent", "v2.0.0");
     apid.set_extension(1, "schematic", SCHEMATIC);
     apid.set_secure_boot(false);
     apid.put_yaml(

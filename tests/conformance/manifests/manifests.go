@@ -124,8 +124,9 @@ type Policy struct {
 	Capabilities []corev1.Capability
 }
 
-// Judge says what a DaemonSet asks for beyond the policy, and what it lacks that all variants need.
-func Judge(daemonSet *appsv1.DaemonSet, allowed Policy) []error {
+// Judge says what a DaemonSet asks for beyond the policy, and what it lacks that all variants need. Its image has to be
+// in the registry.
+func Judge(daemonSet *appsv1.DaemonSet, allowed Policy, registry string) []error {
 	var errs []error
 
 	refuse := func(wrong bool, format string, arguments ...any) {
@@ -156,7 +157,7 @@ func Judge(daemonSet *appsv1.DaemonSet, allowed Policy) []error {
 	}
 
 	for i := range spec.Containers {
-		errs = append(errs, judgeContainer(&spec.Containers[i], spec, allowed)...)
+		errs = append(errs, judgeContainer(&spec.Containers[i], spec, allowed, registry)...)
 	}
 
 	if allowed.Level != "" {
@@ -176,7 +177,7 @@ func Judge(daemonSet *appsv1.DaemonSet, allowed Policy) []error {
 
 func is(asked *bool) bool { return asked != nil && *asked }
 
-func judgeContainer(container *corev1.Container, pod *corev1.PodSpec, allowed Policy) []error {
+func judgeContainer(container *corev1.Container, pod *corev1.PodSpec, allowed Policy, registry string) []error {
 	var errs []error
 
 	refuse := func(wrong bool, format string, arguments ...any) {
@@ -220,8 +221,7 @@ func judgeContainer(container *corev1.Container, pod *corev1.PodSpec, allowed Po
 	limit := container.Resources.Limits.Memory().Value()
 	refuse(limit == 0 || limit > 64<<20, "memory limit %d, want at most 64 MiB", limit)
 
-	registry, _, _ := strings.Cut(container.Image, "/")
-	refuse(!strings.HasSuffix(registry, ".invalid"), "image %s could exist, and be somebody else's", container.Image)
+	refuse(!strings.HasPrefix(container.Image, registry+"/"), "image %s is not in %s, and could be somebody else's", container.Image, registry)
 
 	argv := slices.Concat(container.Command, container.Args)
 	refuse(!slices.Equal(argv, []string{"/talos-vmtoolsd", "vmtoolsd"}), "runs %q", argv)

@@ -58,7 +58,7 @@ func TestVariants(t *testing.T) {
 				t.Fatalf("%d DaemonSets", len(objects.DaemonSets))
 			}
 
-			for _, err := range manifests.Judge(objects.DaemonSets[0], variant.policy) {
+			for _, err := range manifests.Judge(objects.DaemonSets[0], variant.policy, repo.Registry(t)) {
 				t.Error(err)
 			}
 		})
@@ -211,7 +211,7 @@ func TestABadManifestIsNoticed(t *testing.T) {
 		{"another's endpoint", "talosconfig", "status.hostIP", "status.podIP", "own address"},
 		{"selector", "talosconfig", "app: talos-vmtoolsd\n        app.kubernetes.io", "app: other\n        app.kubernetes.io", "selector does not match"},
 		{"selector of our own", "talosconfig", "matchLabels:\n      app: ", "matchLabels:\n      app.kubernetes.io/name: ", "selector is not the Go daemon's"},
-		{"an image that exists", "talosconfig", "image-is-not-set.invalid", "ghcr.io/siderolabs", "could exist"},
+		{"another's image", "talosconfig", repo.Registry(t), "ghcr.io/siderolabs", "somebody else's"},
 		{"Windows", "talosconfig", "kubernetes.io/os: linux", "kubernetes.io/os: windows", "other systems than Linux"},
 		{"host network", "talosconfig", "hostNetwork: false", "hostNetwork: true", "namespace with the host"},
 		{"host path", "talosconfig", "secret:\n          defaultMode: 288\n          secretName: talos-vmtoolsd-config", "hostPath: {path: /}", "no Secret"},
@@ -244,7 +244,7 @@ func TestABadManifestIsNoticed(t *testing.T) {
 			if objects, err := manifests.Decode([]byte(text)); err != nil {
 				found = append(found, err)
 			} else {
-				found = append(found, manifests.Judge(objects.DaemonSets[0], policy)...)
+				found = append(found, manifests.Judge(objects.DaemonSets[0], policy, repo.Registry(t))...)
 			}
 
 			if !slices.ContainsFunc(found, func(err error) bool { return strings.Contains(err.Error(), mutation.want) }) {

@@ -44,6 +44,21 @@ func Read(t testing.TB, path string) []byte {
 	return data
 }
 
+// Registry is where our images are published, as the Makefile has it.
+func Registry(t testing.TB) string {
+	t.Helper()
+
+	for line := range strings.Lines(string(Read(t, "Makefile"))) {
+		if registry, found := strings.CutPrefix(line, "REGISTRY = "); found {
+			return strings.TrimSpace(registry)
+		}
+	}
+
+	t.Fatal("the Makefile has no REGISTRY")
+
+	return ""
+}
+
 // Version is the version of a module that the tests are built with, such as v1.4.0. The -modfile of the test
 // run has to be in GOFLAGS for it, as run.sh does.
 func Version(t testing.TB, module string) string {

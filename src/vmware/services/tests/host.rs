@@ -120,7 +120,7 @@ pub(super) fn machine_at(stage: Stage, ready: bool) -> Facts {
             extensions: Some(vec![
                 extension("iscsi-tools", "v0.1.6"),
                 extension("schematic", "376567988ad3"),
-                extension("vmtoolsd-guest-agent", "v2.0.0"),
+                extension("talos-vmtoolsd-guest-agent", "v2.0.0"),
             ]),
             secure_boot: Some(true),
             system_uuid: Some("564d0a2c-38f4-7a91-b2c5-0e1f2a3b4c5d".into()),

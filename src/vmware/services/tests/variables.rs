@@ -30,7 +30,7 @@ const ALL: &[&str] = &[
     "etcdMembers 3/3",
     "virtualIPs none",
     "schematic 376567988ad3",
-    "extensions iscsi-tools,vmtoolsd-guest-agent",
+    "extensions iscsi-tools,talos-vmtoolsd-guest-agent",
     "secureBoot true",
 ];
 
