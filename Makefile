@@ -177,8 +177,14 @@ check: with-rustfmt with-clippy ## Check format, clippy and the library's tests;
 	$(CARGO) clippy --locked --workspace --all-targets -- --deny warnings
 	$(CARGO) test --locked --quiet --lib
 
+# Neither asks anything of the network.
+.PHONY: lint-workflows
+lint-workflows: with-actionlint with-zizmor ## Check the workflows: their form and expressions, and what they expose
+	actionlint -shellcheck= -pyflakes=
+	'$(TOOLS)/python/bin/zizmor' --offline --no-progress --quiet --persona=pedantic .github
+
 .PHONY: lint
-lint: with-rustfmt with-clippy ## Check format, clippy, dead code and documentation; warnings are errors
+lint: with-rustfmt with-clippy lint-workflows ## Check format, clippy, dead code, documentation and workflows; warnings are errors
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- --deny warnings
 	RUSTDOCFLAGS='--deny warnings' $(CARGO) doc --locked --workspace --no-deps --document-private-items
@@ -210,6 +216,11 @@ publish: images with-skopeo ## Send both images to REGISTRY, with the version as
 .PHONY: names
 names: ## Carry another REGISTRY=… and SOURCE=… into Makefile, manifests and documents
 	@extension/names '$(REGISTRY)' '$(SOURCE)'
+
+# The archives of the images are OCI layouts; the SBOMs are those in the extension.
+.PHONY: release
+release: images ## Collect the files of a release, _out/release: binaries, images, SBOMs, notes, checksums
+	@.ci/release-files '$(IMAGES)' '$(CURDIR)/_out'
 
 .PHONY: both-binaries
 both-binaries:

@@ -7,6 +7,7 @@
 //!
 //! - `extension/`, `extension.tar`: the Talos system extension;
 //! - `extension-imager/`: the same for the imager's `ociPath`;
+//! - `talos-vmtoolsd-linux-amd64.spdx.json` and arm64's: the SBOMs that are in the extension;
 //! - `runtime/`, `runtime.tar`: the binary alone, for pods and for those who package it.
 //!
 //! Equal input gives equal bytes. The version is the binary's own; it must be the one of `manifest.yaml`, which also
@@ -138,13 +139,16 @@ fn main() -> Result<(), Box<dyn Error>> {
             return Err(format!("the SBOM would name {} twice", duplicates.join(", ")).into());
         }
         document.sort_all_objects();
+        let document = serde_json::to_vec_pretty(&document)?;
+        std::fs::create_dir_all(&folder)?;
+        std::fs::write(
+            folder.join(format!("talos-vmtoolsd-linux-{architecture}.spdx.json")),
+            &document,
+        )?;
         let files = Files::default()
             .text("manifest.yaml", manifest.as_str())
             .text(SERVICE, service.as_str())
-            .text(
-                &format!("{SBOMS}/{name}.spdx.json"),
-                serde_json::to_vec_pretty(&document)?,
-            )
+            .text(&format!("{SBOMS}/{name}.spdx.json"), document)
             .program(PROGRAM, binary.as_slice());
         extension.platforms.push((architecture.clone(), files));
         runtime.platforms.push((
