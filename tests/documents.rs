@@ -566,3 +566,47 @@ fn manifest_and_crate_have_the_names_of_the_makefile() {
     let repository = format!("repository = \"{}\"\n", of_makefile("SOURCE"));
     assert!(read("Cargo.toml").contains(&repository));
 }
+
+/// A version that no pattern finds would never be renewed.
+#[test]
+fn renovate_finds_every_version_in_the_table_of_tools() {
+    let read = |name: &str| fs::read_to_string(root().join(name)).unwrap();
+    let renovate: serde_json::Value = serde_json::from_str(&read("renovate.json")).unwrap();
+    let provision = read(".ci/provision");
+    let found: BTreeSet<_> = renovate["customManagers"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .flat_map(|manager| {
+            let pattern = manager["matchStrings"][0].as_str().unwrap();
+            let found = regex_lite::Regex::new(pattern).unwrap();
+            let found = found.captures_iter(&provision);
+            found
+                .map(|found| {
+                    (
+                        found["depName"].to_owned(),
+                        found["currentValue"].to_owned(),
+                    )
+                })
+                .collect::<Vec<_>>()
+        })
+        .collect();
+    let table = provision.split("table='").nth(1).unwrap();
+    let mut rows = 0;
+    for row in table.split('\'').next().unwrap().lines() {
+        let cells: Vec<_> = row.split_whitespace().collect();
+        let dependency = match cells.as_slice() {
+            [tool, "cargo" | "pip", version] => (*tool, *version),
+            [_, "go", version, program] => (program.split("/cmd/").next().unwrap(), *version),
+            _ => continue,
+        };
+        rows += 1;
+        let (name, version) = dependency;
+        assert!(
+            found.contains(&(name.to_owned(), version.to_owned())),
+            "{row}"
+        );
+    }
+    assert_eq!(found.len(), rows, "{found:?}");
+    assert!(rows >= 10, "{rows} rows");
+}
