@@ -4,7 +4,6 @@ package extension_test
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -13,7 +12,6 @@ import (
 
 	"github.com/blang/semver/v4"
 	"github.com/siderolabs/talos/pkg/machinery/extensions"
-	"go.yaml.in/yaml/v4"
 
 	"talos-vmtoolsd/conformance/oci"
 	"talos-vmtoolsd/conformance/repo"
@@ -140,57 +138,6 @@ func complete(t *testing.T, folder string) {
 	}
 }
 
-// The package for siderolabs/extensions, whose manifest and service file stay: its own steps, run in a folder.
-func TestThePackageQemuGuestAgentPutsOurBinaryWhereItsServiceLooks(t *testing.T) {
-	const manifest = "version: v1alpha1\nmetadata:\n  name: qemu-guest-agent\n  version: v2.0.0\n  author: someone\n  description: qemu-ga\n  compatibility:\n    talos:\n      version: \">= v1.5.0\"\n"
-
-	var recipe struct {
-		Name  string
-		Steps []struct{ Install []string }
-	}
-	if err := yaml.Unmarshal(repo.Read(t, "extension/qemu-guest-agent/pkg.yaml"), &recipe); err != nil {
-		t.Fatal(err)
-	}
-
-	folder := t.TempDir()
-	put(t, filepath.Join(folder, "upstream/talos-vmtoolsd"), nil)
-	put(t, filepath.Join(folder, "pkg/qemu-guest-agent.yaml"), repo.Read(t, "tests/container/qemu-guest-agent.yaml"))
-
-	for _, step := range recipe.Steps {
-		for _, script := range step.Install {
-			for _, top := range []string{"upstream", "pkg", "rootfs"} {
-				script = strings.ReplaceAll(script, " /"+top+"/", " "+filepath.Join(folder, top)+"/")
-			}
-
-			if out, err := exec.Command("bash", "-euc", script).CombinedOutput(); err != nil {
-				t.Fatalf("%v\n%s", err, out)
-			}
-		}
-	}
-
-	// What the last steps of the recipe make of it.
-	put(t, filepath.Join(folder, "whole/manifest.yaml"), []byte(manifest))
-
-	if err := os.Rename(filepath.Join(folder, "rootfs"), filepath.Join(folder, "whole/rootfs")); err != nil {
-		t.Fatal(err)
-	}
-
-	extension, err := extensions.Load(filepath.Join(folder, "whole"))
-	if err != nil {
-		t.Fatal(err)
-	}
-
-	if err := judge(extension, "v1.13.0"); err != nil {
-		t.Error(err)
-	}
-
-	if recipe.Name != extension.Manifest.Metadata.Name {
-		t.Errorf("the recipe is for %q", recipe.Name)
-	}
-
-	complete(t, filepath.Join(folder, "whole"))
-}
-
 func TestABadExtensionIsNoticed(t *testing.T) {
 	for _, mutation := range []struct {
 		name, want string
@@ -236,10 +183,10 @@ func standIn(t *testing.T) string {
 
 	folder := t.TempDir()
 	for name, data := range map[string][]byte{
-		"manifest.yaml":                                  repo.Read(t, "manifest.yaml"),
-		specs + "/talos-vmtoolsd.yaml":                   repo.Read(t, "extension/talos-vmtoolsd.yaml"),
-		containers + "/talos-vmtoolsd/talos-vmtoolsd":    nil,
-		"rootfs/usr/local/share/spdx/stand-in.spdx.json": []byte("{}"),
+		"manifest.yaml":                                                    repo.Read(t, "manifest.yaml"),
+		specs + "/talos-vmtoolsd.yaml":                                     repo.Read(t, "extension/talos-vmtoolsd.yaml"),
+		containers + "/talos-vmtoolsd/talos-vmtoolsd":                      nil,
+		"rootfs/usr/local/share/spdx/talos-vmtoolsd-guest-agent.spdx.json": []byte("{}"),
 	} {
 		put(t, filepath.Join(folder, name), data)
 	}
