@@ -29,6 +29,8 @@ pub enum Inquiry {
     Processes,
     /// The services of the node: one [`Answer::Services`].
     Services,
+    /// What software runs on the node: one [`Answer::Software`].
+    Software,
     /// The types of resources that os:reader may read: one [`Answer::ResourceTypes`].
     ResourceTypes,
     /// A file or folder of the node and what is directly in it: one [`Answer::Entries`], the path itself first.
@@ -143,6 +145,8 @@ pub enum Answer {
     Processes(Vec<Process>),
     /// The ids of the services.
     Services(Vec<String>),
+    /// What software runs on the node.
+    Software(Software),
     /// Types of resources.
     ResourceTypes(Vec<ResourceType>),
     /// A file or folder (named `.`), and what is in it.
@@ -193,6 +197,30 @@ pub struct Process {
     pub command: String,
     /// The whole command line; the same as `command` where it has none.
     pub line: String,
+}
+
+/// What software runs on the node.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Software {
+    /// The ids of the services that run, as Talos sorts them.
+    pub services: Vec<String>,
+    /// The containers that run, namespace by namespace.
+    pub containers: Vec<Container>,
+    /// The release of containerd, such as `v2.1.4`; `None` before Talos 1.11, which does not say.
+    pub containerd: Option<String>,
+    /// A namespace is missing, because its containerd does not answer yet.
+    pub is_partial: bool,
+}
+
+/// A container that runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Container {
+    /// containerd's namespace: `system`, `k8s.io`, `taloscontainers`.
+    pub namespace: String,
+    /// In `system` the id of its service.
+    pub id: String,
+    /// The reference of its image, as Talos shows it.
+    pub image: String,
 }
 
 /// A type of resources.

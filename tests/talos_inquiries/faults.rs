@@ -28,6 +28,7 @@ fn all() -> Vec<Inquiry> {
     vec![
         Inquiry::Processes,
         Inquiry::Services,
+        Inquiry::Software,
         Inquiry::ResourceTypes,
         Inquiry::List { path: path.clone() },
         Inquiry::Read {

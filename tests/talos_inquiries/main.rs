@@ -16,4 +16,5 @@ mod files;
 mod logs;
 mod resources;
 mod shown;
+mod software;
 mod windows;

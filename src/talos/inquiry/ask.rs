@@ -8,7 +8,7 @@ use tonic::transport::Channel;
 use tonic::{Response, Status, Streaming};
 
 use super::outlet::{MOST_BYTES, Outlet, Source};
-use super::{call, events, files, logs, resources, show, trouble};
+use super::{call, events, files, logs, resources, show, software, trouble};
 use crate::inquiry::{Answer, Inquiry, Show, Trouble};
 use crate::talos::client::Client;
 use crate::talos::error::Error;
@@ -92,6 +92,10 @@ impl Ask {
                 let services = show::services(self).await?;
                 let ids = services.into_iter().map(|service| service.id).collect();
                 self.outlet.answer(Answer::Services(ids));
+            }
+            Inquiry::Software => {
+                let software = software::look(self).await?;
+                self.outlet.answer(Answer::Software(software));
             }
             Inquiry::ResourceTypes => {
                 let types = resources::types(self).await?;

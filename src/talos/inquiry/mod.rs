@@ -19,6 +19,7 @@ mod logs;
 mod outlet;
 mod resources;
 mod show;
+mod software;
 mod table;
 mod trouble;
 

@@ -6,11 +6,14 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::config::{GuestOperationsConfig, QuiesceConfig, QuiesceMode, Rights, User};
+use crate::config::{
+    GuestOperationsConfig, InventoryConfig, QuiesceConfig, QuiesceMode, Rights, User,
+};
 use crate::facts::{Facts, Mount, Stage, Volume};
 use crate::fuzz::Choices;
 use crate::inquiry::{
-    Answer, Entry, EntryKind, Inquiry, MOST_IN_PIECE, Process, ResourceType, Trouble, TroubleKind,
+    Answer, Container, Entry, EntryKind, Inquiry, MOST_IN_PIECE, Process, ResourceType, Software,
+    Trouble, TroubleKind,
 };
 use crate::vmware::wire::hgfs::client::{self, Asked};
 use crate::vmware::wire::text::terminated;
@@ -66,6 +69,14 @@ pub(super) fn quiesce(number: u8) -> QuiesceConfig {
         mode,
         max_freeze: Duration::from_secs(seconds),
         ..QuiesceConfig::default()
+    }
+}
+
+/// What of the software is listed, by a number.
+pub(super) fn inventory(number: u8) -> InventoryConfig {
+    InventoryConfig {
+        apps: number & 1 != 0,
+        containers: number & 2 != 0,
     }
 }
 
@@ -296,6 +307,27 @@ fn fitting(inquiry: &Inquiry, number: u8) -> Answer {
             Answer::Processes((1..=count).map(process).collect())
         }
         Inquiry::Services => Answer::Services(vec!["apid".to_owned(), "etcd".to_owned()]),
+        Inquiry::Software => {
+            let image = |n: u64| Container {
+                namespace: if n.is_multiple_of(2) {
+                    "k8s.io"
+                } else {
+                    "system"
+                }
+                .to_owned(),
+                id: "etcd".to_owned(),
+                image: format!("registry.example/{}:v{n}", "image".repeat(60)),
+            };
+            let number = u64::from(number);
+            Answer::Software(Software {
+                services: (0..2000 * number)
+                    .map(|n| format!("ext-service-{n}"))
+                    .collect(),
+                containers: (0..400 * number).map(image).collect(),
+                containerd: Some("v2.1.4".to_owned()),
+                is_partial: number == 2,
+            })
+        }
         Inquiry::ResourceTypes => Answer::ResourceTypes(vec![ResourceType {
             name: "Members.cluster.talos.dev".to_owned(),
             namespace: "cluster".to_owned(),

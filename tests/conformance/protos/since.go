@@ -50,6 +50,7 @@ var since = map[protoreflect.FullName]string{
 	"machine.ServiceStateEvent.STARTING":                                     "v1.7",
 	"machine.ProcessInfo.label":                                              "v1.8",
 	"machine.EtcdMemberStatus.storage_version":                               "v1.11",
+	"talos.resource.definitions.runtime.SBOMItemSpec":                        "v1.11",
 	"machine.RebootRequest.FORCE":                                            "v1.12",
 	"talos.resource.definitions.hardware.SystemInformationSpec.bios_version": "v1.14",
 	"talos.resource.definitions.network.RouteNextHop":                        "v1.14",

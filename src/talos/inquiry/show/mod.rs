@@ -15,8 +15,8 @@ use crate::talos::proto::common::ContainerDriver;
 use crate::talos::proto::machine::machine_service_client::MachineServiceClient;
 use crate::talos::proto::machine::netstat_request::{Filter, L4proto, NetNs};
 use crate::talos::proto::machine::{
-    ContainersRequest, EtcdMemberListRequest, NetstatRequest, ProcessInfo, ServiceInfo,
-    StatsRequest,
+    ContainerInfo, ContainersRequest, EtcdMemberListRequest, NetstatRequest, ProcessInfo,
+    ServiceInfo, StatsRequest,
 };
 
 /// Asks MachineService and takes the one message of the answer.
@@ -52,6 +52,19 @@ fn process(process: ProcessInfo) -> Process {
 /// The services of the node, as Talos sorts them.
 pub(super) async fn services(ask: &Ask) -> Result<Vec<ServiceInfo>, Trouble> {
     Ok(ask!(ask, "ServiceList", service_list, ())?.services)
+}
+
+/// The containers of a namespace. Those of Kubernetes are shown as its pods have them.
+pub(super) async fn containers(
+    ask: &Ask,
+    namespace: &str,
+    driver: ContainerDriver,
+) -> Result<Vec<ContainerInfo>, Trouble> {
+    let request = ContainersRequest {
+        namespace: namespace.to_owned(),
+        driver: driver.into(),
+    };
+    Ok(ask!(ask, "Containers", containers, request)?.containers)
 }
 
 /// What a call says, as text; any but that of events.
@@ -101,12 +114,8 @@ pub(super) async fn text(ask: &Ask, what: Show) -> Result<String, Trouble> {
             let mut all = Vec::new();
             let mut troubles = Vec::new();
             for (namespace, driver) in PLACES {
-                let request = ContainersRequest {
-                    namespace: namespace.to_owned(),
-                    driver: driver.into(),
-                };
-                match ask!(ask, "Containers", containers, request) {
-                    Ok(of) => all.extend(of.containers),
+                match containers(ask, namespace, driver).await {
+                    Ok(of) => all.extend(of),
                     Err(trouble) => troubles.push((namespace, trouble)),
                 }
             }
