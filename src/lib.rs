@@ -49,7 +49,8 @@
 //! qemu::qmp         → –
 //! vmware            → config diagnosis facts fairness freeze front_end guest_operations inquiry power
 //!                     vmware::link vmware::rpc vmware::services vmware::transport
-//! vmware::services  → backoff config diagnosis facts freeze front_end guest_operations inquiry power report vmware::wire
+//! vmware::services  → backoff config diagnosis facts freeze front_end guest_operations inquiry log power report
+//!                     vmware::wire
 //! vmware::link      → config diagnosis log vmware::rpc vmware::transport vmware::wire
 //! vmware::rpc       → backoff vmware::wire
 //! vmware::transport → diagnosis log traps vmware::wire

@@ -24,7 +24,7 @@ pub fn fuzz_tclo_request(bytes: &[u8]) {
 
 /// Any order of connections, requests, outcomes, facts and time; see [`super::judge`].
 pub fn fuzz_services(bytes: &[u8]) {
-    const REQUESTS: [&[u8]; 16] = [
+    const REQUESTS: [&[u8]; 18] = [
         b"reset",
         b"ping",
         b"Capabilities_Register",
@@ -41,14 +41,16 @@ pub fn fuzz_services(bytes: &[u8]) {
         b"Unknown",
         b"",
         b"\0",
+        b"Set_Option enableAppInfo 0",
+        b"Set_Option enableAppInfo 1",
     ];
     let mut choices = Choices::new(bytes);
     let mut judge = Judge::new();
     while !choices.is_empty() {
-        judge.play(match choices.below(20) {
+        judge.play(match choices.below(21) {
             0 => Event::Connect,
             1 | 2 => {
-                let request = REQUESTS.get(usize::from(choices.below(16)));
+                let request = REQUESTS.get(usize::from(choices.below(18)));
                 Event::Request(request.copied().unwrap_or_default().to_vec())
             }
             3 | 4 => Event::Outcome(choices.below(8)),
@@ -64,6 +66,7 @@ pub fn fuzz_services(bytes: &[u8]) {
             15 | 16 => Event::Request(plays::backup_request(&mut choices)),
             17 | 18 => Event::Freezer(choices.below(8)),
             19 => Event::Etcd(choices.below(5)),
+            20 => Event::Inventory(choices.below(4)),
             _ => {
                 let millis = match choices.below(4) {
                     0 => u64::from(choices.word() % 100_000),

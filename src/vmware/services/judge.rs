@@ -10,7 +10,9 @@ use std::time::Duration;
 
 use super::backup_book::BackupBook;
 use super::freezer_model::FreezerModel;
+use super::inventory::Inventory;
 use super::{Output, RpciId, RpciOutcome, Services, plays};
+use crate::config::InventoryConfig;
 use crate::facts::{Etcd, Facts, Load, Machine};
 use crate::freeze::Report;
 use crate::freeze::message::Cause;
@@ -49,6 +51,8 @@ pub(super) enum Event {
     Checked,
     /// Quiescing has other settings.
     Quiesce(u8),
+    /// The inventory has other settings, see [`plays::inventory`].
+    Inventory(u8),
     /// The freezer does what it was ordered first (0 to 4), cannot (5), is terminated (6) or ends.
     Freezer(u8),
     /// Talos says how many members of three etcd has.
@@ -78,7 +82,8 @@ pub(super) struct Judge {
     asked_at: Duration,
     guest_operations: bool,
     asked: Vec<Asked>,
-    last_asked: InquiryId,
+    /// Of guest operations, and of the inventory, which counts by itself.
+    last_asked: [InquiryId; 2],
     checks: VecDeque<PasswordCheck>,
     /// Each with the session it was sent in.
     sent: VecDeque<(RpciId, Vec<u8>, usize)>,
@@ -101,6 +106,7 @@ pub(super) struct Judge {
     away: bool,
     freezer: FreezerModel,
     backups: BackupBook,
+    software: SoftwareBook,
 }
 
 impl Judge {
@@ -120,7 +126,7 @@ impl Judge {
             asked_at: Duration::ZERO,
             guest_operations: false,
             asked: Vec::new(),
-            last_asked: InquiryId(0),
+            last_asked: [InquiryId(0); 2],
             checks: VecDeque::new(),
             sent: VecDeque::new(),
             under_way: None,
@@ -135,6 +141,7 @@ impl Judge {
             away: true,
             freezer: FreezerModel::default(),
             backups: BackupBook::default(),
+            software: SoftwareBook::default(),
         }
     }
 
@@ -153,6 +160,7 @@ impl Judge {
                 self.reply_owed = false;
                 self.backups.channel_lost();
                 (self.connected, self.failed, self.away) = (true, false, false);
+                self.software.is_unwanted = false;
                 self.services.handle_connected(self.now);
                 self.drop_unawaited();
             }
@@ -189,6 +197,10 @@ impl Judge {
                 if !self.freezer.is_gone() {
                     self.services.handle_freezer(&Report::Ready(None), self.now);
                 }
+            }
+            Event::Inventory(number) => {
+                self.software.config = plays::inventory(number);
+                self.services.set_inventory(self.software.config, self.now);
             }
             Event::Freezer(kind) => self.freeze(kind),
             Event::Etcd(live) => {
@@ -268,6 +280,7 @@ impl Judge {
                 }
                 _ => {}
             }
+            self.software.request(name, args);
             if let Some(state) = state_asked_for(name) {
                 self.statuses.asked.push((state, self.now));
             }
@@ -385,16 +398,21 @@ impl Judge {
     fn look_at_inquiries(&mut self) {
         while let Some((id, step)) = self.services.poll_inquiry() {
             let open = self.asked.iter().position(|asked| asked.id == id);
+            let [guest_operations, inventory] = &mut self.last_asked;
+            let last_asked = match Inventory::is_its_own(id) {
+                true => inventory,
+                false => guest_operations,
+            };
             match (step, open) {
                 (Step::Ask(inquiry), _) => {
-                    assert!(id > self.last_asked, "asked twice");
-                    self.last_asked = id;
+                    assert!(id > *last_asked, "asked twice");
+                    *last_asked = id;
                     self.asked.push(Asked {
                         id,
                         inquiry,
                         room: WINDOW,
                     });
-                    assert!(self.asked.len() <= 96, "too much is asked");
+                    assert!(self.asked.len() <= 96 + 1, "too much is asked");
                 }
                 (Step::More, Some(at)) => {
                     if let Some(asked) = self.asked.get_mut(at) {
@@ -404,7 +422,7 @@ impl Judge {
                 }
                 (Step::Forget, Some(at)) => drop(self.asked.remove(at)),
                 (step, None) => {
-                    assert!(id <= self.last_asked, "{step:?} before it was asked");
+                    assert!(id <= *last_asked, "{step:?} before it was asked");
                 }
                 (Step::Feed(_), Some(_)) => {}
             }
@@ -512,6 +530,7 @@ impl Judge {
                     }
                     judge(&message);
                     self.look_at_opening(&message);
+                    self.software.sent(&message);
                     if let Some(state) = status_of(&message) {
                         self.statuses.sent(state);
                     }
@@ -616,6 +635,50 @@ impl Statuses {
 
     fn are_missing(&self) -> bool {
         !self.asked.is_empty()
+    }
+}
+
+/// The inventory of software: the host is sent what it wants and the operator allows, else nothing but blanks.
+#[derive(Debug, Default)]
+struct SoftwareBook {
+    config: InventoryConfig,
+    /// `Set_Option enableAppInfo 0`, in this session.
+    is_unwanted: bool,
+}
+
+impl SoftwareBook {
+    fn request(&mut self, name: &[u8], args: &[u8]) {
+        match (name, args) {
+            (b"reset", _) | (b"Set_Option", b"enableAppInfo 1") => self.is_unwanted = false,
+            (b"Set_Option", b"enableAppInfo 0") => self.is_unwanted = true,
+            _ => {}
+        }
+    }
+
+    fn sent(&self, message: &[u8]) {
+        for (start, is_on, counter) in [
+            (
+                &b"info-set guestinfo.appInfo "[..],
+                self.config.apps,
+                "\"updateCounter\":\"",
+            ),
+            (
+                b"info-set guestinfo.vmtools.containerinfo ",
+                self.config.containers,
+                "\"updateCounter\":",
+            ),
+        ] {
+            let Some(value) = message.strip_prefix(start) else {
+                continue;
+            };
+            let value = value.strip_suffix(b"\0").expect("a NUL");
+            if value != b" " {
+                assert!(is_on && !self.is_unwanted, "a list that is not wanted");
+                let text = std::str::from_utf8(value).expect("text");
+                assert!(text.starts_with("{\"version\":\"1\",") && text.contains(counter));
+                serde_json::from_str::<serde_json::Value>(text).expect("JSON");
+            }
+        }
     }
 }
 

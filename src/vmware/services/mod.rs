@@ -399,7 +399,11 @@ impl Services {
     /// An answer to what [`Services::poll_inquiry`] asked.
     pub fn handle_answer(&mut self, id: InquiryId, answer: Answer, now: Duration) {
         self.with(now, |members, cx| {
-            members.guest_operations.handle_answer(id, answer, cx);
+            if inventory::Inventory::is_its_own(id) {
+                members.inventory.handle_answer(id, answer, cx);
+            } else {
+                members.guest_operations.handle_answer(id, answer, cx);
+            }
         });
         self.drive(now);
     }
@@ -414,7 +418,8 @@ impl Services {
 
     /// What to ask the node next.
     pub fn poll_inquiry(&mut self) -> Option<(InquiryId, Step)> {
-        self.members.guest_operations.poll_inquiry()
+        let inventory = self.members.inventory.poll_inquiry();
+        inventory.or_else(|| self.members.guest_operations.poll_inquiry())
     }
 
     /// A password to check on a thread.

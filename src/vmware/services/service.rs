@@ -131,7 +131,7 @@ impl Members {
             vmbackup: vmbackup::Vmbackup::new(wall_clock),
             ha: ha::Ha::default(),
             vmotion: vmotion::Vmotion::default(),
-            inventory: inventory::Inventory::default(),
+            inventory: inventory::Inventory::new(wall_clock),
         }
     }
 

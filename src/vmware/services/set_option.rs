@@ -2,7 +2,8 @@
 //!
 //! Every well-formed one is answered `OK `, known or not, as vmtoolsd does; only one without key or value is an
 //! error. `broadcastIP 1` asks for the primary address as a guest variable; its reply waits until the variable
-//! is on the host [toolsRpc.c, guestInfoServer.c].
+//! is on the host [toolsRpc.c, guestInfoServer.c]. `enableAppInfo` is the host's switch for the inventory of software
+//! [appInfo.c].
 
 use tracing::debug;
 
@@ -38,6 +39,10 @@ pub(super) fn handle(members: &mut Members, args: &[u8], cx: &mut Context<'_>, r
         }
         (b"broadcastIP", b"0") => {
             members.guest_info.stop_broadcasting(cx);
+            cx.outbox.reply(reply_to, ok(b""));
+        }
+        (b"enableAppInfo", b"0" | b"1") => {
+            members.inventory.set_wanted(value == b"1", cx);
             cx.outbox.reply(reply_to, ok(b""));
         }
         _ => cx.outbox.reply(reply_to, ok(b"")),

@@ -44,6 +44,10 @@ pub(super) enum Topic {
     DisksV0,
     /// Memory and processor statistics.
     Statistics,
+    /// The guest variable with the software that runs.
+    Applications,
+    /// The guest variable with the images of containers.
+    Images,
 }
 
 /// The kind of all guest variables.
@@ -129,6 +133,8 @@ impl Topic {
                 .guest_info()
                 .instead_of(Self::Disks),
             Self::Statistics => status("SetGuestInfo 8").guest_info().once(),
+            Self::Applications => variable("info-set guestinfo.appInfo"),
+            Self::Images => variable("info-set guestinfo.vmtools.containerinfo"),
         }
     }
 }

@@ -209,6 +209,8 @@ mod tests {
             "vmtools.versionString",
             "vmtools.versionNumber",
             "vmtools.buildNumber",
+            "vmtools.containerinfo",
+            "appInfo",
             "ip",
         ];
         let keys: Vec<_> = VARIABLES

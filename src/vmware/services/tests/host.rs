@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::config::{GuestOperationsConfig, QuiesceConfig};
+use crate::config::{GuestOperationsConfig, InventoryConfig, QuiesceConfig};
 use crate::facts::{
     Address, AddressScope, AddressStatus, Extension, Facts, HostName, Link, Mac, MachineType,
     NetworkState, Node, NodeAddresses, Readiness, Route, Stage, TalosVersion,
@@ -14,7 +14,7 @@ use crate::freeze::message::Cause;
 use crate::freeze::{Command, Report};
 use crate::front_end::Measured;
 use crate::guest_operations::logins::PasswordCheck;
-use crate::inquiry::{InquiryId, Step};
+use crate::inquiry::{Answer, InquiryId, Step};
 use crate::power::{PowerOperation, PowerOutcome};
 use crate::report::NetworkPolicy;
 use crate::vmware::services::freezer_model::FreezerModel;
@@ -252,6 +252,17 @@ impl Host {
 
     pub(super) fn guest_operations(&mut self, config: &GuestOperationsConfig) {
         self.services.set_guest_operations(config, self.now);
+        self.drain();
+    }
+
+    pub(super) fn inventory(&mut self, config: InventoryConfig) {
+        self.services.set_inventory(config, self.now);
+        self.drain();
+    }
+
+    /// An answer of the node.
+    pub(super) fn inquiry_answer(&mut self, id: InquiryId, answer: Answer) {
+        self.services.handle_answer(id, answer, self.now);
         self.drain();
     }
 

@@ -16,6 +16,8 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
         Just(b"Capabilities_Register".to_vec()),
         Just(b"Set_Option broadcastIP 1".to_vec()),
         Just(b"Set_Option broadcastIP 0".to_vec()),
+        Just(b"Set_Option enableAppInfo 0".to_vec()),
+        Just(b"Set_Option enableAppInfo 1".to_vec()),
         Just(b"OS_Halt".to_vec()),
         Just(b"OS_Reboot".to_vec()),
         Just(b"OS_PowerOn".to_vec()),
@@ -41,6 +43,7 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
         9 => vec(any::<u8>(), 0..4).prop_map(|bytes| Event::Request(plays::backup_request(&mut Choices::new(&bytes)))),
         9 => (0..8_u8).prop_map(Event::Freezer),
         1 => (0..5_u8).prop_map(Event::Etcd),
+        2 => (0..4_u8).prop_map(Event::Inventory),
         1 => (0..40_000_u64).prop_map(|millis| Event::Pass(ms(millis))),
     ];
     vec(event, 0..150)
@@ -67,6 +70,7 @@ proptest! {
         judge.play(Event::Connect);
         judge.play(Event::GuestOperations(2));
         judge.play(Event::Quiesce(3));
+        judge.play(Event::Inventory(3));
         judge.play(facts(1, &[1]));
         for event in events {
             judge.play(event);

@@ -6,6 +6,7 @@ mod guest_info;
 mod guest_operations;
 mod host;
 mod invariants;
+mod inventory;
 mod nics_in_time;
 mod power;
 mod requests;
