@@ -3,6 +3,7 @@
 //! A subcommand has two parts: one in `host` or `talos` that asks, and a pure one that makes an [`Answer`]
 //! of it. Only `vmtoolsd` keeps running; it is [`crate::daemon`].
 
+mod etcd;
 mod host;
 mod node;
 mod quiesce;
@@ -272,6 +273,9 @@ async fn checks(config: &Config) -> Vec<Check> {
     if let Some(variables) = variables {
         checks.push(Check::new("variables", variables));
         checks.push(guest_operations::check(&config.guest_operations));
+    }
+    if let Some(etcd) = etcd::check(&facts, &config.power.etcd) {
+        checks.push(Check::new("etcd", etcd));
     }
     let quiesce = quiesce::check(&config.quiesce, &facts, client.as_ref()).await;
     checks.push(Check::new("quiesce", quiesce));

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::etcd;
 use crate::config::{SettingError, TalosConfig};
 use crate::diagnosis::{Check, Outcome, identity};
 use crate::facts::Facts;
@@ -14,7 +15,7 @@ use crate::talos::{self, Client};
 const DEADLINE: Duration = Duration::from_secs(15);
 
 /// Asks Talos for everything that is reported, and for what it refuses, a line each; the error is one line. Without
-/// an answer to the one question that is asked beside the resources, the file systems are not known.
+/// an answer to a question that is asked beside the resources, the file systems or the members of etcd are not known.
 pub(super) async fn facts(
     config: &Result<TalosConfig, SettingError>,
 ) -> Result<(Facts, Vec<String>), String> {
@@ -23,6 +24,7 @@ pub(super) async fn facts(
     let facts = talos::query(&client, DEADLINE).await;
     let mut facts = facts.map_err(|error| client.in_words(&error))?;
     facts.storage.spaces = client.mounts().await.ok();
+    etcd::look(&client, &mut facts).await;
     DeviceNames::default().complete(&mut facts.storage);
     Ok((facts, refusals(&client.checks().borrow())))
 }
@@ -65,6 +67,7 @@ pub(super) async fn look(config: &Result<TalosConfig, SettingError>) -> Seen {
     };
     let (mut checks, mut facts) = talos::check(&client, DEADLINE).await;
     checks.extend(facts.node.system_uuid.as_deref().and_then(identity));
+    etcd::look(&client, &mut facts).await;
     DeviceNames::default().complete(&mut facts.storage);
     Seen {
         checks,

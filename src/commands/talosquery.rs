@@ -76,7 +76,13 @@ pub fn table(view: &View) -> String {
             facts.network.resolver.as_ref().map(network::resolver_text),
         ),
     ];
+    let yes_or_no = |yes: bool| if yes { "yes" } else { "no" }.to_owned();
+    let cluster = [
+        ("etcd", super::etcd::row(facts)),
+        ("cordoned", facts.cordoned.map(yes_or_no)),
+    ];
     let rows = rows.into_iter().chain(super::node::rows(&facts.node));
+    let rows = rows.chain(cluster);
     let rows: Vec<_> = rows
         .map(|(name, value)| [name.to_owned(), value.unwrap_or_else(|| UNKNOWN.to_owned())])
         .collect();
@@ -115,6 +121,8 @@ pub fn json(view: &View) -> Value {
         })),
         "stage": facts.stage.map(Stage::name),
         "node": super::node::json(&facts.node),
+        "etcd": super::etcd::json(facts),
+        "cordoned": facts.cordoned,
         "primary_address": decision
             .and_then(|decision| decision.primary_address)
             .map(|ip| ip.to_string()),
@@ -251,7 +259,7 @@ fn status_name(status: AddressStatus) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::facts::{HostName, Mac, NetworkState, Resolver, TalosVersion};
+    use crate::facts::{Etcd, EtcdPart, HostName, Mac, NetworkState, Resolver, TalosVersion};
     use crate::report::{
         AddressDecision, AddressOrigin, Decision, FileSystem, Nic, NicAddress, NicRoute, Reason,
         Rule, Standing, Verdict,
@@ -303,6 +311,9 @@ mod tests {
                     platform: "vmware".into(),
                 }),
                 stage: Some(Stage::Running),
+                etcd_part: Some(EtcdPart::Leader),
+                etcd: Some(Etcd { voters: 3, live: 3 }),
+                cordoned: Some(false),
                 ..Facts::default()
             },
             report: Report {
@@ -396,6 +407,8 @@ extensions       not known
 schematic        not known
 secure boot      not known
 UUID             not known
+etcd             leader, 3 of 3 members are there
+cordoned         no
 
 NIC    MAC                ADDRESSES
 eth0   00:50:56:01:02:03  10.5.0.2/24, 2001:db8::2/64 (tentative)
@@ -417,7 +430,7 @@ FILE SYSTEM  FREE      SIZE      TYPE  DISKS
     #[test]
     fn the_table_of_nothing() {
         let text = table(&View::default());
-        assert_eq!(text.matches(UNKNOWN).count(), 18, "{text}");
+        assert_eq!(text.matches(UNKNOWN).count(), 20, "{text}");
         assert!(!text.contains("none"), "{text}");
     }
 
@@ -436,6 +449,11 @@ FILE SYSTEM  FREE      SIZE      TYPE  DISKS
         assert_eq!(value["host_name"]["fqdn"], "cp-1.example.org");
         assert_eq!(value["talos"]["tag"], "v1.13.0");
         assert_eq!(value["stage"], "running");
+        assert_eq!(
+            value["etcd"],
+            json!({"part": "leader", "voters": 3, "live": 3})
+        );
+        assert_eq!(value["cordoned"], false);
         assert_eq!(value["primary_address"], "10.5.0.2");
         assert_eq!(
             value["primary_address_rule"],
@@ -486,7 +504,7 @@ FILE SYSTEM  FREE      SIZE      TYPE  DISKS
     fn json_of_nothing_is_null_under_every_key() {
         let value = json(&View::default());
         let object = value.as_object().unwrap();
-        assert_eq!(object.len(), 16);
+        assert_eq!(object.len(), 18);
         let known = object.iter().filter(|(_, value)| !value.is_null());
         let known: Vec<_> = known.map(|(key, _)| key.as_str()).collect();
         assert_eq!(known, ["node"], "an object of its own: {value}");

@@ -60,6 +60,7 @@ fn where_all_is_well_check_is_a_line_each_and_exit_0() {
             ["ok", "role"],
             ["ok", "variables"],
             ["ok", "guest-operations"],
+            ["ok", "etcd"],
             ["ok", "quiesce"],
             ["ok", "sandbox"]
         ]
@@ -68,9 +69,10 @@ fn where_all_is_well_check_is_a_line_each_and_exit_0() {
     assert!(lines[1].contains("backdoor"), "{lines:#?}");
     assert!(lines[2].contains("v1.13.0"), "{lines:#?}");
     assert!(lines[3].contains("os:operator"), "{lines:#?}");
-    assert!(lines[6].ends_with("off, as configured"), "{lines:#?}");
+    assert!(lines[6].ends_with("the only member is there"), "{lines:#?}");
+    assert!(lines[7].ends_with("off, as configured"), "{lines:#?}");
     assert!(
-        lines[7].contains("in force: capabilities: none;"),
+        lines[8].contains("in force: capabilities: none;"),
         "{lines:#?}"
     );
 }
@@ -95,6 +97,7 @@ fn on_qemu_check_names_the_port_and_says_nothing_of_vmware() {
             "transport",
             "talos",
             "role",
+            "etcd",
             "quiesce",
             "sandbox",
         ];
@@ -126,6 +129,45 @@ fn where_nothing_may_be_frozen_check_says_why_and_what_to_do() {
     for words in ["VMTOOLSD_QUIESCE_MAX_FREEZE", "from 1s up to 60s"] {
         assert!(line.contains(words), "{line}");
     }
+}
+
+#[test]
+fn check_and_talosquery_say_whether_etcd_can_do_without_this_node() {
+    let talos = Talos::new();
+    talos.set_etcd(3, 0);
+    for (servers, result_of_check, words) in [
+        (3, "ok", "quorum stays without this node: 3 of 3"),
+        (2, "failed", "quorum hangs on this node: 2 of 3"),
+    ] {
+        let servers: Vec<String> = (2..2 + servers)
+            .map(|last| format!("10.5.0.{last}"))
+            .collect();
+        let servers: Vec<&str> = servers.iter().map(String::as_str).collect();
+        talos.set_api_servers(&servers);
+        let (report, code) = json(command(&talos, &["check", "--json"]));
+        let etcd = result(&report, "etcd");
+        assert_eq!(etcd["result"], result_of_check, "{etcd}");
+        assert_eq!(code, Some(i32::from(result_of_check == "failed")));
+        assert!(
+            etcd["detail"].as_str().unwrap().starts_with(words),
+            "{etcd}"
+        );
+    }
+    let refuse = command(&talos, &["check", "--json", "--etcd-guard=refuse"]);
+    let (report, _) = json(refuse);
+    let detail = result(&report, "etcd")["detail"].as_str().unwrap();
+    assert!(
+        detail.ends_with("a restart or shutdown is refused"),
+        "{detail}"
+    );
+    let (seen, code) = json(command(&talos, &["talosquery", "--json"]));
+    assert_eq!(
+        (code, &seen["etcd"]["voters"], &seen["etcd"]["live"]),
+        (Some(0), &3.into(), &2.into())
+    );
+    talos.set_machine_type(MachineType::Worker);
+    let (seen, _) = json(command(&talos, &["talosquery", "--json"]));
+    assert_eq!(seen["etcd"]["part"], "none");
 }
 
 #[test]
