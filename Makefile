@@ -263,7 +263,7 @@ etcd: ## Freeze the file system below members of a real etcd, and see who elects
 	$(go_test) -v $(if $(MEASURE),,-short) . && $(go_test) -v $(if $(MEASURE),,-short) -modfile=v1.13.mod .
 
 .PHONY: vcenter
-vcenter: with-jq ## Run the commands of docs/operations.md against a simulated vCenter (needs Go)
+vcenter: with-jq ## Run the commands and scripts of the documents against a simulated vCenter (needs Go)
 	@cd tests/vcenter; $(go_test) .
 
 # What the host shows of each layout, at each moment.

@@ -1,4 +1,4 @@
-// Package vcenter runs the commands of docs/operations.md against govmomi's simulated vCenter.
+// Package vcenter runs the commands of docs/operations.md and the scripts of docs/guest-variables.md against govmomi's simulated vCenter.
 package vcenter_test
 
 import (
@@ -14,7 +14,17 @@ import (
 // The test binary is govc as well, by the name that it is called by.
 func TestMain(m *testing.M) {
 	if filepath.Base(os.Args[0]) == "govc" {
-		os.Exit(cli.Run(os.Args[1:]))
+		played := os.Getenv(playVariable)
+		if before(played, os.Args[1:]) {
+			os.Exit(0)
+		}
+
+		code := cli.Run(os.Args[1:])
+		if code == 0 {
+			after(played, os.Args[1:])
+		}
+
+		os.Exit(code)
 	}
 
 	os.Exit(m.Run())
