@@ -23,7 +23,7 @@ use talos_vmtoolsd::daemon::core::{News, Node as _};
 use talos_vmtoolsd::diagnosis::{Outcome, all_well};
 use talos_vmtoolsd::facts::{Etcd, Facts, MachineType, Stage};
 use talos_vmtoolsd::power::PowerOperation::{self, Reboot, Shutdown};
-use talos_vmtoolsd::power::PowerOutcome;
+use talos_vmtoolsd::power::{Heard, PowerOutcome};
 use talos_vmtoolsd::proc::own_counters;
 use talos_vmtoolsd::report::{AddressOrigin, NetworkPolicy, decide};
 use talos_vmtoolsd::talos::{

@@ -1,17 +1,11 @@
 //! etcd, for `talosquery` and `check`: what this node is in it, and whether it can do without this node.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
-use tokio::time::timeout;
 
 use crate::config::{EtcdConfig, QuorumGuard};
 use crate::diagnosis::Outcome;
 use crate::facts::{Etcd, EtcdPart, Facts, MachineType};
 use crate::talos::{self, Client};
-
-/// How long Talos may take to say it.
-const DEADLINE: Duration = Duration::from_secs(2);
 
 /// What helps where the quorum hangs on this node.
 const REMEDY: &str =
@@ -21,8 +15,7 @@ const REMEDY: &str =
 pub(super) async fn look(client: &Client, facts: &mut Facts) {
     match facts.node.machine_type {
         Some(MachineType::Init | MachineType::ControlPlane) => {
-            let look = timeout(DEADLINE, talos::look_at_etcd(client)).await;
-            facts.etcd = look.ok().flatten();
+            facts.replace_etcd(talos::look_at_etcd(client).await);
         }
         Some(MachineType::Worker) => facts.etcd_part = Some(EtcdPart::None),
         None => {}
@@ -107,6 +100,8 @@ pub(super) fn json(facts: &Facts) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn control_plane(part: Option<EtcdPart>, members: Option<(usize, usize)>) -> Facts {
