@@ -29,7 +29,7 @@ const officialManifest = "version: v1alpha1\nmetadata:\n  name: qemu-guest-agent
 
 type variables map[string]string
 
-// fill fills in a template of the repository, and fails for a variable that nobody has set.
+// fill fills in a template of the repository, and fails for a variable that is not set.
 func fill(t *testing.T, path string, known variables) []byte {
 	t.Helper()
 
