@@ -152,7 +152,7 @@ mod tests {
     type Entry = fn(&[u8]);
 
     /// Name of the target and of its corpus, and the entry.
-    const TARGETS: [(&str, Entry); 28] = [
+    const TARGETS: [(&str, Entry); 29] = [
         ("data_map", wire::fuzz::fuzz_data_map),
         ("guest_rpc_packet", wire::fuzz::fuzz_guest_rpc_packet),
         ("hgfs", wire::fuzz::fuzz_hgfs),
@@ -163,6 +163,10 @@ mod tests {
         ("vix", wire::fuzz::fuzz_vix),
         ("vix_body", wire::fuzz::fuzz_vix_body),
         ("vix_credential", wire::fuzz::fuzz_vix_credential),
+        (
+            "vm_operation_notification",
+            wire::fuzz::fuzz_vm_operation_notification,
+        ),
         ("message_channel", rpc::fuzz::fuzz_message_channel),
         ("rpci_client", rpc::fuzz::fuzz_rpci_client),
         ("tclo", rpc::fuzz::fuzz_tclo),

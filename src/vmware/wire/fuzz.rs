@@ -1,6 +1,8 @@
 //! Entries for fuzzing, see [`crate::fuzz`].
 #![allow(clippy::expect_used, clippy::panic)]
 
+use serde_json::Value;
+
 use super::datamap::DataMap;
 use super::guest_rpc_packet::{Deframer, Packet, PacketError};
 use super::hgfs;
@@ -9,6 +11,7 @@ use super::ovf_env;
 use super::quiesce_params::QuiesceParams;
 use super::text::{self, TcloRequest};
 use super::vix::{NamePassword, Operation, VixError, VixRequest};
+use super::vm_operation_notification as notification;
 use crate::fuzz::Choices;
 
 /// What decodes is encoded to bytes that decode to the same.
@@ -112,6 +115,43 @@ pub fn fuzz_quiesce_params(bytes: &[u8]) {
     for end in 0..40 {
         assert!(QuiesceParams::decode(bytes.get(..end).unwrap_or_default()).is_err());
     }
+}
+
+/// A reply about vMotion notifications: what is read of it goes into requests that are well-formed.
+pub fn fuzz_vm_operation_notification(bytes: &[u8]) {
+    let body = |request: Vec<u8>| -> Value {
+        let space = request.iter().position(|byte| *byte == b' ');
+        let (_, body) = request.split_at(space.expect("a space"));
+        serde_json::from_slice(body).expect("an object")
+    };
+    let registered = notification::Registered::parse(bytes);
+    let token = match &registered {
+        Ok(registered) => Some(registered.token.clone()),
+        Err(_) => notification::Token::new(&String::from_utf8_lossy(bytes)),
+    };
+    let event = notification::Event::parse(bytes);
+    if let Some(token) = &token {
+        for request in [
+            notification::check_for_event(token),
+            notification::unregister(token),
+        ] {
+            let body = body(request);
+            let found = body.get("uniqueToken").and_then(Value::as_str);
+            assert_eq!(found, Some(token.secret()));
+        }
+        if let Ok(Some(notification::Event {
+            operation: Some(operation),
+            ..
+        })) = &event
+        {
+            let ack = body(notification::ack_event(*operation, token));
+            let id = ack.get("operationId").map(Value::to_string);
+            assert_eq!(id, Some(operation.to_string()));
+        }
+    }
+    let done = notification::parse_done(bytes);
+    assert!(registered.is_err() || done.is_ok());
+    assert_eq!(event.is_ok(), done.is_ok());
 }
 
 /// A packet of HGFS: what it points to lies within it, names do not climb, and it has a refusal.

@@ -18,4 +18,5 @@ pub mod quiesce_params;
 pub mod registers;
 pub mod text;
 pub mod vix;
+pub mod vm_operation_notification;
 pub mod xdr;
