@@ -17,6 +17,7 @@ mod tclo;
 #[cfg(test)]
 mod tests;
 mod vcenter;
+mod vm_operations;
 mod vsock;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -30,6 +31,7 @@ pub use port::{Direction, GuestMemory, Registers, Verdict};
 pub use rpci::RpciEntry;
 pub use tclo::{Exchange, ExchangeId, Origin};
 pub use vcenter::{Heartbeat, PowerStatus, ToolsRunning, Vcenter};
+pub use vm_operations::{App, Operation, VmOperations};
 pub(crate) use vsock::CONNECT_TIMEOUT;
 pub use vsock::{GUEST_CID, HOST_CID, PortPolicy, RPCI_PORT, Reaction, TCLO_PORT, VsockPolicy};
 
@@ -151,6 +153,7 @@ pub struct Host {
     closed_by_host: Vec<u16>,
     faults: fault::Faults,
     backup: backup::Backup,
+    vm_operations: VmOperations,
     rpci_log: Vec<RpciEntry>,
     guest: vcenter::Guest,
     sessions: Vec<tclo::Session>,
@@ -188,6 +191,7 @@ impl Host {
             closed_by_host: Vec::new(),
             faults: fault::Faults::default(),
             backup: backup::Backup::default(),
+            vm_operations: VmOperations::default(),
             rpci_log: Vec::new(),
             guest: vcenter::Guest::default(),
             sessions: Vec::new(),

@@ -110,6 +110,9 @@ impl Host {
                 return b"0 Permission denied".to_vec();
             }
             Command::Other(name, rest) => {
+                if let Some(reply) = self.vm_operations.execute(name, rest, now) {
+                    return reply;
+                }
                 return match (name.as_str(), rest.as_slice()) {
                     ("machine.id.get", _) => b"0 No machine id".to_vec(),
                     ("info-get", _) => b"0 No value found".to_vec(),

@@ -87,8 +87,13 @@ impl Session {
 
     /// A message was answered.
     fn answered(&mut self, message: &[u8]) {
-        const OF_THE_MOMENT: [&[u8]; 4] =
-            [b"SetGuestInfo  8 ", b"tools.os.", b"log ", b"vmbackup."];
+        const OF_THE_MOMENT: [&[u8]; 5] = [
+            b"SetGuestInfo  8 ",
+            b"tools.os.",
+            b"log ",
+            b"vmbackup.",
+            b"vm-operation-notification.",
+        ];
         if OF_THE_MOMENT.iter().any(|start| message.starts_with(start)) {
             return;
         }
