@@ -13,6 +13,7 @@ mod talos;
 pub mod talosquery;
 mod token;
 mod variables;
+mod vmotion;
 
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -273,6 +274,9 @@ async fn checks(config: &Config) -> Vec<Check> {
     if let Some(variables) = variables {
         checks.push(Check::new("variables", variables));
         checks.push(guest_operations::check(&config.guest_operations));
+        if config.vmware.vmotion.notify {
+            checks.push(Check::new("vmotion", vmotion::check(&config.host).await));
+        }
     }
     if let Some(etcd) = etcd::check(&facts, &config.power.etcd) {
         checks.push(Check::new("etcd", etcd));

@@ -55,7 +55,7 @@ pub struct Check {
 }
 
 /// All checks; the first that fails is the problem that is worth showing.
-const WORST_FIRST: [&str; 11] = [
+const WORST_FIRST: [&str; 12] = [
     "talos",
     "role",
     "api",
@@ -64,6 +64,7 @@ const WORST_FIRST: [&str; 11] = [
     "host",
     "variables",
     "quiesce",
+    "vmotion",
     "identity",
     "hypervisor",
     "sandbox",

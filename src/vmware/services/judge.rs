@@ -11,6 +11,7 @@ use std::time::Duration;
 use super::backup_book::BackupBook;
 use super::freezer_model::FreezerModel;
 use super::inventory::Inventory;
+use super::vmotion_book::{self, VmotionBook};
 use super::{Output, RpciId, RpciOutcome, Services, plays};
 use crate::config::InventoryConfig;
 use crate::facts::{Etcd, Facts, Load, Machine};
@@ -57,6 +58,10 @@ pub(super) enum Event {
     Freezer(u8),
     /// Talos says how many members of three etcd has.
     Etcd(u8),
+    /// What a vSphere host is asked for has other settings.
+    Vmware(u8),
+    /// Talos has handed over the leadership of etcd, or has not.
+    HandedOver(u8),
     /// Time passes.
     Pass(Duration),
 }
@@ -107,6 +112,7 @@ pub(super) struct Judge {
     freezer: FreezerModel,
     backups: BackupBook,
     software: SoftwareBook,
+    vmotion: VmotionBook,
 }
 
 impl Judge {
@@ -142,6 +148,7 @@ impl Judge {
             freezer: FreezerModel::default(),
             backups: BackupBook::default(),
             software: SoftwareBook::default(),
+            vmotion: VmotionBook::default(),
         }
     }
 
@@ -211,6 +218,17 @@ impl Judge {
                 self.services
                     .handle_etcd((live < 4).then_some(etcd), self.now);
             }
+            Event::Vmware(number) => {
+                let (config, forfeit) = vmotion_book::settings(number);
+                self.vmotion.configured(forfeit);
+                self.services.set_vmware(config, forfeit, self.now);
+            }
+            Event::HandedOver(number) => {
+                if self.vmotion.is_answered() {
+                    let outcome = vmotion_book::handed_over(number);
+                    self.services.handle_handed_over(&outcome, self.now);
+                }
+            }
             Event::Pass(time) => self.pass(time),
         }
         self.look();
@@ -244,6 +262,7 @@ impl Judge {
     fn look_away(&mut self) {
         if self.away {
             self.backups.host_gone();
+            self.vmotion.host_gone();
         }
     }
 
@@ -293,12 +312,21 @@ impl Judge {
     /// As the daemon does: what waits goes only if someone awaits its outcome. The oldest message is on its way, unless
     /// it is a status, which the events above may have overtaken.
     fn drop_unawaited(&mut self) {
-        let Self { services, sent, .. } = self;
+        let Self {
+            services,
+            sent,
+            vmotion,
+            ..
+        } = self;
         let mut is_oldest = true;
         sent.retain(|(id, message, ..)| {
             let is_on_its_way =
                 std::mem::take(&mut is_oldest) && !message.starts_with(b"tools.os.statechange");
-            is_on_its_way || services.awaits(*id)
+            let stays = is_on_its_way || services.awaits(*id);
+            if !stays {
+                vmotion.taken_back(message);
+            }
+            stays
         });
     }
 
@@ -327,6 +355,11 @@ impl Judge {
             5 => RpciOutcome::Refused(b"no".to_vec()),
             6 => RpciOutcome::TooLong,
             _ => RpciOutcome::Failed,
+        };
+        let outcome = if vmotion_book::is_about(&message) {
+            self.vmotion.outcome(&message, kind, self.now)
+        } else {
+            outcome
         };
         if let Some(state) = status_of(&message)
             && matches!(outcome, RpciOutcome::Accepted(_) | RpciOutcome::Refused(_))
@@ -476,6 +509,7 @@ impl Judge {
         let command: String = text.split(' ').take(words).collect::<Vec<_>>().join(" ");
         // Statistics are those of the moment, even when they are the same.
         let is_once = command.starts_with("tools.os") || command.starts_with("vmbackup.");
+        let is_once = is_once || vmotion_book::is_about(&message);
         if is_once || command == "SetGuestInfo  8" || stale {
             return;
         }
@@ -518,13 +552,15 @@ impl Judge {
                     self.measuring = true;
                 }
                 Output::Freezer(command) => self.freezer.order(*command),
-                Output::LookAtEtcd | Output::FollowEtcd(_) | Output::HandOver => {}
+                Output::LookAtEtcd | Output::FollowEtcd(_) => {}
+                Output::HandOver => self.vmotion.ordered(),
                 Output::ReadLoad => {
                     self.services.handle_load(&Load::default(), self.now);
                 }
                 Output::Rpci { id, message, .. } => {
                     assert!(!self.away, "sent to nobody");
                     self.backups.sent(&message, &self.freezer);
+                    self.vmotion.sent(&message, self.now);
                     if self.stale_before == RpciId(u64::MAX) {
                         self.stale_before = RpciId(id.0 - 1);
                     }
@@ -555,7 +591,8 @@ impl Judge {
         let now = self.now;
         self.opened = self.opened.filter(|at| now < *at + Duration::from_secs(1));
         if self.opened.is_some() {
-            let first = FIRST.iter().any(|first| message.starts_with(first));
+            let first = FIRST.iter().any(|first| message.starts_with(first))
+                || vmotion_book::is_about(message);
             assert!(first, "sent twice: {}", String::from_utf8_lossy(message));
         }
     }

@@ -48,6 +48,8 @@ mod variables;
 mod version;
 mod vmbackup;
 mod vmotion;
+#[cfg(any(test, fuzzing))]
+mod vmotion_book;
 
 use std::time::Duration;
 
@@ -74,6 +76,7 @@ pub use output::{Lane, Output, RpciId, RpciOutcome};
 use presence::Presence;
 use publications::{Hold, Publications};
 use service::{Context, Members, Service};
+pub use vmotion::notice_of_migrations;
 
 /// What a handler does with a request: its arguments, and how to answer. The reply may come later.
 type Handler = fn(&mut Members, &[u8], &mut Context<'_>, ReplyTo);
@@ -299,6 +302,7 @@ impl Services {
         checks.push(self.members.guest_operations.check());
         let quiesce = self.members.vmbackup.quiesce().check();
         checks.push(Check::new("quiesce", quiesce));
+        checks.extend(self.members.vmotion.check());
         checks
     }
 
@@ -347,6 +351,7 @@ impl Services {
     /// The process ends: what the host waits for goes at once, whatever was lost before.
     pub fn hurry(&mut self, now: Duration) {
         self.events.hurry();
+        self.members.vmotion.stop();
         self.with(now, |members, cx| members.vmbackup.stop(cx));
         self.drive(now);
     }
@@ -357,7 +362,10 @@ impl Services {
             Debt::Message
         } else if self.presence.is_away() {
             Debt::None
-        } else if !self.events.is_empty() || self.members.vmbackup.has_events() {
+        } else if !self.events.is_empty()
+            || self.members.vmbackup.has_events()
+            || self.members.vmotion.is_leaving()
+        {
             Debt::Message
         } else if self.members.power.is_under_way() {
             Debt::Outcome

@@ -114,6 +114,10 @@ pub(super) struct Members {
 
 impl Members {
     /// Those of a fresh process.
+    #[allow(
+        clippy::default_constructed_unit_structs,
+        reason = "what a member begins with is its own business"
+    )]
     pub(super) fn new(wall_clock: WallClock) -> Self {
         Self {
             version: version::Version,
@@ -130,7 +134,7 @@ impl Members {
             guest_operations: guest_operations::VixService::new(GuestOperations::new(wall_clock)),
             vmbackup: vmbackup::Vmbackup::new(wall_clock),
             ha: ha::Ha::default(),
-            vmotion: vmotion::Vmotion::default(),
+            vmotion: vmotion::Vmotion::new(),
             inventory: inventory::Inventory::new(wall_clock),
         }
     }

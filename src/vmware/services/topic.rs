@@ -38,6 +38,8 @@ pub(super) enum Topic {
     Variable(usize),
     /// The guest variable with what is known of quiesced snapshots.
     Quiesce,
+    /// The guest variable with what is known of migrations.
+    Vmotion,
     /// File systems with types and devices.
     Disks,
     /// File systems without.
@@ -127,7 +129,9 @@ impl Topic {
             Self::Nics => status("SetGuestInfo 10").or("SetGuestInfo 9"),
             Self::NicsV2 => status("SetGuestInfo 9").guest_info().instead_of(Self::Nics),
             Self::Address => variable("info-set guestinfo.ip"),
-            Self::Variable(_) | Self::Quiesce => variable("info-set guestinfo.vmtools.talos"),
+            Self::Variable(_) | Self::Quiesce | Self::Vmotion => {
+                variable("info-set guestinfo.vmtools.talos")
+            }
             Self::Disks => empty_text("SetGuestDiskInfo").or("SetGuestInfo 3"),
             Self::DisksV0 => empty_text("SetGuestInfo 3")
                 .guest_info()

@@ -80,7 +80,7 @@ const QUIESCE: &str = "vmtools.talos.quiesce";
 /// Their topics, those of the agent last.
 pub(super) fn topics() -> impl Iterator<Item = Topic> {
     let numbered = (0..=VARIABLES.len()).map(Topic::Variable);
-    numbered.chain([Topic::Quiesce])
+    numbered.chain([Topic::Quiesce, Topic::Vmotion])
 }
 
 /// Whether the machine runs and is ready. Talos also calls a machine ready that waits for its config, which is not
@@ -216,7 +216,7 @@ mod tests {
         let keys: Vec<_> = VARIABLES
             .iter()
             .map(|(key, _)| *key)
-            .chain([PROBLEM, QUIESCE])
+            .chain([PROBLEM, QUIESCE, super::super::vmotion::VARIABLE])
             .chain(others)
             .collect();
         for key in &keys {

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::config::{GuestOperationsConfig, InventoryConfig, QuiesceConfig};
+use crate::config::{
+    Forfeit, GuestOperationsConfig, InventoryConfig, QuiesceConfig, VmwareConfig,
+};
 use crate::facts::{
     Address, AddressScope, AddressStatus, Extension, Facts, HostName, Link, Mac, MachineType,
     NetworkState, Node, NodeAddresses, Readiness, Route, Stage, TalosVersion,
@@ -15,7 +17,7 @@ use crate::freeze::{Command, Report};
 use crate::front_end::Measured;
 use crate::guest_operations::logins::PasswordCheck;
 use crate::inquiry::{Answer, InquiryId, Step};
-use crate::power::{PowerOperation, PowerOutcome};
+use crate::power::{HandOver, PowerOperation, PowerOutcome};
 use crate::report::NetworkPolicy;
 use crate::vmware::services::freezer_model::FreezerModel;
 use crate::vmware::services::judge::NOON;
@@ -143,6 +145,8 @@ pub(super) struct Host {
     pub(super) variables: BTreeMap<&'static str, Vec<u8>>,
     /// Whether variables stay as they are, whatever the host says.
     pub(super) stubborn: bool,
+    /// Outcomes of the next messages with these starts, before all else.
+    pub(super) scripted: VecDeque<(&'static str, RpciOutcome)>,
     /// Whether RPCI messages get no answer.
     pub(super) deaf: bool,
     /// Whether RPCI messages wait for [`Host::answer`].
@@ -179,6 +183,7 @@ impl Host {
             refuses: Vec::new(),
             variables: BTreeMap::new(),
             stubborn: false,
+            scripted: VecDeque::new(),
             deaf: false,
             slow: false,
             unanswered: VecDeque::new(),
@@ -323,6 +328,13 @@ impl Host {
 
     /// Gives the outcome that a message deserves.
     fn outcome(&mut self, message: &[u8]) -> RpciOutcome {
+        let scripted = self
+            .scripted
+            .iter()
+            .position(|(start, _)| message.starts_with(start.as_bytes()));
+        if let Some((_, outcome)) = scripted.and_then(|at| self.scripted.remove(at)) {
+            return outcome;
+        }
         let refused = self
             .refuses
             .iter()
@@ -375,6 +387,23 @@ impl Host {
         if let Some(report) = self.freezer.work(fails, self.now) {
             self.freezer_reports(&report);
         }
+    }
+
+    /// What a vSphere host is asked for.
+    pub(super) fn vmware(&mut self, config: VmwareConfig, forfeit: Forfeit) {
+        self.services.set_vmware(config, forfeit, self.now);
+        self.drain();
+    }
+
+    pub(super) fn handed_over(&mut self, outcome: &HandOver) {
+        self.services.handle_handed_over(outcome, self.now);
+        self.drain();
+    }
+
+    /// The process is about to end.
+    pub(super) fn hurry(&mut self) {
+        self.services.hurry(self.now);
+        self.drain();
     }
 
     pub(super) fn etcd(&mut self, etcd: Option<Etcd>) {

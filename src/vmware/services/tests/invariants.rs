@@ -44,6 +44,8 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
         9 => (0..8_u8).prop_map(Event::Freezer),
         1 => (0..5_u8).prop_map(Event::Etcd),
         2 => (0..4_u8).prop_map(Event::Inventory),
+        1 => (0..3_u8).prop_map(Event::Vmware),
+        3 => (0..4_u8).prop_map(Event::HandedOver),
         1 => (0..40_000_u64).prop_map(|millis| Event::Pass(ms(millis))),
     ];
     vec(event, 0..150)
@@ -71,6 +73,7 @@ proptest! {
         judge.play(Event::GuestOperations(2));
         judge.play(Event::Quiesce(3));
         judge.play(Event::Inventory(3));
+        judge.play(Event::Vmware(2));
         judge.play(facts(1, &[1]));
         for event in events {
             judge.play(event);

@@ -16,3 +16,4 @@ mod suspend;
 mod unsafe_config;
 mod variables;
 mod vmbackup;
+mod vmotion;
