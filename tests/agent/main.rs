@@ -64,4 +64,5 @@ mod talos_away;
 mod tclo;
 mod tls;
 mod trouble;
+mod vmotion;
 mod vsock;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use apid::{Apid, TlsOptions, scene};
-use vmx::{Profile, Sandbox, Vmx, VsockPolicy};
+use vmx::{Profile, Sandbox, VmOperations, Vmx, VsockPolicy};
 
 /// One column of the table.
 #[derive(Clone, Debug)]
@@ -86,6 +86,16 @@ impl Candidate {
         }
     }
 
+    /// Ours with notice of migrations, over the backdoor and over vsock.
+    pub(crate) fn with_vmotion(binary: &Path) -> [Self; 2] {
+        [false, true].map(|vsock| Self::Ours {
+            binary: binary.to_owned(),
+            tls: false,
+            vsock,
+            settings: "vmware: {vmotion: {notify: true}}\n".to_owned(),
+        })
+    }
+
     /// Heading of the column.
     pub(crate) const fn name(&self) -> &'static str {
         match self {
@@ -154,7 +164,10 @@ impl Candidate {
                 (builder, None)
             }
         };
-        let builder = builder.profile(Profile::Vmware).ping_every(PING);
+        let builder = builder
+            .profile(Profile::Vmware)
+            .ping_every(PING)
+            .host(|host| *host.vm_operations_mut() = VmOperations::enabled());
         let builder = if count_wakeups {
             builder.count_wakeups()
         } else {

@@ -1,11 +1,12 @@
 //! `make bench`: our daemon beside Debian's `vmtoolsd`, in one run, under the same simulated VMX.
 //!
 //! What is measured is measured for both in the same way, so the ratios count; the absolute times hold the
-//! cost of the tracer, which is the same for both. Then a file transfer of guest operations and quiesced
-//! snapshots, which are ours alone. Then beside `qemu-ga`, in one QEMU guest. Prints a table for each and
+//! cost of the tracer, which is the same for both. Then notice of migrations, a file transfer of guest operations and
+//! quiesced snapshots, which are ours alone. Then beside `qemu-ga`, in one QEMU guest. Prints a table for each and
 //! whether each goal is met.
 
 mod candidate;
+mod idle;
 mod measure;
 mod qemu;
 mod qemu_snapshot;
@@ -45,6 +46,8 @@ fn run() -> Result<bool, Box<dyn Error>> {
     }
     table::print(&columns);
     let met = table::goals(&columns);
+    eprintln!("bench: measuring notice of migrations");
+    let met = table::vmotion(&idle::vmotion(&binary)?) && met;
     eprintln!("bench: measuring transfers");
     let transfers = transfer::measure(&binary)?;
     table::print_transfers(&transfers);

@@ -121,7 +121,7 @@ pub(crate) fn settle(running: &Running) -> Result<(), Box<dyn Error>> {
     pass(running, Duration::from_secs(3))
 }
 
-fn idle(running: &Running) -> Result<(), Box<dyn Error>> {
+pub(crate) fn idle(running: &Running) -> Result<(), Box<dyn Error>> {
     pass(running, IDLE)
 }
 

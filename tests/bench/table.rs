@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use crate::measure::Measured;
-use crate::{qemu, qemu_snapshot, snapshot, transfer};
+use crate::{idle, qemu, qemu_snapshot, snapshot, transfer};
 
 type Column<M = Measured> = (&'static str, M);
 type Row<M = Measured> = (&'static str, fn(&M) -> String);
@@ -117,6 +117,25 @@ pub(crate) fn goals(columns: &[Column]) -> bool {
         ours.map(|m| m.api_calls == Some(0)),
     );
     all_met(&goals)
+}
+
+/// Prints what notice of migrations costs and whether its goals are met; true when all are.
+pub(crate) fn vmotion(columns: &[Column<idle::Measured>]) -> bool {
+    let rows: [Row<idle::Measured>; 4] = [
+        ("questions to the host, 1/min", |m| {
+            format!("{:.1}", m.requests)
+        }),
+        ("idle processor time, ms/s", |m| format!("{:.3}", m.cpu_ms)),
+        (WAKE_UPS, |m| format!("{:.1}", m.wakeups)),
+        (RESIDENT_MEMORY, |m| m.rss_kib.to_string()),
+    ];
+    println!("\nWith notice of migrations:");
+    draw(columns, &rows, &[]);
+    let is_by_period = |(_, m): &Column<idle::Measured>| (28.0..=31.0).contains(&m.requests);
+    all_met(&[(
+        "one question every 2 s".to_owned(),
+        columns.iter().all(is_by_period),
+    )])
 }
 
 /// Prints the columns of transfers.

@@ -1,11 +1,12 @@
 //! `make demo`: the release binary between a simulated VMX and an embedded Talos API.
 //!
 //! Shows what an operator would see in vCenter while things happen to the node, with measured delays, over
-//! both transports; what an operator learns of a node without network; a quiesced snapshot of real file systems; then a
-//! real QEMU guest, where there is a QEMU.
+//! both transports; what an operator learns of a node without network; a quiesced snapshot of real file systems; a
+//! migration of the leader of etcd; then a real QEMU guest, where there is a QEMU.
 //! Every step has a deadline; a step that does not happen ends the demo with an error.
 
 mod guest_operations;
+mod migration;
 mod qemu;
 mod show;
 mod snapshot;
@@ -18,7 +19,7 @@ use std::time::{Duration, Instant};
 use apid::{Apid, Method, Stage, scene};
 use nix::sys::signal::Signal;
 use show::Show;
-use vmx::{Profile, Vmx, VsockPolicy};
+use vmx::{Profile, VmOperations, Vmx, VsockPolicy};
 
 type Outcome<T = ()> = Result<T, Box<dyn Error>>;
 
@@ -63,6 +64,7 @@ fn demo(show: &Show, binary: &Path) -> Outcome {
     vsock(show, binary, &folder)?;
     guest_operations::operator(show, binary, &folder)?;
     snapshot::snapshot(show, binary, &folder)?;
+    migration::migration(show, binary, &folder)?;
     qemu::guest(show, binary)
 }
 
@@ -224,6 +226,7 @@ impl<'a> Node<'a> {
         let vmx = Vmx::builder(binary)
             .profile(Profile::Vmware)
             .config(|host| host.vsock = vsock)
+            .host(|host| *host.vm_operations_mut() = VmOperations::enabled())
             .args(["vmtoolsd", "--use-machined", "--machined-socket"])
             .args([socket])
             .args(["--config"])
