@@ -43,6 +43,8 @@ pub struct Bridge {
     /// None while quiescing is off.
     freezer: Option<Link>,
     inquiries: Inquiries,
+    /// What is asked of etcd for the facts.
+    following: Option<JoinHandle<()>>,
     /// The last look at etcd.
     look: Option<JoinHandle<()>>,
 }
@@ -85,6 +87,7 @@ impl Bridge {
             kernel: Kernel::new(),
             freezer: None,
             inquiries: Inquiries::default(),
+            following: None,
             look: None,
         }
     }
@@ -116,12 +119,19 @@ impl Bridge {
 
     /// Observes Talos with this client, and no longer with another.
     fn observe(&mut self, client: Client) {
+        self.stop_following();
         let observer = talos::observe(client.clone(), self.facts_sender.clone());
         self.checks = client.checks();
         self.checks.mark_changed();
         self.client = Ok(client);
         if let Some(before) = self.observer.replace(tokio::spawn(observer)) {
             before.abort();
+        }
+    }
+
+    fn stop_following(&mut self) {
+        if let Some(task) = self.following.take() {
+            task.abort();
         }
     }
 
@@ -249,10 +259,21 @@ impl Node for Bridge {
     }
 
     fn follow_etcd(&mut self, what: OfEtcd) {
-        let facts = self.facts_sender.clone();
-        if let Ok(client) = self.client.clone() {
-            tokio::spawn(async move { talos::follow_etcd(&client, what, &facts).await });
+        // What is still asked for is no older; but all of it is more.
+        let is_asking = self
+            .following
+            .as_ref()
+            .is_some_and(|task| !task.is_finished());
+        if is_asking && what != OfEtcd::All {
+            return;
         }
+        let facts = self.facts_sender.clone();
+        let Ok(client) = self.client.clone() else {
+            return;
+        };
+        let task = tokio::spawn(async move { talos::follow_etcd(&client, what, &facts).await });
+        self.stop_following();
+        self.following = Some(task);
     }
 
     fn hand_over(&mut self) {
@@ -301,6 +322,7 @@ impl Node for Bridge {
 
 impl Drop for Bridge {
     fn drop(&mut self) {
+        self.stop_following();
         if let Some(observer) = &self.observer {
             observer.abort();
         }

@@ -19,17 +19,27 @@
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tonic::{Code, Response, Status as GrpcStatus};
 
 use super::client::{CALL_TIMEOUT, Client, one};
 use super::error::Error;
 use super::facts;
 use super::proto::machine::EtcdMemberListRequest;
+use crate::backoff::Backoff;
 use crate::facts::{Etcd, EtcdLook, EtcdPart, Facts, OfEtcd};
 
 /// How long all calls may take together; they run side by side. A host waits for its freeze.
 const PATIENCE: Duration = Duration::from_millis(500);
+
+/// First and longest delay before Talos is asked again for what is followed.
+const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
+
+/// The same after a refusal for good.
+const REFUSED: Duration = Duration::from_secs(300);
+
+/// Talos' words on a worker, in every release since 1.4 [internal/app/internal/machinehelper/machinehelper.go].
+const NO_CONTROL_PLANE: &str = "only available on control plane nodes";
 
 /// What Talos says of etcd within half a second. What a worker says is that it is no member.
 pub async fn look_at_etcd(client: &Client) -> EtcdLook {
@@ -43,32 +53,58 @@ pub async fn look_at_etcd(client: &Client) -> EtcdLook {
     }
 }
 
-/// Asks for this of etcd, and makes facts of it; what Talos does not say stays. How many control planes serve is known
-/// from the watch, so it takes one call for the part and one for the members.
+/// Asks for this of etcd until Talos has said it, ever more slowly, and makes facts of it; what Talos does not say stays.
+/// How many control planes serve is known from the watch, so it takes one call for the part and one for the members.
 pub async fn follow_etcd(client: &Client, what: OfEtcd, facts: &watch::Sender<Facts>) {
-    let part = async {
-        match what {
-            OfEtcd::Part | OfEtcd::All => status(client).await.ok(),
-            OfEtcd::Members => None,
+    let mut backoff = Backoff::jittered(RETRY.0, RETRY.1);
+    let (mut wants_part, mut wants_members) = (what != OfEtcd::Members, what != OfEtcd::Part);
+    while wants_part || wants_members {
+        let (status, members) = tokio::join!(
+            if_wanted(wants_part, status(client)),
+            if_wanted(wants_members, members(client))
+        );
+        let mut delay = backoff.next_delay();
+        for error in [status.as_ref().err(), members.as_ref().err()] {
+            if error.is_some_and(|error| is_final(client, error)) {
+                delay = REFUSED;
+            }
         }
-    };
-    let members = async {
-        match what {
-            OfEtcd::Members | OfEtcd::All => members(client).await.ok().flatten(),
-            OfEtcd::Part => None,
+        wants_part = status.is_err();
+        wants_members = members.is_err();
+        let (status, members) = (status.ok().flatten(), members.ok().flatten().flatten());
+        facts.send_if_modified(|facts| {
+            let members = members.zip(facts.api_servers);
+            facts.replace_etcd(EtcdLook {
+                part: status.map(part_of),
+                members: members.map(|(Members { voters, .. }, servers)| Etcd {
+                    voters,
+                    live: servers.max(1),
+                }),
+            })
+        });
+        if wants_part || wants_members {
+            sleep(delay).await;
         }
-    };
-    let (status, members) = tokio::join!(part, members);
-    facts.send_if_modified(|facts| {
-        let members = members.zip(facts.api_servers);
-        facts.replace_etcd(EtcdLook {
-            part: status.map(part_of),
-            members: members.map(|(Members { voters, .. }, servers)| Etcd {
-                voters,
-                live: servers.max(1),
-            }),
-        })
-    });
+    }
+}
+
+async fn if_wanted<T>(
+    wanted: bool,
+    answer: impl Future<Output = Result<T, Error>>,
+) -> Result<Option<T>, Error> {
+    match wanted {
+        true => answer.await.map(Some),
+        false => Ok(None),
+    }
+}
+
+/// Whether Talos would say the same again.
+fn is_final(client: &Client, error: &Error) -> bool {
+    match error {
+        Error::Denied { .. } => !client.denial_may_pass(),
+        Error::Unsupported { .. } => true,
+        _ => false,
+    }
 }
 
 /// A worker is no member.
@@ -143,8 +179,7 @@ pub(super) async fn members(client: &Client) -> Result<Option<Members>, Error> {
     }
 }
 
-/// Waits for an answer; `None` where Talos says that this is a worker. Every release that we support has these methods,
-/// so that is no trouble.
+/// Waits for an answer; `None` where Talos says that this is a worker, which is no trouble.
 async fn on_a_control_plane<T>(
     client: &Client,
     call: &'static str,
@@ -155,7 +190,7 @@ async fn on_a_control_plane<T>(
             client.served().served(call);
             Ok(Some(answer))
         }
-        Err(Error::Unsupported { .. }) => Ok(None),
+        Err(Error::Unsupported { message, .. }) if message.contains(NO_CONTROL_PLANE) => Ok(None),
         Err(error) => {
             client.note_refusal(call, &error);
             Err(error)

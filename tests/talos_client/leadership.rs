@@ -114,8 +114,18 @@ async fn facts_of_etcd_take_one_call_each() {
     // What Talos does not say stays, and wakes no one.
     let seen = facts.subscribe();
     api.hang();
+    let hanging = timeout(LONG, follow_etcd(&client, OfEtcd::All, &facts)).await;
+    assert!(hanging.is_err() && !seen.has_changed().unwrap());
+    // It is asked again until it does.
+    api.resume();
+    let down = Status::unknown("failed to query etcd status");
+    api.fail_next(Method::EtcdStatus, &down, 3);
+    let before = api.calls_of(Method::EtcdMemberList).len();
+    api.set_etcd_leader(1);
     follow_etcd(&client, OfEtcd::All, &facts).await;
-    assert!(!seen.has_changed().unwrap());
+    assert_eq!(facts.borrow().etcd_part, Some(EtcdPart::Leader));
+    let members = api.calls_of(Method::EtcdMemberList).len();
+    assert_eq!(members, before + 1, "said once");
     for call in api.calls() {
         assert_eq!(call.roles, ["os:operator"]);
     }
