@@ -35,6 +35,9 @@ const PATIENCE: Duration = Duration::from_millis(500);
 /// First and longest delay before Talos is asked again for what is followed.
 const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
 
+/// The longest while nothing answers; the observer tries no less often.
+const AWAY: Duration = Duration::from_secs(5);
+
 /// The same after a refusal for good.
 const REFUSED: Duration = Duration::from_secs(300);
 
@@ -64,9 +67,12 @@ pub async fn follow_etcd(client: &Client, what: OfEtcd, facts: &watch::Sender<Fa
             if_wanted(wants_members, members(client))
         );
         let mut delay = backoff.next_delay();
-        for error in [status.as_ref().err(), members.as_ref().err()] {
-            if error.is_some_and(|error| is_final(client, error)) {
+        let errors = [status.as_ref().err(), members.as_ref().err()];
+        for error in errors.into_iter().flatten() {
+            if is_final(client, error) {
                 delay = REFUSED;
+            } else if matches!(error, Error::Unreachable { .. }) {
+                delay = delay.min(AWAY);
             }
         }
         wants_part = status.is_err();
