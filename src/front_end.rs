@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use crate::config::Config;
 use crate::diagnosis::Check;
-use crate::facts::{Etcd, Facts, KernelPart, OfEtcd, Reading};
+use crate::facts::{Etcd, Facts, KernelPart, Life, OfEtcd, Reading};
 use crate::freeze::{Command, Report};
 use crate::inquiry::{Answer, InquiryId, Step};
 use crate::power::{HandOver, Obstacle, Phase, PowerOperation, PowerOutcome};
@@ -64,6 +64,9 @@ pub trait FrontEnd {
 
     /// Takes what Talos says of etcd after an [`Order::LookAtEtcd`]; `None` when it does not answer.
     fn handle_etcd(&mut self, _etcd: Option<Etcd>, _now: Duration) {}
+
+    /// Takes what came of an [`Order::LookForLife`].
+    fn handle_life(&mut self, _life: &Life, _now: Duration) {}
 
     /// Takes the result of an [`Order::Work`].
     fn handle_work(&mut self, result: <Self::Work as Work>::Result, now: Duration);
@@ -134,6 +137,8 @@ pub enum Order<W> {
     FollowEtcd(OfEtcd),
     /// Hand over the leadership of etcd if this node leads; [`FrontEnd::handle_handed_over`] follows.
     HandOver,
+    /// Ask Talos for a sign of life; [`FrontEnd::handle_life`] follows.
+    LookForLife,
     /// Have the freezer do this; [`FrontEnd::handle_freezer`] follows. A power operation that is ordered while something may
     /// be frozen waits for the thaw.
     Freezer(Command),

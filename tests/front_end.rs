@@ -203,6 +203,8 @@ impl Node for Scripted {
 
     fn hand_over(&mut self) {}
 
+    fn look_for_life(&mut self) {}
+
     fn freezer(&mut self, _: &Command) {}
 
     async fn next(&mut self) -> News {

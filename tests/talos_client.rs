@@ -21,14 +21,14 @@ use talos_vmtoolsd::config::{BusyPolicy, PowerConfig, RebootMode};
 use talos_vmtoolsd::daemon::bridge::Bridge;
 use talos_vmtoolsd::daemon::core::{News, Node as _};
 use talos_vmtoolsd::diagnosis::{Outcome, all_well};
-use talos_vmtoolsd::facts::{Etcd, Facts, MachineType, Stage};
+use talos_vmtoolsd::facts::{Etcd, Facts, Life, MachineType, Stage};
 use talos_vmtoolsd::power::PowerOperation::{self, Reboot, Shutdown};
 use talos_vmtoolsd::power::{Heard, PowerOutcome};
 use talos_vmtoolsd::proc::own_counters;
 use talos_vmtoolsd::report::{AddressOrigin, NetworkPolicy, decide};
 use talos_vmtoolsd::talos::{
-    Client, Dial, Error, LastWord, Manner, TlsTrouble, carry_out, check, look_at_etcd, observe,
-    query,
+    Client, Dial, Error, LastWord, Manner, TlsTrouble, carry_out, check, look_at_etcd,
+    look_for_life, observe, query,
 };
 use tokio::io::DuplexStream;
 use tokio::sync::{mpsc, watch};
@@ -233,6 +233,26 @@ mod facts {
             api.remove_address("eth0", "10.5.0.8/24");
             node.until(|facts| !has_address(facts, "10.5.0.8")).await;
         }
+    }
+
+    #[tokio::test]
+    async fn silence_says_something_only_after_an_answer() {
+        let (api, client, _directory) = machined();
+        api.stop();
+        let life = look_for_life(&client).await;
+        assert!(matches!(life, Life::Unclear(_)), "{life:?}");
+        api.restart().unwrap();
+        assert_eq!(look_for_life(&client).await, Life::Answers);
+        api.stop();
+        assert_eq!(look_for_life(&client).await, Life::Silent);
+        api.restart().unwrap();
+        let denied = Status::permission_denied("not authorized");
+        api.fail_next(Method::Version, &denied, 1);
+        let life = look_for_life(&client).await;
+        assert!(matches!(life, Life::Unclear(_)), "{life:?}");
+        let away = Status::unavailable("no machined");
+        api.fail_next(Method::Version, &away, 1);
+        assert_eq!(look_for_life(&client).await, Life::Silent);
     }
 
     #[tokio::test]

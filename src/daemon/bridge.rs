@@ -10,7 +10,7 @@ use super::core::{News, Node};
 use super::file_watch::FileWatch;
 use crate::config::{PowerConfig, TalosConfig, talosconfig::BadEndpoint};
 use crate::diagnosis::{self, Check};
-use crate::facts::{EtcdLook, Facts, KernelPart, OfEtcd, Reading, replace};
+use crate::facts::{EtcdLook, Facts, KernelPart, Life, OfEtcd, Reading, replace};
 use crate::freeze::{Command, Report};
 use crate::freezer::Link;
 use crate::front_end::{Measured, Subject};
@@ -286,6 +286,19 @@ impl Node for Bridge {
             };
             // While the daemon stops, no one listens.
             let _ = outcomes.send(News::HandedOver(outcome));
+        });
+    }
+
+    fn look_for_life(&mut self) {
+        let outcomes = self.outcome_sender.clone();
+        let client = self.client.clone();
+        tokio::spawn(async move {
+            let life = match client {
+                Ok(client) => talos::look_for_life(&client).await,
+                Err(reason) => Life::Unclear(reason),
+            };
+            // While the daemon stops, no one listens.
+            let _ = outcomes.send(News::Life(life));
         });
     }
 

@@ -15,7 +15,7 @@ use tokio::task::coop::unconstrained;
 use tokio::task::{JoinError, JoinSet};
 
 use crate::diagnosis::Check;
-use crate::facts::{EtcdLook, Facts, KernelPart, OfEtcd, Reading};
+use crate::facts::{EtcdLook, Facts, KernelPart, Life, OfEtcd, Reading};
 use crate::fairness::Turns;
 use crate::freeze::{Command, Report};
 use crate::front_end::{Debt, FrontEnd, Measured, Order, Subject, Work};
@@ -49,6 +49,8 @@ pub enum News {
     Etcd(EtcdLook),
     /// What became of handing over the leadership of etcd.
     HandedOver(HandOver),
+    /// What came of asking Talos for a sign of life.
+    Life(Life),
     /// An answer to an inquiry.
     Answer(InquiryId, Answer),
     /// The talosconfig has new contents, such as a renewed certificate.
@@ -82,6 +84,8 @@ pub trait Node {
     /// Hands over the leadership of etcd if this node leads, in the background; [`News::HandedOver`] follows soon,
     /// whatever Talos does.
     fn hand_over(&mut self);
+    /// Asks Talos for a sign of life, in the background; [`News::Life`] follows soon, whatever Talos does.
+    fn look_for_life(&mut self);
     /// Has the freezer do this; a [`News::Freezer`] follows.
     fn freezer(&mut self, command: &Command);
     /// Asks what a user of the host wants to know, or goes on with it, in the background; any but [`Inquiry::Checks`].
@@ -286,6 +290,7 @@ impl<F: FrontEnd, N: Node, C: Clock> Core<F, N, C> {
             }
             News::Etcd(look) => self.front_end.handle_etcd(look.members, now),
             News::HandedOver(outcome) => self.front_end.handle_handed_over(&outcome, now),
+            News::Life(life) => self.front_end.handle_life(&life, now),
             News::Answer(id, answer) => self.front_end.handle_answer(id, answer, now),
             News::Talosconfig => return Left::Talosconfig,
             News::Checks => {
@@ -345,6 +350,7 @@ impl<F: FrontEnd, N: Node, C: Clock> Core<F, N, C> {
                 Order::LookAtEtcd => self.node.look_at_etcd(),
                 Order::FollowEtcd(what) => self.node.follow_etcd(what),
                 Order::HandOver => self.node.hand_over(),
+                Order::LookForLife => self.node.look_for_life(),
                 Order::Measure(subject) => self.node.measure(subject),
                 Order::Read(part) => {
                     let reading = self.node.read(part);

@@ -8,6 +8,7 @@
 mod counters;
 mod etcd;
 mod kernel;
+mod life;
 mod link;
 mod load;
 mod machine;
@@ -22,6 +23,7 @@ pub use etcd::{Etcd, EtcdLook, EtcdPart, OfEtcd};
 pub use kernel::{
     DiskCounters, KernelPart, MemoryBlock, MemoryBlocks, Processor, ProcessorTimes, Reading,
 };
+pub use life::Life;
 pub use link::{Address, AddressScope, AddressStatus, Link, Mac};
 pub use load::{DiskLoad, Load, Memory};
 pub use machine::Machine;

@@ -410,7 +410,7 @@ impl Judge {
             Order::Read(part) => self.agent.handle_reading(&reading(part), self.now),
             Order::Inquiry(..) => panic!("no guest operations on QEMU"),
             Order::LookAtEtcd => self.etcd += 1,
-            Order::HandOver => panic!("no migrations on QEMU"),
+            Order::HandOver | Order::LookForLife => panic!("neither migrations nor HA on QEMU"),
             Order::FollowEtcd(_) => panic!("no guest variables on QEMU"),
             Order::Freezer(command) => self.freezer.handle(&command, self.now),
             Order::Work(work) => match work {},

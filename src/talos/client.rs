@@ -344,6 +344,11 @@ impl Client {
         is_fresh && !self.is_proxied()
     }
 
+    /// Whether Talos has ever answered this client.
+    pub(super) fn has_answered(&self) -> bool {
+        self.inner.authorized.load(Ordering::Relaxed)
+    }
+
     /// Notes that we gave up on a power call that Talos may have got at this time.
     pub(super) fn leave_doubt(&self, operation: PowerOperation, sent: Instant) {
         self.doubts.leave(operation, sent);

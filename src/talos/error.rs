@@ -169,6 +169,16 @@ impl Error {
         }
     }
 
+    /// Whether nothing answers: neither Talos, nor something else on the way to it that has a reason of its own.
+    pub(super) const fn is_silence(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } | Self::Deadline { .. } => true,
+            // apid answers so when it cannot reach machined.
+            Self::Talos { code, .. } => matches!(code, Code::Unavailable | Code::DeadlineExceeded),
+            _ => false,
+        }
+    }
+
     /// Whether the connection failed, so that other calls on it fail as well.
     pub(super) fn is_connection(&self) -> bool {
         match self {

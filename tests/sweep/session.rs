@@ -136,6 +136,8 @@ impl Node for ScriptedTalos {
 
     fn hand_over(&mut self) {}
 
+    fn look_for_life(&mut self) {}
+
     fn freezer(&mut self, _: &talos_vmtoolsd::freeze::Command) {}
 
     async fn next(&mut self) -> News {

@@ -182,6 +182,10 @@ impl Node for Newsy {
         self.asked("hand over");
     }
 
+    fn look_for_life(&mut self) {
+        self.asked("life");
+    }
+
     fn freezer(&mut self, command: &Command) {
         self.asked(match command {
             Command::Freeze { .. } => "freeze",

@@ -338,6 +338,10 @@ impl Node for ControlPlane {
         self.0.borrow_mut().plan(TALOS, news);
     }
 
+    fn hand_over(&mut self) {}
+
+    fn look_for_life(&mut self) {}
+
     fn look_at_etcd(&mut self) {
         let well = Some(Etcd { voters: 3, live: 3 });
         let mut state = self.0.borrow_mut();

@@ -163,9 +163,10 @@ fn play(steps: &[u8]) {
                             bench.agent.handle_reading(&reading, bench.now);
                         }
                         Order::Inquiry(..) => panic!("no guest operations on QEMU"),
-                        Order::LookAtEtcd | Order::FollowEtcd(_) | Order::HandOver => {
-                            panic!("no control plane")
-                        }
+                        Order::LookAtEtcd
+                        | Order::FollowEtcd(_)
+                        | Order::HandOver
+                        | Order::LookForLife => panic!("no control plane"),
                         Order::Freezer(command) => freezer.handle(&command, bench.now),
                         Order::Work(work) => match work {},
                     }
