@@ -58,6 +58,8 @@ pub enum Command {
         /// Free text.
         description: String,
     },
+    /// `GuestAppMonitor.Cmd.<command>`; the command, and its argument after a space.
+    AppMonitor(String),
     /// Anything else: the name and the rest.
     Other(String, Vec<u8>),
 }
@@ -78,6 +80,14 @@ impl Command {
             return Err(Malformed::new("rpci: empty command"));
         }
         let rest = &message[end..];
+        if let Some(command) = name.strip_prefix("GuestAppMonitor.Cmd.") {
+            // The library hands over the string without its terminator.
+            if rest.contains(&0) {
+                return Err(Malformed(format!("rpci: {name}: wants no NUL")));
+            }
+            let rest = String::from_utf8_lossy(rest);
+            return Ok(Self::AppMonitor(format!("{command}{rest}")));
+        }
         if let Some(capability) = name.strip_prefix("tools.capability.") {
             return capability_of(capability, rest);
         }

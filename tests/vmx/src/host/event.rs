@@ -128,6 +128,8 @@ pub enum EventKind {
         /// Allowed, or the errno.
         outcome: Result<(), i32>,
     },
+    /// vSphere HA would have reset the machine: a mark was late.
+    WouldReset,
     /// A line of output.
     Output {
         /// Where.
@@ -204,6 +206,7 @@ impl fmt::Display for EventKind {
                 }
                 write!(f, ": {}", outcome(*result))
             }
+            Self::WouldReset => write!(f, "HA       would reset the machine"),
             Self::Output {
                 stream: Stream::Stdout,
                 line,

@@ -252,6 +252,7 @@ impl Host {
             EventKind::Fault("the machine was moved: all channels are gone".into()),
         );
         self.close_channels(None, now);
+        self.forget_app_monitor();
     }
 
     /// Answers RPCI commands that begin with `prefix` by `reply` (whole, such as `0 Unknown command`).

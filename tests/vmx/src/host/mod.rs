@@ -4,6 +4,7 @@
 //! the guest's, `fault` spoils any of it on demand, `vcenter` says what an administrator would see.
 //! Nothing in here waits, sleeps or reads a clock: the time comes in with every call.
 
+mod app_monitor;
 mod backup;
 mod channel;
 mod clock;
@@ -23,6 +24,7 @@ mod vsock;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
+pub use app_monitor::AppStatus;
 pub use backup::BackupEvent;
 pub use clock::Clock;
 pub use event::{By, Event, EventKind, Link, Protocol, Stream};
@@ -62,6 +64,8 @@ pub struct HostConfig {
     pub vix_reply_deadline: Duration,
     /// Longest message from the guest. The host's 64 KiB include a part of its own, which nobody has measured.
     pub longest_message: usize,
+    /// Whether the host knows application monitoring (vSphere HA).
+    pub app_monitoring: bool,
     /// What the guest may do with vsock. Default: no socket, EPERM.
     pub vsock: VsockPolicy,
 }
@@ -88,6 +92,7 @@ impl Default for HostConfig {
             reply_deadline: Duration::from_secs(2),
             vix_reply_deadline: Duration::from_secs(4),
             longest_message: 63 * 1024,
+            app_monitoring: true,
             vsock: VsockPolicy::refused(libc::EPERM),
         }
     }
@@ -154,6 +159,7 @@ pub struct Host {
     faults: fault::Faults,
     backup: backup::Backup,
     vm_operations: VmOperations,
+    app_monitor: app_monitor::AppMonitor,
     rpci_log: Vec<RpciEntry>,
     guest: vcenter::Guest,
     sessions: Vec<tclo::Session>,
@@ -192,6 +198,7 @@ impl Host {
             faults: fault::Faults::default(),
             backup: backup::Backup::default(),
             vm_operations: VmOperations::default(),
+            app_monitor: app_monitor::AppMonitor::default(),
             rpci_log: Vec::new(),
             guest: vcenter::Guest::default(),
             sessions: Vec::new(),

@@ -106,6 +106,7 @@ impl Host {
                     None => b"0 No value found".to_vec(),
                 };
             }
+            Command::AppMonitor(command) => return self.app_monitor(command, now),
             Command::Other(name, _) if name.starts_with("namespace-priv") && !privileged => {
                 return b"0 Permission denied".to_vec();
             }

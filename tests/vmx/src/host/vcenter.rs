@@ -84,7 +84,10 @@ impl Guest {
                 }
                 GuestInfo::NicsV1(_) => {}
             },
-            Command::InfoGet(_) | Command::BackupEvent { .. } | Command::Other(..) => {}
+            Command::InfoGet(_)
+            | Command::BackupEvent { .. }
+            | Command::AppMonitor(_)
+            | Command::Other(..) => {}
         }
     }
 }
