@@ -55,7 +55,7 @@ pub struct Check {
 }
 
 /// All checks; the first that fails is the problem that is worth showing.
-const WORST_FIRST: [&str; 12] = [
+const WORST_FIRST: [&str; 13] = [
     "talos",
     "role",
     "api",
@@ -65,6 +65,7 @@ const WORST_FIRST: [&str; 12] = [
     "variables",
     "quiesce",
     "vmotion",
+    "ha",
     "identity",
     "hypervisor",
     "sandbox",

@@ -20,7 +20,7 @@ use super::transport::backdoor::RegisterAccess;
 use super::transport::vsock::{Dial, HostVsock};
 use crate::config::{Config, GuestInfoConfig};
 use crate::diagnosis::Check;
-use crate::facts::{Etcd, Facts, KernelPart, Machine, Reading};
+use crate::facts::{Etcd, Facts, KernelPart, Life, Machine, Reading};
 use crate::fairness::Turns;
 use crate::freeze::Report;
 use crate::front_end::{Debt, FrontEnd, Measured, Order, Subject, Work};
@@ -205,6 +205,10 @@ where
         self.services.handle_etcd(etcd, now);
     }
 
+    fn handle_life(&mut self, life: &Life, now: Duration) {
+        self.services.handle_life(life, now);
+    }
+
     fn handle_work(&mut self, checked: Checked, now: Duration) {
         self.services.handle_checked(&checked, now);
     }
@@ -241,6 +245,7 @@ where
                 Output::LookAtEtcd => return Some(Order::LookAtEtcd),
                 Output::FollowEtcd(what) => return Some(Order::FollowEtcd(what)),
                 Output::HandOver => return Some(Order::HandOver),
+                Output::LookForLife => return Some(Order::LookForLife),
             }
         }
     }

@@ -49,7 +49,7 @@ pub fn fuzz_services(bytes: &[u8]) {
     while !choices.is_empty() {
         // Few of the bytes, so that the others mean what they meant before these events came.
         let choice = choices.byte();
-        judge.play(match if choice < 232 { choice % 20 } else { choice } {
+        judge.play(match if choice < 208 { choice % 20 } else { choice } {
             0 => Event::Connect,
             1 | 2 => {
                 let request = REQUESTS.get(usize::from(choices.below(18)));
@@ -68,6 +68,9 @@ pub fn fuzz_services(bytes: &[u8]) {
             15 | 16 => Event::Request(plays::backup_request(&mut choices)),
             17 | 18 => Event::Freezer(choices.below(8)),
             19 => Event::Etcd(choices.below(5)),
+            208..216 => Event::Ha(choices.below(3)),
+            216..224 => Event::Life(choices.below(3)),
+            224..232 => Event::Phase(choices.below(4)),
             232..240 => Event::Inventory(choices.below(4)),
             240..248 => Event::Vmware(choices.below(3)),
             248.. => Event::HandedOver(choices.below(4)),

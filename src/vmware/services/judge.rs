@@ -13,14 +13,15 @@ use super::freezer_model::FreezerModel;
 use super::inventory::Inventory;
 use super::vmotion_book::{self, VmotionBook};
 use super::{Output, RpciId, RpciOutcome, Services, plays};
-use crate::config::InventoryConfig;
-use crate::facts::{Etcd, Facts, Load, Machine};
+use crate::config::{Forfeit, HaConfig, InventoryConfig, VmwareConfig};
+use crate::facts::{Etcd, Facts, Life, Load, Machine};
 use crate::freeze::Report;
 use crate::freeze::message::Cause;
 use crate::front_end::{Debt, Measured};
 use crate::guest_operations::logins::PasswordCheck;
 use crate::inquiry::{Answer, Inquiry, InquiryId, Step, WINDOW};
-use crate::power::{PowerOperation, PowerOutcome};
+use crate::power::{Phase, PowerOperation, PowerOutcome};
+use crate::vmware::wire::app_monitor::PREFIX;
 use crate::vmware::wire::text::TcloRequest;
 
 /// What the wall clock shows all the time.
@@ -62,6 +63,12 @@ pub(super) enum Event {
     Vmware(u8),
     /// Talos has handed over the leadership of etcd, or has not.
     HandedOver(u8),
+    /// vSphere HA has other settings.
+    Ha(u8),
+    /// Talos answers (0), is silent (1), or what there is says nothing.
+    Life(u8),
+    /// A power operation comes further: none, a hold, an end, a refusal.
+    Phase(u8),
     /// Time passes.
     Pass(Duration),
 }
@@ -94,6 +101,10 @@ pub(super) struct Judge {
     sent: VecDeque<(RpciId, Vec<u8>, usize)>,
     under_way: Option<PowerOperation>,
     measuring: bool,
+    /// Talos is asked for a sign of life.
+    looking: bool,
+    /// vSphere HA is asked for nothing.
+    ha_is_off: bool,
     /// Last acknowledged message by command; cleared when the host forgets or asks.
     acknowledged: BTreeMap<String, Vec<u8>>,
     /// Messages of which an outcome no longer counts, because the host has forgotten since.
@@ -113,6 +124,8 @@ pub(super) struct Judge {
     backups: BackupBook,
     software: SoftwareBook,
     vmotion: VmotionBook,
+    vmware: VmwareConfig,
+    forfeit: Forfeit,
 }
 
 impl Judge {
@@ -137,6 +150,8 @@ impl Judge {
             sent: VecDeque::new(),
             under_way: None,
             measuring: false,
+            looking: false,
+            ha_is_off: true,
             acknowledged: BTreeMap::new(),
             stale_before: RpciId(0),
             session: 0,
@@ -149,6 +164,8 @@ impl Judge {
             backups: BackupBook::default(),
             software: SoftwareBook::default(),
             vmotion: VmotionBook::default(),
+            vmware: VmwareConfig::default(),
+            forfeit: Forfeit::default(),
         }
     }
 
@@ -220,14 +237,41 @@ impl Judge {
             }
             Event::Vmware(number) => {
                 let (config, forfeit) = vmotion_book::settings(number);
+                self.vmware.vmotion = config.vmotion;
+                self.forfeit = forfeit;
                 self.vmotion.configured(forfeit);
-                self.services.set_vmware(config, forfeit, self.now);
+                self.services.set_vmware(self.vmware, forfeit, self.now);
             }
             Event::HandedOver(number) => {
                 if self.vmotion.is_answered() {
                     let outcome = vmotion_book::handed_over(number);
                     self.services.handle_handed_over(&outcome, self.now);
                 }
+            }
+            Event::Ha(number) => {
+                self.vmware.ha = plays::ha(number);
+                self.ha_is_off &= self.vmware.ha == HaConfig::default();
+                self.services
+                    .set_vmware(self.vmware, self.forfeit, self.now);
+            }
+            Event::Life(kind) => {
+                if std::mem::take(&mut self.looking) {
+                    let life = match kind {
+                        0 => Life::Answers,
+                        1 => Life::Silent,
+                        _ => Life::Unclear("why".to_owned()),
+                    };
+                    self.services.handle_life(&life, self.now);
+                }
+            }
+            Event::Phase(kind) => {
+                let phase = match kind {
+                    0 => Phase::Idle,
+                    1 => Phase::Holding,
+                    2 => Phase::Stopping,
+                    _ => Phase::Refused("why".to_owned()),
+                };
+                self.services.handle_phase(&phase, self.now);
             }
             Event::Pass(time) => self.pass(time),
         }
@@ -351,6 +395,11 @@ impl Judge {
             return;
         };
         let outcome = match kind {
+            0..5 if message.starts_with(PREFIX.as_bytes()) => {
+                let words: [&[u8]; 5] = [b"0", b"2", b"true", b"green", b"gray"];
+                let word = words.get(usize::from(kind)).copied();
+                RpciOutcome::Accepted(word.unwrap_or_default().to_vec())
+            }
             0..5 => RpciOutcome::Accepted(Vec::new()),
             5 => RpciOutcome::Refused(b"no".to_vec()),
             6 => RpciOutcome::TooLong,
@@ -508,8 +557,10 @@ impl Judge {
         };
         let command: String = text.split(' ').take(words).collect::<Vec<_>>().join(" ");
         // Statistics are those of the moment, even when they are the same.
-        let is_once = command.starts_with("tools.os") || command.starts_with("vmbackup.");
-        let is_once = is_once || vmotion_book::is_about(&message);
+        let is_once = command.starts_with("tools.os")
+            || command.starts_with("vmbackup.")
+            || command.starts_with(PREFIX)
+            || vmotion_book::is_about(&message);
         if is_once || command == "SetGuestInfo  8" || stale {
             return;
         }
@@ -554,6 +605,10 @@ impl Judge {
                 Output::Freezer(command) => self.freezer.order(*command),
                 Output::LookAtEtcd | Output::FollowEtcd(_) => {}
                 Output::HandOver => self.vmotion.ordered(),
+                Output::LookForLife => {
+                    assert!(!self.looking, "two questions at a time");
+                    self.looking = true;
+                }
                 Output::ReadLoad => {
                     self.services.handle_load(&Load::default(), self.now);
                 }
@@ -565,6 +620,10 @@ impl Judge {
                         self.stale_before = RpciId(id.0 - 1);
                     }
                     judge(&message);
+                    assert!(
+                        !(self.ha_is_off && message.starts_with(PREFIX.as_bytes())),
+                        "vSphere HA is off"
+                    );
                     self.look_at_opening(&message);
                     self.software.sent(&message);
                     if let Some(state) = status_of(&message) {
@@ -578,7 +637,8 @@ impl Judge {
 
     /// A channel that has just opened hears who we are and what it asks for, the rest after its reset.
     fn look_at_opening(&mut self, message: &[u8]) {
-        const FIRST: [&[u8]; 8] = [
+        const FIRST: [&[u8]; 9] = [
+            PREFIX.as_bytes(),
             b"info-set guestinfo.vmtools.description",
             b"info-set guestinfo.vmtools.version",
             b"info-set guestinfo.vmtools.buildNumber",

@@ -57,7 +57,7 @@ use tracing::debug;
 
 use crate::config::{Forfeit, GuestOperationsConfig, InventoryConfig, QuiesceConfig, VmwareConfig};
 use crate::diagnosis::{Check, Outcome};
-use crate::facts::{Etcd, Facts, Load, Machine};
+use crate::facts::{Etcd, Facts, Life, Load, Machine};
 use crate::freeze::{Phase as FreezePhase, Report as FreezerReport};
 use crate::front_end::{Debt, Measured};
 use crate::guest_operations::WallClock;
@@ -303,6 +303,7 @@ impl Services {
         let quiesce = self.members.vmbackup.quiesce().check();
         checks.push(Check::new("quiesce", quiesce));
         checks.extend(self.members.vmotion.check());
+        checks.extend(self.members.ha.check().map(|ha| Check::new("ha", ha)));
         checks
     }
 
@@ -352,6 +353,7 @@ impl Services {
     pub fn hurry(&mut self, now: Duration) {
         self.events.hurry();
         self.members.vmotion.stop();
+        self.members.ha.stop();
         self.with(now, |members, cx| members.vmbackup.stop(cx));
         self.drive(now);
     }
@@ -365,6 +367,7 @@ impl Services {
         } else if !self.events.is_empty()
             || self.members.vmbackup.has_events()
             || self.members.vmotion.is_leaving()
+            || self.members.ha.is_owing()
         {
             Debt::Message
         } else if self.members.power.is_under_way() {
@@ -458,9 +461,18 @@ impl Services {
         outcome: PowerOutcome,
         now: Duration,
     ) {
+        if outcome != PowerOutcome::Accepted {
+            self.members.ha.stay();
+        }
         self.members
             .power
             .finished(operation, outcome, &mut self.events, now);
+        self.drive(now);
+    }
+
+    /// What came of an [`Output::LookForLife`].
+    pub fn handle_life(&mut self, life: &Life, now: Duration) {
+        self.members.ha.handle_life(life, now);
         self.drive(now);
     }
 

@@ -206,6 +206,11 @@ impl Outbox {
         self.outputs.push_back(Output::HandOver);
     }
 
+    /// Asks Talos for a sign of life.
+    pub(super) fn look_for_life(&mut self) {
+        self.outputs.push_back(Output::LookForLife);
+    }
+
     /// Asks for the kernel's counters.
     pub(super) fn read_load(&mut self) {
         self.outputs.push_back(Output::ReadLoad);

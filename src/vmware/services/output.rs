@@ -50,6 +50,8 @@ pub enum Output {
     FollowEtcd(OfEtcd),
     /// Hand over the leadership of etcd, and hand what becomes of it to [`super::Services::handle_handed_over`].
     HandOver,
+    /// Ask Talos for a sign of life, and hand what comes of it to [`super::Services::handle_life`].
+    LookForLife,
 }
 
 /// What became of an RPCI command. What the host answered may be a secret (a machine config in a guest

@@ -7,7 +7,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::config::{
-    GuestOperationsConfig, InventoryConfig, QuiesceConfig, QuiesceMode, Rights, User,
+    GuestOperationsConfig, HaConfig, HaMonitor, InventoryConfig, QuiesceConfig, QuiesceMode, Rights,
+    User,
 };
 use crate::facts::{Facts, Mount, Stage, Volume};
 use crate::fuzz::Choices;
@@ -77,6 +78,21 @@ pub(super) fn inventory(number: u8) -> InventoryConfig {
     InventoryConfig {
         apps: number & 1 != 0,
         containers: number & 2 != 0,
+    }
+}
+
+/// The settings of vSphere HA with this number: off, or what counts as alive, all of it after a short time.
+pub(super) fn ha(number: u8) -> HaConfig {
+    let monitor = match number {
+        0 => return HaConfig::default(),
+        1 => HaMonitor::Node,
+        _ => HaMonitor::Ready,
+    };
+    HaConfig {
+        monitor,
+        unready_for: Duration::from_secs(120),
+        silent_for: Duration::from_secs(40),
+        settle: Duration::from_secs(3),
     }
 }
 

@@ -111,6 +111,7 @@ fn request(
     reply(decision, cx, reply_to);
     match decision {
         Decision::Ask => {
+            members.ha.make_way(cx);
             members.vmbackup.make_way(cx);
             cx.outbox.power(operation);
         }

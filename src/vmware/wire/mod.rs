@@ -1,5 +1,6 @@
 //! Pure codecs, one per file: bytes in, types out, and back.
 
+pub mod app_monitor;
 pub mod backup_event;
 pub mod datamap;
 pub mod disk_info;

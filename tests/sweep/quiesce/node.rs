@@ -360,8 +360,6 @@ impl Node for ControlPlane {
         state.plan(after, News::Etcd(look));
     }
 
-    fn hand_over(&mut self) {}
-
     fn freezer(&mut self, command: &Command) {
         let mut state = self.0.borrow_mut();
         if state.is_gone {

@@ -5,13 +5,13 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::config::{
-    Forfeit, GuestOperationsConfig, InventoryConfig, QuiesceConfig, VmwareConfig,
+    Forfeit, GuestOperationsConfig, HaConfig, InventoryConfig, QuiesceConfig, VmwareConfig,
 };
 use crate::facts::{
     Address, AddressScope, AddressStatus, Extension, Facts, HostName, Link, Mac, MachineType,
     NetworkState, Node, NodeAddresses, Readiness, Route, Stage, TalosVersion,
 };
-use crate::facts::{Etcd, EtcdPart, Load, Machine, OfEtcd};
+use crate::facts::{Etcd, EtcdPart, Life, Load, Machine, OfEtcd};
 use crate::freeze::message::Cause;
 use crate::freeze::{Command, Report};
 use crate::front_end::Measured;
@@ -400,6 +400,19 @@ impl Host {
         self.drain();
     }
 
+    pub(super) fn ha(&mut self, ha: HaConfig) {
+        let config = VmwareConfig {
+            ha,
+            ..VmwareConfig::default()
+        };
+        self.vmware(config, Forfeit::default());
+    }
+
+    pub(super) fn life(&mut self, life: &Life) {
+        self.services.handle_life(life, self.now);
+        self.drain();
+    }
+
     /// The process is about to end.
     pub(super) fn hurry(&mut self) {
         self.services.hurry(self.now);
@@ -465,6 +478,7 @@ impl Host {
                     Output::LookAtEtcd => self.heard.push("! etcd".to_owned()),
                     Output::FollowEtcd(what) => self.followed.push(what),
                     Output::HandOver => self.heard.push("! hand over".to_owned()),
+                    Output::LookForLife => self.heard.push("! life".to_owned()),
                     Output::ReadLoad => {
                         self.readings += 1;
                         self.services.handle_load(&self.load, self.now);

@@ -46,6 +46,9 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
         2 => (0..4_u8).prop_map(Event::Inventory),
         1 => (0..3_u8).prop_map(Event::Vmware),
         3 => (0..4_u8).prop_map(Event::HandedOver),
+        1 => (0..3_u8).prop_map(Event::Ha),
+        4 => (0..3_u8).prop_map(Event::Life),
+        1 => (0..4_u8).prop_map(Event::Phase),
         1 => (0..40_000_u64).prop_map(|millis| Event::Pass(ms(millis))),
     ];
     vec(event, 0..150)
@@ -74,6 +77,7 @@ proptest! {
         judge.play(Event::Quiesce(3));
         judge.play(Event::Inventory(3));
         judge.play(Event::Vmware(2));
+        judge.play(Event::Ha(1));
         judge.play(facts(1, &[1]));
         for event in events {
             judge.play(event);

@@ -4,6 +4,7 @@ mod backlog;
 mod etcd;
 mod guest_info;
 mod guest_operations;
+mod ha;
 mod host;
 mod invariants;
 mod inventory;

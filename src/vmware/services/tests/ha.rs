@@ -1,0 +1,92 @@
+//! vSphere HA's marks among all else that the services do.
+
+use std::time::Duration;
+
+use super::host::{Host, machine_at, ms};
+use crate::config::{HaConfig, HaMonitor, QuiesceConfig, QuiesceMode};
+use crate::facts::{Life, MachineType, Stage, TalosVersion};
+use crate::freeze::Report;
+use crate::front_end::Debt;
+use crate::power::{PowerOperation, PowerOutcome};
+use crate::vmware::services::plays;
+
+const ENABLE: &str = "> GuestAppMonitor.Cmd.Enable";
+const MARK: &str = "> GuestAppMonitor.Cmd.MarkActive";
+const DISABLE: &str = "> GuestAppMonitor.Cmd.Disable";
+
+/// A host that counts.
+fn counting() -> Host {
+    let mut facts = plays::node(machine_at(Stage::Running, true));
+    // Nothing has to be known of etcd before it is frozen.
+    facts.node.machine_type = Some(MachineType::Worker);
+    facts.talos = Some(TalosVersion::default());
+    let mut host = Host::with_node(&plays::node(facts));
+    host.ha(HaConfig {
+        monitor: HaMonitor::Node,
+        unready_for: Duration::from_secs(600),
+        silent_for: Duration::from_secs(300),
+        settle: Duration::ZERO,
+    });
+    host.life(&Life::Answers);
+    let heard = host.take();
+    assert!(heard.iter().any(|line| line == ENABLE), "{heard:?}");
+    assert!(heard.iter().any(|line| line == MARK), "{heard:?}");
+    host
+}
+
+fn count(heard: &[String], what: &str) -> usize {
+    heard.iter().filter(|line| *line == what).count()
+}
+
+#[test]
+fn marks_go_on_while_file_systems_are_frozen() {
+    let mut host = counting();
+    host.quiesce(&QuiesceConfig {
+        mode: QuiesceMode::Freeze,
+        max_freeze: Duration::from_secs(60),
+        ..QuiesceConfig::default()
+    });
+    host.freezer_reports(&Report::Ready(None));
+    host.request(b"vmbackup.start 1");
+    assert!(host.freezer.is_frozen());
+    host.take();
+    host.pass(ms(25_000));
+    assert!(host.freezer.is_frozen());
+    assert_eq!(count(&host.take(), MARK), 3);
+}
+
+#[test]
+fn a_session_that_is_held_back_begins_with_a_mark() {
+    let mut host = counting();
+    host.lose();
+    host.services.require_proof(Some(ms(60_000)));
+    host.open();
+    assert_eq!(count(&host.take(), MARK), 1);
+    host.pass(ms(25_000));
+    assert_eq!(count(&host.take(), MARK), 3);
+}
+
+#[test]
+fn a_power_operation_comes_after_disable_and_its_refusal_before_enable() {
+    let mut host = counting();
+    let heard = host.ask(b"OS_Halt");
+    let at = |what: &str| heard.iter().position(|line| line == what).unwrap();
+    assert!(at(DISABLE) < at("! Shutdown"), "{heard:?}");
+    host.power(
+        PowerOperation::Shutdown,
+        PowerOutcome::Rejected("busy".into()),
+    );
+    host.pass(ms(8_000));
+    assert_eq!(count(&host.take(), ENABLE), 1);
+}
+
+#[test]
+fn the_end_of_the_process_waits_for_disable() {
+    let mut host = counting();
+    host.slow = true;
+    host.hurry();
+    assert_eq!(host.services.debt(), Debt::Message);
+    host.answer();
+    assert_eq!(host.services.debt(), Debt::None);
+    assert_eq!(count(&host.take(), DISABLE), 1);
+}
