@@ -26,6 +26,7 @@ mod guest_operations_settings;
 mod guest_operations_talos;
 mod guest_operations_transfers;
 mod guest_variables;
+mod ha;
 mod inventory;
 mod layouts;
 mod lost_host;

@@ -96,6 +96,16 @@ impl Candidate {
         })
     }
 
+    /// Ours with vSphere HA's application monitoring, which asks Talos and the host again and again.
+    pub(crate) fn with_ha(binary: &Path) -> Self {
+        Self::Ours {
+            binary: binary.to_owned(),
+            tls: false,
+            vsock: false,
+            settings: "vmware: {ha: {monitor: node, settle: 1s}}\n".to_owned(),
+        }
+    }
+
     /// Heading of the column.
     pub(crate) const fn name(&self) -> &'static str {
         match self {

@@ -44,6 +44,8 @@ fn run() -> Result<bool, Box<dyn Error>> {
         eprintln!("bench: measuring {}", candidate.name());
         columns.push((candidate.name(), measure(&candidate)?));
     }
+    eprintln!("bench: measuring vSphere HA");
+    columns.push(("ours, HA", measure(&Candidate::with_ha(&binary))?));
     table::print(&columns);
     let met = table::goals(&columns);
     eprintln!("bench: measuring notice of migrations");
