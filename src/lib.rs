@@ -39,8 +39,8 @@
 //! ```text
 //! commands          → config daemon diagnosis facts freeze freezer guest_operations log proc report sandbox talos
 //!                     qemu::port vmware::link vmware::rpc vmware::services vmware::transport vmware::wire
-//! daemon            → config diagnosis facts fairness freeze freezer front_end inquiry log power proc sandbox talos
-//!                     qemu qemu::port vmware vmware::link vmware::transport
+//! daemon            → config diagnosis facts fairness freeze freezer front_end inquiry interruption log power proc
+//!                     sandbox talos qemu qemu::port vmware vmware::link vmware::transport
 //! sandbox           → config diagnosis log traps
 //! qemu              → config diagnosis facts freeze front_end power
 //!                     qemu::commands qemu::port
@@ -58,6 +58,7 @@
 //! talos             → backoff config diagnosis facts inquiry log power
 //! guest_operations  → config diagnosis facts inquiry
 //! front_end         → config diagnosis facts freeze inquiry power
+//! interruption      → backoff config facts power
 //! freezer           → freeze
 //! freeze            → config diagnosis facts log report
 //! log               → config
@@ -88,6 +89,7 @@ pub mod front_end;
 pub mod fuzz;
 pub mod guest_operations;
 pub mod inquiry;
+pub mod interruption;
 pub mod log;
 pub mod power;
 pub mod proc;

@@ -11,10 +11,12 @@
 mod hand_over;
 mod heard;
 mod phase;
+mod press;
 
 pub use hand_over::HandOver;
 pub use heard::Heard;
 pub use phase::Phase;
+pub use press::{Press, Wish};
 
 use tracing::{error, info, warn};
 

@@ -9,6 +9,19 @@ pub struct Etcd {
     pub live: usize,
 }
 
+impl Etcd {
+    /// Whether the members that are there are a majority without one of them.
+    pub const fn can_spare_one(self) -> bool {
+        self.live.saturating_sub(1) > self.voters / 2
+    }
+
+    /// What is wrong where it cannot, and a member is missing.
+    pub fn shortage(self) -> String {
+        let Self { voters, live } = self;
+        format!("only {live} of {voters} members of etcd are there: its quorum hangs on this node")
+    }
+}
+
 /// What Talos says of etcd when it is asked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct EtcdLook {

@@ -27,15 +27,12 @@ pub(super) fn is_here(facts: &Facts) -> bool {
 pub(super) fn verdict(etcd: Option<Etcd>, guard: EtcdGuard) -> Verdict {
     let reason = match etcd {
         None => "Talos does not say whether all members of etcd are there".to_owned(),
-        Some(Etcd { voters, live }) => {
-            let quorum = voters / 2 + 1;
-            let is_missing = live < voters;
-            if !is_missing || live.saturating_sub(1) >= quorum {
+        Some(etcd) => {
+            let is_missing = etcd.live < etcd.voters;
+            if !is_missing || etcd.can_spare_one() {
                 return Verdict::Freeze;
             }
-            format!(
-                "only {live} of {voters} members of etcd are there: its quorum hangs on this node"
-            )
+            etcd.shortage()
         }
     };
     match guard {

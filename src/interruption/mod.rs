@@ -1,0 +1,233 @@
+//! Planned interruptions: what is done, and in which order, between a press of a power button and the call of Talos,
+//! and until the machine stops. Sans-IO.
+//!
+//! ```text
+//!            control plane, guard on            a majority stays, or time is up
+//!  Idle ───► Looking ───────────────► Holding ──────────────┐
+//!    │          │ └─ refuse ─► Refused                      │   before a forced Reboot
+//!    └──────────┴──────────────────────────────────────────►├──► HandingOver ──► Calling
+//!                                                           └──────────────────►  │ accepted
+//!       second, forced call ◄── deadline, or pressed again                        ▼
+//!  Stopping ◄─── Hurrying ◄──────────────────────────────────────────────────  Draining ───► Stopping
+//! ```
+//! - **Hold** (`power.etcd`): a control plane without which etcd has no majority waits until the others are enough, at most
+//!   `hold`, and never beyond `power.shutdown.budget` after the press. Without an answer of Talos nothing is held.
+//! - **Drain** (`power.shutdown`): Talos is asked for a Shutdown with a drain; when that takes longer than
+//!   `drain_deadline`, or than what is left of the budget, for one without, which takes the place of the first. That second call
+//!   is on purpose: an operation is asked for once per intent.
+//! - **Now**: another press `escalate_after` the first, or an administrator's word on the host, means: no hold, no drain.
+//!
+//! Every operation has one answer. A host that waits for none as long as a hold may last has it when the hold
+//! begins: it will be done. An operation goes by the settings of its press, whatever is reloaded meanwhile.
+//!
+//! With `drain_deadline: talos` Talos' own limits hold for the drain (a minute to cordon, five to drain), and the
+//! budget ends a hold only.
+
+mod call;
+mod course;
+mod quorum;
+mod terms;
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::config::PowerConfig;
+use crate::facts::{EtcdLook, Facts, MachineType, Stage};
+use crate::power::{HandOver, Heard, Phase, PowerOperation, PowerOutcome, Press};
+
+pub use call::{Call, CallId};
+use course::{Context, Course};
+use terms::Terms;
+
+/// What an interruption wants done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Ask Talos for etcd; [`Interruption::handle_etcd`] takes the answer.
+    LookAtEtcd,
+    /// Hand over the leadership of etcd if this node leads; [`Interruption::handle_handed_over`] takes the outcome.
+    HandOver,
+    /// Call Talos; [`Interruption::handle_heard`] takes what is heard of it.
+    Call(Call),
+    /// Follow this call no longer.
+    Drop(CallId),
+    /// The answer to whoever asked for the operation, or what became of it after that.
+    Outcome(PowerOperation, PowerOutcome),
+    /// How far the operation under way has come.
+    Phase(Phase),
+}
+
+/// What counts of the node.
+#[derive(Clone, Copy, Debug, Default)]
+struct Circumstances {
+    /// Whether it is a control plane.
+    is_control_plane: bool,
+    /// What the machine is doing, as Talos said last.
+    stage: Option<Stage>,
+}
+
+impl Circumstances {
+    /// Whether the machine goes down, whoever wanted that.
+    const fn goes_down(self) -> bool {
+        matches!(
+            self.stage,
+            Some(Stage::Rebooting | Stage::ShuttingDown | Stage::Resetting | Stage::Upgrading)
+        )
+    }
+}
+
+/// See the module. Shutdown and Reboot have a course each: while Talos carries out one, the other may be asked for,
+/// and Talos decides.
+#[derive(Debug)]
+pub struct Interruption {
+    terms: Terms,
+    node: Circumstances,
+    shutdown: Course,
+    reboot: Course,
+    /// The number of the last call.
+    calls: u64,
+    outputs: VecDeque<Output>,
+    /// The operation that was asked for last.
+    last: PowerOperation,
+    /// The last that was said of it.
+    phase: Phase,
+}
+
+impl Default for Interruption {
+    fn default() -> Self {
+        Self {
+            terms: Terms::default(),
+            node: Circumstances::default(),
+            shutdown: Course::new(PowerOperation::Shutdown),
+            reboot: Course::new(PowerOperation::Reboot),
+            calls: 0,
+            outputs: VecDeque::new(),
+            last: PowerOperation::Shutdown,
+            phase: Phase::Idle,
+        }
+    }
+}
+
+impl Interruption {
+    /// How operations are carried out from the next press on.
+    pub fn set_config(&mut self, config: &PowerConfig) {
+        self.terms = Terms::new(config);
+    }
+
+    /// A button was pressed, or pressed again. The host waits so long for the answer: `patience` from the press.
+    pub fn handle_press(&mut self, press: Press, patience: Duration, now: Duration) {
+        let other = match press.operation {
+            PowerOperation::Shutdown => &self.reboot,
+            PowerOperation::Reboot => &self.shutdown,
+        };
+        if other.is_before_acceptance() {
+            let why = "another power operation is under way".to_owned();
+            let outcome = PowerOutcome::Rejected(why);
+            self.outputs
+                .push_back(Output::Outcome(press.operation, outcome));
+            return;
+        }
+        self.last = press.operation;
+        let terms = self.terms;
+        self.with(press.operation, now, |course, cx| {
+            course.press(press, patience, terms, cx);
+        });
+    }
+
+    /// The facts have changed.
+    pub fn handle_facts(&mut self, facts: &Facts, now: Duration) {
+        self.node = Circumstances {
+            is_control_plane: matches!(
+                facts.node.machine_type,
+                Some(MachineType::Init | MachineType::ControlPlane)
+            ),
+            stage: facts.stage,
+        };
+        self.each(now, Course::circumstances_changed);
+    }
+
+    /// What Talos says of etcd, whoever has asked.
+    pub fn handle_etcd(&mut self, look: EtcdLook, now: Duration) {
+        self.each(now, |course, cx| course.etcd(look, cx));
+    }
+
+    /// What became of handing over the leadership of etcd, whoever has asked for that.
+    pub fn handle_handed_over(&mut self, outcome: &HandOver, now: Duration) {
+        self.each(now, |course, cx| course.handed_over(outcome, cx));
+    }
+
+    /// What is heard of a call.
+    pub fn handle_heard(&mut self, call: CallId, heard: &Heard, now: Duration) {
+        self.each(now, |course, cx| course.heard(call, heard, cx));
+    }
+
+    /// Does what is due.
+    pub fn handle_timeout(&mut self, now: Duration) {
+        self.each(now, Course::timeout);
+    }
+
+    /// The process ends: what has not been asked of Talos yet is asked for at once.
+    pub fn stop(&mut self, now: Duration) {
+        self.each(now, Course::stop);
+    }
+
+    /// Whether Talos is being asked, and has not accepted yet.
+    pub const fn is_calling(&self) -> bool {
+        self.shutdown.is_calling() || self.reboot.is_calling()
+    }
+
+    /// The next thing to do; to be called until `None` after every `handle_`.
+    pub fn poll(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// When [`Self::handle_timeout`] wants to be called.
+    pub fn deadline(&self) -> Option<Duration> {
+        let courses = [&self.shutdown, &self.reboot].into_iter();
+        courses.filter_map(Course::deadline).min()
+    }
+
+    fn each(&mut self, now: Duration, mut call: impl FnMut(&mut Course, &mut Context<'_>)) {
+        self.with(PowerOperation::Shutdown, now, &mut call);
+        self.with(PowerOperation::Reboot, now, &mut call);
+    }
+
+    fn with(
+        &mut self,
+        operation: PowerOperation,
+        now: Duration,
+        call: impl FnOnce(&mut Course, &mut Context<'_>),
+    ) {
+        let course = match operation {
+            PowerOperation::Shutdown => &mut self.shutdown,
+            PowerOperation::Reboot => &mut self.reboot,
+        };
+        let mut cx = Context {
+            outputs: &mut self.outputs,
+            calls: &mut self.calls,
+            node: self.node,
+            now,
+        };
+        call(course, &mut cx);
+        self.show();
+    }
+
+    /// Says how far the operation under way has come, if that has changed.
+    fn show(&mut self) {
+        let (last, other) = match self.last {
+            PowerOperation::Shutdown => (&self.shutdown, &self.reboot),
+            PowerOperation::Reboot => (&self.reboot, &self.shutdown),
+        };
+        let (last, other) = (last.phase(), other.phase());
+        let phase = if !last.is_an_end() && other.is_an_end() {
+            other
+        } else {
+            last
+        };
+        if self.phase != phase {
+            self.phase = phase.clone();
+            self.outputs.push_back(Output::Phase(phase));
+        }
+    }
+}
