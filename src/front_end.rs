@@ -20,7 +20,7 @@ use crate::diagnosis::Check;
 use crate::facts::{Etcd, Facts, KernelPart, Life, OfEtcd, Reading};
 use crate::freeze::{Command, Report};
 use crate::inquiry::{Answer, InquiryId, Step};
-use crate::power::{HandOver, Obstacle, Phase, PowerOperation, PowerOutcome};
+use crate::power::{HandOver, Obstacle, Phase, PowerOperation, PowerOutcome, Press};
 
 /// A front end. `now` is the time since boot everywhere.
 pub trait FrontEnd {
@@ -43,6 +43,10 @@ pub trait FrontEnd {
 
     /// Takes the outcome of an [`Order::Power`]. There may be a second one, see [`PowerOutcome`].
     fn handle_power(&mut self, operation: PowerOperation, outcome: PowerOutcome, now: Duration);
+
+    /// Takes that Talos is about to be called for a power operation: what is frozen is thawed. Whoever orders an operation
+    /// has seen to that; but it may have been held since.
+    fn make_way(&mut self, _now: Duration) {}
 
     /// Takes how far a power operation has come, whoever asked for it.
     fn handle_phase(&mut self, _phase: &Phase, _now: Duration) {}
@@ -71,8 +75,8 @@ pub trait FrontEnd {
     /// Takes the result of an [`Order::Work`].
     fn handle_work(&mut self, result: <Self::Work as Work>::Result, now: Duration);
 
-    /// How long the host waits for the outcome of an [`Order::Power`]. Talos has accepted by then, or is not asked
-    /// any more.
+    /// How long the host waits for the outcome of an [`Order::Power`]. It has one by then: Talos has accepted, or is not
+    /// asked any more; or the operation is held.
     fn patience(&self) -> Duration {
         Duration::MAX
     }
@@ -123,8 +127,8 @@ pub enum Debt {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(clippy::large_enum_variant, reason = "there are a few at a time")]
 pub enum Order<W> {
-    /// Ask Talos for a power operation.
-    Power(PowerOperation),
+    /// A power button was pressed; [`FrontEnd::handle_power`] follows, unless it [repeats](Press::is_again) another press.
+    Power(Press),
     /// Ask Talos for what no resource says; it becomes a fact.
     Measure(Subject),
     /// Read what the kernel says of the machine; [`FrontEnd::handle_reading`] comes at once.

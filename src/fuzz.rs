@@ -144,6 +144,7 @@ mod tests {
 
     use crate::freeze;
     use crate::guest_operations::programs;
+    use crate::interruption;
     use crate::qemu::{self, qmp};
     use crate::vmware::{rpc, services, wire};
     use crate::{config, guest_operations::logins, talos};
@@ -181,6 +182,7 @@ mod tests {
         ("qmp_arguments", qmp::fuzz::fuzz_qmp_arguments),
         ("freezer_message", freeze::fuzz::fuzz_freezer_message),
         ("quiesce", freeze::fuzz::fuzz_quiesce),
+        ("interruption", interruption::fuzz::fuzz_interruption),
         ("token", logins::fuzz::fuzz_token),
         ("command_line", programs::fuzz::fuzz_command_line),
         ("http", programs::fuzz::fuzz_http),

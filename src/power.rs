@@ -1,12 +1,13 @@
-//! Power operations in the words that front ends, daemon and Talos share, each asked of Talos once per intent.
+//! Power operations in the words that front ends, daemon and Talos share, each carried out once per intent.
 //!
 //! ```text
-//! host: Restart Guest ─► front end ─► PowerOperation ─► Talos
-//! host ◄─ status ◄────── front end ◄─ PowerOutcome ◄──┘
+//! host: Restart Guest ─► front end ─► Press ────────► interruption ─► Talos
+//! host ◄─ status ◄────── front end ◄─ PowerOutcome ◄─┘
 //! ```
 //!
-//! An accepted operation is not asked of Talos again, since a second call would start its sequence again, as long as
-//! it is followed: until Talos shows that it did not happen, or the news of it ends; see [`Once`].
+//! An accepted operation is not ordered again, since a second call would start its sequence again, as long as
+//! it is followed: until Talos shows that it did not happen, or the news of it ends; see [`Once`]. What is done between a
+//! press and the end of the machine is the business of [`crate::interruption`].
 
 mod hand_over;
 mod heard;
@@ -18,7 +19,7 @@ pub use heard::Heard;
 pub use phase::Phase;
 pub use press::{Press, Wish};
 
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 /// A power operation that reaches Talos.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -33,7 +34,7 @@ pub enum PowerOperation {
 /// `NotFollowed`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PowerOutcome {
-    /// Talos accepted the call.
+    /// Talos accepted the call; or the operation is held, and Talos will be called for a host that waits no longer.
     Accepted,
     /// Talos did not accept the call within the deadline, or said at once that nothing comes of it, or was not asked;
     /// why, in one phrase.
@@ -57,11 +58,11 @@ pub enum Obstacle {
 /// What to do about a request of the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {
-    /// Ask Talos; the outcome is the answer.
+    /// Order it; the outcome is the answer.
     Ask,
-    /// Talos has been asked; the outcome of that call is the answer to this request, too.
+    /// It is ordered; its outcome is the answer to this request, too. That it was pressed again is passed on.
     Wait,
-    /// Talos has accepted it already: the answer is yes.
+    /// It was accepted already: the answer is yes. That it was pressed again is passed on.
     Accepted,
     /// Another operation is under way: the answer is no.
     Busy,
@@ -101,14 +102,14 @@ impl Once {
                 *requests = requests.saturating_add(1);
                 info!(
                     ?operation,
-                    requests, "power operation requested again, Talos has been asked"
+                    requests, "power operation requested again, it is under way"
                 );
                 Decision::Wait
             }
             Progress::Accepted => {
                 info!(
                     ?operation,
-                    "power operation requested again, Talos has accepted it"
+                    "power operation requested again, it was accepted"
                 );
                 Decision::Accepted
             }
@@ -138,32 +139,10 @@ impl Once {
     /// What became of an operation; how many requests wait for this answer.
     pub fn finished(&mut self, operation: PowerOperation, outcome: PowerOutcome) -> usize {
         let next = match outcome {
-            PowerOutcome::Accepted => {
-                info!(?operation, "Talos has accepted the power operation");
-                Progress::Accepted
-            }
-            PowerOutcome::Rejected(reason) => {
-                error!(
-                    ?operation,
-                    reason, "Talos did not accept the power operation"
-                );
-                Progress::Idle
-            }
-            PowerOutcome::DidNotHappen(reason) => {
-                error!(
-                    ?operation,
-                    reason,
-                    "the accepted power operation did not happen; the next request is sent again"
-                );
-                Progress::Idle
-            }
-            PowerOutcome::NotFollowed => {
-                info!(
-                    ?operation,
-                    "the accepted power operation is not followed any more; the next request asks Talos what became of it"
-                );
-                Progress::Idle
-            }
+            PowerOutcome::Accepted => Progress::Accepted,
+            PowerOutcome::Rejected(_)
+            | PowerOutcome::DidNotHappen(_)
+            | PowerOutcome::NotFollowed => Progress::Idle,
         };
         match std::mem::replace(self.progress(operation), next) {
             Progress::UnderWay { requests } => requests,

@@ -23,7 +23,8 @@ use talos_vmtoolsd::facts::{Facts, HostName, KernelPart, Load, Reading};
 use talos_vmtoolsd::freeze::Command;
 use talos_vmtoolsd::front_end::{Debt, FrontEnd, Measured, Order, Subject, Work};
 use talos_vmtoolsd::inquiry::{InquiryId, Step};
-use talos_vmtoolsd::power::{PowerOperation, PowerOutcome};
+use talos_vmtoolsd::interruption::Call;
+use talos_vmtoolsd::power::{Heard, PowerOperation, PowerOutcome, Press};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, DuplexStream, Lines, split};
 use tokio::time::{Instant, timeout};
 
@@ -112,9 +113,10 @@ impl FrontEnd for Tiny {
         match request.as_str() {
             "ping" => self.reply("pong"),
             "name" => self.reply(self.name.clone().unwrap_or_default()),
-            "shutdown" => self
-                .orders
-                .push_back(Order::Power(PowerOperation::Shutdown)),
+            "shutdown" => self.orders.push_back(Order::Power(Press::usual(
+                PowerOperation::Shutdown,
+                Duration::ZERO,
+            ))),
             "freeze" => {
                 let (thaw, held) = mpsc::channel();
                 self.thaw = Some(thaw);
@@ -218,11 +220,12 @@ impl Node for Scripted {
         &self.facts
     }
 
-    fn power(&mut self, operation: PowerOperation, _: Duration) {
+    fn power(&mut self, call: Call) {
         self.calls += 1;
         if self.answers {
             let outcome = PowerOutcome::Accepted;
-            self.news.push_back(News::Power(operation, outcome));
+            self.news
+                .push_back(News::Heard(call.id, Heard::Outcome(outcome)));
         }
     }
 

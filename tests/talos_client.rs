@@ -17,7 +17,7 @@ use apid::{
     another_machine, scene, twin,
 };
 use talos_vmtoolsd::config::talosconfig::Endpoint;
-use talos_vmtoolsd::config::{BusyPolicy, PowerConfig, RebootMode};
+use talos_vmtoolsd::config::{BusyPolicy, RebootMode};
 use talos_vmtoolsd::daemon::bridge::Bridge;
 use talos_vmtoolsd::daemon::core::{News, Node as _};
 use talos_vmtoolsd::diagnosis::{Outcome, all_well};
@@ -544,7 +544,7 @@ mod etcd {
     #[tokio::test(start_paused = true)]
     async fn two_looks_at_once_are_one_and_there_is_always_an_answer() {
         let (api, client) = in_process();
-        let mut bridge = Bridge::with_client(client, PowerConfig::default());
+        let mut bridge = Bridge::with_client(client);
         let answer = async |bridge: &mut Bridge| loop {
             let news = timeout(Duration::from_secs(1), bridge.next()).await;
             if let News::Etcd(look) = news.expect("an answer") {
@@ -562,7 +562,7 @@ mod etcd {
         api.hang();
         bridge.look_at_etcd();
         assert_eq!(answer(&mut bridge).await, None);
-        let mut none = Bridge::without_talos("why".to_owned(), Vec::new(), PowerConfig::default());
+        let mut none = Bridge::without_talos("why".to_owned(), Vec::new());
         none.look_at_etcd();
         assert_eq!(answer(&mut none).await, None);
     }

@@ -1,21 +1,20 @@
 //! The bridge to Talos as the daemon uses it: facts come in, power operations go out, each in its own task.
 
-use std::time::Duration;
-
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::core::{News, Node};
 use super::file_watch::FileWatch;
-use crate::config::{PowerConfig, TalosConfig, talosconfig::BadEndpoint};
+use crate::config::{TalosConfig, talosconfig::BadEndpoint};
 use crate::diagnosis::{self, Check};
 use crate::facts::{EtcdLook, Facts, KernelPart, Life, OfEtcd, Reading, replace};
 use crate::freeze::{Command, Report};
 use crate::freezer::Link;
 use crate::front_end::{Measured, Subject};
 use crate::inquiry::{Answer, InquiryId, Step, Trouble, TroubleKind};
-use crate::power::{HandOver, Heard, Obstacle, PowerOperation, PowerOutcome};
+use crate::interruption::{Call, CallId};
+use crate::power::{HandOver, Heard, Obstacle, PowerOutcome};
 use crate::proc::{self, DeviceNames, Kernel};
 use crate::talos::{self, Client, Inquiries};
 
@@ -38,7 +37,8 @@ pub struct Bridge {
     device_names: DeviceNames,
     /// Of the talosconfig, where one is used.
     talosconfig: Option<FileWatch>,
-    power: PowerConfig,
+    /// Calls for power operations that are followed.
+    calls: Vec<(CallId, JoinHandle<()>)>,
     kernel: Kernel,
     /// None while quiescing is off.
     freezer: Option<Link>,
@@ -54,21 +54,21 @@ impl Bridge {
     ///
     /// # Errors
     /// When the configured node is no endpoint.
-    pub fn start(config: &TalosConfig, power: PowerConfig) -> Result<Self, BadEndpoint> {
-        let mut bridge = Self::with_client(Client::new(config, proc::own_counters)?, power);
+    pub fn start(config: &TalosConfig) -> Result<Self, BadEndpoint> {
+        let mut bridge = Self::with_client(Client::new(config, proc::own_counters)?);
         bridge.talosconfig = watch_of(config);
         Ok(bridge)
     }
 
     /// Starts to observe Talos with a client that is there already.
-    pub fn with_client(client: Client, power: PowerConfig) -> Self {
-        let mut bridge = Self::without_talos(String::new(), Vec::new(), power);
+    pub fn with_client(client: Client) -> Self {
+        let mut bridge = Self::without_talos(String::new(), Vec::new());
         bridge.observe(client);
         bridge
     }
 
     /// Knows nothing but why, and refuses every power operation, for this reason.
-    pub fn without_talos(reason: String, checks: Vec<Check>, power: PowerConfig) -> Self {
+    pub fn without_talos(reason: String, checks: Vec<Check>) -> Self {
         let (checks_sender, checks) = watch::channel(checks);
         let (facts_sender, facts) = watch::channel(Facts::default());
         let (outcome_sender, outcomes) = unbounded_channel();
@@ -83,7 +83,7 @@ impl Bridge {
             outcome_sender,
             device_names: DeviceNames::default(),
             talosconfig: None,
-            power,
+            calls: Vec::new(),
             kernel: Kernel::new(),
             freezer: None,
             inquiries: Inquiries::default(),
@@ -95,11 +95,6 @@ impl Bridge {
     /// The way to the freezer, which was started before.
     pub fn set_freezer(&mut self, freezer: Option<Link>) {
         self.freezer = freezer;
-    }
-
-    /// How power operations are carried out from here on.
-    pub const fn set_power(&mut self, power: PowerConfig) {
-        self.power = power;
     }
 
     /// Turns to another Talos API of the same machine. What is known stays known, doubts about power calls included; a
@@ -208,34 +203,38 @@ impl Node for Bridge {
         });
     }
 
-    fn power(&mut self, operation: PowerOperation, patience: Duration) {
+    fn power(&mut self, call: Call) {
         let how = talos::Manner {
-            deadline: self.power.deadline.min(patience),
-            force_shutdown: self.power.force_shutdown,
-            takes_over: false,
-            reboot_mode: self.power.reboot_mode,
-            busy: self.power.busy,
+            deadline: call.deadline,
+            force_shutdown: call.is_forced,
+            takes_over: call.takes_over,
+            reboot_mode: call.reboot_mode,
+            busy: call.busy,
         };
         let known = talos::LastWord::of(&self.facts.borrow());
         let outcomes = self.outcome_sender.clone();
+        let report = move |heard| {
+            // While the daemon stops, no one listens.
+            let _ = outcomes.send(News::Heard(call.id, heard));
+        };
         let client = match &self.client {
             Ok(client) => client.clone(),
             Err(reason) => {
-                let outcome = PowerOutcome::Rejected(reason.clone());
-                // We hold the receiver ourselves.
-                let _ = outcomes.send(News::Power(operation, outcome));
-                return;
+                return report(Heard::Outcome(PowerOutcome::Rejected(reason.clone())));
             }
         };
-        tokio::spawn(async move {
-            talos::carry_out(&client, operation, how, known, |heard| {
-                if let Heard::Outcome(outcome) = heard {
-                    // While the daemon stops, no one listens.
-                    let _ = outcomes.send(News::Power(operation, outcome));
-                }
-            })
-            .await;
+        let task = tokio::spawn(async move {
+            talos::carry_out(&client, call.operation, how, known, report).await;
         });
+        self.calls.retain(|(_, task)| !task.is_finished());
+        self.calls.push((call.id, task));
+    }
+
+    fn forget(&mut self, call: CallId) {
+        if let Some(at) = self.calls.iter().position(|(id, _)| *id == call) {
+            let (_, task) = self.calls.swap_remove(at);
+            task.abort();
+        }
     }
 
     fn look_at_etcd(&mut self) {
@@ -391,8 +390,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_look_at_the_checks_takes_no_news_away() {
-        let power = PowerConfig::default();
-        let mut bridge = Bridge::without_talos("why".to_owned(), Vec::new(), power);
+        let mut bridge = Bridge::without_talos("why".to_owned(), Vec::new());
         bridge
             .facts_sender
             .send_modify(|facts| facts.node.system_uuid = Some(String::new()));

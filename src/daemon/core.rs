@@ -14,13 +14,15 @@ use std::time::Duration;
 use tokio::task::coop::unconstrained;
 use tokio::task::{JoinError, JoinSet};
 
+use crate::config::{Config, PowerConfig};
 use crate::diagnosis::Check;
 use crate::facts::{EtcdLook, Facts, KernelPart, Life, OfEtcd, Reading};
 use crate::fairness::Turns;
 use crate::freeze::{Command, Report};
 use crate::front_end::{Debt, FrontEnd, Measured, Order, Subject, Work};
 use crate::inquiry::{Answer, Inquiry, InquiryId, Step as InquiryStep};
-use crate::power::{HandOver, Obstacle, PowerOperation, PowerOutcome};
+use crate::interruption::{Call, CallId, Interruption, Output};
+use crate::power::{HandOver, Heard, Obstacle};
 
 use super::examination::Examination;
 use super::thaw_first::ThawFirst;
@@ -38,9 +40,8 @@ const MESSAGE_WAIT: Duration = Duration::from_millis(900);
 pub enum News {
     /// The facts have changed; see [`Node::facts`].
     Facts,
-    /// What became of a power operation. One operation may have two outcomes: accepted, and later that it
-    /// did not happen.
-    Power(PowerOperation, PowerOutcome),
+    /// What is heard of a call for a power operation.
+    Heard(CallId, Heard),
     /// What became of a measurement.
     Measured(Subject, Measured),
     /// A report of the freezer.
@@ -73,8 +74,11 @@ pub trait Node {
     fn power_way(&mut self) -> Option<Result<(), Obstacle>> {
         None
     }
-    /// Asks for a power operation, in the background; it is accepted within `patience` or not at all.
-    fn power(&mut self, operation: PowerOperation, patience: Duration);
+    /// Calls Talos for a power operation, in the background; [`News::Heard`] follows, by the deadline of the call at the
+    /// latest.
+    fn power(&mut self, call: Call);
+    /// No more is to be heard of this call.
+    fn forget(&mut self, _call: CallId) {}
     /// Asks for what no resource says, in the background.
     fn measure(&mut self, subject: Subject);
     /// Asks for the members of etcd, in the background; [`News::Etcd`] follows soon, whatever Talos does.
@@ -125,7 +129,9 @@ pub struct Core<F: FrontEnd, N, C> {
     turns: Turns,
     /// What is wrong, if that is looked for.
     examination: Option<Examination>,
-    /// Power operations that wait for a thaw.
+    /// Power operations, each on its course.
+    interruption: Interruption,
+    /// Calls for them that wait for a thaw.
     thawing: ThawFirst,
 }
 
@@ -139,6 +145,7 @@ impl<F: FrontEnd, N: Node, C: Clock> Core<F, N, C> {
             work: JoinSet::new(),
             turns: Turns::default(),
             examination: None,
+            interruption: Interruption::default(),
             thawing: ThawFirst::default(),
         }
     }
@@ -161,9 +168,15 @@ impl<F: FrontEnd, N: Node, C: Clock> Core<F, N, C> {
         &mut self.node
     }
 
-    /// Has the front end take over what the operator may change.
-    pub fn configure(&mut self, config: &crate::config::Config) {
+    /// Takes over what the operator may change, and has the front end do so.
+    pub fn configure(&mut self, config: &Config) {
+        self.set_power(&config.power);
         self.front_end.configure(config, self.clock.now());
+    }
+
+    /// How power operations are carried out from the next press on.
+    pub fn set_power(&mut self, config: &PowerConfig) {
+        self.interruption.set_config(config);
     }
 
     /// Does what is to be done, then waits for one event and hands it on; cancel-safe. The host comes first, but
@@ -177,10 +190,13 @@ impl<F: FrontEnd, N: Node, C: Clock> Core<F, N, C> {
     pub async fn close(mut self) {
         let start = self.clock.now();
         self.front_end.stop(start);
+        // What it still wants; then nothing is held any more.
+        self.carry_out();
+        self.interruption.stop(start);
         let limit = start.saturating_add(MESSAGE_WAIT);
         loop {
             self.carry_out();
-            let until = match self.front_end.debt() {
+            let until = match self.debt() {
                 Debt::None => break,
                 Debt::Outcome => start.saturating_add(OUTCOME_WAIT),
                 Debt::Message => limit,
@@ -200,6 +216,15 @@ impl<F: FrontEnd, N: Node, C: Clock> Core<F, N, C> {
         }
     }
 
+    /// What is waited for before the end. A call that has begun must reach Talos, whether a host waits for it or has had
+    /// its answer.
+    fn debt(&self) -> Debt {
+        match self.front_end.debt() {
+            Debt::None if self.interruption.is_calling() => Debt::Outcome,
+            debt => debt,
+        }
+    }
+
     /// One step, which ends at `limit` at the latest.
     async fn advance(&mut self, limit: Option<Duration>) -> Left {
         self.look();
@@ -215,6 +240,7 @@ impl<F: FrontEnd, N: Node, C: Clock> Core<F, N, C> {
             .into_iter()
             .chain(look)
             .chain(thawing)
+            .chain(self.interruption.deadline())
             .chain(limit)
             .min();
         tokio::select! {
@@ -269,10 +295,12 @@ impl<F: FrontEnd, N: Node, C: Clock> Core<F, N, C> {
         let now = self.clock.now();
         self.stir();
         match news {
-            News::Facts => self.front_end.handle_facts(&self.node.facts(), now),
-            News::Power(operation, outcome) => {
-                self.front_end.handle_power(operation, outcome, now);
+            News::Facts => {
+                let facts = self.node.facts();
+                self.front_end.handle_facts(&facts, now);
+                self.interruption.handle_facts(&facts, now);
             }
+            News::Heard(call, heard) => self.interruption.handle_heard(call, &heard, now),
             News::Measured(subject, measured) => {
                 self.front_end.handle_measured(subject, measured, now);
             }
@@ -288,8 +316,14 @@ impl<F: FrontEnd, N: Node, C: Clock> Core<F, N, C> {
                     );
                 }
             }
-            News::Etcd(look) => self.front_end.handle_etcd(look.members, now),
-            News::HandedOver(outcome) => self.front_end.handle_handed_over(&outcome, now),
+            News::Etcd(look) => {
+                self.front_end.handle_etcd(look.members, now);
+                self.interruption.handle_etcd(look, now);
+            }
+            News::HandedOver(outcome) => {
+                self.front_end.handle_handed_over(&outcome, now);
+                self.interruption.handle_handed_over(&outcome, now);
+            }
             News::Life(life) => self.front_end.handle_life(&life, now),
             News::Answer(id, answer) => self.front_end.handle_answer(id, answer, now),
             News::Talosconfig => return Left::Talosconfig,
@@ -339,32 +373,68 @@ impl<F: FrontEnd, N: Node, C: Clock> Core<F, N, C> {
         self.front_end.handle_answer(id, Answer::End(Ok(())), now);
     }
 
+    /// Does what is due and what is wanted, until nothing is.
     fn carry_out(&mut self) {
-        while let Some(order) = self.front_end.poll_order() {
-            match order {
-                Order::Power(operation) => self.thawing.request(operation, self.clock.now()),
-                Order::Freezer(command) => {
-                    self.thawing.handle_command(&command);
-                    self.node.freezer(&command);
-                }
-                Order::LookAtEtcd => self.node.look_at_etcd(),
-                Order::FollowEtcd(what) => self.node.follow_etcd(what),
-                Order::HandOver => self.node.hand_over(),
-                Order::LookForLife => self.node.look_for_life(),
-                Order::Measure(subject) => self.node.measure(subject),
-                Order::Read(part) => {
-                    let reading = self.node.read(part);
-                    self.front_end.handle_reading(&reading, self.clock.now());
-                }
-                Order::Inquiry(id, InquiryStep::Ask(Inquiry::Checks)) => self.answer_checks(id),
-                Order::Inquiry(id, step) => self.node.inquire(id, step),
-                Order::Work(work) => {
-                    self.work.spawn_blocking(move || work.run());
-                }
+        self.interruption.handle_timeout(self.clock.now());
+        loop {
+            if let Some(order) = self.front_end.poll_order() {
+                self.carry_out_order(order);
+            } else if let Some(output) = self.interruption.poll() {
+                self.carry_out_interruption(output);
+            } else {
+                break;
             }
         }
-        while let Some(operation) = self.thawing.poll(self.clock.now()) {
-            self.node.power(operation, self.front_end.patience());
+        while let Some(call) = self.thawing.poll(self.clock.now()) {
+            self.node.power(call);
+        }
+    }
+
+    fn carry_out_order(&mut self, order: Order<F::Work>) {
+        match order {
+            Order::Power(press) => {
+                let patience = self.front_end.patience();
+                self.interruption
+                    .handle_press(press, patience, self.clock.now());
+            }
+            Order::Freezer(command) => {
+                self.thawing.handle_command(&command);
+                self.node.freezer(&command);
+            }
+            Order::LookAtEtcd => self.node.look_at_etcd(),
+            Order::FollowEtcd(what) => self.node.follow_etcd(what),
+            Order::HandOver => self.node.hand_over(),
+            Order::LookForLife => self.node.look_for_life(),
+            Order::Measure(subject) => self.node.measure(subject),
+            Order::Read(part) => {
+                let reading = self.node.read(part);
+                self.front_end.handle_reading(&reading, self.clock.now());
+            }
+            Order::Inquiry(id, InquiryStep::Ask(Inquiry::Checks)) => self.answer_checks(id),
+            Order::Inquiry(id, step) => self.node.inquire(id, step),
+            Order::Work(work) => {
+                self.work.spawn_blocking(move || work.run());
+            }
+        }
+    }
+
+    fn carry_out_interruption(&mut self, output: Output) {
+        let now = self.clock.now();
+        match output {
+            Output::LookAtEtcd => self.node.look_at_etcd(),
+            Output::HandOver => self.node.hand_over(),
+            Output::Call(call) => {
+                self.front_end.make_way(now);
+                self.thawing.request(call, now);
+            }
+            Output::Drop(call) => {
+                self.thawing.forget(call);
+                self.node.forget(call);
+            }
+            Output::Outcome(operation, outcome) => {
+                self.front_end.handle_power(operation, outcome, now);
+            }
+            Output::Phase(phase) => self.front_end.handle_phase(&phase, now),
         }
     }
 }

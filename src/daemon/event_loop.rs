@@ -179,7 +179,6 @@ impl<F: FrontEnd> EventLoop<F> {
         }
         self.config = config;
         self.log.set(self.config.log);
-        self.core.node().set_power(self.config.power);
         self.core.configure(&self.config);
         Ok(())
     }

@@ -225,7 +225,7 @@ impl Process<'_> {
         } = self;
         sandbox.0.log();
         let bridge = match &config.talos {
-            Ok(talos) => Bridge::start(talos, config.power).map_err(|error| {
+            Ok(talos) => Bridge::start(talos).map_err(|error| {
                 let error = Chain(&error).to_string();
                 (error.clone(), talos::no_endpoint(error))
             }),
@@ -236,7 +236,7 @@ impl Process<'_> {
                 error,
                 "the host is served without Talos: no facts, and power operations are refused; correct the configuration and restart"
             );
-            Bridge::without_talos(error, checks, config.power)
+            Bridge::without_talos(error, checks)
         });
         bridge.set_freezer(freezer);
         let known = Known { hypervisor, faults };

@@ -1,23 +1,23 @@
-//! Thaw first, then call Talos: with file systems frozen it could not stop the pods.
+//! Thaw first, then call Talos for a power operation: with file systems frozen it could not stop the pods.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::freeze::message::How;
 use crate::freeze::{Command, Report};
-use crate::power::PowerOperation;
+use crate::interruption::{Call, CallId};
 
-/// How long a power operation waits for a thaw at most. A thaw takes milliseconds; the freezer goes on trying, and
+/// How long a call waits for a thaw at most. A thaw takes milliseconds; the freezer goes on trying, and
 /// Talos' drain gives it time.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Power operations, each held until nothing is frozen.
+/// Calls for power operations, each held until nothing is frozen.
 #[derive(Debug, Default)]
 pub(super) struct ThawFirst {
     /// A command to freeze is out, and nothing has ended it.
     may_be_frozen: bool,
     /// In order, with the time at which they go whatever is frozen.
-    held: VecDeque<(PowerOperation, Duration)>,
+    held: VecDeque<(Call, Duration)>,
 }
 
 impl ThawFirst {
@@ -40,26 +40,30 @@ impl ThawFirst {
         may_have_left
     }
 
-    /// The front end wants a power operation, and has ordered the thaw before it.
-    pub(super) fn request(&mut self, operation: PowerOperation, now: Duration) {
-        self.held
-            .push_back((operation, now.saturating_add(PATIENCE)));
+    /// Talos is to be called; the front end has ordered the thaw before it.
+    pub(super) fn request(&mut self, call: Call, now: Duration) {
+        self.held.push_back((call, now.saturating_add(PATIENCE)));
     }
 
-    /// The next operation that may go.
-    pub(super) fn poll(&mut self, now: Duration) -> Option<PowerOperation> {
-        let (operation, until) = *self.held.front()?;
+    /// This call is not wanted any more.
+    pub(super) fn forget(&mut self, call: CallId) {
+        self.held.retain(|(held, _)| held.id != call);
+    }
+
+    /// The next call that may go.
+    pub(super) fn poll(&mut self, now: Duration) -> Option<Call> {
+        let (call, until) = *self.held.front()?;
         if self.may_be_frozen && now < until {
             return None;
         }
         if self.may_be_frozen {
             tracing::warn!(
-                ?operation,
+                operation = ?call.operation,
                 "Talos is asked although file systems may still be frozen: the thaw takes too long"
             );
         }
         self.held.pop_front();
-        Some(operation)
+        Some(call)
     }
 
     /// When [`Self::poll`] has something although nothing has happened.
@@ -72,9 +76,23 @@ impl ThawFirst {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{BusyPolicy, RebootMode};
     use crate::freeze::message::{Cause, Devices};
+    use crate::power::PowerOperation;
 
     const NOW: Duration = Duration::from_secs(1);
+
+    fn call(number: u64) -> Call {
+        Call {
+            id: CallId::new(number),
+            operation: PowerOperation::Shutdown,
+            is_forced: false,
+            takes_over: false,
+            deadline: NOW,
+            reboot_mode: RebootMode::Default,
+            busy: BusyPolicy::Refuse,
+        }
+    }
 
     fn freeze() -> Command {
         begin(How::Freeze)
@@ -93,8 +111,10 @@ mod tests {
     fn an_operation_goes_at_once_while_nothing_is_frozen() {
         let mut thaw_first = ThawFirst::default();
         thaw_first.handle_command(&Command::Thaw);
-        thaw_first.request(PowerOperation::Reboot, NOW);
-        assert_eq!(thaw_first.poll(NOW), Some(PowerOperation::Reboot));
+        thaw_first.request(call(1), NOW);
+        thaw_first.request(call(2), NOW);
+        thaw_first.forget(CallId::new(2));
+        assert_eq!(thaw_first.poll(NOW), Some(call(1)));
         assert_eq!((thaw_first.poll(NOW), thaw_first.deadline()), (None, None));
     }
 
@@ -103,7 +123,7 @@ mod tests {
         for is_thawed in [true, false] {
             let mut thaw_first = ThawFirst::default();
             thaw_first.handle_command(&freeze());
-            thaw_first.request(PowerOperation::Shutdown, NOW);
+            thaw_first.request(call(1), NOW);
             assert_eq!(thaw_first.poll(NOW), None);
             thaw_first.handle_report(&Report::Ready(None));
             assert_eq!(thaw_first.deadline(), Some(NOW + PATIENCE));
@@ -115,7 +135,7 @@ mod tests {
             } else {
                 NOW + PATIENCE
             };
-            assert_eq!(thaw_first.poll(at), Some(PowerOperation::Shutdown));
+            assert_eq!(thaw_first.poll(at), Some(call(1)));
             assert_eq!(thaw_first.deadline(), None);
         }
     }

@@ -25,6 +25,9 @@
 
 mod call;
 mod course;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzz;
 mod quorum;
 mod terms;
 #[cfg(test)]
@@ -117,6 +120,12 @@ impl Interruption {
 
     /// A button was pressed, or pressed again. The host waits so long for the answer: `patience` from the press.
     pub fn handle_press(&mut self, press: Press, patience: Duration, now: Duration) {
+        if press.is_again {
+            self.with(press.operation, now, |course, cx| {
+                course.press_again(press, cx)
+            });
+            return;
+        }
         let other = match press.operation {
             PowerOperation::Shutdown => &self.reboot,
             PowerOperation::Reboot => &self.shutdown,

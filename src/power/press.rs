@@ -23,6 +23,8 @@ pub struct Press {
     pub wish: Wish,
     /// When, as time since boot.
     pub at: Duration,
+    /// It repeats one that has no answer yet, or has the answer yes: it means no other operation.
+    pub is_again: bool,
 }
 
 impl Press {
@@ -32,6 +34,7 @@ impl Press {
             operation,
             wish: Wish::Usual,
             at,
+            is_again: false,
         }
     }
 }

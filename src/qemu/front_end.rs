@@ -14,7 +14,7 @@ use crate::diagnosis::Check;
 use crate::facts::{Etcd, Facts, Machine, Reading};
 use crate::freeze::Report;
 use crate::front_end::{Debt, FrontEnd, Measured, NoWork, Order, Subject};
-use crate::power::{Obstacle, PowerOperation, PowerOutcome};
+use crate::power::{Obstacle, Phase, PowerOperation, PowerOutcome};
 
 /// See the module.
 #[derive(Debug)]
@@ -70,6 +70,14 @@ impl FrontEnd for Qemu {
 
     fn handle_power(&mut self, operation: PowerOperation, outcome: PowerOutcome, now: Duration) {
         self.agent.handle_power(operation, outcome, now);
+    }
+
+    fn make_way(&mut self, now: Duration) {
+        self.agent.make_way(now);
+    }
+
+    fn handle_phase(&mut self, phase: &Phase, _now: Duration) {
+        self.agent.handle_phase(phase);
     }
 
     fn handle_measured(&mut self, subject: Subject, measured: Measured, now: Duration) {

@@ -23,7 +23,7 @@ use crate::freeze::message::Outcome;
 use crate::freeze::model::FreezerModel;
 use crate::front_end::{Debt, Measured, NoWork, Order, Subject};
 use crate::fuzz::{Choices, facts};
-use crate::power::{Obstacle, PowerOperation, PowerOutcome};
+use crate::power::{Obstacle, PowerOperation, PowerOutcome, Press};
 
 /// The longest that a request may wait once those before it are answered.
 const IN_TIME: Duration = Duration::from_secs(5);
@@ -394,7 +394,9 @@ impl Judge {
             "{order:?} while the process ends"
         );
         match *order {
-            Order::Power(operation) => {
+            // A press that repeats another asks for nothing new.
+            Order::Power(Press { is_again: true, .. }) => {}
+            Order::Power(Press { operation, .. }) => {
                 let is_frozen = self.freezer.is_frozen() && !self.is_killed;
                 assert!(!is_frozen, "{operation:?} while file systems are frozen");
                 let power = self.operation(operation);

@@ -112,6 +112,7 @@ where
         self.services.set_quiesce(&config.quiesce, now);
         self.services
             .set_vmware(config.vmware, config.power.etcd.forfeit, now);
+        self.services.set_host_policy(config.power.host_policy);
         self.services.set_inventory(config.inventory, now);
     }
 
@@ -170,6 +171,10 @@ where
 
     fn handle_power(&mut self, operation: PowerOperation, outcome: PowerOutcome, now: Duration) {
         self.services.handle_power(operation, outcome, now);
+    }
+
+    fn make_way(&mut self, now: Duration) {
+        self.services.make_way(now);
     }
 
     fn handle_phase(&mut self, phase: &Phase, now: Duration) {
@@ -238,7 +243,7 @@ where
             match output {
                 Output::Rpci { id, lane, message } => self.rpci.send(lane, id, message),
                 Output::Reply(reply) => self.tclo.reply(reply),
-                Output::Power(operation) => return Some(Order::Power(operation)),
+                Output::Power(press) => return Some(Order::Power(press)),
                 Output::MeasureSpace => return Some(Order::Measure(Subject::Space)),
                 Output::ReadLoad => return Some(Order::Read(KernelPart::Load)),
                 Output::Freezer(command) => return Some(Order::Freezer(*command)),

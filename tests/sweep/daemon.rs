@@ -3,7 +3,7 @@
 use std::future::pending;
 use std::time::Duration;
 
-use talos_vmtoolsd::config::GuestOperationsConfig;
+use talos_vmtoolsd::config::{DrainDeadline, GuestOperationsConfig, PowerConfig, ShutdownConfig};
 use talos_vmtoolsd::daemon::core::{Clock, Core, Left, Node};
 use talos_vmtoolsd::facts::Machine;
 use talos_vmtoolsd::vmware::Vmware;
@@ -89,6 +89,7 @@ where
     services.set_guest_operations(guest_operations, BOOT);
     let front_end = Vmware::with_dialer(settings, services, dialer.clone(), Alarm::on_tokio());
     let mut daemon = Core::new(front_end, node, Paused::booted());
+    daemon.set_power(&power());
     loop {
         tokio::select! {
             biased;
@@ -100,6 +101,18 @@ where
                 }
             }
         }
+    }
+}
+
+/// How power operations are carried out unless a sweep is about that.
+fn power() -> PowerConfig {
+    PowerConfig {
+        deadline: Duration::from_secs(30),
+        shutdown: ShutdownConfig {
+            drain_deadline: DrainDeadline::Talos,
+            ..ShutdownConfig::default()
+        },
+        ..PowerConfig::default()
     }
 }
 

@@ -27,7 +27,7 @@ use crate::backdoor::{self, Port};
 use crate::daemon;
 use crate::report::{self, Outcome};
 use administrator::Administrator;
-use bridged::{Pipe, power, set_up};
+use bridged::{Pipe, set_up};
 
 /// How long a slow answer takes, or a hanging API.
 const SLOW: Duration = Duration::from_secs(30);
@@ -250,7 +250,7 @@ fn play(case: Option<Case>, session: Session) -> (Vec<Step>, Outcome) {
             PathBuf::from("/machine.sock"),
             "os:operator",
         );
-        let talos = Bridge::with_client(client, power());
+        let talos = Bridge::with_client(client);
         let follow = case.is_none_or(|case| case.follow);
         let administrator = Administrator::new(api.clone(), session, follow);
         let outcome = daemon::play(&host, settings, &HostVsock, talos, administrator).await;

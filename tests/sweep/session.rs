@@ -9,7 +9,8 @@ use talos_vmtoolsd::daemon::core::{News, Node};
 use talos_vmtoolsd::facts::{Facts, KernelPart, Load, Reading};
 use talos_vmtoolsd::front_end::{Measured, Subject};
 use talos_vmtoolsd::inquiry::{InquiryId, Step};
-use talos_vmtoolsd::power::{PowerOperation, PowerOutcome};
+use talos_vmtoolsd::interruption::{Call, CallId};
+use talos_vmtoolsd::power::{Heard, PowerOperation, PowerOutcome};
 use talos_vmtoolsd::vmware::link::LinkSettings;
 use talos_vmtoolsd::vmware::transport::backdoor::RegisterAccess;
 use talos_vmtoolsd::vmware::transport::vsock::Dial;
@@ -109,13 +110,19 @@ pub(crate) struct ScriptedTalos {
     start: Instant,
     facts: Facts,
     script: TalosScript,
-    calls: Vec<PowerOperation>,
-    outcomes: VecDeque<(Instant, PowerOperation, PowerOutcome)>,
+    calls: Vec<Call>,
+    outcomes: VecDeque<(Instant, CallId, PowerOutcome)>,
     /// Measurements without an outcome.
     measured: usize,
 }
 
 impl ScriptedTalos {
+    /// Whether it was asked for so many shutdowns, and for nothing else.
+    fn are_shutdowns(&self, calls: usize) -> bool {
+        let is_shutdown = |call: &Call| call.operation == PowerOperation::Shutdown;
+        self.calls.len() == calls && self.calls.iter().all(is_shutdown)
+    }
+
     /// One that has said nothing yet.
     pub(crate) fn new(start: Instant, script: TalosScript) -> Self {
         Self {
@@ -151,8 +158,8 @@ impl Node for ScriptedTalos {
             tokio::select! {
                 biased;
                 () = at(outcome) => {
-                    if let Some((_, operation, outcome)) = self.outcomes.pop_front() {
-                        return News::Power(operation, outcome);
+                    if let Some((_, call, outcome)) = self.outcomes.pop_front() {
+                        return News::Heard(call, Heard::Outcome(outcome));
                     }
                 }
                 () = at(news) => {
@@ -162,8 +169,8 @@ impl Node for ScriptedTalos {
                             self.facts = *facts;
                             return News::Facts;
                         }
-                        (Scripted::Power(outcome), Some(&operation)) => {
-                            return News::Power(operation, outcome);
+                        (Scripted::Power(outcome), Some(call)) => {
+                            return News::Heard(call.id, Heard::Outcome(outcome));
                         }
                         (Scripted::Power(_), None) => {}
                     }
@@ -172,12 +179,12 @@ impl Node for ScriptedTalos {
         }
     }
 
-    fn power(&mut self, operation: PowerOperation, _: Duration) {
-        let call = self.calls.len().min(self.script.power.len() - 1);
-        let (delay, outcome) = self.script.power[call].clone();
-        self.calls.push(operation);
+    fn power(&mut self, call: Call) {
+        let at = self.calls.len().min(self.script.power.len() - 1);
+        let (delay, outcome) = self.script.power[at].clone();
+        self.calls.push(call);
         self.outcomes
-            .push_back((Instant::now() + delay, operation, outcome));
+            .push_back((Instant::now() + delay, call.id, outcome));
     }
 
     fn measure(&mut self, _: Subject) {
@@ -275,7 +282,7 @@ impl daemon::Administrator<ScriptedTalos> for Administrator {
         if !settled {
             wrong.push(format!("unanswered: {:?}", self.asked));
         }
-        if talos.calls != vec![PowerOperation::Shutdown; self.calls] {
+        if !talos.are_shutdowns(self.calls) {
             wrong.push(format!("Talos was asked {:?}", talos.calls));
         }
         wrong.extend(nonsense(host));

@@ -12,6 +12,9 @@ use super::*;
 use crate::config::Config;
 use crate::facts::{Etcd, Load};
 use crate::freeze::message::{Cause, Devices, How, Outcomes};
+use crate::power::{Phase, PowerOperation, PowerOutcome, Press};
+
+mod interruptions;
 
 /// A front end that is busy.
 #[derive(Default)]
@@ -30,6 +33,7 @@ struct Busy {
     stuck: bool,
     /// Whether it has something thawed when it stops.
     frozen: bool,
+    phases: Vec<String>,
 }
 
 /// Work that is done at once.
@@ -87,6 +91,14 @@ impl FrontEnd for Busy {
     fn handle_power(&mut self, _: PowerOperation, _: PowerOutcome, _: Duration) {
         self.handled("power");
         self.debt = None;
+    }
+
+    fn make_way(&mut self, _: Duration) {
+        self.handled("make way");
+    }
+
+    fn handle_phase(&mut self, phase: &Phase, _: Duration) {
+        self.phases.push(phase.to_string());
     }
 
     fn handle_measured(&mut self, _: Subject, _: Measured, _: Duration) {
@@ -211,8 +223,16 @@ impl Node for Newsy {
         &self.facts
     }
 
-    fn power(&mut self, _: PowerOperation, _: Duration) {
-        self.asked("power");
+    fn power(&mut self, call: Call) {
+        self.asked(if call.takes_over {
+            "forced power"
+        } else {
+            "power"
+        });
+    }
+
+    fn forget(&mut self, _: CallId) {
+        self.asked("forget");
     }
 
     fn measure(&mut self, _: Subject) {}
@@ -241,8 +261,13 @@ fn core(front_end: Busy, node: Newsy) -> Core<Busy, Newsy, Paused> {
     Core::new(front_end, node, Paused(Instant::now()))
 }
 
+/// Of the first call.
 fn accepted() -> News {
-    News::Power(PowerOperation::Shutdown, PowerOutcome::Accepted)
+    News::Heard(CallId::new(1), Heard::Outcome(PowerOutcome::Accepted))
+}
+
+fn press(operation: PowerOperation) -> Order<Quick> {
+    Order::Power(Press::usual(operation, Duration::ZERO))
 }
 
 #[tokio::test(start_paused = true)]
@@ -254,13 +279,20 @@ async fn a_host_that_always_has_one_more_request_starves_neither_news_nor_the_ti
     ];
     let mut front_end = Busy::flood();
     front_end.due = Some(Duration::from_millis(5));
+    front_end.orders.push_back(press(PowerOperation::Shutdown));
     let mut core = core(front_end, Newsy::with(news));
     advance(Duration::from_millis(10)).await;
     for _ in 0..60_000 {
         core.step().await;
     }
     let handled = &core.front_end.handled;
-    let expected = [("time", 16), ("power", 16), ("facts", 32), ("measured", 48)];
+    let expected = [
+        ("make way", 0),
+        ("time", 16),
+        ("power", 16),
+        ("facts", 32),
+        ("measured", 48),
+    ];
     assert_eq!(handled, &expected);
 }
 
@@ -319,7 +351,9 @@ async fn nothing_is_waited_for_that_nobody_wants() {
 #[tokio::test(start_paused = true)]
 async fn what_talos_makes_of_an_operation_is_waited_for_as_long_as_it_takes_to_refuse() {
     let node = Newsy::with([(600, accepted())]);
-    let took = end(Busy::owing(Debt::Outcome), node).await;
+    let mut front_end = Busy::owing(Debt::Outcome);
+    front_end.orders.push_back(press(PowerOperation::Shutdown));
+    let took = end(front_end, node).await;
     assert_eq!(took, Duration::from_millis(600));
 }
 
@@ -392,7 +426,7 @@ async fn a_power_operation_waits_for_the_thaw_and_the_host_is_served_meanwhile()
             takes: Duration::from_millis(1),
             ..Busy::flood()
         };
-        let power = Order::Power(PowerOperation::Shutdown);
+        let power = press(PowerOperation::Shutdown);
         front_end.orders.extend([freeze(), power]);
         let node = Newsy::with(news);
         let orders = Rc::clone(&node.asked);
@@ -420,7 +454,7 @@ async fn an_operation_goes_at_once_when_nothing_is_frozen_any_more() {
     let mut core = core(front_end, node);
     core.step().await;
     core.step().await;
-    let power = Order::Power(PowerOperation::Reboot);
+    let power = press(PowerOperation::Reboot);
     core.front_end.orders.push_back(power);
     core.carry_out();
     assert_eq!(asked(&orders, start), [(0, "freeze"), (20, "power")]);
@@ -455,7 +489,7 @@ async fn an_operation_that_waits_for_the_thaw_when_the_end_comes_is_still_asked_
             frozen: true,
             ..Busy::owing(Debt::Outcome)
         };
-        let power = Order::Power(PowerOperation::Shutdown);
+        let power = press(PowerOperation::Shutdown);
         front_end.orders.extend([freeze(), power]);
         let node = Newsy::with(news);
         let orders = Rc::clone(&node.asked);

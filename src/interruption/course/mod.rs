@@ -143,8 +143,7 @@ impl Course {
         cx: &mut Context<'_>,
     ) {
         if self.run.is_some() {
-            self.press_again(press, cx);
-            return;
+            return self.press_again(press, cx);
         }
         self.refused = None;
         let run = self.run.insert(Run {
@@ -168,7 +167,7 @@ impl Course {
     }
 
     /// Pressed again: after a while that means now.
-    fn press_again(&mut self, press: Press, cx: &mut Context<'_>) {
+    pub(super) fn press_again(&mut self, press: Press, cx: &mut Context<'_>) {
         let operation = self.operation;
         let Some(run) = &mut self.run else { return };
         let escalates = run.pressed.saturating_add(run.terms.escalate_after);

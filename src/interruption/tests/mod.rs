@@ -94,6 +94,7 @@ impl Bench {
             operation,
             wish,
             at: self.now,
+            is_again: false,
         };
         self.interruption
             .handle_press(press, self.patience, self.now);

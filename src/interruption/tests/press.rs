@@ -90,6 +90,19 @@ fn another_operation_is_refused_until_talos_has_accepted() {
 }
 
 #[test]
+fn a_press_that_repeats_another_begins_nothing() {
+    let mut bench = Bench::worker();
+    let press = Press {
+        is_again: true,
+        ..Press::usual(Shutdown, bench.now)
+    };
+    bench
+        .interruption
+        .handle_press(press, bench.patience, bench.now);
+    assert_eq!(bench.take(), [""; 0]);
+}
+
+#[test]
 fn a_rejected_operation_may_be_asked_for_again() {
     let mut bench = Bench::worker();
     bench.press(Shutdown);

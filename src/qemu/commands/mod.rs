@@ -39,7 +39,7 @@ use crate::diagnosis::Outcome;
 use crate::facts::{Etcd, Facts, Machine, Reading};
 use crate::freeze::{QuiesceOrder, Report, Why};
 use crate::front_end::{Debt, Measured, NoWork, Order, Subject};
-use crate::power::{Decision, Obstacle, Once, PowerOperation, PowerOutcome};
+use crate::power::{Decision, Obstacle, Once, Phase, PowerOperation, PowerOutcome, Press};
 use crate::report::NetworkPolicy;
 
 use super::qmp::{Error, Id, Parser, Received, Request, delimited, reply};
@@ -70,6 +70,8 @@ pub struct Agent {
     waiting: Option<Waiting>,
     known: Known,
     once: Once,
+    /// Whether a power operation is on its way, also one that was answered and is held.
+    is_ending: bool,
     replies: VecDeque<Vec<u8>>,
     orders: VecDeque<Order<NoWork>>,
     is_stopping: bool,
@@ -106,6 +108,7 @@ impl Agent {
             waiting: None,
             known: Known::new(machine, wall_clock),
             once: Once::default(),
+            is_ending: false,
             replies: VecDeque::new(),
             orders: VecDeque::new(),
             is_stopping: false,
@@ -220,6 +223,17 @@ impl Agent {
             self.reply(&result, id.as_ref());
             self.work(now);
         }
+    }
+
+    /// Talos is about to be called for a power operation: what is frozen is thawed.
+    pub fn make_way(&mut self, now: Duration) {
+        self.known.freeze.quiesce.thaw(Why::Power, now);
+        self.settle();
+    }
+
+    /// Takes how far a power operation has come.
+    pub const fn handle_phase(&mut self, phase: &Phase) {
+        self.is_ending = phase.is_an_end();
     }
 
     /// Takes what became of a measurement.
@@ -403,7 +417,7 @@ impl Agent {
         mount_points: Option<Vec<String>>,
         now: Duration,
     ) -> Result<bool, Error> {
-        if self.once.is_under_way() {
+        if self.once.is_under_way() || self.is_ending {
             let error = "a power operation is under way".to_owned();
             return Err(Error::Generic(error));
         }
@@ -436,15 +450,15 @@ impl Agent {
         }
     }
 
-    /// Asks Talos for a power operation, unless that was done; before it what is frozen is thawed.
+    /// Orders a power operation, or passes on that it was asked for again; before it what is frozen is thawed.
     fn request_power(&mut self, operation: PowerOperation, now: Duration) -> Decision {
         let decision = self.once.request(operation);
         if decision != Decision::Busy {
-            self.known.freeze.quiesce.thaw(Why::Power, now);
-            self.settle();
-        }
-        if decision == Decision::Ask {
-            self.orders.push_back(Order::Power(operation));
+            self.make_way(now);
+            self.orders.push_back(Order::Power(Press {
+                is_again: decision != Decision::Ask,
+                ..Press::usual(operation, now)
+            }));
         }
         decision
     }

@@ -20,7 +20,7 @@ use crate::freeze::message::Cause;
 use crate::front_end::{Debt, Measured};
 use crate::guest_operations::logins::PasswordCheck;
 use crate::inquiry::{Answer, Inquiry, InquiryId, Step, WINDOW};
-use crate::power::{Phase, PowerOperation, PowerOutcome};
+use crate::power::{Phase, PowerOperation, PowerOutcome, Press};
 use crate::vmware::wire::app_monitor::PREFIX;
 use crate::vmware::wire::text::TcloRequest;
 
@@ -590,7 +590,8 @@ impl Judge {
                         self.statuses.asked.pop();
                     }
                 }
-                Output::Power(operation) => {
+                Output::Power(Press { is_again: true, .. }) => {}
+                Output::Power(Press { operation, .. }) => {
                     assert_eq!(self.under_way, None, "two operations at a time");
                     assert!(
                         self.freezer.will_be_thawed(),

@@ -24,6 +24,7 @@ pub mod fuzz;
 mod guest_info;
 mod guest_operations;
 mod ha;
+mod host_policy;
 mod identity;
 mod inventory;
 #[cfg(any(test, fuzzing))]
@@ -354,7 +355,10 @@ impl Services {
         self.events.hurry();
         self.members.vmotion.stop();
         self.members.ha.stop();
-        self.with(now, |members, cx| members.vmbackup.stop(cx));
+        self.with(now, |members, cx| {
+            members.power.stop(cx);
+            members.vmbackup.stop(cx);
+        });
         self.drive(now);
     }
 
@@ -476,6 +480,18 @@ impl Services {
         self.drive(now);
     }
 
+    /// Whether the administrator of the host may make an operation quicker by a guest variable, from the next press on; not
+    /// until this is called.
+    pub const fn set_host_policy(&mut self, reads: bool) {
+        self.members.power.set_host_policy(reads);
+    }
+
+    /// Talos is about to be called for a power operation: what is frozen is thawed.
+    pub fn make_way(&mut self, now: Duration) {
+        self.with(now, |members, cx| members.vmbackup.make_way(cx));
+        self.drive(now);
+    }
+
     /// How far a power operation has come.
     pub fn handle_phase(&mut self, phase: &Phase, now: Duration) {
         if self.phase == *phase {
@@ -536,6 +552,7 @@ impl Services {
     /// The time of [`Services::poll_timeout`] has come.
     pub fn handle_timeout(&mut self, now: Duration) {
         self.with(now, |members, cx| {
+            members.power.handle_timeout(cx);
             members.guest_operations.handle_timeout(cx);
             members.vmbackup.handle_timeout(cx);
         });
@@ -551,7 +568,8 @@ impl Services {
     pub fn poll_timeout(&self) -> Option<Duration> {
         let guest_operations = self.members.guest_operations.poll_timeout();
         let vmbackup = self.members.vmbackup.poll_timeout();
-        let members = guest_operations.into_iter().chain(vmbackup);
+        let power = self.members.power.poll_timeout();
+        let members = guest_operations.into_iter().chain(vmbackup).chain(power);
         self.deadline.into_iter().chain(members).min()
     }
 

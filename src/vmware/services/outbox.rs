@@ -7,7 +7,7 @@ use tracing::error;
 
 use crate::facts::OfEtcd;
 use crate::freeze::Command;
-use crate::power::PowerOperation;
+use crate::power::Press;
 use crate::vmware::wire::message::MAX_REPLY;
 use crate::vmware::wire::text;
 
@@ -176,9 +176,9 @@ impl Outbox {
         id
     }
 
-    /// Asks Talos for a power operation.
-    pub(super) fn power(&mut self, operation: PowerOperation) {
-        self.outputs.push_back(Output::Power(operation));
+    /// A power button was pressed.
+    pub(super) fn power(&mut self, press: Press) {
+        self.outputs.push_back(Output::Power(press));
     }
 
     /// Asks Talos for the space on the file systems.

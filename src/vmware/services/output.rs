@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::facts::OfEtcd;
 use crate::freeze::Command;
-use crate::power::PowerOperation;
+use crate::power::Press;
 
 /// Ties an RPCI command to its outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -35,8 +35,8 @@ pub enum Output {
     },
     /// Answer the TCLO request that was handed in last (exact bytes, no NUL added).
     Reply(Vec<u8>),
-    /// Ask Talos for a power operation and hand the outcome to [`super::Services::handle_power`].
-    Power(PowerOperation),
+    /// A power button was pressed. The outcome of the operation goes to [`super::Services::handle_power`].
+    Power(Press),
     /// Ask Talos for the space on the file systems (MachineService.Mounts), which becomes a fact, and hand the
     /// outcome to [`super::Services::handle_measured`].
     MeasureSpace,

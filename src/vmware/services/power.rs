@@ -2,9 +2,11 @@
 //!
 //! ```text
 //! OS_Reboot ─► OK            at once, as with a script configured: the channel stays alive meanwhile
-//!           ─► Power(Reboot) the call to Talos, under its own deadline
+//!           ─► info-get …    the administrator's word, if that counts, for a second at most
+//!           ─► Power(Reboot) the press; what it leads to has its own deadlines
 //!           ─► tools.os.statechange.status 1 2    when Talos has accepted, 0 when it has not
 //! ```
+//! A repeated request is a press, too: after a while it means now.
 //!
 //! Every request is answered by one status message, on the urgent lane, which is repeated until the channel took it or
 //! a new session makes it untrue: [`Once`] decides what it says. Operations that concern the hypervisor alone are reported done at once.
@@ -12,8 +14,9 @@
 use std::time::Duration;
 
 use super::events::{EventLine, Lasts};
+use super::host_policy::HostPolicy;
 use super::outbox::ReplyTo;
-use super::{Context, Members};
+use super::{Context, Members, RpciId, RpciOutcome, Service};
 use crate::power::{Decision, Once, PowerOperation, PowerOutcome};
 use crate::vmware::wire::text::{error, ok, terminated};
 
@@ -43,6 +46,7 @@ impl StateChange {
 #[derive(Debug)]
 pub(super) struct Power {
     once: Once,
+    policy: HostPolicy,
 }
 
 /// OS_Halt.
@@ -113,10 +117,14 @@ fn request(
         Decision::Ask => {
             members.ha.make_way(cx);
             members.vmbackup.make_way(cx);
-            cx.outbox.power(operation);
+            members.power.policy.press(operation, cx);
         }
-        Decision::Accepted => report(StateChange::of(operation), true, cx.events, cx.now),
-        Decision::Wait | Decision::Busy => {}
+        Decision::Wait => members.power.policy.press_again(operation, cx),
+        Decision::Accepted => {
+            report(StateChange::of(operation), true, cx.events, cx.now);
+            members.power.policy.press_again(operation, cx);
+        }
+        Decision::Busy => {}
     }
 }
 
@@ -125,6 +133,7 @@ impl Power {
     pub(super) fn new() -> Self {
         Self {
             once: Once::default(),
+            policy: HostPolicy::default(),
         }
     }
 
@@ -137,7 +146,27 @@ impl Power {
         }
     }
 
-    /// Whether Talos has been asked for an operation and its outcome is not known.
+    /// Whether the administrator's word counts, from the next press on.
+    pub(super) const fn set_host_policy(&mut self, reads: bool) {
+        self.policy.set(reads);
+    }
+
+    /// The time of [`Self::poll_timeout`] may have come.
+    pub(super) fn handle_timeout(&mut self, cx: &mut Context<'_>) {
+        self.policy.handle_timeout(cx);
+    }
+
+    /// When a press waits no longer, also for a host that is gone.
+    pub(super) fn poll_timeout(&self) -> Option<Duration> {
+        self.policy.deadline()
+    }
+
+    /// The process ends: a press waits no longer.
+    pub(super) fn stop(&mut self, cx: &mut Context<'_>) {
+        self.policy.go_on(cx);
+    }
+
+    /// Whether an operation was asked for and its outcome is not known.
     pub(super) fn is_under_way(&self) -> bool {
         self.once.is_under_way()
     }
@@ -155,6 +184,16 @@ impl Power {
         for _ in 0..waiting.min(MAX_STATUSES) {
             report(StateChange::of(operation), accepted, events, now);
         }
+    }
+}
+
+impl Service for Power {
+    fn answered(&mut self, id: RpciId, outcome: &RpciOutcome, cx: &mut Context<'_>) {
+        self.policy.answered(id, outcome, cx);
+    }
+
+    fn awaits(&self, id: RpciId) -> bool {
+        self.policy.awaits(id)
     }
 }
 

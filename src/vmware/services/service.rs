@@ -153,6 +153,7 @@ impl Members {
             &mut self.etcd,
             &mut self.statistics,
             &mut self.vmbackup,
+            &mut self.power,
             &mut self.ha,
             &mut self.vmotion,
             &mut self.inventory,

@@ -40,6 +40,8 @@ pub(super) enum Topic {
     Quiesce,
     /// The guest variable with what is known of migrations.
     Vmotion,
+    /// The guest variable with how far a power operation has come.
+    Power,
     /// File systems with types and devices.
     Disks,
     /// File systems without.
@@ -102,6 +104,7 @@ impl Topic {
                 | Self::VersionType
                 | Self::VersionNumber
                 | Self::Quiesce
+                | Self::Power
         )
     }
 
@@ -129,7 +132,7 @@ impl Topic {
             Self::Nics => status("SetGuestInfo 10").or("SetGuestInfo 9"),
             Self::NicsV2 => status("SetGuestInfo 9").guest_info().instead_of(Self::Nics),
             Self::Address => variable("info-set guestinfo.ip"),
-            Self::Variable(_) | Self::Quiesce | Self::Vmotion => {
+            Self::Variable(_) | Self::Quiesce | Self::Power | Self::Vmotion => {
                 variable("info-set guestinfo.vmtools.talos")
             }
             Self::Disks => empty_text("SetGuestDiskInfo").or("SetGuestInfo 3"),

@@ -77,10 +77,13 @@ const PROBLEM: &str = "vmtools.talos.problem";
 /// The key of what is known of quiesced snapshots, which is no fact of the node either.
 const QUIESCE: &str = "vmtools.talos.quiesce";
 
+/// The key of how far a power operation has come.
+const POWER: &str = "vmtools.talos.power";
+
 /// Their topics, those of the agent last.
 pub(super) fn topics() -> impl Iterator<Item = Topic> {
     let numbered = (0..=VARIABLES.len()).map(Topic::Variable);
-    numbered.chain([Topic::Quiesce, Topic::Vmotion])
+    numbered.chain([Topic::Quiesce, Topic::Power, Topic::Vmotion])
 }
 
 /// Whether the machine runs and is ready. Talos also calls a machine ready that waits for its config, which is not
@@ -142,6 +145,13 @@ impl Variables {
 }
 
 impl Service for Variables {
+    fn phase_changed(&mut self, cx: &mut Context<'_>) {
+        if cx.variables {
+            let message = word(&cx.phase.to_string()).map(|value| info_set(POWER, &value));
+            cx.publications.want(Topic::Power, message);
+        }
+    }
+
     fn forgotten(&mut self, cx: &mut Context<'_>) {
         cx.publications.forget(topics());
         self.facts_changed(cx);
@@ -161,6 +171,7 @@ impl Service for Variables {
         }
         self.problem_changed(cx);
         self.quiesce_changed(cx);
+        self.phase_changed(cx);
     }
 
     fn problem_changed(&mut self, cx: &mut Context<'_>) {
@@ -216,7 +227,7 @@ mod tests {
         let keys: Vec<_> = VARIABLES
             .iter()
             .map(|(key, _)| *key)
-            .chain([PROBLEM, QUIESCE, super::super::vmotion::VARIABLE])
+            .chain([PROBLEM, QUIESCE, POWER, super::super::vmotion::VARIABLE])
             .chain(others)
             .collect();
         for key in &keys {

@@ -1,10 +1,8 @@
 //! The node: the embedded Talos API, and the daemon's own bridge to it.
 
 use std::io;
-use std::time::Duration;
 
 use apid::{Apid, scene};
-use talos_vmtoolsd::config::{DrainDeadline, PowerConfig, ShutdownConfig};
 use talos_vmtoolsd::talos::Dial;
 use tokio::io::DuplexStream;
 
@@ -44,16 +42,4 @@ pub(super) fn change_address(api: &Apid) {
         api.set_node_address(list, &[&new]);
     }
     api.remove_address("eth0", &old);
-}
-
-/// How power operations are carried out unless configured.
-pub(super) fn power() -> PowerConfig {
-    PowerConfig {
-        deadline: Duration::from_secs(30),
-        shutdown: ShutdownConfig {
-            drain_deadline: DrainDeadline::Talos,
-            ..ShutdownConfig::default()
-        },
-        ..PowerConfig::default()
-    }
 }

@@ -14,7 +14,8 @@ use talos_vmtoolsd::freeze::message::{Cause, Devices, How, Outcome, Outcomes};
 use talos_vmtoolsd::freeze::{Command, Report};
 use talos_vmtoolsd::front_end::{Measured, Subject};
 use talos_vmtoolsd::inquiry::{InquiryId, Step};
-use talos_vmtoolsd::power::{PowerOperation, PowerOutcome};
+use talos_vmtoolsd::interruption::Call;
+use talos_vmtoolsd::power::{Heard, PowerOperation, PowerOutcome};
 use tokio::time::Instant;
 
 use super::AGAIN;
@@ -321,16 +322,16 @@ impl Node for ControlPlane {
         Box::new(self.0.borrow().facts.clone())
     }
 
-    fn power(&mut self, operation: PowerOperation, _: Duration) {
+    fn power(&mut self, call: Call) {
         let mut state = self.0.borrow_mut();
         let is_frozen = state.frozen.is_some() || state.left;
-        state.asked.push((operation, is_frozen));
+        state.asked.push((call.operation, is_frozen));
         let outcome = if state.refuses {
             PowerOutcome::Rejected("no".to_owned())
         } else {
             PowerOutcome::Accepted
         };
-        state.plan(TALOS, News::Power(operation, outcome));
+        state.plan(TALOS, News::Heard(call.id, Heard::Outcome(outcome)));
     }
 
     fn measure(&mut self, subject: Subject) {

@@ -8,7 +8,7 @@ use crate::freeze::message::Outcome;
 use crate::freeze::model::FreezerModel;
 use crate::front_end::Debt;
 use crate::power::PowerOperation::Shutdown;
-use crate::power::PowerOutcome;
+use crate::power::{Phase, PowerOutcome, Press};
 
 const FREEZE: &str = r#"{"execute": "guest-fsfreeze-freeze"}"#;
 const THAW: &str = r#"{"execute": "guest-fsfreeze-thaw"}"#;
@@ -329,7 +329,16 @@ fn a_shutdown_thaws_before_talos_is_asked_and_the_thaw_that_follows_says_why() {
     quiesced.bench.send(SHUTDOWN);
     let orders = quiesced.bench.orders();
     assert!(
-        matches!(orders[..], [Order::Freezer(_), Order::Power(Shutdown)]),
+        matches!(
+            orders[..],
+            [
+                Order::Freezer(_),
+                Order::Power(Press {
+                    operation: Shutdown,
+                    ..
+                })
+            ]
+        ),
         "{orders:?}"
     );
     let [Order::Freezer(command), _] = &orders[..] else {
@@ -353,6 +362,13 @@ fn nothing_is_frozen_while_talos_is_asked_to_shut_down() {
     quiesced.bench.agent.handle_left(quiesced.bench.now);
     let reply = quiesced.ask(FREEZE);
     assert_eq!(reply, generic("a power operation is under way"));
+    assert_eq!(quiesced.status(), "thawed");
+    // It was answered, and is held.
+    let mut quiesced = Quiesced::new(QuiesceMode::Freeze);
+    quiesced.bench.agent.handle_phase(&Phase::Holding);
+    let reply = quiesced.ask(FREEZE);
+    assert_eq!(reply, generic("a power operation is under way"));
+    quiesced.bench.agent.handle_phase(&Phase::Idle);
     assert_eq!(quiesced.status(), "thawed");
 }
 

@@ -7,7 +7,7 @@ use super::*;
 use crate::config::QuiesceMode;
 use crate::facts::Reading;
 use crate::freeze::model::FreezerModel;
-use crate::power::{PowerOperation, PowerOutcome};
+use crate::power::{PowerOperation, PowerOutcome, Press};
 
 const SHUTDOWN: &str = r#"{"execute": "guest-shutdown"}"#;
 const PING: &str = r#"{"execute": "guest-ping"}"#;
@@ -153,7 +153,8 @@ fn play(steps: &[u8]) {
             _ => {
                 for order in bench.orders() {
                     match order {
-                        Order::Power(operation) => {
+                        Order::Power(Press { is_again: true, .. }) => {}
+                        Order::Power(Press { operation, .. }) => {
                             let outcome = PowerOutcome::Rejected("why".into());
                             bench.agent.handle_power(operation, outcome, bench.now);
                         }

@@ -3,13 +3,26 @@
 use super::*;
 use crate::front_end::Debt;
 use crate::power::PowerOperation::{self, Reboot, Shutdown};
-use crate::power::PowerOutcome;
+use crate::power::{PowerOutcome, Press};
 
 const SHUTDOWN: &str = r#"{"execute": "guest-shutdown"}"#;
 const REBOOT: &str = r#"{"execute": "guest-shutdown", "arguments": {"mode": "reboot"}}"#;
 
 fn outcome(bench: &mut Bench, operation: PowerOperation, outcome: PowerOutcome) {
     bench.agent.handle_power(operation, outcome, bench.now);
+}
+
+/// The order of a first press at this moment.
+fn pressed(bench: &Bench, operation: PowerOperation) -> Order<NoWork> {
+    Order::Power(Press::usual(operation, bench.now))
+}
+
+/// The order of a press at this moment that repeats another.
+fn pressed_again(bench: &Bench, operation: PowerOperation) -> Order<NoWork> {
+    Order::Power(Press {
+        is_again: true,
+        ..Press::usual(operation, bench.now)
+    })
 }
 
 #[test]
@@ -23,7 +36,7 @@ fn every_mode_has_its_call_and_acceptance_is_the_answer() {
         let mut bench = Bench::of(&node());
         let arguments = mode.map_or(json!({}), |mode| json!({"mode": mode}));
         bench.send(&json!({"execute": "guest-shutdown", "arguments": arguments}).to_string());
-        assert_eq!(bench.orders(), [Order::Power(operation)]);
+        assert_eq!(bench.orders(), [pressed(&bench, operation)]);
         assert!(bench.replies().is_empty());
         outcome(&mut bench, operation, PowerOutcome::Accepted);
         assert_eq!(bench.replies(), [json!({"return": {}})]);
@@ -42,7 +55,7 @@ fn a_refusal_is_an_error_with_its_reason_and_the_next_request_asks_again() {
     );
     assert_eq!(bench.replies(), [generic("not now")]);
     bench.send(SHUTDOWN);
-    assert_eq!(bench.orders(), [Order::Power(Shutdown)]);
+    assert_eq!(bench.orders(), [pressed(&bench, Shutdown)]);
 }
 
 #[test]
@@ -53,7 +66,7 @@ fn what_was_accepted_is_answered_at_once_without_a_second_call_until_it_did_not_
     outcome(&mut bench, Shutdown, PowerOutcome::Accepted);
     bench.replies();
     assert_eq!(bench.ask(SHUTDOWN), json!({"return": {}}));
-    assert!(bench.orders().is_empty());
+    assert_eq!(bench.orders(), [pressed_again(&bench, Shutdown)]);
     outcome(
         &mut bench,
         Shutdown,
@@ -61,7 +74,7 @@ fn what_was_accepted_is_answered_at_once_without_a_second_call_until_it_did_not_
     );
     assert!(bench.replies().is_empty());
     bench.send(SHUTDOWN);
-    assert_eq!(bench.orders(), [Order::Power(Shutdown)]);
+    assert_eq!(bench.orders(), [pressed(&bench, Shutdown)]);
 }
 
 #[test]
@@ -75,7 +88,7 @@ fn silence_of_talos_is_an_error_after_five_seconds_and_the_call_is_not_repeated(
     let text = replies[0]["error"]["desc"].as_str().unwrap();
     assert!(text.starts_with("Talos API is not available"), "{text}");
     bench.send(SHUTDOWN);
-    assert!(bench.orders().is_empty());
+    assert_eq!(bench.orders(), [pressed_again(&bench, Shutdown)]);
     outcome(&mut bench, Shutdown, PowerOutcome::Accepted);
     assert_eq!(bench.replies(), [json!({"return": {}})]);
 }
@@ -85,7 +98,7 @@ fn the_call_outlives_the_client_and_its_answer_goes_to_no_other() {
     let mut bench = Bench::of(&node());
     bench.send(SHUTDOWN);
     bench.agent.handle_left(bench.now);
-    assert_eq!(bench.orders(), [Order::Power(Shutdown)]);
+    assert_eq!(bench.orders(), [pressed(&bench, Shutdown)]);
     outcome(&mut bench, Shutdown, PowerOutcome::Accepted);
     assert!(bench.replies().is_empty());
     assert_eq!(bench.ask(SHUTDOWN), json!({"return": {}}));
@@ -98,7 +111,7 @@ fn a_shutdown_is_meant_although_its_client_left_before_its_turn() {
     bench.send(SHUTDOWN);
     bench.send(r#"{"execute": "guest-get-ti"#);
     bench.agent.handle_left(bench.now);
-    assert_eq!(bench.orders(), [Order::Power(Shutdown)]);
+    assert_eq!(bench.orders(), [pressed(&bench, Shutdown)]);
     assert!(bench.replies().is_empty());
     assert_eq!(bench.get("guest-ping"), json!({}));
 }
@@ -121,7 +134,7 @@ fn the_end_of_the_process_loses_no_shutdown_and_asks_for_nothing_else() {
     bench.send(SHUTDOWN);
     bench.send(r#"{"execute": "guest-get-time"}"#);
     bench.agent.stop(bench.now);
-    assert_eq!(bench.orders(), [Order::Power(Shutdown)]);
+    assert_eq!(bench.orders(), [pressed(&bench, Shutdown)]);
     assert_eq!(bench.agent.debt(), Debt::Outcome);
     outcome(&mut bench, Shutdown, PowerOutcome::Accepted);
     assert_eq!(bench.agent.debt(), Debt::Message);

@@ -17,7 +17,7 @@ use crate::freeze::{Command, Report};
 use crate::front_end::Measured;
 use crate::guest_operations::logins::PasswordCheck;
 use crate::inquiry::{Answer, InquiryId, Step};
-use crate::power::{HandOver, PowerOperation, PowerOutcome};
+use crate::power::{HandOver, PowerOperation, PowerOutcome, Wish};
 use crate::report::NetworkPolicy;
 use crate::vmware::services::freezer_model::FreezerModel;
 use crate::vmware::services::judge::NOON;
@@ -464,7 +464,12 @@ impl Host {
                         self.heard.push(format!("< {}", readable(&reply)));
                         self.replied = Some(reply);
                     }
-                    Output::Power(operation) => self.heard.push(format!("! {operation:?}")),
+                    Output::Power(press) => {
+                        let now = if press.wish == Wish::Now { " now" } else { "" };
+                        let again = if press.is_again { " again" } else { "" };
+                        let operation = press.operation;
+                        self.heard.push(format!("! {operation:?}{now}{again}"));
+                    }
                     Output::MeasureSpace => {
                         self.measurements += 1;
                         self.services.handle_measured(self.measured, self.now);

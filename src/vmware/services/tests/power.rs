@@ -49,11 +49,14 @@ fn a_refused_operation_is_reported_and_the_next_request_sent_anew() {
 fn a_repeated_request_is_answered_but_not_sent_again() {
     let mut host = host();
     host.request(b"OS_Halt");
-    assert_eq!(host.ask(b"OS_Halt"), ["< OK "]);
+    host.take();
+    assert_eq!(host.ask(b"OS_Halt"), ["< OK ", "! Shutdown again"]);
     host.power(Shutdown, Accepted);
     let status = r"> tools.os.statechange.status 1 1\x00";
     assert_eq!(host.take(), [status, status], "one for each request");
-    assert_eq!(host.ask(b"OS_Halt"), ["< OK ", status]);
+    let mut heard = host.ask(b"OS_Halt");
+    heard.sort();
+    assert_eq!(heard, ["! Shutdown again", "< OK ", status]);
 }
 
 #[test]
@@ -82,7 +85,7 @@ fn another_operation_has_to_wait_for_the_one_under_way() {
     assert_eq!(host.ask(b"OS_Halt"), ["< OK ", "! Shutdown"]);
     assert_eq!(
         host.ask(b"OS_Halt"),
-        ["< OK "],
+        ["< OK ", "! Shutdown again"],
         "each operation has its own story"
     );
 }
@@ -236,4 +239,66 @@ fn an_accepted_operation_that_nobody_follows_any_more_is_sent_again_and_answered
     assert_eq!(host.ask(b"OS_Halt"), ["< OK ", "! Shutdown"]);
     host.power(Shutdown, Rejected("locked".into()));
     assert_eq!(host.take(), [r"> tools.os.statechange.status 0 1\x00"]);
+}
+
+const READ: &str = "> info-get guestinfo.talos-vmtoolsd.shutdown";
+
+/// A host whose administrator may have set the variable.
+fn with_policy(value: Option<&str>) -> Host {
+    let mut host = host();
+    host.services.set_host_policy(true);
+    if let Some(value) = value {
+        let key = "talos-vmtoolsd.shutdown";
+        host.variables.insert(key, value.as_bytes().to_vec());
+    }
+    host
+}
+
+#[test]
+fn the_administrators_word_makes_an_operation_quicker_and_anything_else_leaves_it_as_it_is() {
+    for (value, press) in [
+        (Some("force"), "! Shutdown now"),
+        (Some(" force\n"), "! Shutdown now"),
+        (Some("force\0"), "! Shutdown now"),
+        (Some("Force"), "! Shutdown"),
+        (Some("forced"), "! Shutdown"),
+        (Some("\u{1b}[2J"), "! Shutdown"),
+        (Some(""), "! Shutdown"),
+        (Some(" "), "! Shutdown"),
+        (None, "! Shutdown"),
+    ] {
+        let logged = crate::log::logged::Logged::new();
+        let mut host = with_policy(value);
+        assert_eq!(host.ask(b"OS_Halt"), ["< OK ", READ, press], "{value:?}");
+        let warnings = logged.warnings();
+        let is_odd = value.is_some_and(|value| {
+            !value.contains("force") && !value.trim().is_empty() || value == "forced"
+        });
+        assert_eq!(warnings.len(), usize::from(is_odd), "{warnings:?}");
+        assert!(!warnings.concat().contains('\u{1b}'), "{warnings:?}");
+        assert_eq!(host.ask(b"OS_Halt"), ["< OK ", "! Shutdown again"], "once");
+    }
+}
+
+#[test]
+fn a_host_that_does_not_answer_delays_an_operation_by_a_second_and_loses_none() {
+    let mut host = with_policy(Some("force"));
+    host.slow = true;
+    assert_eq!(host.ask(b"OS_Halt"), ["< OK ", READ]);
+    assert_eq!(host.ask(b"OS_Halt"), ["< OK "]);
+    host.pass(ms(999));
+    assert_eq!(host.take(), [""; 0]);
+    host.pass(ms(1));
+    assert_eq!(host.take(), ["! Shutdown", "! Shutdown again"]);
+    host.power(Shutdown, Accepted);
+    // The channel breaks, or the process ends.
+    let mut host = with_policy(Some("force"));
+    host.deaf = true;
+    assert_eq!(host.ask(b"OS_Reboot"), ["< OK ", READ, "! Reboot"]);
+    let mut host = with_policy(Some("force"));
+    host.slow = true;
+    host.ask(b"OS_Reboot");
+    host.services.hurry(host.now);
+    host.wake();
+    assert!(host.take().contains(&"! Reboot".to_owned()));
 }

@@ -109,6 +109,7 @@ fn reset_is_answered_first_and_then_everything_is_told_again() {
             r"> info-set guestinfo.vmtools.talos.version v1.13.0\x00",
             r"> info-set guestinfo.vmtools.talos.virtualIPs none\x00",
             r"> info-set guestinfo.vmtools.talos.quiesce off\x00",
+            r"> info-set guestinfo.vmtools.talos.power idle\x00",
         ]
     );
     assert_eq!(host.ask(b"reset\0"), first, "and so at the next one");

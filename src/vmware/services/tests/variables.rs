@@ -3,13 +3,15 @@
 use super::host::{Host, machine_at, ms, node};
 use crate::facts::Stage;
 use crate::log::logged::Logged;
+use crate::power::Phase;
+use crate::vmware::services::topic::Topic;
 
 const PREFIX: &str = "> info-set guestinfo.vmtools.talos.";
 
 /// Those that say what Talos says.
 fn variables(heard: Vec<String>) -> Vec<String> {
     let mut lines = all(heard);
-    lines.retain(|line| !line.starts_with("quiesce "));
+    lines.retain(|line| !line.starts_with("quiesce ") && !line.starts_with("power "));
     lines
 }
 
@@ -51,10 +53,33 @@ fn everything_is_told_and_again_after_reset_resume_and_reconnection() {
 }
 
 #[test]
-fn quiescing_is_off_unless_it_is_switched_on_and_that_is_told_last() {
+fn what_only_the_agent_knows_is_told_last() {
     let mut host = Host::with_node(&machine_at(Stage::Running, true));
     let told = all(host.ask(b"reset"));
-    assert_eq!(told.last().map(String::as_str), Some("quiesce off"));
+    assert_eq!(told[told.len() - 2..], ["quiesce off", "power idle"]);
+}
+
+#[test]
+fn how_far_a_power_operation_has_come_is_told_at_once_also_while_file_systems_are_frozen() {
+    let mut host = Host::with_node(&machine_at(Stage::Running, true));
+    host.take();
+    let refused = Phase::Refused("only 2 of 3\nmembers".into());
+    for (phase, value) in [
+        (Phase::Holding, "power holding"),
+        (Phase::Draining, "power draining"),
+        (Phase::Hurrying, "power hurrying"),
+        (Phase::Stopping, "power stopping"),
+        (refused, "power refused: only 2 of 3members"),
+        (Phase::Idle, "power idle"),
+    ] {
+        for _ in 0..2 {
+            host.services.handle_phase(&phase, host.now);
+        }
+        host.pass(ms(0));
+        host.wake();
+        assert_eq!(all(host.take()), [value]);
+    }
+    assert!(!Topic::Power.rests_while_frozen());
 }
 
 #[test]
@@ -218,7 +243,7 @@ fn without_variables_nothing_of_ours_is_written_but_what_the_host_asks_for() {
 
     host.variables_wanted(true);
     let heard = written(host.take());
-    assert_eq!(heard.len(), 4 + ALL.len() + 1, "{heard:?}");
+    assert_eq!(heard.len(), 4 + ALL.len() + 2, "{heard:?}");
     assert!(heard[0].contains("guestinfo.vmtools.description "));
     host.variables_wanted(false);
     host.facts(&machine_at(Stage::Rebooting, false));

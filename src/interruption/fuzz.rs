@@ -1,0 +1,328 @@
+//! Any order of anything, see [`crate::fuzz`]: no operation is lost, none goes beyond its budget, none is called twice but on
+//! purpose, and each has one answer.
+#![allow(clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+use std::time::Duration;
+
+use super::{Call, CallId, Interruption, Output};
+use crate::config::{DrainDeadline, PowerConfig, QuorumGuard, RebootMode};
+use crate::facts::{Etcd, EtcdLook, Facts, MachineType, Stage};
+use crate::fuzz::Choices;
+use crate::power::{HandOver, Heard, PowerOperation, PowerOutcome, Press, Wish};
+
+/// The first look at etcd, and handing over its leadership: what may come on top of the budget before the first call.
+const ON_TOP: Duration = Duration::from_secs(5);
+
+/// A sequence of anything.
+pub fn fuzz_interruption(bytes: &[u8]) {
+    let mut choices = Choices::new(bytes);
+    let mut judge = Judge::new(&mut choices);
+    while !choices.is_empty() {
+        judge.step(&mut choices);
+    }
+    judge.finish();
+}
+
+/// What is known of one operation from outside.
+#[derive(Default)]
+struct Seen {
+    /// Since its press.
+    pressed: Option<Duration>,
+    budget: Duration,
+    deadline: Duration,
+    is_answered: bool,
+    /// Calls since the press, by number, whether each is forced, and what came of it.
+    calls: Vec<(u64, bool, Came)>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Came {
+    Nothing,
+    Accepted,
+    Over,
+}
+
+struct Judge {
+    interruption: Interruption,
+    config: PowerConfig,
+    facts: Facts,
+    now: Duration,
+    seen: [Seen; 2],
+    is_looking: bool,
+    is_handing_over: bool,
+}
+
+impl Judge {
+    fn new(choices: &mut Choices<'_>) -> Self {
+        let mut judge = Self {
+            interruption: Interruption::default(),
+            config: PowerConfig::default(),
+            facts: Facts::default(),
+            now: Duration::from_secs(20),
+            seen: [Seen::default(), Seen::default()],
+            is_looking: false,
+            is_handing_over: false,
+        };
+        judge.configure(choices);
+        judge.stage(choices);
+        judge
+    }
+
+    fn configure(&mut self, choices: &mut Choices<'_>) {
+        let config = &mut self.config;
+        let mut seconds = |bound| Duration::from_secs(choices.below(bound).into());
+        config.deadline = seconds(60);
+        config.etcd.hold = seconds(120);
+        config.shutdown.budget = seconds(120);
+        config.shutdown.escalate_after = seconds(40);
+        let drain = seconds(90);
+        config.shutdown.drain_deadline = match choices.below(4) {
+            0 => DrainDeadline::Force,
+            1 => DrainDeadline::Talos,
+            _ => DrainDeadline::After(drain),
+        };
+        config.etcd.guard = match choices.below(4) {
+            0 => QuorumGuard::Off,
+            1 => QuorumGuard::Warn,
+            2 => QuorumGuard::Refuse,
+            _ => QuorumGuard::Hold,
+        };
+        config.etcd.forfeit.force_reboot = choices.flag();
+        if choices.flag() {
+            config.reboot_mode = RebootMode::Force;
+        }
+        self.interruption.set_config(&self.config);
+    }
+
+    fn stage(&mut self, choices: &mut Choices<'_>) {
+        self.facts.stage = choices.maybe(|choices| match choices.below(6) {
+            0 => Stage::Running,
+            1 => Stage::Rebooting,
+            2 => Stage::Upgrading,
+            3 => Stage::Booting,
+            _ => Stage::ShuttingDown,
+        });
+        self.facts.node.machine_type = choices.maybe(|_| MachineType::ControlPlane);
+        self.interruption.handle_facts(&self.facts, self.now);
+        self.look();
+    }
+
+    fn step(&mut self, choices: &mut Choices<'_>) {
+        match choices.below(10) {
+            0 | 1 => self.press(choices),
+            2 => self.etcd(choices),
+            3 | 4 => self.heard(choices),
+            5 => self.pass(Duration::from_secs(choices.below(4).into())),
+            6 => self.pass(Duration::from_secs(choices.byte().into())),
+            7 => self.stage(choices),
+            8 => self.handed_over(),
+            _ => self.configure(choices),
+        }
+    }
+
+    fn press(&mut self, choices: &mut Choices<'_>) {
+        let operation = if choices.flag() {
+            PowerOperation::Reboot
+        } else {
+            PowerOperation::Shutdown
+        };
+        let wish = if choices.below(6) == 0 {
+            Wish::Now
+        } else {
+            Wish::Usual
+        };
+        let patience = if choices.flag() {
+            Duration::MAX
+        } else {
+            Duration::from_millis(4500)
+        };
+        let (budget, deadline) = (self.config.shutdown.budget, self.config.deadline);
+        let seen = &mut self.seen[operation as usize];
+        let is_again = seen.pressed.is_some();
+        if !is_again {
+            *seen = Seen {
+                pressed: Some(self.now),
+                budget,
+                deadline,
+                ..Seen::default()
+            };
+        }
+        let press = Press {
+            operation,
+            wish,
+            at: self.now,
+            is_again,
+        };
+        self.interruption.handle_press(press, patience, self.now);
+        self.look();
+    }
+
+    fn etcd(&mut self, choices: &mut Choices<'_>) {
+        let members = choices.maybe(|choices| Etcd {
+            voters: usize::from(choices.below(6)),
+            live: usize::from(choices.below(6)),
+        });
+        self.answer_look(EtcdLook {
+            part: None,
+            members,
+        });
+    }
+
+    fn answer_look(&mut self, look: EtcdLook) {
+        self.is_looking = false;
+        self.interruption.handle_etcd(look, self.now);
+        self.look();
+    }
+
+    fn handed_over(&mut self) {
+        self.is_handing_over = false;
+        let outcome = HandOver::NotLeader;
+        self.interruption.handle_handed_over(&outcome, self.now);
+        self.look();
+    }
+
+    /// Something is heard of one of the calls, or of one that is over.
+    fn heard(&mut self, choices: &mut Choices<'_>) {
+        let operation = usize::from(choices.below(2));
+        let at = usize::from(choices.below(4));
+        let Some((number, _, came)) = self.seen[operation].calls.get_mut(at) else {
+            return;
+        };
+        let heard = match (*came, choices.below(4)) {
+            (Came::Nothing, 0) => {
+                *came = Came::Over;
+                Heard::Outcome(PowerOutcome::Rejected("why".to_owned()))
+            }
+            (Came::Nothing, _) => {
+                *came = Came::Accepted;
+                Heard::Outcome(PowerOutcome::Accepted)
+            }
+            (Came::Accepted, 0) => Heard::Draining,
+            (Came::Accepted, 1) => Heard::Drained,
+            (Came::Accepted, 2) => {
+                *came = Came::Over;
+                Heard::Outcome(PowerOutcome::DidNotHappen("why".to_owned()))
+            }
+            (Came::Accepted, _) => {
+                *came = Came::Over;
+                Heard::Outcome(PowerOutcome::NotFollowed)
+            }
+            (Came::Over, _) => return,
+        };
+        let call = CallId(*number);
+        self.interruption.handle_heard(call, &heard, self.now);
+        self.look();
+    }
+
+    /// Time passes, and every deadline on the way is met.
+    fn pass(&mut self, time: Duration) {
+        let end = self.now.saturating_add(time);
+        let mut turns = 0;
+        while let Some(due) = self.interruption.deadline().filter(|due| *due <= end) {
+            assert!(due >= self.now, "a deadline in the past");
+            self.now = due;
+            self.interruption.handle_timeout(due);
+            self.look();
+            turns += 1;
+            assert!(turns < 1000, "a deadline that does not move on");
+        }
+        self.now = end;
+    }
+
+    /// Judges what comes out.
+    fn look(&mut self) {
+        while let Some(output) = self.interruption.poll() {
+            match output {
+                Output::LookAtEtcd => self.is_looking = true,
+                Output::HandOver => self.is_handing_over = true,
+                Output::Call(call) => self.call(&call),
+                Output::Drop(CallId(number)) => {
+                    for seen in &mut self.seen {
+                        for (call, _, came) in &mut seen.calls {
+                            if *call == number {
+                                *came = Came::Over;
+                            }
+                        }
+                    }
+                }
+                Output::Outcome(operation, outcome) => self.outcome(operation, &outcome),
+                Output::Phase(_) => {}
+            }
+        }
+    }
+
+    fn call(&mut self, call: &Call) {
+        let stage = self.facts.stage;
+        let seen = &mut self.seen[call.operation as usize];
+        let pressed = seen.pressed.expect("a press before the call");
+        let is_first = seen.calls.is_empty();
+        assert_eq!(call.takes_over, !is_first, "a second call takes over");
+        assert!(call.deadline <= seen.deadline);
+        if is_first {
+            let limit = pressed + seen.budget.max(Duration::from_secs(2)) + ON_TOP;
+            assert!(self.now <= limit, "held beyond the budget");
+        } else {
+            assert!(call.is_forced && call.operation == PowerOperation::Shutdown);
+            let is_open =
+                |(_, is_forced, came): &(u64, bool, Came)| *is_forced && *came != Came::Over;
+            assert!(!seen.calls.iter().any(is_open), "one second call at a time");
+            assert!(seen.calls.len() <= 6, "a few attempts");
+            let other = matches!(stage, Some(Stage::Rebooting | Stage::Upgrading));
+            assert!(!other, "a second call in stage {stage:?}");
+        }
+        seen.calls.push((call.id.0, call.is_forced, Came::Nothing));
+    }
+
+    fn outcome(&mut self, operation: PowerOperation, outcome: &PowerOutcome) {
+        let seen = &mut self.seen[operation as usize];
+        assert!(seen.pressed.is_some(), "{outcome:?} of nothing");
+        match outcome {
+            PowerOutcome::Accepted => {
+                assert!(!seen.is_answered, "two answers");
+                seen.is_answered = true;
+            }
+            PowerOutcome::Rejected(_) => {
+                assert!(!seen.is_answered, "two answers");
+                *seen = Seen::default();
+            }
+            PowerOutcome::DidNotHappen(_) | PowerOutcome::NotFollowed => {
+                assert!(seen.is_answered, "no answer");
+                *seen = Seen::default();
+            }
+        }
+    }
+
+    /// In the end Talos answers: every press has its answer, and nothing is left.
+    fn finish(&mut self) {
+        self.interruption.stop(self.now);
+        self.look();
+        for _ in 0..20 {
+            for operation in [0, 1] {
+                let calls = self.seen[operation].calls.clone();
+                for (number, _, came) in calls {
+                    if came == Came::Nothing {
+                        let accepted = Heard::Outcome(PowerOutcome::Accepted);
+                        self.interruption
+                            .handle_heard(CallId(number), &accepted, self.now);
+                        self.look();
+                    }
+                }
+                let seen = &mut self.seen[operation];
+                for (_, _, came) in &mut seen.calls {
+                    if *came == Came::Nothing {
+                        *came = Came::Accepted;
+                    }
+                }
+            }
+            self.pass(Duration::from_secs(200));
+        }
+        for seen in &self.seen {
+            assert!(
+                seen.pressed.is_none() || seen.is_answered,
+                "an answer is owed"
+            );
+        }
+        assert!(!self.interruption.is_calling());
+        assert_eq!(self.interruption.deadline(), None);
+    }
+}
