@@ -153,7 +153,7 @@ mod tests {
     type Entry = fn(&[u8]);
 
     /// Name of the target and of its corpus, and the entry.
-    const TARGETS: [(&str, Entry); 29] = [
+    const TARGETS: [(&str, Entry); 30] = [
         ("data_map", wire::fuzz::fuzz_data_map),
         ("guest_rpc_packet", wire::fuzz::fuzz_guest_rpc_packet),
         ("hgfs", wire::fuzz::fuzz_hgfs),

@@ -140,7 +140,7 @@ impl Members {
     }
 
     /// All of them, in the order in which they write.
-    pub(super) fn each(&mut self) -> [&mut dyn Service; 14] {
+    pub(super) fn each(&mut self) -> [&mut dyn Service; 15] {
         [
             &mut self.version,
             &mut self.reset,
