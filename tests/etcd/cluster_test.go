@@ -2,56 +2,39 @@ package etcd_test
 
 import (
 	"context"
-	"fmt"
-	"net"
-	"net/url"
-	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/server/v3/embed"
 	"go.uber.org/zap"
+
+	"talos-vmtoolsd/etcd/cluster"
 )
 
 // How long anything but a freeze may take.
 const patience = 30 * time.Second
 
-// Members of etcd, each with the settings that Talos leaves as they are: a heartbeat every 100 ms, an election after
-// 1 s without one.
-type cluster struct {
+// Members of etcd that run in this process.
+type members struct {
 	members []*embed.Etcd
 	urls    []string
 }
 
 // The members have their data in these folders.
-func newCluster(t *testing.T, folders ...string) *cluster {
-	c := &cluster{}
-	configs := make([]*embed.Config, len(folders))
-	initial := make([]string, len(folders))
+func newCluster(t *testing.T, folders ...string) *members {
+	configs, err := cluster.Configs(folders...)
+	must(t, err)
 
-	for i, folder := range folders {
-		client, peer := address(t), address(t)
-		config := embed.NewConfig()
-		config.Name = fmt.Sprintf("cp-%d", i+1)
-		config.Dir = filepath.Join(folder, "etcd")
-		config.ListenClientUrls, config.AdvertiseClientUrls = []url.URL{client}, []url.URL{client}
-		config.ListenPeerUrls, config.AdvertisePeerUrls = []url.URL{peer}, []url.URL{peer}
-		config.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zap.NewNop())
-		configs[i] = config
-		initial[i] = config.Name + "=" + peer.String()
-		c.urls = append(c.urls, client.String())
-	}
+	c := &members{}
 
 	for _, config := range configs {
-		config.InitialCluster = strings.Join(initial, ",")
-
 		member, err := embed.StartEtcd(config)
 		must(t, err)
 		t.Cleanup(member.Close)
 
 		c.members = append(c.members, member)
+		c.urls = append(c.urls, config.AdvertiseClientUrls[0].String())
 	}
 
 	for _, member := range c.members {
@@ -67,17 +50,8 @@ func newCluster(t *testing.T, folders ...string) *cluster {
 	return c
 }
 
-func address(t *testing.T) url.URL {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-
-	defer listener.Close()
-
-	return url.URL{Scheme: "http", Host: listener.Addr().String()}
-}
-
 // A client of these members alone.
-func (c *cluster) client(t *testing.T, members ...int) *clientv3.Client {
+func (c *members) client(t *testing.T, members ...int) *clientv3.Client {
 	var endpoints []string
 	for _, member := range members {
 		endpoints = append(endpoints, c.urls[member])
@@ -91,7 +65,7 @@ func (c *cluster) client(t *testing.T, members ...int) *clientv3.Client {
 }
 
 // Waits until all members agree on a leader and have all entries, for half a second on end.
-func (c *cluster) settle(t *testing.T) {
+func (c *members) settle(t *testing.T) {
 	var since time.Time
 
 	wait(t, "the members agree", func() bool {
@@ -109,7 +83,7 @@ func (c *cluster) settle(t *testing.T) {
 	})
 }
 
-func (c *cluster) agrees() bool {
+func (c *members) agrees() bool {
 	first := c.members[0].Server
 	for _, member := range c.members {
 		server := member.Server
@@ -123,7 +97,7 @@ func (c *cluster) agrees() bool {
 }
 
 // Makes this member the leader.
-func (c *cluster) lead(t *testing.T, member int) {
+func (c *members) lead(t *testing.T, member int) {
 	wanted := uint64(c.members[member].Server.MemberID())
 
 	wait(t, "the right member leads", func() bool {
@@ -143,7 +117,7 @@ func (c *cluster) lead(t *testing.T, member int) {
 }
 
 // The terms of the members that are not frozen; each election that is won is a new one.
-func (c *cluster) term() uint64 {
+func (c *members) term() uint64 {
 	var term uint64
 	for _, member := range c.members {
 		term = max(term, member.Server.Term())

@@ -63,7 +63,7 @@ func TestThreeMembersDoWithoutAFollowerAndReplaceALeaderThatIsFrozenForLong(t *t
 	}
 }
 
-func (f freeze) run(t *testing.T, c *cluster, d *disk) {
+func (f freeze) run(t *testing.T, c *members, d *disk) {
 	const frozen, other = 0, 1
 
 	role := "follower"
