@@ -27,6 +27,7 @@ mod guest_operations_talos;
 mod guest_operations_transfers;
 mod guest_variables;
 mod ha;
+mod interruptions;
 mod inventory;
 mod layouts;
 mod lost_host;
