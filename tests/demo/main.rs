@@ -1,11 +1,12 @@
 //! `make demo`: the release binary between a simulated VMX and an embedded Talos API.
 //!
 //! Shows what an operator would see in vCenter while things happen to the node, with measured delays, over
-//! both transports; what an operator learns of a node without network; a quiesced snapshot of real file systems; a
-//! migration of the leader of etcd; then a real QEMU guest, where there is a QEMU.
+//! both transports; a drain that is bounded; what an operator learns of a node without network; a quiesced snapshot of
+//! real file systems; a migration of the leader of etcd; then a real QEMU guest, where there is a QEMU.
 //! Every step has a deadline; a step that does not happen ends the demo with an error.
 
 mod guest_operations;
+mod interruption;
 mod migration;
 mod qemu;
 mod show;
@@ -62,6 +63,7 @@ fn demo(show: &Show, binary: &Path) -> Outcome {
     let folder = Folder::new()?;
     backdoor(show, binary, &folder)?;
     vsock(show, binary, &folder)?;
+    interruption::bounded_drain(show, binary, &folder)?;
     guest_operations::operator(show, binary, &folder)?;
     snapshot::snapshot(show, binary, &folder)?;
     migration::migration(show, binary, &folder)?;
