@@ -7,8 +7,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::config::{
-    GuestOperationsConfig, HaConfig, HaMonitor, InventoryConfig, QuiesceConfig, QuiesceMode, Rights,
-    User,
+    GuestOperationsConfig, HaConfig, HaMonitor, InventoryConfig, QuiesceConfig, QuiesceMode,
+    Rights, User,
 };
 use crate::facts::{Facts, Mount, Stage, Volume};
 use crate::fuzz::Choices;
