@@ -110,7 +110,9 @@ fn power() -> PowerConfig {
         deadline: Duration::from_secs(30),
         shutdown: ShutdownConfig {
             drain_deadline: DrainDeadline::Talos,
-            ..ShutdownConfig::default()
+            budget: Duration::from_secs(100),
+            // An administrator who asks again for what got lost does not mean now.
+            escalate_after: Duration::from_secs(3600),
         },
         ..PowerConfig::default()
     }

@@ -440,6 +440,8 @@ pub(crate) fn nonsense(host: &Host) -> Vec<String> {
             Ok(Command::InfoSet { key, value }) if key == "ip" => {
                 !addresses.iter().any(|told| told.as_bytes() == value)
             }
+            // What Talos refuses is in Talos' words.
+            Ok(Command::InfoSet { key, .. }) if key == "vmtools.talos.power" => false,
             _ => entry
                 .message
                 .to_ascii_lowercase()

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use apid::{MachineType, Method, Status};
 
-use crate::support::{SOON, Talos};
+use crate::support::{Run, SOON, Talos};
 
 use super::node::{
-    HALT_DONE, HALT_FAILED, REBOOT_DONE, REBOOT_FAILED, calls, due, learns, of_three, press,
+    HALT_DONE, HALT_FAILED, REBOOT_DONE, REBOOT_FAILED, agent, calls, due, learns, of_three, press,
     requests, run, serving, shows, statuses, that_was_all,
 };
 
@@ -29,11 +29,15 @@ fn a_warning_is_one_line_and_holds_nothing() {
 #[test]
 fn switched_off_it_asks_nothing_of_etcd() {
     let talos = of_three(2);
-    let run = run(&talos, "{etcd: {guard: off}}");
-    let before = talos.calls_of(Method::EtcdMemberList).len();
+    // Guest variables ask it for themselves.
+    let agent = agent(&talos, "{etcd: {guard: off}}").args(["--guest-variables=false"]);
+    let run = Run::start(agent);
+    run.informed();
     press(&run, "OS_Halt");
     assert_eq!(statuses(&run, 1), [HALT_DONE]);
-    assert_eq!(talos.calls_of(Method::EtcdMemberList).len(), before);
+    for method in [Method::EtcdMemberList, Method::EtcdStatus] {
+        assert!(talos.calls_of(method).is_empty(), "{method:?}");
+    }
     assert!(run.log_lines(&["2 of 3"]).is_empty());
 }
 

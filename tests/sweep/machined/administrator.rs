@@ -259,7 +259,9 @@ static UNDISTURBED: OnceLock<Value> = OnceLock::new();
 /// What vCenter shows, without what changes by itself or with the session.
 fn view(host: &Host) -> Value {
     let mut view = host.vcenter(Instant::now().into_std());
-    view.variables.remove(STAGE);
+    for variable in [STAGE, "vmtools.talos.power"] {
+        view.variables.remove(variable);
+    }
     let mut value = serde_json::to_value(view).unwrap();
     let fields = value.as_object_mut().unwrap();
     for key in [
