@@ -64,13 +64,30 @@ pub enum Output {
 /// What counts of the node.
 #[derive(Clone, Copy, Debug, Default)]
 struct Circumstances {
-    /// Whether it is a control plane.
-    is_control_plane: bool,
+    /// Its role in its cluster, if that is known.
+    machine_type: Option<MachineType>,
     /// What the machine is doing, as Talos said last.
     stage: Option<Stage>,
 }
 
 impl Circumstances {
+    /// Whether it is a control plane.
+    const fn is_control_plane(self) -> bool {
+        matches!(
+            self.machine_type,
+            Some(MachineType::Init | MachineType::ControlPlane)
+        )
+    }
+
+    /// Whether it may be one: just after the start that is not known yet.
+    const fn may_be_control_plane(self) -> bool {
+        match self.machine_type {
+            Some(MachineType::Init | MachineType::ControlPlane) => true,
+            Some(MachineType::Worker) => false,
+            None => !matches!(self.stage, Some(Stage::Maintenance)),
+        }
+    }
+
     /// Whether the machine goes down, whoever wanted that.
     const fn goes_down(self) -> bool {
         matches!(
@@ -147,10 +164,7 @@ impl Interruption {
     /// The facts have changed.
     pub fn handle_facts(&mut self, facts: &Facts, now: Duration) {
         self.node = Circumstances {
-            is_control_plane: matches!(
-                facts.node.machine_type,
-                Some(MachineType::Init | MachineType::ControlPlane)
-            ),
+            machine_type: facts.node.machine_type,
             stage: facts.stage,
         };
         self.each(now, Course::circumstances_changed);

@@ -63,9 +63,11 @@ impl Course {
 
     /// Talos does not say. It may be what is broken, or the quorum is lost already: nothing is held for that.
     pub(super) fn etcd_unknown(&mut self, cx: &mut Context<'_>) {
-        warn!(
-            "Talos does not say whether etcd can do without this node; the power operation goes on"
-        );
+        if cx.node.is_control_plane() {
+            warn!(
+                "Talos does not say whether etcd can do without this node; the power operation goes on"
+            );
+        }
         self.go_on(cx);
     }
 

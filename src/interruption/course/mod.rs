@@ -157,8 +157,9 @@ impl Course {
                 until: cx.now.saturating_add(hold::LOOK_PATIENCE),
             },
         });
-        let is_guarded =
-            cx.node.is_control_plane && !cx.node.goes_down() && terms.guard != QuorumGuard::Off;
+        let is_guarded = cx.node.may_be_control_plane()
+            && !cx.node.goes_down()
+            && terms.guard != QuorumGuard::Off;
         if is_guarded && run.wish == Wish::Usual {
             cx.outputs.push_back(Output::LookAtEtcd);
         } else {
@@ -193,7 +194,10 @@ impl Course {
     fn go_on(&mut self, cx: &mut Context<'_>) {
         let is_reboot = self.operation == PowerOperation::Reboot;
         let Some(run) = &mut self.run else { return };
-        if is_reboot && run.terms.hands_over && cx.node.is_control_plane && run.wish == Wish::Usual
+        if is_reboot
+            && run.terms.hands_over
+            && cx.node.may_be_control_plane()
+            && run.wish == Wish::Usual
         {
             run.step = Step::HandingOver {
                 until: cx.now.saturating_add(HAND_OVER),

@@ -22,6 +22,21 @@ fn a_worker_is_not_looked_at_nor_a_control_plane_without_guard() {
 }
 
 #[test]
+fn a_machine_whose_type_is_not_known_yet_may_be_a_control_plane() {
+    for (look, expected) in [
+        (members(3, 2), "= holding"),
+        (members(3, 3), "call 1 Shutdown"),
+        (EtcdLook::default(), "call 1 Shutdown"),
+    ] {
+        let mut bench = Bench::control_plane(QuorumGuard::Hold);
+        bench.facts.node.machine_type = None;
+        bench.stage(Stage::Booting);
+        assert_eq!(bench.press(Shutdown), ["look"]);
+        assert!(bench.etcd(look).iter().any(|line| line == expected));
+    }
+}
+
+#[test]
 fn an_operation_that_etcd_stands_goes_at_once_whatever_the_guard() {
     for guard in [QuorumGuard::Warn, QuorumGuard::Hold, QuorumGuard::Refuse] {
         for look in [
