@@ -7,8 +7,8 @@ use apid::{MachineType, Method, Status};
 use crate::support::{Run, SOON, Talos};
 
 use super::node::{
-    HALT_DONE, HALT_FAILED, REBOOT_DONE, REBOOT_FAILED, agent, calls, due, learns, of_three, press,
-    requests, run, serving, shows, statuses, that_was_all,
+    Case, HALT_DONE, HALT_FAILED, REBOOT_DONE, REBOOT_FAILED, agent, calls, due, learns, of_three,
+    press, requests, run, serving, shows, statuses, that_was_all,
 };
 
 const HOLD: &str = "{etcd: {guard: hold, hold: 2s}}";
@@ -106,7 +106,7 @@ fn a_refusal_is_status_0_with_its_reason() {
 
 #[test]
 fn where_no_quorum_can_be_saved_nothing_is_held() {
-    let cases: [(&str, fn(&Talos)); 6] = [
+    let cases: [Case; 6] = [
         ("all are there", |talos| serving(talos, 3)),
         ("two voters", |talos| talos.set_etcd(2, 1)),
         ("one voter", |talos| {

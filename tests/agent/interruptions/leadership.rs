@@ -7,8 +7,8 @@ use apid::{ADMIN, Call, Method, OPERATOR, Status};
 use crate::support::{SOON, Talos};
 
 use super::node::{
-    REBOOT_DONE, calls, due, learns, of_three, press, requests, run, serving, shows, statuses,
-    that_was_all,
+    Case, REBOOT_DONE, calls, due, learns, of_three, press, requests, run, serving, shows,
+    statuses, that_was_all,
 };
 
 const FORCE: &str = "{reboot_mode: force, etcd: {forfeit: [force-reboot]}}";
@@ -59,7 +59,7 @@ fn nothing_else_hands_over() {
 
 #[test]
 fn who_does_not_lead_or_would_lead_to_a_member_that_is_missing_keeps_it() {
-    let cases: [(&str, fn(&Talos)); 4] = [
+    let cases: [Case; 4] = [
         ("does not lead", |talos| talos.set_etcd_leader(2)),
         ("a learner", learns),
         ("one is missing", |talos| serving(talos, 2)),

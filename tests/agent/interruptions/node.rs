@@ -42,6 +42,9 @@ pub(super) fn drains(talos: &Talos, drain: Option<Duration>) {
     }));
 }
 
+/// A name, and what is different on a node.
+pub(super) type Case = (&'static str, fn(&Talos));
+
 /// A node of three control planes, of which so many serve.
 pub(super) fn of_three(live: usize) -> Talos {
     let talos = Talos::new();
