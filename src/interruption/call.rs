@@ -11,7 +11,8 @@ pub struct CallId(pub(super) u64);
 
 impl CallId {
     /// The number of a call, for who plays a node.
-    pub const fn new(number: u64) -> Self {
+    #[cfg(test)]
+    pub(crate) const fn new(number: u64) -> Self {
         Self(number)
     }
 }

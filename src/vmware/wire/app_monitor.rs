@@ -1,4 +1,4 @@
-//! vSphere HA application monitoring over RPCI [libappmonitor]: commands without NUL, replies of one word.
+//! vSphere HA application monitoring over RPCI (libappmonitor): commands without NUL, replies of one word.
 //!
 //! ```text
 //! GuestAppMonitor.Cmd.Enable         1 0        the host counts from here on

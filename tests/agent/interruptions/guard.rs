@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use apid::{MachineType, Method, Status};
 
-use crate::support::{Run, SOON, Talos};
+use crate::support::{Run, SOON};
 
 use super::node::{
     Case, HALT_DONE, HALT_FAILED, REBOOT_DONE, REBOOT_FAILED, agent, calls, due, learns, of_three,
