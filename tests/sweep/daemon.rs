@@ -3,7 +3,9 @@
 use std::future::pending;
 use std::time::Duration;
 
-use talos_vmtoolsd::config::{DrainDeadline, GuestOperationsConfig, PowerConfig, ShutdownConfig};
+use talos_vmtoolsd::config::{
+    DrainDeadline, EtcdConfig, GuestOperationsConfig, PowerConfig, QuorumGuard, ShutdownConfig,
+};
 use talos_vmtoolsd::daemon::core::{Clock, Core, Left, Node};
 use talos_vmtoolsd::facts::Machine;
 use talos_vmtoolsd::vmware::Vmware;
@@ -113,6 +115,10 @@ fn power() -> PowerConfig {
             budget: Duration::from_secs(100),
             // An administrator who asks again for what got lost does not mean now.
             escalate_after: Duration::from_secs(3600),
+        },
+        etcd: EtcdConfig {
+            guard: QuorumGuard::Off,
+            ..EtcdConfig::default()
         },
         ..PowerConfig::default()
     }

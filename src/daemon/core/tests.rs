@@ -9,7 +9,7 @@ use std::time::Instant as RealInstant;
 use tokio::time::{Instant, advance, sleep_until};
 
 use super::*;
-use crate::config::Config;
+use crate::config::{Config, EtcdConfig, PowerConfig, QuorumGuard};
 use crate::facts::{Etcd, Load};
 use crate::freeze::message::{Cause, Devices, How, Outcomes};
 use crate::power::{Phase, PowerOperation, PowerOutcome, Press};
@@ -258,7 +258,16 @@ impl Clock for Paused {
 }
 
 fn core(front_end: Busy, node: Newsy) -> Core<Busy, Newsy, Paused> {
-    Core::new(front_end, node, Paused(Instant::now()))
+    let mut core = Core::new(front_end, node, Paused(Instant::now()));
+    // No test here is about etcd; `interruptions` beside this has those.
+    core.set_power(&PowerConfig {
+        etcd: EtcdConfig {
+            guard: QuorumGuard::Off,
+            ..EtcdConfig::default()
+        },
+        ..PowerConfig::default()
+    });
+    core
 }
 
 /// Of the first call.
