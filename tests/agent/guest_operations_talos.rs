@@ -199,8 +199,6 @@ fn asked(talos: &Talos) -> usize {
                     | Method::Stats
                     | Method::Memory
                     | Method::Netstat
-                    | Method::EtcdStatus
-                    | Method::EtcdMemberList
             )
         )
     };
