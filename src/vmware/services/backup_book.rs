@@ -13,7 +13,10 @@ enum Asked {
         /// Whether a snapshot that the host has by now holds what was frozen.
         is_covered: bool,
     },
-    Abort,
+    Abort {
+        /// Whether the host waits for the end of a run.
+        is_open: bool,
+    },
 }
 
 /// A run of which the host has heard the start.
@@ -47,10 +50,12 @@ impl BackupBook {
                 let is_covered = is_committed && (freezer.is_frozen() || self.is_sync);
                 Some(Asked::SnapshotDone { is_covered })
             }
-            Some(b"vmbackup.abort") => Some(Asked::Abort),
+            Some(b"vmbackup.abort") => Some(Asked::Abort {
+                is_open: self.is_open(),
+            }),
             _ => None,
         };
-        if let (Some(Asked::Abort), Some(run)) = (self.asked, &mut self.run) {
+        if let (Some(Asked::Abort { .. }), Some(run)) = (self.asked, &mut self.run) {
             run.is_over = true;
         }
     }
@@ -75,6 +80,9 @@ impl BackupBook {
                 let is_thawed = self.is_sync || freezer.cause() == Some(Cause::Asked);
                 assert!(is_thawed, "OK although the limit came first");
                 assert!(!freezer.is_frozen(), "OK before the thaw");
+            }
+            Some(Asked::Abort { is_open }) if is_ok => {
+                assert!(is_open, "OK for an abort of no run")
             }
             _ => {}
         }

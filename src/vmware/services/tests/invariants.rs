@@ -66,22 +66,65 @@ fn facts(name: u8, ips: &[u8]) -> Event {
     Event::Facts(Box::new(facts))
 }
 
+/// Plays these on a node that has everything, and closes the books.
+fn judge(events: Vec<Event>) {
+    let mut judge = Judge::new();
+    judge.play(Event::Connect);
+    judge.play(Event::GuestOperations(2));
+    judge.play(Event::Quiesce(3));
+    judge.play(Event::Inventory(3));
+    judge.play(Event::Vmware(2));
+    judge.play(Event::Ha(1));
+    judge.play(facts(1, &[1]));
+    for event in events {
+        judge.play(event);
+    }
+    judge.close();
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn promises_are_kept_whatever_happens(events in events()) {
-        let mut judge = Judge::new();
-        judge.play(Event::Connect);
-        judge.play(Event::GuestOperations(2));
-        judge.play(Event::Quiesce(3));
-        judge.play(Event::Inventory(3));
-        judge.play(Event::Vmware(2));
-        judge.play(Event::Ha(1));
-        judge.play(facts(1, &[1]));
-        for event in events {
-            judge.play(event);
-        }
-        judge.close();
+        judge(events);
     }
+}
+
+/// What has broken a promise once, at its shortest.
+#[test]
+fn promises_that_were_broken_once_are_kept() {
+    let start = || Event::Request(b"vmbackup.start 1".to_vec());
+    // The host goes while a run is synced, and its channel is lost again before that is done.
+    judge(vec![
+        Event::Quiesce(1),
+        start(),
+        start(),
+        Event::Lost,
+        Event::Outcome(7),
+        Event::Connect,
+        Event::Lost,
+    ]);
+    // As before, but the last message is lost before the channel.
+    judge(vec![
+        Event::Connect,
+        Event::Quiesce(1),
+        Event::Request(b"OS_Halt".to_vec()),
+        start(),
+        Event::Power(0),
+        start(),
+        Event::Outcome(7),
+        Event::Lost,
+        start(),
+        Event::Lost,
+    ]);
+    // The host that comes gives up a run that it does not have.
+    judge(vec![
+        Event::Quiesce(1),
+        start(),
+        start(),
+        Event::Lost,
+        Event::Outcome(7),
+        Event::Request(b"vmbackup.abort".to_vec()),
+    ]);
 }

@@ -412,6 +412,39 @@ fn a_host_that_is_lost_in_both_directions_leaves_nothing_frozen() {
 }
 
 #[test]
+fn the_next_host_hears_nothing_of_a_run_that_the_last_one_has_lost() {
+    for mode in [QuiesceMode::Freeze, QuiesceMode::Sync] {
+        let mut host = host_of(mode, &facts(MachineType::Worker));
+        host.freezer_is_slow = true;
+        assert_eq!(host.ask(b"vmbackup.start 1"), [RESET, OK]);
+        host.deaf = true;
+        host.lose();
+        assert_eq!(host.take(), [KEEP_ALIVE, THAW]);
+        host.deaf = false;
+        host.connect();
+        host.take();
+        assert_eq!(host.ask(b"vmbackup.start 1"), [BUSY]);
+        let heard = host.ask(b"vmbackup.snapshotDone");
+        assert!(heard[0].starts_with("< ERROR Quiescing failed: "));
+        assert_eq!(host.ask(b"vmbackup.abort"), [IDLE]);
+        host.pass(ms(3000));
+        host.lose();
+        host.freeze(None);
+        host.freeze(None);
+        let heard = host.take();
+        assert!(
+            !heard.iter().any(|line| line.contains("vmbackup")),
+            "{heard:?}"
+        );
+        host.connect();
+        host.take();
+        assert_eq!(host.ask(b"vmbackup.start 1"), [RESET, OK]);
+        host.freeze(None);
+        assert_eq!(sent_to(&mut host), [COMMIT]);
+    }
+}
+
+#[test]
 fn a_start_whose_channel_is_lost_is_none() {
     let mut host = host();
     host.slow = true;

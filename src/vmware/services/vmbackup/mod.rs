@@ -204,10 +204,15 @@ impl Vmbackup {
         self.end(Ending::Stopping, cx);
     }
 
-    /// Nothing reaches the host any more.
+    /// Nothing reaches the host any more. Its run is over at once, for the host that comes knows nothing of it; what is
+    /// frozen is thawed, and until then there is no other run.
     pub(super) fn host_gone(&mut self, cx: &mut Context<'_>) {
         self.line.clear();
-        self.end(Ending::HostAway, cx);
+        if self.run.take().is_some() {
+            self.late = Some(reason(Why::HostGone, Duration::ZERO));
+        }
+        self.quiesce.thaw(Why::HostGone, cx.now);
+        self.go_on(cx);
     }
 
     /// The channel of the last request is gone: a start without its reply is none.
@@ -239,11 +244,7 @@ impl Vmbackup {
                 let reply_to = *reply_to;
                 self.refuse(reply_to, &reason(why, Duration::ZERO), cx);
             }
-            Some(Run {
-                stage: Stage::Ending(Ending::HostAway),
-                ..
-            })
-            | None => {}
+            None => {}
             Some(run) => run.stage = Stage::Ending(ending),
         }
         self.quiesce.thaw(why, cx.now);
@@ -271,7 +272,6 @@ impl Vmbackup {
                 self.close(Some(BackupEvent::Aborted("Quiesce canceled.".to_owned())));
             }
             Ending::HostGone => self.close(None),
-            Ending::HostAway => self.run = None,
             Ending::Stopping => {
                 let what = "Quiesce canceled: the guest agent stops.".to_owned();
                 self.close(Some(BackupEvent::Aborted(what)));
@@ -423,13 +423,7 @@ impl Vmbackup {
     /// Whether there is a run and a host that waits for it.
     fn is_heard(&self) -> bool {
         let run = self.run.as_ref();
-        let is_gone = |run: &Run| {
-            matches!(
-                run.stage,
-                Stage::Ending(Ending::HostGone | Ending::HostAway)
-            )
-        };
-        run.is_some_and(|run| !is_gone(run))
+        run.is_some_and(|run| run.stage != Stage::Ending(Ending::HostGone))
     }
 
     /// Sends what is to be said. The first thing that the host hears of a run is all that is said while it is announced.

@@ -56,8 +56,6 @@ pub(super) enum Ending {
     Aborted(Option<ReplyTo>),
     /// The host does not take what it is sent.
     HostGone,
-    /// Nothing reaches the host any more.
-    HostAway,
     /// A power operation comes first.
     Power,
     /// The agent ends.
@@ -71,7 +69,7 @@ impl Ending {
     pub(super) const fn why(self) -> Why {
         match self {
             Self::Aborted(_) => Why::Aborted,
-            Self::HostGone | Self::HostAway => Why::HostGone,
+            Self::HostGone => Why::HostGone,
             Self::Power => Why::Power,
             Self::Stopping => Why::Stopping,
             Self::ThawTooLate => Why::Done,
