@@ -298,7 +298,9 @@ fn a_node_that_runs_on_after_an_acceptance_is_called_again_at_the_next_press() {
     let talos = Talos::new();
     talos.allow(Method::Events, &[]);
     talos.set_power(PowerBehaviour::AcceptSilently);
-    let run = talos.run();
+    // With a limit the agent would wait for it, and call again by itself.
+    let run = Run::start(talos.agent().args(["--drain-deadline=talos"]));
+    run.informed();
     for count in 1..=3 {
         press(&run, "OS_Halt");
         assert_eq!(statuses(&run, count), vec![HALT_DONE; count]);
