@@ -21,6 +21,7 @@
 mod backdoor;
 mod daemon;
 mod guest_operations;
+mod interruption;
 mod machined;
 mod node;
 mod quiesce;
