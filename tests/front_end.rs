@@ -17,7 +17,7 @@ use std::ops::Deref;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use talos_vmtoolsd::config::Config;
+use talos_vmtoolsd::config::{Config, EtcdConfig, PowerConfig, QuorumGuard};
 use talos_vmtoolsd::daemon::core::{Clock, Core, Left, News, Node};
 use talos_vmtoolsd::facts::{Facts, HostName, KernelPart, Load, Reading};
 use talos_vmtoolsd::freeze::Command;
@@ -266,10 +266,19 @@ impl Host {
         // So wide that a write never waits, which keeps `Tiny::next` cancel-safe.
         let (ours, theirs) = tokio::io::duplex(1 << 20);
         let (read, requests) = split(ours);
+        let mut core = Core::new(Tiny::new(theirs), node, Real(Instant::now()));
+        // This node says nothing of etcd.
+        core.set_power(&PowerConfig {
+            etcd: EtcdConfig {
+                guard: QuorumGuard::Off,
+                ..EtcdConfig::default()
+            },
+            ..PowerConfig::default()
+        });
         Self {
             replies: BufReader::new(read).lines(),
             requests,
-            core: Core::new(Tiny::new(theirs), node, Real(Instant::now())),
+            core,
         }
     }
 
