@@ -66,6 +66,7 @@ impl FreezerModel {
     }
 
     /// How often it has frozen something.
+    #[cfg(test)]
     pub(super) const fn freezes(&self) -> usize {
         self.freezes
     }
