@@ -105,7 +105,9 @@ pub(crate) fn document(subject: &Subject<'_>, recorded: &VersionInfo, crates: &C
 
 fn application(id: &str, package: &Package, subject: &Subject<'_>, crates: &Crates) -> Value {
     let version = package.version.to_string();
-    let download = if subject.revision.ends_with("-dirty") {
+    // A name that stands for one that is not set is no place to load from.
+    let is_nowhere = subject.source.contains(".invalid");
+    let download = if is_nowhere || subject.revision.ends_with("-dirty") {
         "NOASSERTION".to_owned()
     } else {
         format!("git+{}@{}", subject.source, subject.revision)
