@@ -37,7 +37,8 @@
 //! imports. Neither front end knows the other, and none knows Talos.
 //!
 //! ```text
-//! commands          → config daemon diagnosis facts freeze freezer guest_operations log proc report sandbox talos
+//! commands          → config daemon diagnosis facts freeze freezer guest_operations interruption log proc report
+//!                     sandbox talos
 //!                     qemu::port vmware::link vmware::rpc vmware::services vmware::transport vmware::wire
 //! daemon            → config diagnosis facts fairness freeze freezer front_end inquiry interruption log power proc
 //!                     sandbox talos qemu qemu::port vmware vmware::link vmware::transport

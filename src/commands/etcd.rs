@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use crate::config::{EtcdConfig, QuorumGuard};
 use crate::diagnosis::Outcome;
-use crate::facts::{Etcd, EtcdPart, Facts, MachineType};
+use crate::facts::{Etcd, EtcdLook, EtcdPart, Facts};
+use crate::interruption::{self, Standing};
 use crate::talos::{self, Client};
 
 /// What helps where the quorum hangs on this node.
@@ -14,10 +15,10 @@ const REMEDY: &str =
 /// Asks Talos, on a control plane; a worker is no member.
 pub(super) async fn look(client: &Client, facts: &mut Facts) {
     match facts.node.machine_type {
-        Some(MachineType::Init | MachineType::ControlPlane) => {
+        Some(machine_type) if machine_type.is_control_plane() => {
             facts.replace_etcd(talos::look_at_etcd(client).await);
         }
-        Some(MachineType::Worker) => facts.etcd_part = Some(EtcdPart::None),
+        Some(_) => facts.etcd_part = Some(EtcdPart::None),
         None => {}
     }
 }
@@ -25,37 +26,34 @@ pub(super) async fn look(client: &Client, facts: &mut Facts) {
 /// What a Restart or Shut Down of this node would mean for etcd now; `None` where etcd is no matter: on a worker, and
 /// where the machine has no type yet.
 pub(super) fn check(facts: &Facts, config: &EtcdConfig) -> Option<Outcome> {
-    if !matches!(
-        facts.node.machine_type,
-        Some(MachineType::Init | MachineType::ControlPlane)
-    ) {
+    if !facts.node.is_control_plane() {
         return None;
     }
-    let part = facts.etcd_part;
-    Some(match facts.etcd {
-        // It changes nothing, whoever is there.
-        _ if matches!(part, Some(EtcdPart::None | EtcdPart::Learner)) => {
-            Outcome::Works("quorum stays: this node does not vote".to_owned())
-        }
-        None => Outcome::NotChecked("Talos does not say who is in etcd".to_owned()),
-        Some(etcd) if etcd.voters < 3 && etcd.live >= etcd.voters => {
-            let all = members(etcd);
-            Outcome::Works(format!("no quorum without this node, as always: {all}"))
-        }
-        Some(etcd) if is_spared(etcd) => {
-            let all = members(etcd);
-            Outcome::Works(format!("quorum stays without this node: {all}"))
-        }
-        Some(etcd) => {
-            let (all, then) = (members(etcd), consequence(config));
+    let look = EtcdLook {
+        part: facts.etcd_part,
+        members: facts.etcd,
+    };
+    let all = facts.etcd.map(members).unwrap_or_default();
+    Some(match interruption::standing(look) {
+        Standing::Unknown => Outcome::NotChecked("Talos does not say who is in etcd".to_owned()),
+        Standing::AtStake(_) => {
+            let then = consequence(config);
             Outcome::fails(format!("quorum hangs on this node: {all}; {then}"), REMEDY)
         }
+        Standing::Safe => Outcome::Works(match look {
+            EtcdLook {
+                part: Some(EtcdPart::None | EtcdPart::Learner),
+                ..
+            } => "quorum stays: this node does not vote".to_owned(),
+            EtcdLook {
+                members: Some(etcd),
+                ..
+            } if !etcd.can_spare_one() => {
+                format!("no quorum without this node, as always: {all}")
+            }
+            _ => format!("quorum stays without this node: {all}"),
+        }),
     })
-}
-
-/// Whether a majority remains without this node.
-const fn is_spared(Etcd { voters, live }: Etcd) -> bool {
-    live.saturating_sub(1) > voters / 2
 }
 
 /// What the agent makes of a Restart or Shut Down then.
@@ -103,6 +101,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::facts::MachineType;
 
     fn control_plane(part: Option<EtcdPart>, members: Option<(usize, usize)>) -> Facts {
         let mut facts = Facts {
@@ -161,6 +160,12 @@ mod tests {
             (
                 control_plane(voter, Some((2, 2))),
                 "no quorum without this node, as always: 2 of 2 members are there",
+                Some(true),
+            ),
+            // Nothing is held or refused for it: waiting would not help.
+            (
+                control_plane(voter, Some((1, 2))),
+                "no quorum without this node, as always: 1 of 2 members are there",
                 Some(true),
             ),
             (

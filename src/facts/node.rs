@@ -22,6 +22,11 @@ pub struct Node {
 }
 
 impl Node {
+    /// Whether it is a control plane; not where its type is not known.
+    pub fn is_control_plane(&self) -> bool {
+        self.machine_type.is_some_and(MachineType::is_control_plane)
+    }
+
     /// Id of the image factory's schematic; empty when the boot image has none.
     pub fn schematic(&self) -> Option<&str> {
         let extensions = self.extensions.as_ref()?;
@@ -84,6 +89,11 @@ pub enum MachineType {
 }
 
 impl MachineType {
+    /// Whether a member of etcd runs on it.
+    pub const fn is_control_plane(self) -> bool {
+        matches!(self, Self::Init | Self::ControlPlane)
+    }
+
     /// Talos' name for it.
     pub const fn name(self) -> &'static str {
         match self {

@@ -1,7 +1,7 @@
 //! Whether etcd stands a freeze of this node.
 
 use crate::config::EtcdGuard;
-use crate::facts::{Etcd, Facts, MachineType};
+use crate::facts::Etcd;
 
 /// What to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,14 +12,6 @@ pub(super) enum Verdict {
     Warn(String),
     /// Do not, for this reason.
     Refuse(String),
-}
-
-/// Whether a member of etcd runs here.
-pub(super) fn is_here(facts: &Facts) -> bool {
-    matches!(
-        facts.node.machine_type,
-        Some(MachineType::Init | MachineType::ControlPlane)
-    )
 }
 
 /// With a member missing, the others may need this one for their quorum; one that stands still is as good as missing.

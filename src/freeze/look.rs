@@ -28,7 +28,7 @@ impl Look {
         Self {
             config: config.clone(),
             readiness,
-            needs_etcd: config.mode == QuiesceMode::Freeze && etcd::is_here(facts),
+            needs_etcd: config.mode == QuiesceMode::Freeze && facts.node.is_control_plane(),
             etcd: None,
         }
     }

@@ -138,7 +138,7 @@ impl Quiesce {
                 until: now.saturating_add(ETCD_PATIENCE),
             },
         };
-        if run.how == How::Freeze && etcd::is_here(facts) {
+        if run.how == How::Freeze && facts.node.is_control_plane() {
             self.orders.push_back(QuiesceOrder::LookAtEtcd);
         } else {
             self.order_freeze(&mut run, now);

@@ -42,6 +42,7 @@ use crate::power::{HandOver, Heard, Phase, PowerOperation, PowerOutcome, Press};
 
 pub use call::{Call, CallId};
 use course::{Context, Course};
+pub use quorum::{Standing, standing};
 use terms::Terms;
 
 /// What an interruption wants done.
@@ -73,17 +74,16 @@ struct Circumstances {
 impl Circumstances {
     /// Whether it is a control plane.
     const fn is_control_plane(self) -> bool {
-        matches!(
-            self.machine_type,
-            Some(MachineType::Init | MachineType::ControlPlane)
-        )
+        match self.machine_type {
+            Some(machine_type) => machine_type.is_control_plane(),
+            None => false,
+        }
     }
 
     /// Whether it may be one: just after the start that is not known yet.
     const fn may_be_control_plane(self) -> bool {
         match self.machine_type {
-            Some(MachineType::Init | MachineType::ControlPlane) => true,
-            Some(MachineType::Worker) => false,
+            Some(machine_type) => machine_type.is_control_plane(),
             None => !matches!(self.stage, Some(Stage::Maintenance)),
         }
     }

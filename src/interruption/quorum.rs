@@ -4,7 +4,7 @@ use crate::facts::{EtcdLook, EtcdPart};
 
 /// What would become of the quorum.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Standing {
+pub enum Standing {
     /// It stays; or there is none to lose that waiting could save.
     Safe,
     /// It is lost, for this reason.
@@ -13,9 +13,9 @@ pub(super) enum Standing {
     Unknown,
 }
 
-/// With one voter or two, the quorum hangs on each of them always, and no waiting changes that. A learner and who is no
+/// What would become of the quorum without this node. With one voter or two, the quorum hangs on each of them always, and no waiting changes that. A learner and who is no
 /// member count for no quorum.
-pub(super) fn standing(look: EtcdLook) -> Standing {
+pub fn standing(look: EtcdLook) -> Standing {
     if let Some(EtcdPart::None | EtcdPart::Learner) = look.part {
         return Standing::Safe;
     }

@@ -11,7 +11,7 @@
 use std::time::Duration;
 
 use super::{Context, Service};
-use crate::facts::{MachineType, OfEtcd};
+use crate::facts::OfEtcd;
 
 /// How often a call is made although nothing has changed.
 const INTERVAL: Duration = Duration::from_secs(300);
@@ -31,11 +31,7 @@ impl Service for Etcd {
     }
 
     fn facts_changed(&mut self, cx: &mut Context<'_>) {
-        let is_control_plane = matches!(
-            cx.facts.node.machine_type,
-            Some(MachineType::Init | MachineType::ControlPlane)
-        );
-        if !cx.variables || !is_control_plane {
+        if !cx.variables || !cx.facts.node.is_control_plane() {
             self.next = None;
         } else if self.next.is_none() || self.live != cx.facts.api_servers {
             self.live = cx.facts.api_servers;
