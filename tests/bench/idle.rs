@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use crate::candidate::Candidate;
-use crate::measure::{PATIENCE, idle, settle};
+use crate::measure::{PATIENCE, idle, settle, wakeups};
 
 /// What its requests to the host begin with.
 const REQUESTS: &str = "vm-operation-notification.";
@@ -47,18 +47,10 @@ fn measure(candidate: &Candidate) -> Result<Measured, Box<dyn Error>> {
     let requests = requests() - before;
     let rss_kib = quiet.vmx.rss_kib()?;
     drop(quiet);
-
-    // Counting costs stops of its own, so it has a run of its own.
-    let counted = candidate.start(true)?;
-    counted.vmx.wait_green(PATIENCE)?;
-    settle(&counted)?;
-    let (before, at) = (counted.vmx.stats().wakeups, Instant::now());
-    idle(&counted)?;
-    let wakeups = (counted.vmx.stats().wakeups - before) as f64 / at.elapsed().as_secs_f64();
     Ok(Measured {
         requests: requests as f64 * 60.0 / seconds,
         cpu_ms: cpu.as_secs_f64() * 1e3 / seconds,
-        wakeups,
+        wakeups: wakeups(candidate)?,
         rss_kib,
     })
 }

@@ -75,13 +75,7 @@ pub(crate) fn measure(candidate: &Candidate) -> Result<Measured, Box<dyn Error>>
     let (pick_up, reply) = pings(&quiet)?;
     drop(quiet);
 
-    // Counting costs stops of its own, so it has a run of its own.
-    let counted = candidate.start(true)?;
-    counted.vmx.wait_green(PATIENCE)?;
-    settle(&counted)?;
-    let (before, at) = (counted.vmx.stats().wakeups, Instant::now());
-    idle(&counted)?;
-    let wakeups = (counted.vmx.stats().wakeups - before) as f64 / at.elapsed().as_secs_f64();
+    let wakeups = wakeups(candidate)?;
 
     Ok(Measured {
         rss_kib: rss.total_kib,
@@ -96,6 +90,16 @@ pub(crate) fn measure(candidate: &Candidate) -> Result<Measured, Box<dyn Error>>
         change,
         api_calls,
     })
+}
+
+/// Returns from blocking system calls per second of idling. Counting costs stops of its own, so it has a run of its own.
+pub(crate) fn wakeups(candidate: &Candidate) -> Result<f64, Box<dyn Error>> {
+    let counted = candidate.start(true)?;
+    counted.vmx.wait_green(PATIENCE)?;
+    settle(&counted)?;
+    let (before, at) = (counted.vmx.stats().wakeups, Instant::now());
+    idle(&counted)?;
+    Ok((counted.vmx.stats().wakeups - before) as f64 / at.elapsed().as_secs_f64())
 }
 
 fn since(started: Instant, at: Instant) -> Duration {

@@ -155,25 +155,7 @@ func newCluster(t *testing.T) cluster {
 
 	model := simulator.VPX()
 	model.Cluster, model.Machine = 0, 5
-	t.Cleanup(model.Remove)
-
-	if err := model.Create(); err != nil {
-		t.Fatal(err)
-	}
-
-	model.Service.TLS = nil
-	server := model.Service.NewServer()
-	t.Cleanup(server.Close)
-
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-
-	folder := t.TempDir()
-	if err := os.Symlink(self, filepath.Join(folder, "govc")); err != nil {
-		t.Fatal(err)
-	}
+	url, folder := start(t, model)
 
 	scripts := clusterScripts(t)
 	for i, name := range []string{"nodes.bash", "shutdown-cluster", "restart-cluster"} {
@@ -184,7 +166,7 @@ func newCluster(t *testing.T) cluster {
 
 	t.Setenv("PATH", folder+":"+os.Getenv("PATH"))
 	t.Setenv("HOME", folder)
-	t.Setenv("GOVC_URL", server.URL.String())
+	t.Setenv("GOVC_URL", url)
 
 	these := cluster{t: t, folder: folder, env: append(os.Environ(), playVariable+"="+folder, "PAUSE=0.1", "PATIENCE=60")}
 

@@ -107,11 +107,9 @@ func TestACommandThatGovcDoesNotKnowFails(t *testing.T) {
 	run("govc vm.infos")
 }
 
-// vcenter starts a simulated one and gives what runs a script with govc in its path; a script that fails panics.
-func vcenter(t *testing.T) func(script string) string {
+// start begins to serve a vCenter of this model; its address, and a folder in which this program is govc.
+func start(t *testing.T, model *simulator.Model) (string, string) {
 	t.Helper()
-
-	model := simulator.VPX()
 	t.Cleanup(model.Remove)
 
 	if err := model.Create(); err != nil {
@@ -132,10 +130,19 @@ func vcenter(t *testing.T) func(script string) string {
 		t.Fatal(err)
 	}
 
+	return server.URL.String(), folder
+}
+
+// vcenter starts a simulated one and gives what runs a script with govc in its path; a script that fails panics.
+func vcenter(t *testing.T) func(script string) string {
+	t.Helper()
+
+	url, folder := start(t, simulator.VPX())
+
 	run := func(script string) string {
 		command := exec.Command("bash", "-euo", "pipefail", "-c", script)
 		command.Dir = folder
-		command.Env = append(os.Environ(), "PATH="+folder+":"+os.Getenv("PATH"), "HOME="+folder, "GOVC_URL="+server.URL.String())
+		command.Env = append(os.Environ(), "PATH="+folder+":"+os.Getenv("PATH"), "HOME="+folder, "GOVC_URL="+url)
 		command.Stderr = os.Stderr
 
 		said, err := command.Output()

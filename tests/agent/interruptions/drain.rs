@@ -7,8 +7,8 @@ use apid::{Method, OPERATOR};
 use crate::support::{Run, SOON, pass};
 
 use super::node::{
-    HALT_DONE, agent, calls, draining, drains, due, informed, of_three, press, requests, run,
-    serving, shows, statuses, that_was_all,
+    BOTH, HALT_DONE, agent, both, calls, draining, drains, due, informed, of_three, press,
+    requests, run, serving, shows, statuses, that_was_all,
 };
 
 #[test]
@@ -19,20 +19,14 @@ fn a_drain_that_would_never_end_ends_at_its_deadline_with_one_forced_shutdown() 
     press(&run, "OS_Halt");
     shows(&run, "draining");
     assert_eq!(statuses(&run, 1), [HALT_DONE], "Talos has accepted");
-    let calls = calls(&talos, Method::Shutdown, 2);
-    assert_eq!(requests(&calls), ["force=false", "force=true"]);
+    let calls = both(&talos);
     for call in &calls {
         assert_eq!(call.roles, [OPERATOR]);
     }
     due(Duration::from_secs(2), calls[1].when, calls[0].when);
     shows(&run, "stopping");
     assert_eq!(talos.sequences(), ["shutdown", "shutdown"]);
-    that_was_all(
-        &run,
-        &talos,
-        Method::Shutdown,
-        &["force=false", "force=true"],
-    );
+    that_was_all(&run, &talos, Method::Shutdown, &BOTH);
     assert_eq!(statuses(&run, 1), [HALT_DONE], "one press, one status");
     assert!(run.log_lines(&["ERROR"]).is_empty(), "{:#?}", run.log());
 }
@@ -87,15 +81,9 @@ fn the_budget_is_for_hold_and_drain_together() {
     shows(&run, "holding");
     serving(&talos, 3);
     shows(&run, "draining");
-    let calls = calls(&talos, Method::Shutdown, 2);
-    assert_eq!(requests(&calls), ["force=false", "force=true"]);
+    let calls = both(&talos);
     due(Duration::from_secs(3), calls[1].when, pressed);
-    that_was_all(
-        &run,
-        &talos,
-        Method::Shutdown,
-        &["force=false", "force=true"],
-    );
+    that_was_all(&run, &talos, Method::Shutdown, &BOTH);
 }
 
 #[test]

@@ -123,6 +123,16 @@ pub(super) fn requests(calls: &[Call]) -> Vec<&str> {
     calls.iter().map(|call| call.request.as_str()).collect()
 }
 
+/// What both calls of a Shutdown ask for whose drain was ended.
+pub(super) const BOTH: [&str; 2] = ["force=false", "force=true"];
+
+/// Waits for both.
+pub(super) fn both(talos: &Talos) -> Vec<Call> {
+    let calls = calls(talos, Method::Shutdown, 2);
+    assert_eq!(requests(&calls), BOTH);
+    calls
+}
+
 /// For a while no more statuses come, and no calls but these.
 pub(super) fn that_was_all(run: &Run, talos: &Talos, method: Method, wanted: &[&str]) {
     let before = run.vcenter().power.len();

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::qemu::{Guest, agent_at, error_of, parsed, port_of};
 use crate::support::Talos;
 
-use super::node::{calls, draining, of_three, requests, serving};
+use super::node::{both, calls, draining, of_three, serving};
 
 /// How long a host may wait; the rule is 5 s, the machine may be loaded.
 const LIMIT: Duration = Duration::from_secs(7);
@@ -41,8 +41,7 @@ fn a_drain_is_bounded_behind_the_port_as_well() {
     let talos = draining();
     let guest = guest(&talos, "{shutdown: {drain_deadline: 1s}}");
     assert_eq!(shutdown(&guest, "powerdown"), accepted());
-    let calls = calls(&talos, Method::Shutdown, 2);
-    assert_eq!(requests(&calls), ["force=false", "force=true"]);
+    both(&talos);
     // Asked again, it is under way.
     assert_eq!(shutdown(&guest, "powerdown"), accepted());
     guest.pass(Duration::from_millis(700));

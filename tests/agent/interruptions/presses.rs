@@ -7,7 +7,8 @@ use apid::Method;
 use crate::support::pass;
 
 use super::node::{
-    HALT_DONE, calls, draining, due, of_three, press, requests, run, shows, statuses, that_was_all,
+    BOTH, HALT_DONE, both, calls, draining, due, of_three, press, run, shows, statuses,
+    that_was_all,
 };
 
 #[test]
@@ -31,20 +32,14 @@ fn a_second_press_after_a_while_means_now() {
     shows(&run, "draining");
     pass(&run, Duration::from_millis(1100));
     let pressed = press(&run, "OS_Halt");
-    let calls = calls(&talos, Method::Shutdown, 2);
-    assert_eq!(requests(&calls), ["force=false", "force=true"]);
+    let calls = both(&talos);
     due(Duration::ZERO, calls[1].when, pressed);
     assert_eq!(statuses(&run, 2), [HALT_DONE; 2]);
     shows(&run, "stopping");
     // Nothing is quicker than that.
     press(&run, "OS_Halt");
     assert_eq!(statuses(&run, 3), [HALT_DONE; 3]);
-    that_was_all(
-        &run,
-        &talos,
-        Method::Shutdown,
-        &["force=false", "force=true"],
-    );
+    that_was_all(&run, &talos, Method::Shutdown, &BOTH);
 }
 
 #[test]

@@ -8,7 +8,8 @@ use nix::sys::signal::Signal;
 use crate::support::SOON;
 
 use super::node::{
-    HALT_DONE, calls, draining, due, of_three, press, requests, run, shows, statuses, that_was_all,
+    BOTH, HALT_DONE, both, draining, due, of_three, press, requests, run, shows, statuses,
+    that_was_all,
 };
 
 #[test]
@@ -19,15 +20,9 @@ fn a_talos_that_restarts_in_mid_drain_is_called_again_at_the_deadline() {
     assert_eq!(statuses(&run, 1), [HALT_DONE]);
     shows(&run, "draining");
     talos.restart().unwrap();
-    let calls = calls(&talos, Method::Shutdown, 2);
-    assert_eq!(requests(&calls), ["force=false", "force=true"]);
+    let calls = both(&talos);
     due(Duration::from_secs(2), calls[1].when, calls[0].when);
-    that_was_all(
-        &run,
-        &talos,
-        Method::Shutdown,
-        &["force=false", "force=true"],
-    );
+    that_was_all(&run, &talos, Method::Shutdown, &BOTH);
     assert_eq!(statuses(&run, 1), [HALT_DONE]);
 }
 
@@ -41,14 +36,8 @@ fn a_talos_that_is_away_at_the_deadline_is_called_when_it_is_back() {
     talos.stop();
     shows(&run, "hurrying");
     talos.restart().unwrap();
-    let calls = calls(&talos, Method::Shutdown, 2);
-    assert_eq!(requests(&calls), ["force=false", "force=true"]);
-    that_was_all(
-        &run,
-        &talos,
-        Method::Shutdown,
-        &["force=false", "force=true"],
-    );
+    both(&talos);
+    that_was_all(&run, &talos, Method::Shutdown, &BOTH);
     assert_eq!(statuses(&run, 1), [HALT_DONE]);
 }
 
