@@ -147,12 +147,12 @@ impl Course {
     /// A machine that goes down anyway is not held.
     pub(in super::super) fn circumstances_changed(&mut self, cx: &mut Context<'_>) {
         if let Some(Run {
-            step: Step::Holding { .. },
+            step: Step::Looking { .. } | Step::Holding { .. },
             ..
         }) = &self.run
             && cx.node.goes_down()
         {
-            info!("the machine goes down anyway; the power operation is held no longer");
+            info!("the machine goes down anyway; the power operation does not wait for etcd");
             self.call(cx);
         }
     }

@@ -199,6 +199,12 @@ fn a_machine_that_goes_down_anyway_is_not_held() {
     for stage in [Stage::Rebooting, Stage::ShuttingDown, Stage::Upgrading] {
         let mut bench = held(Shutdown);
         assert_eq!(bench.stage(stage), ["call 1 Shutdown"]);
+        for guard in [QuorumGuard::Hold, QuorumGuard::Refuse] {
+            let mut bench = Bench::control_plane(guard);
+            assert_eq!(bench.press(Shutdown), ["look"]);
+            assert_eq!(bench.stage(stage), ["call 1 Shutdown"]);
+            assert_eq!(bench.etcd(members(3, 2)), [""; 0], "too late");
+        }
         let mut bench = Bench::control_plane(QuorumGuard::Hold);
         bench.stage(stage);
         assert_eq!(bench.press(Shutdown), ["call 1 Shutdown"]);
