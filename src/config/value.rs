@@ -1,6 +1,7 @@
 //! Values as they are written on the command line, in variables and in the file.
 
 use std::ffi::OsStr;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -359,33 +360,35 @@ fn duration(text: &str) -> Result<Duration, BadValue> {
 /// How long file systems stay frozen at most.
 pub(super) fn freeze_limit(text: &str) -> Result<Duration, BadValue> {
     const EXPECTED: &str = "a duration from 1s up to 60s, such as 8s";
-    duration_up_to(LONGEST_FREEZE, text)
-        .filter(|limit| *limit >= SHORTEST_FREEZE)
-        .ok_or_else(|| bad(text, EXPECTED))
+    duration_in(SHORTEST_FREEZE..=LONGEST_FREEZE, text, EXPECTED)
 }
 
 /// How long a machine may be unready.
 pub(super) fn unready_limit(text: &str) -> Result<Duration, BadValue> {
     const EXPECTED: &str = "a duration from 2m up to 1h, such as 10m";
-    duration_up_to(LONGEST_DURATION, text)
-        .filter(|limit| *limit >= SHORTEST_UNREADY)
-        .ok_or_else(|| bad(text, EXPECTED))
+    duration_in(SHORTEST_UNREADY..=LONGEST_DURATION, text, EXPECTED)
 }
 
 /// How often a host is asked whether a migration begins.
 pub(super) fn period(text: &str) -> Result<Duration, BadValue> {
     const EXPECTED: &str = "a duration from 500ms up to 30s, such as 2s";
-    duration_up_to(LONGEST_PERIOD, text)
-        .filter(|period| *period >= SHORTEST_PERIOD)
-        .ok_or_else(|| bad(text, EXPECTED))
+    duration_in(SHORTEST_PERIOD..=LONGEST_PERIOD, text, EXPECTED)
 }
 
 /// How long a token counts, in whole seconds.
 pub(super) fn life(text: &str) -> Result<Duration, BadValue> {
     const EXPECTED: &str = "a duration from 1s up to 24h, such as 10m";
-    duration_up_to(LONGEST_TOKEN_LIFE, text)
-        .filter(|life| life.as_secs() > 0)
-        .ok_or_else(|| bad(text, EXPECTED))
+    duration_in(Duration::from_secs(1)..=LONGEST_TOKEN_LIFE, text, EXPECTED)
+}
+
+fn duration_in(
+    range: RangeInclusive<Duration>,
+    text: &str,
+    expected: &'static str,
+) -> Result<Duration, BadValue> {
+    duration_up_to(*range.end(), text)
+        .filter(|duration| range.contains(duration))
+        .ok_or_else(|| bad(text, expected))
 }
 
 fn duration_up_to(longest: Duration, text: &str) -> Option<Duration> {
