@@ -43,8 +43,8 @@ pub struct Bridge {
     /// None while quiescing is off.
     freezer: Option<Link>,
     inquiries: Inquiries,
-    /// What is asked of etcd for the facts.
-    following: Option<JoinHandle<()>>,
+    /// What is asked of etcd for the facts: the part and the members, each until Talos has said it.
+    following: [Option<JoinHandle<()>>; 2],
     /// The last look at etcd.
     look: Option<JoinHandle<()>>,
 }
@@ -87,7 +87,7 @@ impl Bridge {
             kernel: Kernel::new(),
             freezer: None,
             inquiries: Inquiries::default(),
-            following: None,
+            following: [None, None],
             look: None,
         }
     }
@@ -125,7 +125,7 @@ impl Bridge {
     }
 
     fn stop_following(&mut self) {
-        if let Some(task) = self.following.take() {
+        for task in self.following.iter_mut().filter_map(Option::take) {
             task.abort();
         }
     }
@@ -258,21 +258,22 @@ impl Node for Bridge {
     }
 
     fn follow_etcd(&mut self, what: OfEtcd) {
-        // What is still asked for is no older; but all of it is more.
-        let is_asking = self
-            .following
-            .as_ref()
-            .is_some_and(|task| !task.is_finished());
-        if is_asking && what != OfEtcd::All {
-            return;
-        }
-        let facts = self.facts_sender.clone();
-        let Ok(client) = self.client.clone() else {
+        let Ok(client) = &self.client else {
             return;
         };
-        let task = tokio::spawn(async move { talos::follow_etcd(&client, what, &facts).await });
-        self.stop_following();
-        self.following = Some(task);
+        let halves = [OfEtcd::Part, OfEtcd::Members];
+        for (task, half) in self.following.iter_mut().zip(halves) {
+            // What is still asked for is no older; but something has changed where all is wanted.
+            let is_asking = task.as_ref().is_some_and(|task| !task.is_finished());
+            if what != OfEtcd::All && (what != half || is_asking) {
+                continue;
+            }
+            let (client, facts) = (client.clone(), self.facts_sender.clone());
+            let next = tokio::spawn(async move { talos::follow_etcd(&client, half, &facts).await });
+            if let Some(before) = task.replace(next) {
+                before.abort();
+            }
+        }
     }
 
     fn hand_over(&mut self) {

@@ -131,6 +131,32 @@ async fn facts_of_etcd_take_one_call_each() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn the_members_are_asked_for_again_although_this_node_does_not_say_its_part() {
+    let (api, client) = three();
+    let down = Status::unknown("failed to query etcd status");
+    api.fail_next(Method::EtcdStatus, &down, 100);
+    let mut bridge = Bridge::with_client(client);
+    for (what, calls) in [
+        (OfEtcd::All, 1),
+        (OfEtcd::Part, 1),
+        (OfEtcd::Members, 2),
+        (OfEtcd::Members, 3),
+    ] {
+        bridge.follow_etcd(what);
+        tokio::time::sleep(LONG).await;
+        assert_eq!(
+            api.calls_of(Method::EtcdMemberList).len(),
+            calls,
+            "{what:?}"
+        );
+    }
+    assert!(
+        api.calls_of(Method::EtcdStatus).len() > 2,
+        "still asked for"
+    );
+}
+
 #[tokio::test]
 async fn who_is_cordoned_and_which_api_servers_serve_is_watched() {
     let (api, client, _directory) = machined();
