@@ -274,11 +274,13 @@ impl Course {
 
 impl Run {
     /// When a drain that begins now has taken too long; `None` to leave that to Talos.
-    fn drain_ends(&self, now: Duration) -> Option<Duration> {
-        match self.terms.drain {
-            DrainDeadline::Talos => None,
-            DrainDeadline::Force => Some(now),
-            DrainDeadline::After(limit) => Some(now.saturating_add(limit).min(self.budget_ends())),
+    pub(super) fn drain_ends(&self, now: Duration) -> Option<Duration> {
+        match (self.wish, self.terms.drain) {
+            (Wish::Now, _) | (_, DrainDeadline::Force) => Some(now),
+            (Wish::Usual, DrainDeadline::After(limit)) => {
+                Some(now.saturating_add(limit).min(self.budget_ends()))
+            }
+            (Wish::Usual, DrainDeadline::Talos) => None,
         }
     }
 }

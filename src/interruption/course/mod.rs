@@ -17,7 +17,7 @@ use tracing::{error, info, warn};
 use super::call::{Call, CallId};
 use super::terms::Terms;
 use super::{Circumstances, Output};
-use crate::config::{DrainDeadline, QuorumGuard};
+use crate::config::QuorumGuard;
 use crate::power::{HandOver, Heard, Phase, PowerOperation, PowerOutcome, Press, Wish};
 use drain::Hurry;
 use hold::Look;
@@ -231,7 +231,8 @@ impl Course {
     fn call(&mut self, cx: &mut Context<'_>) {
         let operation = self.operation;
         let Some(run) = &mut self.run else { return };
-        let is_forced = operation == PowerOperation::Shutdown && run.drain_limit(cx.now).is_zero();
+        let is_forced = operation == PowerOperation::Shutdown
+            && run.drain_ends(cx.now).is_some_and(|end| end <= cx.now);
         let patience = run.answer_by.saturating_sub(cx.now);
         let deadline = if run.is_answered {
             run.terms.deadline
@@ -390,17 +391,6 @@ impl Run {
     /// When the budget is used up.
     const fn budget_ends(&self) -> Duration {
         self.pressed.saturating_add(self.terms.budget)
-    }
-
-    /// How long Talos may drain the node, from now on.
-    fn drain_limit(&self, now: Duration) -> Duration {
-        match (self.wish, self.terms.drain) {
-            (Wish::Now, _) | (_, DrainDeadline::Force) => Duration::ZERO,
-            (Wish::Usual, DrainDeadline::After(limit)) => {
-                limit.min(self.budget_ends().saturating_sub(now))
-            }
-            (Wish::Usual, DrainDeadline::Talos) => Duration::MAX,
-        }
     }
 
     /// Makes a call, and says whether it is forced and takes over the one before; its number.
