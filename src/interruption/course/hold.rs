@@ -6,7 +6,7 @@ use tracing::{info, warn};
 
 use super::super::Output;
 use super::super::quorum::{Standing, standing};
-use super::{Context, Course, Run, Step};
+use super::{Context, Course, HAND_OVER, Run, Step};
 use crate::config::QuorumGuard;
 use crate::facts::EtcdLook;
 use crate::power::PowerOutcome;
@@ -105,7 +105,8 @@ impl Course {
         }
     }
 
-    /// Waits for the others. A host that waits for its answer less long than this and the call may take has it now.
+    /// Waits for the others. A host that waits for its answer less long than this, a hand-over and the call may take has it
+    /// now.
     fn hold(&mut self, cx: &mut Context<'_>) {
         let operation = self.operation;
         let Some(run) = &mut self.run else { return };
@@ -117,7 +118,7 @@ impl Course {
         };
         if until <= cx.now {
             self.hold_on(cx);
-        } else if run.answer_by < until.saturating_add(run.terms.deadline) {
+        } else if run.answer_by < until.saturating_add(HAND_OVER + run.terms.deadline) {
             run.answer(operation, cx);
         }
     }

@@ -162,6 +162,20 @@ fn a_host_that_does_not_wait_so_long_is_answered_when_the_hold_begins() {
     assert_eq!(bench.rejected(1), ["did not happen: why", "= refused: why"]);
 }
 
+/// So does one whose patience a hold and a call leave, but for the leadership that is handed over between them.
+#[test]
+fn handing_over_counts_for_the_patience_of_a_host() {
+    let mut bench = Bench::with(|config| {
+        config.deadline = s(2);
+        config.etcd.hold = s(2);
+        config.reboot_mode = RebootMode::Force;
+        config.etcd.forfeit.force_reboot = true;
+    });
+    bench.patience = Duration::from_millis(4500);
+    bench.press(Reboot);
+    assert_eq!(bench.etcd(members(3, 2)), ["accepted", "= holding"]);
+}
+
 /// How long the next call may take.
 fn deadline(bench: &mut Bench) -> Duration {
     loop {
