@@ -498,6 +498,10 @@ impl Services {
             return;
         }
         self.phase = phase.clone();
+        if !phase.is_an_end() {
+            // Also while the host is away: the next one is to have its marks.
+            self.members.ha.stay();
+        }
         if !self.presence.is_away() {
             self.each(now, |service, cx| service.phase_changed(cx));
             self.drive(now);

@@ -73,12 +73,6 @@ impl Service for Ha {
         self.monitor.session(false, cx.now);
     }
 
-    fn phase_changed(&mut self, cx: &mut Context<'_>) {
-        if !cx.phase.is_an_end() {
-            self.monitor.stay();
-        }
-    }
-
     fn press(&mut self, cx: &mut Context<'_>) {
         let is_end = cx.phase.is_an_end();
         while let Some(act) = self.monitor.poll(cx.facts, is_end, cx.now) {

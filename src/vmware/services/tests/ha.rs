@@ -7,7 +7,7 @@ use crate::config::{HaConfig, HaMonitor, QuiesceConfig, QuiesceMode};
 use crate::facts::{Life, MachineType, Stage, TalosVersion};
 use crate::freeze::Report;
 use crate::front_end::Debt;
-use crate::power::{PowerOperation, PowerOutcome};
+use crate::power::{Phase, PowerOperation, PowerOutcome};
 use crate::vmware::services::plays;
 
 const ENABLE: &str = "> GuestAppMonitor.Cmd.Enable";
@@ -78,6 +78,28 @@ fn a_power_operation_comes_after_disable_and_its_refusal_before_enable() {
     );
     host.pass(ms(8_000));
     assert_eq!(count(&host.take(), ENABLE), 1);
+}
+
+#[test]
+fn an_operation_that_ends_while_the_host_is_away_leaves_the_next_session_its_marks() {
+    let mut host = counting();
+    host.ask(b"OS_Halt");
+    host.power(PowerOperation::Shutdown, PowerOutcome::Accepted);
+    host.services.handle_phase(&Phase::Stopping, host.now);
+    host.lose();
+    host.deaf = true;
+    host.variables_wanted(false);
+    host.variables_wanted(true);
+    host.pass(ms(10_000));
+    assert!(host.services.host_is_away());
+    host.services.handle_phase(&Phase::Idle, host.now);
+    host.deaf = false;
+    host.take();
+    host.connect();
+    host.life(&Life::Answers);
+    host.pass(ms(20_000));
+    let heard = host.take();
+    assert!(count(&heard, MARK) >= 2, "{heard:?}");
 }
 
 #[test]
