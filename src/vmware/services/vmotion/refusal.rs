@@ -95,7 +95,12 @@ impl Refusal {
         let (RpciOutcome::Accepted(reply) | RpciOutcome::Refused(reply)) = outcome else {
             return;
         };
-        let (reply, problem) = (printable(reply), self.problem());
+        let reply = match self {
+            // It may hold a token all the same.
+            Self::Garbage => format!("{} bytes", reply.len()),
+            _ => printable(reply),
+        };
+        let problem = self.problem();
         if self == Self::Unsupported {
             info!(
                 reply,
@@ -141,6 +146,20 @@ pub fn notice_of_migrations(outcome: &RpciOutcome) -> Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::log::logged::Logged;
+    use crate::vmware::wire::vm_operation_notification::Registered;
+
+    #[test]
+    fn a_reply_without_sense_is_not_logged_for_the_token_in_it() {
+        let logged = Logged::new();
+        let reply = br#"{"result": true, "uniqueToken": "the secret"}"#;
+        let error = Registered::parse(reply).unwrap_err();
+        let outcome = RpciOutcome::Accepted(reply.to_vec());
+        Refusal::of(&error, &outcome).log(&outcome);
+        let lines = logged.take();
+        assert_eq!(lines.len(), 1);
+        assert!(!lines[0].1.contains("secret"), "{lines:?}");
+    }
 
     #[test]
     fn who_is_registered_says_whether_there_is_notice() {
