@@ -122,10 +122,10 @@ impl Vmotion {
 
     /// What is sent next, if anything is due.
     fn next(&mut self, now: Duration) -> Option<Step> {
-        if let Some(token) = self.registration.token().cloned()
+        if let Some(token) = self.registration.token()
             && let Some(operation) = self.migrations.next_ack(now)
         {
-            return Some(Step::Ack(operation, token));
+            return Some(Step::Ack(operation, token.clone()));
         }
         self.registration.next(now)
     }
