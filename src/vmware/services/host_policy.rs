@@ -13,7 +13,7 @@ use tracing::{info, warn};
 
 use super::{Context, RpciId, RpciOutcome};
 use crate::power::{PowerOperation, Press, Wish};
-use crate::vmware::wire::text::{is_blank, printable};
+use crate::vmware::wire::text::{is_blank, printable, text};
 
 /// The question.
 const READ: &[u8] = b"info-get guestinfo.talos-vmtoolsd.shutdown";
@@ -138,6 +138,5 @@ const fn again(operation: PowerOperation, at: Duration) -> Press {
 }
 
 fn is_force(value: &[u8]) -> bool {
-    let text = value.split(|byte| *byte == 0).next().unwrap_or_default();
-    text.trim_ascii() == FORCE
+    text(value).trim_ascii() == FORCE
 }

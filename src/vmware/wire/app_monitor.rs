@@ -7,6 +7,8 @@
 //! GuestAppMonitor.Cmd.GetAppStatus   1 green
 //! ```
 
+use super::text::text;
+
 /// How each command begins.
 pub const PREFIX: &str = "GuestAppMonitor.Cmd.";
 
@@ -95,12 +97,9 @@ pub fn is_enabled(text: &[u8]) -> bool {
     word(text) == b"true"
 }
 
-/// The text without NUL and blanks at its ends.
-fn word(text: &[u8]) -> &[u8] {
-    let end = text.iter().position(|byte| *byte == 0);
-    text.get(..end.unwrap_or(text.len()))
-        .unwrap_or_default()
-        .trim_ascii()
+/// The text up to the first NUL, without blanks at its ends.
+fn word(reply: &[u8]) -> &[u8] {
+    text(reply).trim_ascii()
 }
 
 #[cfg(test)]
