@@ -23,6 +23,8 @@ use crate::vmware::wire::app_monitor::{AppStatus, Code, Command, is_enabled};
 /// Between two marks: the host wants one every 30 s. One that is lost, by a host that takes 7 s to lose it, is made up
 /// for in time.
 const MARK_EVERY: Duration = Duration::from_secs(8);
+/// How long after a mark the host resets the machine, unless another one comes.
+const WINDOW: Duration = Duration::from_secs(30);
 /// Between a lost command and the next try.
 const RETRY: Duration = Duration::from_millis(500);
 /// Between two questions of what the host thinks. A host that has forgotten us does no harm.
@@ -97,6 +99,8 @@ pub(super) struct Monitor {
     /// No Enable before then.
     enable_at: Duration,
     mark_at: Duration,
+    /// When the host has taken a mark last, or has said that it counts.
+    taken: Duration,
     status_at: Duration,
     life_at: Duration,
     /// When something is to be done, if nothing happens.
@@ -174,13 +178,13 @@ impl Monitor {
                 self.is_new = false;
                 match (is_enabled(text), self.counts) {
                     (true, Counts::No) => self.take_over(now),
-                    (true, Counts::Maybe | Counts::Yes) => self.counts = Counts::Yes,
+                    (true, Counts::Maybe | Counts::Yes) => self.taken(now),
                     (false, _) => self.forgotten(),
                 }
             }
             Command::Enable => match Code::parse(text) {
                 Code::Ok => {
-                    self.counts = Counts::Yes;
+                    self.taken(now);
                     self.mark_at = now;
                     self.status_at = now.saturating_add(STATUS_EVERY);
                     self.said.enabled(&self.config);
@@ -188,7 +192,7 @@ impl Monitor {
                 Code::NotEnabled | Code::Other => self.said.odd_code(command, text),
             },
             Command::MarkActive => match Code::parse(text) {
-                Code::Ok => self.counts = Counts::Yes,
+                Code::Ok => self.taken(now),
                 Code::NotEnabled => self.forgotten(),
                 Code::Other => self.said.odd_code(command, text),
             },
@@ -208,6 +212,17 @@ impl Monitor {
         }
     }
 
+    /// The host counts.
+    const fn taken(&mut self, now: Duration) {
+        self.counts = Counts::Yes;
+        self.taken = now;
+    }
+
+    /// Whether the host has counted just now, so that its refusal may be of the moment and its reset is still to come.
+    fn may_reset(&self, now: Duration) -> bool {
+        self.counts == Counts::Yes && now < self.taken.saturating_add(WINDOW)
+    }
+
     /// The host does not count, whatever we know.
     fn forgotten(&mut self) {
         self.is_forgotten |= self.counts != Counts::No;
@@ -221,6 +236,9 @@ impl Monitor {
 
     fn refused(&mut self, command: Command, text: &[u8], now: Duration) {
         match command {
+            Command::IsEnabled | Command::Disable if self.may_reset(now) && !self.stops => {
+                self.not_before = now.saturating_add(RETRY);
+            }
             Command::IsEnabled | Command::Enable => {
                 self.counts = Counts::No;
                 self.said.refused(text);
@@ -249,7 +267,7 @@ impl Monitor {
     /// word: the host resets the machine unless the marks go on. In a machine that has just started, that run was
     /// before the start.
     fn take_over(&mut self, now: Duration) {
-        self.counts = Counts::Yes;
+        self.taken(now);
         self.health.forget();
         if now >= self.config.settle {
             self.settled = true;

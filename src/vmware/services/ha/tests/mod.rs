@@ -289,6 +289,27 @@ fn a_host_without_it_is_named_once_and_asked_again_in_the_next_session() {
 }
 
 #[test]
+fn a_host_that_refuses_for_a_moment_has_its_marks_in_time() {
+    for moment in [1, 5, 15, 20] {
+        let mut world = World::monitored(HaMonitor::Node);
+        for _ in 0..20 {
+            world.host.refuses = Some(b"Unknown command");
+            world.pass(seconds(moment));
+            world.host.refuses = None;
+            world.pass(seconds(40));
+        }
+        assert!(world.host.enabled && world.host.resets.is_empty());
+        world.host.refuses = Some(b"Unknown command");
+        world.is_end = true;
+        world.pass(seconds(moment));
+        world.host.refuses = None;
+        world.pass(seconds(1));
+        assert!(!world.host.enabled, "a planned end is one");
+        assert!(world.host.resets.is_empty());
+    }
+}
+
+#[test]
 fn a_machine_that_slept_is_not_dead() {
     for silent in [false, true] {
         let mut world = World::monitored(HaMonitor::Ready);
