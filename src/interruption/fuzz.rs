@@ -292,27 +292,23 @@ impl Judge {
         }
     }
 
+    /// The next call that Talos has not answered, which it accepts now.
+    fn unanswered(&mut self) -> Option<CallId> {
+        let mut calls = self.seen.iter_mut().flat_map(|seen| &mut seen.calls);
+        let (number, _, came) = calls.find(|(_, _, came)| *came == Came::Nothing)?;
+        *came = Came::Accepted;
+        Some(CallId(*number))
+    }
+
     /// In the end Talos answers: every press has its answer, and nothing is left.
     fn finish(&mut self) {
         self.interruption.stop(self.now);
         self.look();
         for _ in 0..20 {
-            for operation in [0, 1] {
-                let calls = self.seen[operation].calls.clone();
-                for (number, _, came) in calls {
-                    if came == Came::Nothing {
-                        let accepted = Heard::Outcome(PowerOutcome::Accepted);
-                        self.interruption
-                            .handle_heard(CallId(number), &accepted, self.now);
-                        self.look();
-                    }
-                }
-                let seen = &mut self.seen[operation];
-                for (_, _, came) in &mut seen.calls {
-                    if *came == Came::Nothing {
-                        *came = Came::Accepted;
-                    }
-                }
+            while let Some(call) = self.unanswered() {
+                let accepted = Heard::Outcome(PowerOutcome::Accepted);
+                self.interruption.handle_heard(call, &accepted, self.now);
+                self.look();
             }
             self.pass(Duration::from_secs(200));
         }
