@@ -4,7 +4,7 @@ skopeo opens layouts and archives, umoci unpacks them (and verifies each digest 
 SBOM, `cargo tree` says what must be in it, and crane serves a registry on loopback to which the images are pushed
 and from which they are read back. At the end images are spoiled on purpose: each check must notice its own fault.
 
-usage: check.py <images>        (from the repository's root)
+usage: check_images.py <images>        (from the repository's root)
 """
 
 import copy
