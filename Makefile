@@ -222,6 +222,14 @@ names: ## Carry another REGISTRY=… and SOURCE=… into Makefile, manifests and
 release: images ## Collect the files of a release, _out/release: binaries, images, SBOMs, notes, checksums
 	@.ci/release-files '$(IMAGES)' '$(CURDIR)/_out'
 
+talos_judge := $(CURDIR)/_out/talos-judge
+
+.PHONY: release-check
+release-check: release with-docker-registry with-cosign with-crane with-skopeo with-jq with-spdx-tools ## Rehearse a release: sign, push, verify by the README's commands, let Talos pull it, spoil it (needs Go)
+	@cd tests/release/talos; \
+	GOWORK=off GOTOOLCHAIN="$${GOTOOLCHAIN:-local}" go test -c -vet=off -buildvcs=false -o '$(talos_judge)' .
+	@TOOLS='$(TOOLS)' TALOS_JUDGE='$(talos_judge)' tests/release/check '$(IMAGES)'
+
 .PHONY: both-binaries
 both-binaries:
 	$(MAKE) --no-print-directory build TARGET=x86_64-unknown-linux-gnu

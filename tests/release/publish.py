@@ -1,0 +1,111 @@
+"""Publishes a release as the workflow does, with a registry on loopback and a throw-away key."""
+
+import json
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+
+from check_images import Fault, Layout, edit_files, expect, respoil, run
+
+RELEASE = pathlib.Path("_out/release").resolve()
+IMAGES = {"runtime": "talos-vmtoolsd", "extension": "talos-vmtoolsd-extension"}
+# Where in the registry it goes.
+PUBLISHED = "published"
+
+
+def of_makefile(variable):
+    lines = pathlib.Path("Makefile").read_text().splitlines()
+    return next(line for line in lines if line.startswith(f"{variable} = ")).split(" = ")[1]
+
+
+def version():
+    lines = pathlib.Path("manifest.yaml").read_text().splitlines()
+    return next(line for line in lines if line.startswith("  version: ")).split(": ")[1]
+
+
+class Signer:
+    """A pair of keys that is thrown away, and no service that would see it."""
+
+    def __init__(self, folder):
+        folder.mkdir()
+        os.environ["COSIGN_PASSWORD"] = ""
+        run("cosign", "generate-key-pair", "--output-key-prefix", str(folder / "cosign"))
+        run("cosign", "signing-config", "create", "--out", str(folder / "services.json"))
+        run("cosign", "trusted-root", "create", "--out", str(folder / "root.json"))
+        self.public = folder / "cosign.pub"
+        self.flags = ["--key", str(folder / "cosign.key"), "--signing-config", str(folder / "services.json"),
+                      "--trusted-root", str(folder / "root.json")]
+
+    def attest(self, image, kind, document):
+        run("cosign", "attest", "--yes", *self.flags, "--type", kind, "--predicate", str(document), image)
+
+
+def push(registry, signer, tag):
+    """The step of the workflow; what it hands to the steps for the provenance."""
+    environment = {**os.environ, "REGISTRY": f"{registry.address}/{PUBLISHED}", "SIGN_WITH": " ".join(signer.flags)}
+    done = subprocess.run([".ci/release", "push", tag], env=environment, capture_output=True, text=True)
+    expect(done.returncode == 0, f".ci/release push: {done.stderr.strip()}")
+    return dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)
+
+
+def provenance(tag, commit):
+    """What the forge says of a run, in the same form."""
+    source = of_makefile("SOURCE")
+    workflow = {"ref": f"refs/tags/{tag}", "repository": source, "path": ".github/workflows/release.yml"}
+    return {
+        "buildDefinition": {
+            "buildType": "https://actions.github.io/buildtypes/workflow/v1",
+            "externalParameters": {"workflow": workflow},
+            "resolvedDependencies": [{"uri": f"git+{source}@refs/tags/{tag}", "digest": {"gitCommit": commit}}],
+        },
+        "runDetails": {"builder": {"id": f"{source}/.github/workflows/release.yml@refs/tags/{tag}"}},
+    }
+
+
+def publish(registry, signer, scratch, tag):
+    """All that a release brings into the registry. A second try of the same goes through, as in the workflow."""
+    pushed = push(registry, signer, tag)
+    expect(push(registry, signer, tag) == pushed, "a second push gives something else")
+    document = scratch / "provenance.json"
+    document.write_text(json.dumps(provenance(tag, run("git", "rev-parse", "HEAD").strip())))
+    for image in IMAGES:
+        signer.attest(f"{pushed[f'{image}-name']}@{pushed[f'{image}-digest']}", "slsaprovenance1", document)
+    return {image: pushed[f"{image}-digest"] for image in IMAGES}
+
+
+def check_other_push(registry, signer, images, scratch, tag):
+    """Another image under a tag that is there: nothing is written."""
+    other = scratch / "other"
+    respoil(Layout(images / "extension"), other, edit_tar=edit_files(lambda _, content: content))
+    aside = RELEASE / "extension.tar"
+    kept = scratch / "extension.tar"
+    shutil.move(aside, kept)
+    try:
+        run("tar", "--create", f"--file={aside}", f"--directory={other}", "index.json", "blobs")
+        push(registry, signer, tag)
+    except Fault as fault:
+        expect("is there already, and another image" in str(fault), f"another complaint: {fault}")
+    else:
+        raise Fault("another image went to a tag that was there")
+    finally:
+        shutil.move(kept, aside)
+
+
+def check_tag(scratch, tag):
+    """The first step of the workflow: no release without names and notes."""
+    clone = scratch / "clone"
+    run("git", "clone", "--quiet", "--no-hardlinks", ".", str(clone))
+
+    def release_check():
+        return subprocess.run([".ci/release", "check", tag], cwd=clone, capture_output=True, text=True)
+
+    expect("REGISTRY or SOURCE is not set" in release_check().stderr, "released below a name that is not set")
+    names = ["REGISTRY=registry.example/owner", "SOURCE=https://forge.example/owner/agent"]
+    subprocess.run(["make", "--quiet", "names", *names], cwd=clone, check=True, capture_output=True)
+    log = clone / "CHANGELOG.md"
+    heading = f"## [{tag.removeprefix('v')}]"
+    expect("has no section" in release_check().stderr, "released without notes")
+    log.write_text(re.sub(rf"^{re.escape(heading)}.*$", f"{heading} - 2026-01-01", log.read_text(), flags=re.MULTILINE))
+    expect(not (fault := release_check()).returncode, fault.stderr)
