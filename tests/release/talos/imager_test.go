@@ -9,7 +9,7 @@ import (
 	"github.com/siderolabs/talos/pkg/machinery/extensions"
 )
 
-// binary is what an extension with another name for it would not start.
+// binary is what the extension's service file starts.
 const binary = "rootfs/usr/local/lib/containers/talos-vmtoolsd/talos-vmtoolsd"
 
 // The imager and the image factory go through these calls, with `--system-extension-image` and a schematic.
