@@ -98,14 +98,24 @@ def check_tag(scratch, tag):
     clone = scratch / "clone"
     run("git", "clone", "--quiet", "--no-hardlinks", ".", str(clone))
 
-    def release_check():
-        return subprocess.run([".ci/release", "check", tag], cwd=clone, capture_output=True, text=True)
-
-    expect("REGISTRY or SOURCE is not set" in release_check().stderr, "released below a name that is not set")
-    names = ["REGISTRY=registry.example/owner", "SOURCE=https://forge.example/owner/agent"]
-    subprocess.run(["make", "--quiet", "names", *names], cwd=clone, check=True, capture_output=True)
     log = clone / "CHANGELOG.md"
     heading = f"## [{tag.removeprefix('v')}]"
-    expect("has no section" in release_check().stderr, "released without notes")
-    log.write_text(re.sub(rf"^{re.escape(heading)}.*$", f"{heading} - 2026-01-01", log.read_text(), flags=re.MULTILINE))
-    expect(not (fault := release_check()).returncode, fault.stderr)
+
+    def with_names(registry, source):
+        subprocess.run(["make", "--quiet", "names", f"REGISTRY={registry}", f"SOURCE={source}"], cwd=clone, check=True,
+                       capture_output=True)
+
+    def with_day(day):
+        pattern = rf"^{re.escape(heading)}.*$"
+        log.write_text(re.sub(pattern, f"{heading} - {day}", log.read_text(), flags=re.MULTILINE))
+
+    def fault():
+        return subprocess.run([".ci/release", "check", tag], cwd=clone, capture_output=True, text=True).stderr.strip()
+
+    with_day("unreleased")
+    with_names("somewhere.invalid/owner", "https://somewhere-else.invalid/agent")
+    expect("REGISTRY or SOURCE is not set" in fault(), "released below a name that is not set")
+    with_names("registry.example/owner", "https://forge.example/owner/agent")
+    expect("has no section" in fault(), "released without notes")
+    with_day("2026-01-01")
+    expect(not fault(), fault())
