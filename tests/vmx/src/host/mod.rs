@@ -11,6 +11,7 @@ mod clock;
 mod event;
 mod fault;
 mod high_bandwidth;
+mod panel;
 mod port;
 mod rpci;
 mod session;
