@@ -93,6 +93,10 @@ guest-relay:
 demo: build with-qemu with-guest-kernel with-xfsprogs guest-relay ## Show a node from start to shutdown, as its hosts and Talos see it
 	@$(guest) $(CARGO) run --locked --quiet --example demo
 
+.PHONY: picture
+picture: export PICTURE = $(CURDIR)/docs/panel.svg
+picture: demo ## Run the demo and draw what its hosts show for the README, docs/panel.svg
+
 .PHONY: test
 test: build with-open-vm-tools with-qemu with-guest-kernel with-xfsprogs ## Run all tests, the release binary, open-vm-tools' programs and a QEMU guest included
 	$(guest) $(CARGO) test --locked --workspace

@@ -1,6 +1,6 @@
 //! What the documents claim: every row of a table of tests names some, every test that is named exists, the tables are
-//! complete; links lead to files, what the README shows of the demo is in its log, and images and sources have the names
-//! that the Makefile gives them.
+//! complete; links lead to files, what the README shows of the demo is in its log, its picture too, and images and
+//! sources have the names that the Makefile gives them.
 
 #![cfg(test)]
 
@@ -438,6 +438,60 @@ fn what_the_readme_shows_of_the_demo_is_in_its_log() {
             "not in this order: {line}"
         );
     }
+}
+
+/// Rows whose value a run measures, or takes from the machine that it runs on: only the label is the same everywhere.
+const MEASURED: [&str; 4] = ["Guest OS", "Memory", "Processors", "Uptime"];
+
+/// A row of a panel or of its picture, its words apart by one space.
+fn row(text: &str) -> String {
+    let words = text.split_whitespace().filter(|word| *word != "=");
+    let row = words.collect::<Vec<_>>().join(" ");
+    let measured = MEASURED.into_iter().find(|label| row.starts_with(label));
+    measured.map_or(row, str::to_owned)
+}
+
+/// The rows of both panels in the demo's log, below their titles.
+fn rows_of_panels(log: &str) -> Vec<String> {
+    let (vcenter, proxmox) = log.split_once("in Proxmox VE\n").unwrap();
+    let vcenter = vcenter.lines().filter_map(|line| {
+        let title = line.strip_prefix("┌─ vCenter").map(|_| "vCenter");
+        title.or_else(|| line.strip_prefix('│')?.strip_suffix('│'))
+    });
+    let proxmox = proxmox.lines().take_while(|line| !line.is_empty());
+    let rows = vcenter.chain(["Proxmox VE"]).chain(proxmox);
+    rows.map(row).collect()
+}
+
+/// The rows of the picture, as one reads them.
+fn rows_of_picture(svg: &str) -> Vec<String> {
+    let texts = svg.split("<text").skip(1);
+    let texts = texts.map(|text| {
+        let (text, _) = text.split_once("</text>").unwrap();
+        let parts = text.split('<').map(|part| part.split_once('>').unwrap().1);
+        row(&parts.collect::<Vec<_>>().join(""))
+    });
+    texts.collect()
+}
+
+#[test]
+fn the_picture_shows_what_the_hosts_show_in_the_log_of_the_demo() {
+    let read = |name: &str| fs::read_to_string(root().join(name)).unwrap();
+    assert!(read("README.md").contains("](docs/panel.svg)"));
+    let panels = rows_of_panels(&read("docs/demo.md"));
+    let picture = rows_of_picture(&read("docs/panel.svg"));
+    assert!(panels.len() >= 40, "{} rows", panels.len());
+    for (shown, drawn) in panels.iter().zip(&picture) {
+        // Either may have less room for a value.
+        let cut = [shown, drawn].iter().any(|row| row.contains('…'));
+        let [one, other] = [shown, drawn].map(|row| row.split('…').next().unwrap());
+        let same = one == other || cut && (one.starts_with(other) || other.starts_with(one));
+        assert!(
+            same,
+            "docs/demo.md: {shown}\ndocs/panel.svg: {drawn}\nrun `make picture`"
+        );
+    }
+    assert_eq!(panels.len(), picture.len(), "run `make picture`");
 }
 
 /// Whether a command of the QEMU guest agent is in the first cell of a row, by its name or as `guest-file-\*`.

@@ -3,11 +3,13 @@
 //! Shows what an operator would see in vCenter while things happen to the node, with measured delays, over
 //! both transports; a drain that is bounded; what an operator learns of a node without network; a quiesced snapshot of
 //! real file systems; a migration of the leader of etcd; then a real QEMU guest, where there is a QEMU.
+//! `make picture` runs the same and keeps what the hosts showed as a picture, in the file that `PICTURE` names.
 //! Every step has a deadline; a step that does not happen ends the demo with an error.
 
 mod guest_operations;
 mod interruption;
 mod migration;
+mod picture;
 mod qemu;
 mod show;
 mod snapshot;
@@ -20,7 +22,7 @@ use std::time::{Duration, Instant};
 use apid::{Apid, Method, Stage, scene};
 use nix::sys::signal::Signal;
 use show::Show;
-use vmx::{Profile, VmOperations, Vmx, VsockPolicy};
+use vmx::{Profile, Vcenter, VmOperations, Vmx, VsockPolicy};
 
 type Outcome<T = ()> = Result<T, Box<dyn Error>>;
 
@@ -61,17 +63,29 @@ fn demo(show: &Show, binary: &Path) -> Outcome {
         binary.display()
     ));
     let folder = Folder::new()?;
-    backdoor(show, binary, &folder)?;
+    let vcenter = backdoor(show, binary, &folder)?;
     vsock(show, binary, &folder)?;
     interruption::bounded_drain(show, binary, &folder)?;
     guest_operations::operator(show, binary, &folder)?;
     snapshot::snapshot(show, binary, &folder)?;
     migration::migration(show, binary, &folder)?;
-    qemu::guest(show, binary)
+    let proxmox = qemu::guest(show, binary)?;
+    let Some(path) = std::env::var_os("PICTURE") else {
+        return Ok(());
+    };
+    let proxmox = proxmox.ok_or("the picture needs a QEMU guest")?;
+    let variables = vcenter.talos_variables();
+    let variables: Vec<_> = variables
+        .map(|(key, value)| (key, value.to_owned()))
+        .collect();
+    let prefix = "guestinfo.vmtools.talos.";
+    let svg = picture::svg(&vcenter.rows(), prefix, &variables, &proxmox);
+    Ok(std::fs::write(path, svg)?)
 }
 
 /// The whole story, over the backdoor, as in an extension container where AF_VSOCK is refused.
-fn backdoor(show: &Show, binary: &Path, folder: &Folder) -> Outcome {
+/// Returns what vCenter shows in the end.
+fn backdoor(show: &Show, binary: &Path, folder: &Folder) -> Outcome<Vcenter> {
     show.chapter(
         "A Talos node on ESXi, backdoor transport (AF_VSOCK is refused, as in Talos' containers)",
     );
@@ -155,9 +169,11 @@ fn backdoor(show: &Show, binary: &Path, folder: &Folder) -> Outcome {
                 .any(|stat| stat.id == CONTEXT_SWITCHES && stat.number().is_some())
         },
     )?;
-    show.panel("What vCenter shows", &node.vmx.vcenter().to_string());
-    node.check_panel()?;
-    node.stop()
+    let view = node.vmx.vcenter();
+    show.panel("What vCenter shows", &view.to_string());
+    node.check_panel(&view)?;
+    node.stop()?;
+    Ok(view)
 }
 
 /// The same node where the container may use vsock: event driven, no polling.
@@ -239,7 +255,7 @@ impl<'a> Node<'a> {
 
     fn comes_up(&self) -> Outcome {
         let started = self.vmx.host(|host, _| host.started());
-        self.sees("tools running, green", started, vmx::Vcenter::is_green)?;
+        self.sees("tools running, green", started, Vcenter::is_green)?;
         self.sees("host name talos-cp-1", started, |v| {
             v.host_name.as_deref() == Some("talos-cp-1")
         })?;
@@ -254,7 +270,7 @@ impl<'a> Node<'a> {
     }
 
     /// Waits until vCenter's view is so, and says how long it took from `started`.
-    fn sees(&self, what: &str, started: Instant, is_so: impl Fn(&vmx::Vcenter) -> bool) -> Outcome {
+    fn sees(&self, what: &str, started: Instant, is_so: impl Fn(&Vcenter) -> bool) -> Outcome {
         let at = self.vmx.wait_for(what, DEADLINE, |host, now| {
             is_so(&host.vcenter(now)).then_some(now)
         })?;
@@ -293,8 +309,8 @@ impl<'a> Node<'a> {
         })
     }
 
-    fn check_panel(&self) -> Outcome {
-        let panel = self.vmx.vcenter().to_string();
+    fn check_panel(&self, view: &Vcenter) -> Outcome {
+        let panel = view.to_string();
         for wanted in [
             "running",
             "talos-cp-1",

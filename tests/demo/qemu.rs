@@ -8,17 +8,18 @@ use apid::Method;
 use serde_json::Value;
 
 use crate::Outcome;
+use crate::picture::Row;
 use crate::show::Show;
 
-/// Boots a node and presses Shutdown.
-pub(crate) fn guest(show: &Show, binary: &Path) -> Outcome {
+/// Boots a node and presses Shutdown. Returns what the host showed, or nothing without a QEMU.
+pub(crate) fn guest(show: &Show, binary: &Path) -> Outcome<Option<Vec<Row<'static>>>> {
     show.chapter(
         "The same node on QEMU: a real guest, the agent in the container that Talos makes",
     );
     let relay = std::env::var_os("GUEST_RELAY");
     let Some(relay) = relay.filter(|_| ::qemu::installed()) else {
         show.step("SKIPPED: QEMU or a kernel for the guest is not here");
-        return Ok(());
+        return Ok(None);
     };
     show.step("QEMU boots Debian's kernel (no KVM: slowly); the agent finds the port by itself");
     let started = Instant::now();
@@ -66,22 +67,29 @@ pub(crate) fn guest(show: &Show, binary: &Path) -> Outcome {
         .map(|call| call.roles.join(","))
         .unwrap_or_default();
     show.seen(&format!("Talos: Shutdown called with role {role}"), None);
-    show.panel("What the guest agent shows in Proxmox VE", &panel);
-    Ok(())
+    let lines = panel.iter();
+    let lines: Vec<_> = lines
+        .map(|(label, value)| format!("{label:14} {value}"))
+        .collect();
+    show.panel(
+        "What the guest agent shows in Proxmox VE",
+        &lines.join("\n"),
+    );
+    Ok(Some(panel))
 }
 
 /// The summary of a virtual machine, in Proxmox' words where it has some.
-fn panel(client: &mut Client) -> Outcome<String> {
-    let mut lines = vec![line("Guest agent", "running")];
+fn panel(client: &mut Client) -> Outcome<Vec<Row<'static>>> {
+    let mut rows = vec![("Guest agent", "running".to_owned())];
     let host = asked(client, "guest-get-host-name")?;
-    lines.push(line("Host name", text(&host, "host-name")));
+    rows.push(("Host name", text(&host, "host-name").to_owned()));
     let system = asked(client, "guest-get-osinfo")?;
     let system = format!(
         "{}, kernel {}",
         text(&system, "pretty-name"),
         text(&system, "kernel-release")
     );
-    lines.push(line("Guest OS", &system));
+    rows.push(("Guest OS", system));
     let interfaces = asked(client, "guest-network-get-interfaces")?;
     for interface in list(Some(&interfaces)) {
         let addresses: Vec<&str> = list(interface.get("ip-addresses"))
@@ -89,7 +97,7 @@ fn panel(client: &mut Client) -> Outcome<String> {
             .map(|address| text(address, "ip-address"))
             .collect();
         let words = format!("{:6} {}", text(interface, "name"), addresses.join(", "));
-        lines.push(line("IPs", &words));
+        rows.push(("IPs", words));
     }
     let systems = asked(client, "guest-get-fsinfo")?;
     for system in list(Some(&systems)) {
@@ -100,13 +108,9 @@ fn panel(client: &mut Client) -> Outcome<String> {
             text(system, "mountpoint"),
             text(system, "name")
         );
-        lines.push(line("File system", &words));
+        rows.push(("File system", words));
     }
-    Ok(lines.join("\n"))
-}
-
-fn line(label: &str, value: &str) -> String {
-    format!("{label:14} {value}")
+    Ok(rows)
 }
 
 fn asked(client: &mut Client, command: &str) -> Outcome<Value> {
