@@ -21,7 +21,7 @@ use tonic::{Code, Request, Status, Streaming};
 use tower_service::Service;
 
 use super::connect::{ApidTarget, Dial, Machined, MachinedSocket};
-use super::doubt::Doubts;
+use super::doubt::{About, Doubts};
 use super::error::Error;
 use super::facts;
 use super::proto::common::Metadata;
@@ -39,7 +39,7 @@ use crate::config::{RebootMode, TalosConfig};
 use crate::diagnosis::Check;
 use crate::facts::{Counters, MachineType, Space, Stage, TalosVersion, Traffic};
 use crate::inquiry::MOST;
-use crate::power::{Obstacle, PowerOperation};
+use crate::power::Obstacle;
 
 /// Largest message Talos sends (GRPCMaxMessageSize).
 const MAX_MESSAGE: usize = 32 << 20;
@@ -350,13 +350,13 @@ impl Client {
     }
 
     /// Notes that we gave up on a power call that Talos may have got at this time.
-    pub(super) fn leave_doubt(&self, operation: PowerOperation, sent: Instant) {
-        self.doubts.leave(operation, sent);
+    pub(super) fn leave_doubt(&self, about: About, sent: Instant) {
+        self.doubts.leave(about, sent);
     }
 
-    /// When we sent an earlier call for this operation without knowing whether Talos got it; asking clears it.
-    pub(super) fn take_doubt(&self, operation: PowerOperation) -> Option<Instant> {
-        self.doubts.take(operation)
+    /// When we sent such a call earlier without knowing whether Talos got it; asking clears it.
+    pub(super) fn take_doubt(&self, about: About) -> Option<Instant> {
+        self.doubts.take(about)
     }
 
     /// What outlives a power call.

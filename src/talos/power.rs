@@ -16,7 +16,8 @@
 //! starts with the question.
 //!
 //! A Shutdown that takes an earlier one over ([`Manner::takes_over`]) is a second call on purpose. What the earlier one
-//! does, its stage included, says nothing of it: only a START that is not that one's, or the CANCELED of that one.
+//! does, its stage included, says nothing of it: only a START that is not that one's, or the CANCELED of that one. Where
+//! Talos may have got it, a further one would take its place, and restart what it has begun: that doubt is one of its own.
 
 mod events;
 mod look;
@@ -30,6 +31,7 @@ use self::events::{Events, seconds_since};
 pub use self::look::LastWord;
 use self::look::{Look, look};
 use super::client::{CALL_TIMEOUT, Client, ThisMachine};
+use super::doubt::About;
 use super::error::Error;
 use super::sequence::{Drain, Outlook, Verdict};
 use crate::backoff::Backoff;
@@ -50,6 +52,10 @@ const FIRST_WORD: Duration = Duration::from_millis(500);
 
 /// How long we listen to Talos' events before we believe that it did not get the call.
 const SETTLE: Duration = Duration::from_secs(1);
+
+/// How long we listen where the call takes an earlier Shutdown over. That one makes way once its drain notices: between two tries
+/// to evict a pod it sleeps for 5 s (Talos' `pkg/kubernetes`, 1.4 to 1.14).
+const YIELD: Duration = Duration::from_secs(8);
 
 /// How old a call of an earlier request must be before a machine that does something else shows that nothing comes of
 /// it.
@@ -161,18 +167,18 @@ pub async fn carry_out(
     };
     if let Some(why) = why {
         if let Some(sent) = attempt.doubt.or(attempt.earlier) {
-            client.leave_doubt(operation, sent);
+            client.leave_doubt(attempt.about, sent);
         }
         return heard(Heard::Outcome(PowerOutcome::Rejected(why)));
     }
     if how.takes_over {
         // Whatever became of the earlier one, it is over.
-        let _superseded = client.take_doubt(operation);
+        let _superseded = client.take_doubt(About::First(operation));
     }
     heard(Heard::Outcome(PowerOutcome::Accepted));
     let outcome = attempt.watch_sequence(&mut heard).await;
     if outcome == PowerOutcome::NotFollowed {
-        client.leave_doubt(operation, attempt.began);
+        client.leave_doubt(attempt.about, attempt.began);
     }
     heard(Heard::Outcome(outcome));
 }
@@ -218,6 +224,8 @@ impl Refusal {
 struct Attempt<'a> {
     client: &'a Client,
     operation: PowerOperation,
+    /// Which call that is, for a doubt about it.
+    about: About,
     how: Manner,
     known: LastWord,
     outlook: Outlook,
@@ -238,20 +246,28 @@ struct Attempt<'a> {
 
 impl<'a> Attempt<'a> {
     fn new(client: &'a Client, operation: PowerOperation, how: Manner, known: LastWord) -> Self {
+        let about = match how.takes_over {
+            true => About::TakeOver,
+            false => About::First(operation),
+        };
+        let sent = client.take_doubt(about);
+        // The stage says nothing of a call that takes over, so that what Talos says of it is all there is to ask for.
+        let (earlier, doubt) = match how.takes_over {
+            true => (None, sent),
+            false => (sent, None),
+        };
         Self {
             client,
             operation,
+            about,
             how,
             known,
             outlook: outlook(client, operation, how),
             drain: Drain::None,
             events: Events::Closed,
             verdict: Verdict::Open,
-            earlier: match how.takes_over {
-                true => None,
-                false => client.take_doubt(operation),
-            },
-            doubt: None,
+            earlier,
+            doubt,
             began: Instant::now(),
             failure: None,
         }
@@ -306,9 +322,10 @@ impl<'a> Attempt<'a> {
         if self.events.is_over() {
             self.events = Events::open(self.client, self.doubt.map_or(0, seconds_since));
         }
-        if self.doubt.is_some() {
+        if let Some(sent) = self.doubt {
             self.head_start().await?;
-            if self.did_talos_get_it().await? {
+            if self.did_talos_get_it(sent).await? {
+                self.doubt = None;
                 return Ok(Acceptance::UnderWay);
             }
         }
@@ -395,7 +412,7 @@ impl<'a> Attempt<'a> {
             self.events = Events::open(self.client, seconds_since(since));
         }
         self.head_start().await?;
-        match self.did_talos_get_it().await {
+        match self.did_talos_get_it(since).await {
             Ok(got) => Ok(got && !matches!(self.verdict, Verdict::DidNotHappen(_))),
             // A node that answers after so long has not gone down.
             Err(error) if !error.is_connection() && since.elapsed() > SEQUENCE_WINDOW => Ok(false),
@@ -410,12 +427,15 @@ impl<'a> Attempt<'a> {
         now == stage(self.operation) || ends_so
     }
 
-    /// Whether Talos got the doubtful call.
+    /// Whether Talos got the doubtful call, which was sent then.
     ///
     /// # Errors
     /// When Talos does not say, so that nothing must be sent.
-    async fn did_talos_get_it(&mut self) -> Result<bool, Error> {
-        let until = Instant::now() + SETTLE;
+    async fn did_talos_get_it(&mut self, sent: Instant) -> Result<bool, Error> {
+        let mut until = Instant::now() + SETTLE;
+        if self.how.takes_over {
+            until = until.max(sent + YIELD);
+        }
         while let Ok(Some(sighting)) = timeout_at(until, self.events.next(self.client)).await {
             self.verdict = self.outlook.see(&sighting);
             let outlook = &self.outlook;
