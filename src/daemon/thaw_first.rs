@@ -7,8 +7,8 @@ use crate::freeze::message::How;
 use crate::freeze::{Command, Report};
 use crate::interruption::{Call, CallId};
 
-/// How long a call waits for a thaw at most. A thaw takes milliseconds; the freezer goes on trying, and
-/// Talos' drain gives it time.
+/// How long a call waits for a thaw at most, and never for more than half of the time that it has: a host waits for the
+/// answer. A thaw takes milliseconds; the freezer goes on trying, and Talos' drain gives it time.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Calls for power operations, each held until nothing is frozen.
@@ -16,7 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 pub(super) struct ThawFirst {
     /// A command to freeze is out, and nothing has ended it.
     may_be_frozen: bool,
-    /// In order, with the time at which they go whatever is frozen.
+    /// In order, with the time since when they wait.
     held: VecDeque<(Call, Duration)>,
 }
 
@@ -42,7 +42,7 @@ impl ThawFirst {
 
     /// Talos is to be called; the front end has ordered the thaw before it.
     pub(super) fn request(&mut self, call: Call, now: Duration) {
-        self.held.push_back((call, now.saturating_add(PATIENCE)));
+        self.held.push_back((call, now));
     }
 
     /// This call is not wanted any more.
@@ -50,26 +50,29 @@ impl ThawFirst {
         self.held.retain(|(held, _)| held.id != call);
     }
 
-    /// The next call that may go.
+    /// The next call that may go; what it has waited is taken from its deadline.
     pub(super) fn poll(&mut self, now: Duration) -> Option<Call> {
-        let (call, until) = *self.held.front()?;
-        if self.may_be_frozen && now < until {
+        if self.may_be_frozen && now < self.deadline()? {
             return None;
         }
+        let (call, since) = self.held.pop_front()?;
         if self.may_be_frozen {
             tracing::warn!(
                 operation = ?call.operation,
                 "Talos is asked although file systems may still be frozen: the thaw takes too long"
             );
         }
-        self.held.pop_front();
-        Some(call)
+        let waited = now.saturating_sub(since);
+        Some(Call {
+            deadline: call.deadline.saturating_sub(waited),
+            ..call
+        })
     }
 
     /// When [`Self::poll`] has something although nothing has happened.
     pub(super) fn deadline(&self) -> Option<Duration> {
-        let (_, until) = self.held.front()?;
-        Some(*until)
+        let (call, since) = self.held.front()?;
+        Some(since.saturating_add(PATIENCE.min(call.deadline / 2)))
     }
 }
 
@@ -81,6 +84,7 @@ mod tests {
     use crate::power::PowerOperation;
 
     const NOW: Duration = Duration::from_secs(1);
+    const DEADLINE: Duration = Duration::from_secs(5);
 
     fn call(number: u64) -> Call {
         Call {
@@ -88,7 +92,7 @@ mod tests {
             operation: PowerOperation::Shutdown,
             is_forced: false,
             takes_over: false,
-            deadline: NOW,
+            deadline: DEADLINE,
             reboot_mode: RebootMode::Default,
             busy: BusyPolicy::Refuse,
         }
@@ -131,13 +135,33 @@ mod tests {
             let at = if is_thawed {
                 let (run, cause, lasted) = (1, Cause::Asked, NOW);
                 thaw_first.handle_report(&Report::Thawed { run, cause, lasted });
-                NOW
+                NOW + PATIENCE / 2
             } else {
                 NOW + PATIENCE
             };
-            assert_eq!(thaw_first.poll(at), Some(call(1)));
+            // The wait is part of the time that the call has.
+            let expected = Call {
+                deadline: DEADLINE - (at - NOW),
+                ..call(1)
+            };
+            assert_eq!(thaw_first.poll(at), Some(expected));
             assert_eq!(thaw_first.deadline(), None);
         }
+    }
+
+    #[test]
+    fn a_call_that_has_little_time_keeps_half_of_it() {
+        let brief = Call {
+            deadline: PATIENCE,
+            ..call(1)
+        };
+        let mut thaw_first = ThawFirst::default();
+        thaw_first.handle_command(&freeze());
+        thaw_first.request(brief, NOW);
+        let half = PATIENCE / 2;
+        assert_eq!(thaw_first.deadline(), Some(NOW + half));
+        let called = thaw_first.poll(NOW + half).unwrap();
+        assert_eq!(called.deadline, half);
     }
 
     #[test]

@@ -46,8 +46,8 @@ const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_
 /// the header with the first event has it registered by then all the same.
 const HEAD_START: Duration = Duration::from_millis(100);
 
-/// How long an acceptance waits for the first word about its sequence. A sequence that cannot start says LOCKED at
-/// once after the OK.
+/// How long an acceptance waits for the first word about its sequence, within the deadline. A sequence that cannot
+/// start says LOCKED at once after the OK.
 const FIRST_WORD: Duration = Duration::from_millis(500);
 
 /// How long we listen to Talos' events before we believe that it did not get the call.
@@ -73,7 +73,7 @@ const SEQUENCE_WINDOW: Duration = Duration::from_secs(600);
 /// How an operation is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Manner {
-    /// How long the call may take, retries included.
+    /// How long the answer may take, retries included.
     pub deadline: Duration,
     /// Shut down without cordon and drain.
     pub force_shutdown: bool,
@@ -148,8 +148,8 @@ async fn call(
 
 /// Sees one power operation through and reports what becomes of it.
 ///
-/// The deadline is for the acceptance, retries included. After an acceptance the future goes on for up to ten
-/// minutes, until the operation did not happen or its news end; dropping it earlier only loses that
+/// The deadline is for the answer, retries and the first word about the sequence included. After an acceptance the future
+/// goes on for up to ten minutes, until the operation did not happen or its news end; dropping it earlier only loses that
 /// report. In between it reports once that the node is drained, and once that this is over; not of a sequence that does
 /// not drain, nor where Talos sends no events. `known` is what counts where Talos does not say what the machine is doing.
 pub async fn carry_out(
@@ -160,8 +160,12 @@ pub async fn carry_out(
     mut heard: impl FnMut(Heard),
 ) {
     let mut attempt = Attempt::new(client, operation, how, known);
+    let began = Instant::now();
     let why = match timeout(how.deadline, attempt.until_accepted()).await {
-        Ok(Ok(acceptance)) => attempt.first_word(acceptance).await,
+        Ok(Ok(acceptance)) => {
+            let left = how.deadline.saturating_sub(began.elapsed());
+            attempt.first_word(acceptance, left).await
+        }
         Ok(Err(refusal)) => Some(refusal.words(client)),
         Err(_) => Some(attempt.why_too_late()),
     };
@@ -469,9 +473,9 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    /// Waits for the first word about an accepted sequence; why nothing comes of it, if that is so.
-    async fn first_word(&mut self, acceptance: Acceptance) -> Option<String> {
-        let until = Instant::now() + FIRST_WORD;
+    /// Waits for the first word about an accepted sequence while time is left; why nothing comes of it, if that is so.
+    async fn first_word(&mut self, acceptance: Acceptance, left: Duration) -> Option<String> {
+        let until = Instant::now() + FIRST_WORD.min(left);
         let waits = acceptance == Acceptance::Answered;
         while waits && self.verdict == Verdict::Open && !self.outlook.has_started() {
             match timeout_at(until, self.events.next(self.client)).await {

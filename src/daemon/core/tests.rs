@@ -261,6 +261,7 @@ fn core(front_end: Busy, node: Newsy) -> Core<Busy, Newsy, Paused> {
     let mut core = Core::new(front_end, node, Paused(Instant::now()));
     // No test here is about etcd; `interruptions` beside this has those.
     core.set_power(&PowerConfig {
+        deadline: Duration::from_secs(30),
         etcd: EtcdConfig {
             guard: QuorumGuard::Off,
             ..EtcdConfig::default()

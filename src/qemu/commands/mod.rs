@@ -50,7 +50,7 @@ use known::Known;
 use measurement::Before;
 use step::{MeasuredAnswer, ReadAnswer, Step};
 
-/// How long a host waits for the outcome of guest-shutdown.
+/// How long the outcome of guest-shutdown may take, whatever it waits for: etcd, a thaw, Talos.
 pub const PATIENCE: Duration = Duration::from_millis(4500);
 
 /// After which guest-shutdown is answered with an error.

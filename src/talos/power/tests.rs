@@ -223,6 +223,19 @@ async fn the_first_word_about_a_sequence_is_waited_for_half_a_second() {
     }
 }
 
+/// A host waits no longer for what has become of its press.
+#[tokio::test(start_paused = true)]
+async fn the_first_word_is_waited_for_no_longer_than_the_deadline() {
+    let node = Node::new();
+    node.api.set_power(PowerBehaviour::AcceptSilently);
+    node.api.delay(Method::Reboot, Duration::from_millis(900));
+    let (began, deadline) = (Instant::now(), Duration::from_secs(1));
+    let mut power = node.begin(deadline);
+    assert_eq!(power.next().await, Some(PowerOutcome::Accepted));
+    let off = began.elapsed().abs_diff(deadline);
+    assert!(off < TICKS, "{off:?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn without_leave_to_listen_an_acceptance_waits_for_no_word() {
     let node = Node::new();
