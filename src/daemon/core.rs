@@ -427,10 +427,7 @@ impl<F: FrontEnd, N: Node, C: Clock> Core<F, N, C> {
                 self.front_end.make_way(now);
                 self.thawing.request(call, now);
             }
-            Output::Drop(call) => {
-                self.thawing.forget(call);
-                self.node.forget(call);
-            }
+            Output::Drop(call) => self.node.forget(call),
             Output::Outcome(operation, outcome) => {
                 self.front_end.handle_power(operation, outcome, now);
             }

@@ -54,7 +54,7 @@ pub enum Output {
     HandOver,
     /// Call Talos; [`Interruption::handle_heard`] takes what is heard of it.
     Call(Call),
-    /// Follow this call no longer.
+    /// Follow this call no longer, which Talos has accepted.
     Drop(CallId),
     /// The answer to whoever asked for the operation, or what became of it after that.
     Outcome(PowerOperation, PowerOutcome),
