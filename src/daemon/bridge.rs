@@ -21,6 +21,9 @@ use crate::talos::{self, Client, Inquiries};
 /// UNAVAILABLE of gRPC.
 const UNAVAILABLE: u32 = 14;
 
+/// What is followed of etcd, each by a call of its own.
+const OF_ETCD: [OfEtcd; 2] = [OfEtcd::Part, OfEtcd::Members];
+
 /// Talos, seen from the event loop.
 #[derive(Debug)]
 pub struct Bridge {
@@ -43,7 +46,7 @@ pub struct Bridge {
     /// None while quiescing is off.
     freezer: Option<Link>,
     inquiries: Inquiries,
-    /// What is asked of etcd for the facts: the part and the members, each until Talos has said it.
+    /// What is asked of etcd for the facts, as in [`OF_ETCD`], each until Talos has said it.
     following: [Option<JoinHandle<()>>; 2],
     /// The last look at etcd.
     look: Option<JoinHandle<()>>,
@@ -112,9 +115,10 @@ impl Bridge {
         Ok(())
     }
 
-    /// Observes Talos with this client, and no longer with another.
+    /// Observes Talos with this client, and no longer with another, which is asked for nothing more: what it has not said of
+    /// etcd is asked of this one.
     fn observe(&mut self, client: Client) {
-        self.stop_following();
+        let unsaid = self.stop_following();
         let observer = talos::observe(client.clone(), self.facts_sender.clone());
         self.checks = client.checks();
         self.checks.mark_changed();
@@ -122,12 +126,21 @@ impl Bridge {
         if let Some(before) = self.observer.replace(tokio::spawn(observer)) {
             before.abort();
         }
+        for (half, _) in OF_ETCD
+            .into_iter()
+            .zip(unsaid)
+            .filter(|(_, unsaid)| *unsaid)
+        {
+            self.follow_etcd(half);
+        }
     }
 
-    fn stop_following(&mut self) {
-        for task in self.following.iter_mut().filter_map(Option::take) {
-            task.abort();
-        }
+    /// Asks for etcd no more; which half Talos has not said yet.
+    fn stop_following(&mut self) -> [bool; 2] {
+        self.following.each_mut().map(|following| {
+            let unsaid = following.take().filter(|task| !task.is_finished());
+            unsaid.inspect(JoinHandle::abort).is_some()
+        })
     }
 
     /// Adds what only the kernel knows to what Talos has said, without waking anyone.
@@ -261,8 +274,7 @@ impl Node for Bridge {
         let Ok(client) = &self.client else {
             return;
         };
-        let halves = [OfEtcd::Part, OfEtcd::Members];
-        for (task, half) in self.following.iter_mut().zip(halves) {
+        for (task, half) in self.following.iter_mut().zip(OF_ETCD) {
             // What is still asked for is no older; but something has changed where all is wanted.
             let is_asking = task.as_ref().is_some_and(|task| !task.is_finished());
             if what != OfEtcd::All && (what != half || is_asking) {
@@ -335,7 +347,7 @@ impl Node for Bridge {
 
 impl Drop for Bridge {
     fn drop(&mut self) {
-        self.stop_following();
+        let _unsaid = self.stop_following();
         if let Some(observer) = &self.observer {
             observer.abort();
         }
@@ -385,9 +397,49 @@ async fn changed(watch: &mut Option<FileWatch>) {
 
 #[cfg(test)]
 mod tests {
+    use std::io;
+    use std::path::PathBuf;
     use std::time::Duration;
 
+    use apid::{Apid, Method};
+    use tokio::io::DuplexStream;
+
     use super::*;
+    use crate::talos::Dial;
+
+    /// The way to an embedded Talos API.
+    #[derive(Debug)]
+    struct Pipe(Apid);
+
+    impl Dial for Pipe {
+        type Stream = DuplexStream;
+
+        async fn dial(&self) -> io::Result<DuplexStream> {
+            self.0.connect()
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn another_client_goes_on_asking_for_what_talos_has_not_said_of_etcd() {
+        let hour = Duration::from_secs(3600);
+        let api = Apid::in_process();
+        let client = || {
+            let socket = PathBuf::from("/machine.sock");
+            Client::machined_with_dialer(Pipe(api.clone()), socket, "os:operator")
+        };
+        api.delay(Method::EtcdStatus, hour);
+        let mut bridge = Bridge::with_client(client());
+        bridge.follow_etcd(OfEtcd::All);
+        for (method, calls) in [(Method::EtcdStatus, 1), (Method::EtcdMemberList, 1)] {
+            api.until_calls(method, calls, hour).await.unwrap();
+        }
+        let members = bridge.following[1].as_mut().unwrap();
+        members.await.unwrap();
+        bridge.observe(client());
+        let again = api.until_calls(Method::EtcdStatus, 2, hour / 2);
+        assert!(again.await.is_some());
+        assert_eq!(api.calls_of(Method::EtcdMemberList).len(), 1, "it was said");
+    }
 
     #[tokio::test]
     async fn a_look_at_the_checks_takes_no_news_away() {
