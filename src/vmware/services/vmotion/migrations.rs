@@ -10,8 +10,10 @@ use tracing::{debug, info, warn};
 
 use crate::backoff::Backoff;
 use crate::vmware::services::RpciOutcome;
-use crate::vmware::wire::text::{line, printable};
+use crate::vmware::wire::text::line;
 use crate::vmware::wire::vm_operation_notification::{Event, EventKind, OperationId, parse_done};
+
+use super::refusal::words;
 
 /// Longest that a migration waits for Talos.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
@@ -243,13 +245,12 @@ impl Migrations {
         now: Duration,
     ) {
         let taken = match outcome {
-            RpciOutcome::Accepted(reply) | RpciOutcome::Refused(reply) => {
-                let taken = parse_done(reply).is_ok();
-                if !taken {
-                    debug!(%operation, reply = printable(reply), "an acknowledgement was not taken");
-                }
-                taken
-            }
+            RpciOutcome::Accepted(reply) | RpciOutcome::Refused(reply) => parse_done(reply)
+                .inspect_err(|error| {
+                    let reply = words(error, outcome);
+                    debug!(%operation, reply, "an acknowledgement was not taken");
+                })
+                .is_ok(),
             RpciOutcome::TooLong | RpciOutcome::Failed => false,
         };
         if taken {

@@ -91,14 +91,9 @@ impl Refusal {
     }
 
     /// One line.
-    pub(super) fn log(self, outcome: &RpciOutcome) {
-        let (RpciOutcome::Accepted(reply) | RpciOutcome::Refused(reply)) = outcome else {
+    pub(super) fn log(self, error: &ReplyError, outcome: &RpciOutcome) {
+        let Some(reply) = words(error, outcome) else {
             return;
-        };
-        let reply = match self {
-            // It may hold a token all the same.
-            Self::Garbage => format!("{} bytes", reply.len()),
-            _ => printable(reply),
         };
         let problem = self.problem();
         if self == Self::Unsupported {
@@ -112,6 +107,21 @@ impl Refusal {
                 problem,
                 reply, remedy, "the host gives no notice of migrations; it is asked again"
             );
+        }
+    }
+}
+
+/// What a log may show of a reply: the reason in it, or words with status 0. Of all else the length alone, for it may hold a
+/// token.
+pub(super) fn words(error: &ReplyError, outcome: &RpciOutcome) -> Option<String> {
+    match (error, outcome) {
+        (_, RpciOutcome::TooLong | RpciOutcome::Failed) => None,
+        (ReplyError::Denied(why), _) => Some(printable(why.as_bytes())),
+        (ReplyError::Malformed(_), RpciOutcome::Refused(reply)) if !reply.contains(&b'{') => {
+            Some(printable(reply))
+        }
+        (ReplyError::Malformed(_), RpciOutcome::Accepted(reply) | RpciOutcome::Refused(reply)) => {
+            Some(format!("{} bytes", reply.len()))
         }
     }
 }
@@ -155,10 +165,31 @@ mod tests {
         let reply = br#"{"result": true, "uniqueToken": "the secret"}"#;
         let error = Registered::parse(reply).unwrap_err();
         let outcome = RpciOutcome::Accepted(reply.to_vec());
-        Refusal::of(&error, &outcome).log(&outcome);
+        Refusal::of(&error, &outcome).log(&error, &outcome);
         let lines = logged.take();
         assert_eq!(lines.len(), 1);
         assert!(!lines[0].1.contains("secret"), "{lines:?}");
+    }
+
+    #[test]
+    fn of_an_object_with_status_0_the_reason_alone_is_logged() {
+        for (reply, expected) in [
+            (r#"{"uniqueToken": "the secret"}"#, "29 bytes"),
+            (
+                r#"{"uniqueToken": "the secret", "result": false, "errorMessage": "busy"}"#,
+                "busy",
+            ),
+            (r#"{"uniqueToken": "the secret", not enabled"#, "41 bytes"),
+            ("Unknown command", "Unknown command"),
+        ] {
+            let logged = Logged::new();
+            let error = Registered::parse(reply.as_bytes()).unwrap_err();
+            let outcome = RpciOutcome::Refused(reply.into());
+            Refusal::of(&error, &outcome).log(&error, &outcome);
+            let line = logged.take().remove(0).1;
+            assert!(!line.contains("secret"), "{line}");
+            assert!(line.contains(expected), "{line}");
+        }
     }
 
     #[test]

@@ -308,12 +308,12 @@ impl Registration {
         let refusal = Refusal::of(error, outcome);
         let until = (refusal != Refusal::Unsupported).then(|| now.saturating_add(REFUSED_DELAY));
         self.state = State::Refused(refusal, until);
-        self.tell(refusal, outcome);
+        self.tell(refusal, error, outcome);
     }
 
-    fn tell(&mut self, refusal: Refusal, outcome: &RpciOutcome) {
+    fn tell(&mut self, refusal: Refusal, error: &ReplyError, outcome: &RpciOutcome) {
         if self.told.replace(refusal) != Some(refusal) {
-            refusal.log(outcome);
+            refusal.log(error, outcome);
         }
     }
 
@@ -374,7 +374,9 @@ impl Registration {
             Refusal::NoSuchToken => self.state = State::Registering,
             Refusal::Other if !held.is_proven => self.state = State::Registering,
             Refusal::NotEnabled | Refusal::Unsupported => self.refused(error, outcome, now),
-            Refusal::Limit | Refusal::Other | Refusal::Garbage => self.tell(refusal, outcome),
+            Refusal::Limit | Refusal::Other | Refusal::Garbage => {
+                self.tell(refusal, error, outcome)
+            }
         }
     }
 
