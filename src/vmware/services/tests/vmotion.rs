@@ -318,6 +318,19 @@ fn a_repeated_event_is_not_asked_for_without_a_pause() {
 }
 
 #[test]
+fn events_that_never_end_are_asked_for_a_few_at_a_time() {
+    let mut host = registered(Forfeit::default());
+    host.take();
+    let ids = (0..1000).map(|id| START.replace("276663", &format!("{id:06}")));
+    let alternating: Vec<_> = ids.flat_map(|start| [start, END.to_owned()]).collect();
+    let events: Vec<_> = alternating.iter().map(String::as_str).collect();
+    polls(&mut host, &events);
+    host.pass(ms(10_000));
+    let asked = count(&mut host, POLL);
+    assert!((20..=45).contains(&asked), "{asked}");
+}
+
+#[test]
 fn a_token_that_was_left_is_proven_by_the_first_poll() {
     let logged = Logged::new();
     for is_known in [true, false] {

@@ -31,6 +31,8 @@ use super::step::{Answer, Step};
 const REFUSED_DELAY: Duration = Duration::from_secs(600);
 /// First delay after a lost message; doubled each time.
 const FIRST_DELAY: Duration = Duration::from_millis(500);
+/// How many events are asked for without a pause: a host has one operation on a machine at a time, which is two or three.
+const AT_ONCE: u8 = 8;
 /// Longest delay after a lost message.
 const LOST_DELAY: Duration = Duration::from_secs(10);
 
@@ -70,6 +72,8 @@ pub(super) struct Registration {
     timeout: Option<Duration>,
     /// The event before: a host that gives it again and again is not asked again at once.
     last_event: Option<Event>,
+    /// How many more are asked for without a pause.
+    at_once: u8,
     /// What has been logged and still is so.
     told: Option<Refusal>,
     /// That the token is not kept has been logged.
@@ -87,6 +91,7 @@ impl Registration {
             backoff: Backoff::new(FIRST_DELAY, LOST_DELAY),
             timeout: None,
             last_event: None,
+            at_once: AT_ONCE,
             told: None,
             loss_is_told: false,
         }
@@ -349,10 +354,9 @@ impl Registration {
                 );
             }
             let is_fresh = event.is_some() && event != self.last_event;
-            held.next_poll = if is_fresh {
-                now
-            } else {
-                now.saturating_add(self.period)
+            (held.next_poll, self.at_once) = match self.at_once.checked_sub(1) {
+                Some(left) if is_fresh => (now, left),
+                _ => (now.saturating_add(self.period), AT_ONCE),
             };
         }
         if event.is_some() {
