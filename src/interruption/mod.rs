@@ -202,7 +202,7 @@ impl Interruption {
 
     /// The next thing to do; to be called until `None` after every `handle_`.
     pub fn poll(&mut self) -> Option<Output> {
-        self.outputs.pop_front()
+        self.outputs.pop_front().or_else(|| self.news_of_phase())
     }
 
     /// When [`Self::handle_timeout`] wants to be called.
@@ -233,11 +233,10 @@ impl Interruption {
             now,
         };
         call(course, &mut cx);
-        self.show();
     }
 
-    /// Says how far the operation under way has come, if that has changed.
-    fn show(&mut self) {
+    /// How far the operation under way has come, if that has changed.
+    fn news_of_phase(&mut self) -> Option<Output> {
         let (last, other) = match self.last {
             PowerOperation::Shutdown => (&self.shutdown, &self.reboot),
             PowerOperation::Reboot => (&self.reboot, &self.shutdown),
@@ -248,9 +247,9 @@ impl Interruption {
         } else {
             last
         };
-        if self.phase != phase {
-            self.phase = phase.clone();
-            self.outputs.push_back(Output::Phase(phase));
-        }
+        (self.phase != phase).then(|| {
+            self.phase.clone_from(&phase);
+            Output::Phase(phase)
+        })
     }
 }
