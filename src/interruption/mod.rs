@@ -29,7 +29,6 @@ mod course;
 #[doc(hidden)]
 pub mod fuzz;
 mod quorum;
-mod terms;
 #[cfg(test)]
 mod tests;
 
@@ -43,7 +42,6 @@ use crate::power::{HandOver, Heard, Phase, PowerOperation, PowerOutcome, Press};
 pub use call::{Call, CallId};
 use course::{Context, Course};
 pub use quorum::{Standing, standing};
-use terms::Terms;
 
 /// What an interruption wants done.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,7 +99,7 @@ impl Circumstances {
 /// and Talos decides.
 #[derive(Debug)]
 pub struct Interruption {
-    terms: Terms,
+    config: PowerConfig,
     node: Circumstances,
     shutdown: Course,
     reboot: Course,
@@ -117,7 +115,7 @@ pub struct Interruption {
 impl Default for Interruption {
     fn default() -> Self {
         Self {
-            terms: Terms::default(),
+            config: PowerConfig::default(),
             node: Circumstances::default(),
             shutdown: Course::new(PowerOperation::Shutdown),
             reboot: Course::new(PowerOperation::Reboot),
@@ -132,7 +130,7 @@ impl Default for Interruption {
 impl Interruption {
     /// How operations are carried out from the next press on.
     pub fn set_config(&mut self, config: &PowerConfig) {
-        self.terms = Terms::new(config);
+        self.config = *config;
     }
 
     /// A button was pressed, or pressed again. The host waits so long for the answer: `patience` from the press.
@@ -155,9 +153,9 @@ impl Interruption {
             return;
         }
         self.last = press.operation;
-        let terms = self.terms;
+        let config = self.config;
         self.with(press.operation, now, |course, cx| {
-            course.press(press, patience, terms, cx);
+            course.press(press, patience, config, cx);
         });
     }
 

@@ -170,7 +170,7 @@ impl Course {
             // Beyond the drain, or Talos does something else, which no call of ours may interrupt.
             (Some(_), _) => return self.leave_to_first(cx),
         }
-        let call = run.send(operation, (true, true), run.terms.deadline, cx);
+        let call = run.send(operation, (true, true), run.config.deadline, cx);
         if let Step::Hurrying(hurry) = &mut run.step {
             hurry.attempts += 1;
             hurry.second = Second::Made(call);
@@ -275,12 +275,13 @@ impl Course {
 impl Run {
     /// When a drain that begins now has taken too long; `None` to leave that to Talos.
     pub(super) fn drain_ends(&self, now: Duration) -> Option<Duration> {
-        match (self.wish, self.terms.drain) {
-            (Wish::Now, _) | (_, DrainDeadline::Force) => Some(now),
-            (Wish::Usual, DrainDeadline::After(limit)) => {
-                Some(now.saturating_add(limit).min(self.budget_ends()))
-            }
-            (Wish::Usual, DrainDeadline::Talos) => None,
+        if self.wish == Wish::Now || self.config.force_shutdown {
+            return Some(now);
+        }
+        match self.config.shutdown.drain_deadline {
+            DrainDeadline::Force => Some(now),
+            DrainDeadline::After(limit) => Some(now.saturating_add(limit).min(self.budget_ends())),
+            DrainDeadline::Talos => None,
         }
     }
 }

@@ -75,7 +75,7 @@ impl Course {
     fn at_stake(&mut self, reason: String, cx: &mut Context<'_>) {
         let operation = self.operation;
         let Some(run) = &mut self.run else { return };
-        match run.terms.guard {
+        match run.config.etcd.guard {
             QuorumGuard::Off => self.go_on(cx),
             QuorumGuard::Warn => {
                 warn!(
@@ -110,7 +110,10 @@ impl Course {
     fn hold(&mut self, cx: &mut Context<'_>) {
         let operation = self.operation;
         let Some(run) = &mut self.run else { return };
-        let until = cx.now.saturating_add(run.terms.hold).min(run.budget_ends());
+        let until = cx
+            .now
+            .saturating_add(run.config.etcd.hold)
+            .min(run.budget_ends());
         run.was_held = true;
         run.step = Step::Holding {
             until,
@@ -118,7 +121,7 @@ impl Course {
         };
         if until <= cx.now {
             self.hold_on(cx);
-        } else if run.answer_by < until.saturating_add(HAND_OVER + run.terms.deadline) {
+        } else if run.answer_by < until.saturating_add(HAND_OVER + run.config.deadline) {
             run.answer(operation, cx);
         }
     }

@@ -15,9 +15,8 @@ use std::time::Duration;
 use tracing::{error, info, warn};
 
 use super::call::{Call, CallId};
-use super::terms::Terms;
 use super::{Circumstances, Output};
-use crate::config::QuorumGuard;
+use crate::config::{PowerConfig, QuorumGuard, RebootMode};
 use crate::power::{HandOver, Heard, Phase, PowerOperation, PowerOutcome, Press, Wish};
 use drain::Hurry;
 use hold::Look;
@@ -47,7 +46,8 @@ pub(super) struct Course {
 /// An operation that was asked for and is not over.
 #[derive(Debug)]
 struct Run {
-    terms: Terms,
+    /// The settings, as they were at the press.
+    config: PowerConfig,
     /// When the button was pressed first.
     pressed: Duration,
     /// Until when the host waits for the answer.
@@ -139,7 +139,7 @@ impl Course {
         &mut self,
         press: Press,
         patience: Duration,
-        terms: Terms,
+        config: PowerConfig,
         cx: &mut Context<'_>,
     ) {
         if self.run.is_some() {
@@ -147,7 +147,7 @@ impl Course {
         }
         self.refused = None;
         let run = self.run.insert(Run {
-            terms,
+            config,
             pressed: press.at,
             answer_by: press.at.saturating_add(patience),
             is_answered: false,
@@ -159,7 +159,7 @@ impl Course {
         });
         let is_guarded = cx.node.may_be_control_plane()
             && !cx.node.goes_down()
-            && terms.guard != QuorumGuard::Off;
+            && config.etcd.guard != QuorumGuard::Off;
         if is_guarded && run.wish == Wish::Usual {
             cx.outputs.push_back(Output::LookAtEtcd);
         } else {
@@ -171,7 +171,9 @@ impl Course {
     pub(super) fn press_again(&mut self, press: Press, cx: &mut Context<'_>) {
         let operation = self.operation;
         let Some(run) = &mut self.run else { return };
-        let escalates = run.pressed.saturating_add(run.terms.escalate_after);
+        let escalates = run
+            .pressed
+            .saturating_add(run.config.shutdown.escalate_after);
         if press.wish == Wish::Usual && press.at < escalates {
             return;
         }
@@ -195,7 +197,7 @@ impl Course {
         let is_reboot = self.operation == PowerOperation::Reboot;
         let Some(run) = &mut self.run else { return };
         if is_reboot
-            && run.terms.hands_over
+            && run.hands_over()
             && cx.node.may_be_control_plane()
             && run.wish == Wish::Usual
         {
@@ -235,9 +237,9 @@ impl Course {
             && run.drain_ends(cx.now).is_some_and(|end| end <= cx.now);
         let patience = run.answer_by.saturating_sub(cx.now);
         let deadline = if run.is_answered {
-            run.terms.deadline
+            run.config.deadline
         } else {
-            run.terms.deadline.min(patience)
+            run.config.deadline.min(patience)
         };
         let call = run.send(operation, (is_forced, false), deadline, cx);
         run.step = Step::Calling { call, is_forced };
@@ -388,9 +390,14 @@ impl Course {
 }
 
 impl Run {
+    /// Whether leadership of etcd is handed over before a Reboot. In the other modes etcd does so itself: it has the time.
+    fn hands_over(&self) -> bool {
+        self.config.etcd.forfeit.force_reboot && self.config.reboot_mode == RebootMode::Force
+    }
+
     /// When the budget is used up.
     const fn budget_ends(&self) -> Duration {
-        self.pressed.saturating_add(self.terms.budget)
+        self.pressed.saturating_add(self.config.shutdown.budget)
     }
 
     /// Makes a call, and says whether it is forced and takes over the one before; its number.
@@ -409,8 +416,8 @@ impl Run {
             is_forced,
             takes_over,
             deadline,
-            reboot_mode: self.terms.reboot_mode,
-            busy: self.terms.busy,
+            reboot_mode: self.config.reboot_mode,
+            busy: self.config.busy,
         }));
         id
     }
