@@ -117,6 +117,11 @@ pub fn is_unprintable(c: char) -> bool {
         || matches!(c, '\u{FEFF}' | '\u{FFFD}'..='\u{FFFF}')
 }
 
+/// A text of JSON, in its quotation marks.
+pub fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
 /// Bytes from the host for the log: escaped, and cut to 128.
 pub fn printable(bytes: &[u8]) -> String {
     let cut = bytes.get(..128).unwrap_or(bytes);

@@ -15,6 +15,8 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 use thiserror::Error;
 
+use super::text::quoted;
+
 /// The name that we register under.
 pub const APP_NAME: &str = "talos-vmtoolsd";
 
@@ -38,11 +40,6 @@ impl Token {
     /// The token itself, to be kept.
     pub fn secret(&self) -> &str {
         &self.0
-    }
-
-    /// As a text of JSON.
-    fn quoted(&self) -> String {
-        Value::from(self.secret()).to_string()
     }
 }
 
@@ -86,13 +83,13 @@ pub fn list() -> Vec<u8> {
 
 /// Asks for the next event.
 pub fn check_for_event(token: &Token) -> Vec<u8> {
-    let token = token.quoted();
+    let token = quoted(token.secret());
     format!(r#"vm-operation-notification.check-for-event {{"uniqueToken": {token}}}"#).into_bytes()
 }
 
 /// The host need not wait any longer.
 pub fn ack_event(operation: OperationId, token: &Token) -> Vec<u8> {
-    let token = token.quoted();
+    let token = quoted(token.secret());
     let text = format!(
         r#"vm-operation-notification.ack-event {{"operationId": {operation}, "uniqueToken": {token}}}"#
     );
@@ -101,7 +98,7 @@ pub fn ack_event(operation: OperationId, token: &Token) -> Vec<u8> {
 
 /// Asks for no more notice.
 pub fn unregister(token: &Token) -> Vec<u8> {
-    let token = token.quoted();
+    let token = quoted(token.secret());
     format!(r#"vm-operation-notification.unregister {{"uniqueToken": {token}}}"#).into_bytes()
 }
 

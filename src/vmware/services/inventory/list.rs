@@ -11,11 +11,9 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
-
 use crate::log::rfc3339;
 use crate::vmware::wire::message::MAX_MESSAGE;
-use crate::vmware::wire::text::info_set;
+use crate::vmware::wire::text::{info_set, quoted};
 
 /// Which list it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,14 +86,10 @@ fn fits(key: &str, text: &str, row: &str, end: &str) -> bool {
     around + text.len() + row.len() + end.len() <= MAX_MESSAGE
 }
 
-fn quoted(text: &str) -> String {
-    Value::from(text).to_string()
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
