@@ -54,7 +54,7 @@ const FIRST_WORD: Duration = Duration::from_millis(500);
 const SETTLE: Duration = Duration::from_secs(1);
 
 /// How long we listen where the call takes an earlier Shutdown over. That one makes way once its drain notices: between two tries
-/// to evict a pod it sleeps for 5 s (Talos' `pkg/kubernetes`, 1.4 to 1.14).
+/// to evict a pod it sleeps for 5 s (Talos' `pkg/kubernetes`, 1.14.1).
 const YIELD: Duration = Duration::from_secs(8);
 
 /// How old a call of an earlier request must be before a machine that does something else shows that nothing comes of
