@@ -397,27 +397,12 @@ async fn changed(watch: &mut Option<FileWatch>) {
 
 #[cfg(test)]
 mod tests {
-    use std::io;
     use std::path::PathBuf;
     use std::time::Duration;
 
     use apid::{Apid, Method};
-    use tokio::io::DuplexStream;
 
     use super::*;
-    use crate::talos::Dial;
-
-    /// The way to an embedded Talos API.
-    #[derive(Debug)]
-    struct Pipe(Apid);
-
-    impl Dial for Pipe {
-        type Stream = DuplexStream;
-
-        async fn dial(&self) -> io::Result<DuplexStream> {
-            self.0.connect()
-        }
-    }
 
     #[tokio::test(start_paused = true)]
     async fn another_client_goes_on_asking_for_what_talos_has_not_said_of_etcd() {
@@ -425,7 +410,7 @@ mod tests {
         let api = Apid::in_process();
         let client = || {
             let socket = PathBuf::from("/machine.sock");
-            Client::machined_with_dialer(Pipe(api.clone()), socket, "os:operator")
+            Client::machined_with_dialer(api.clone(), socket, "os:operator")
         };
         api.delay(Method::EtcdStatus, hour);
         let mut bridge = Bridge::with_client(client());

@@ -304,7 +304,19 @@ pub(super) fn unreachable(endpoint: String, source: io::Error) -> Error {
 mod tests {
     use std::future::pending;
 
+    use apid::Apid;
+    use tokio::io::DuplexStream;
+
     use super::*;
+
+    /// The way to an embedded Talos API in this process, for all tests beside the code.
+    impl Dial for Apid {
+        type Stream = DuplexStream;
+
+        async fn dial(&self) -> io::Result<DuplexStream> {
+            self.connect()
+        }
+    }
 
     #[tokio::test(start_paused = true)]
     async fn nobody_is_waited_for_longer_than_5_s() {
