@@ -12,6 +12,8 @@
 //! hypervisor: [`vmware::Vmware`], [`qemu::Qemu`]. **[`talos`]** speaks the API of the node. Between them stand plain
 //! types: [`facts`] is what is known of the node, [`report`] what is worth showing of it, [`power`] the words of a
 //! power operation, [`diagnosis`] what works and what does not, [`front_end`] what the daemon asks of a front end.
+//! [`interruption`] decides what happens between a press of a power button and the call to Talos: hold, hand over,
+//! drain, force.
 //! What a user of the host may ask of the node is [`guest_operations`]' business, in the words of [`inquiry`].
 //! What Talos does not say, [`proc`] reads from the kernel. [`sandbox`] gives up what the process does not need.
 //! [`freezer`] is a process beside it, the only one that may freeze file systems; what is frozen when is [`freeze`]'s.
@@ -25,8 +27,9 @@
 //! Follow one request. The host puts `OS_Reboot` on its TCLO channel; [`vmware::transport::backdoor`] makes the
 //! calls that [`vmware::rpc::message_channel`] asks for, [`vmware::rpc::tclo`] finds a request in what comes back,
 //! and [`vmware::link::tclo`] hands it to [`vmware::services`]. Those answer `OK ` and ask for a Reboot;
-//! [`daemon::core`] passes the order to [`daemon::bridge`], which starts [`talos::carry_out`]. Its outcome travels
-//! back through the services as an RPCI command, by [`vmware::rpc::rpci`].
+//! [`daemon::core`] passes the press to [`interruption`], whose call goes to [`daemon::bridge`], which starts
+//! [`talos::carry_out`]. Its outcome travels back the same way and leaves the services as an RPCI command, by
+//! [`vmware::rpc::rpci`].
 //!
 //! Or follow one fact: [`talos::observe`] watches Talos' resources and keeps one [`facts::Facts`] value,
 //! whose changes the services compare with what the host has acknowledged.
