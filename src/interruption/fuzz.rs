@@ -11,7 +11,7 @@ use crate::fuzz::Choices;
 use crate::power::{HandOver, Heard, PowerOperation, PowerOutcome, Press, Wish};
 
 /// The first look at etcd, and handing over its leadership: what may come on top of the budget before the first call.
-const ON_TOP: Duration = Duration::from_secs(5);
+const ON_TOP: Duration = Duration::from_secs(6);
 
 /// A sequence of anything.
 pub fn fuzz_interruption(bytes: &[u8]) {

@@ -1,5 +1,7 @@
 //! What becomes of the wish that this node no longer leads etcd.
 
+use std::time::Duration;
+
 /// What became of handing over the leadership of etcd.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HandOver {
@@ -11,4 +13,9 @@ pub enum HandOver {
     Kept(String),
     /// Talos did not say, or refused; why, in one phrase.
     Failed(String),
+}
+
+impl HandOver {
+    /// How long it may take. A host waits for its migration.
+    pub const PATIENCE: Duration = Duration::from_secs(3);
 }

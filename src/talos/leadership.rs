@@ -11,8 +11,6 @@
 //! The last call is open to os:admin alone, in every release. On machined's socket it claims that role, and no other
 //! call does; with apid the certificate decides.
 
-use std::time::Duration;
-
 use tokio::time::{Instant, timeout_at};
 
 use super::client::{CALL_TIMEOUT, Client, one};
@@ -22,12 +20,9 @@ use super::proto::machine::EtcdForfeitLeadershipRequest;
 use crate::facts::EtcdPart;
 use crate::power::HandOver;
 
-/// How long all of it may take. A host waits for its migration.
-const PATIENCE: Duration = Duration::from_secs(3);
-
-/// Has another member of etcd lead, if this node leads and the others are fit to. Takes three seconds at most.
+/// Has another member of etcd lead, if this node leads and the others are fit to; takes [`HandOver::PATIENCE`] at most.
 pub async fn hand_over(client: &Client) -> HandOver {
-    let until = Instant::now() + PATIENCE;
+    let until = Instant::now() + HandOver::PATIENCE;
     match timeout_at(until, reason_not_to(client)).await {
         Ok(Ok(None)) => {}
         Ok(Ok(Some(reason))) => return reason,

@@ -21,8 +21,9 @@ use crate::power::{HandOver, Heard, Phase, PowerOperation, PowerOutcome, Press, 
 use drain::Hurry;
 use hold::Look;
 
-/// How long handing over the leadership of etcd may take.
-pub(super) const HAND_OVER: Duration = Duration::from_secs(3);
+/// How long handing over the leadership of etcd is waited for: longer than it may take, so that its own reason is heard.
+pub(super) const HAND_OVER: Duration =
+    HandOver::PATIENCE.saturating_add(Duration::from_millis(500));
 
 /// What a course may look at and write to.
 #[derive(Debug)]
@@ -350,7 +351,7 @@ impl Course {
             Step::Looking { .. } => self.etcd_unknown(cx),
             Step::Holding { .. } => self.hold_on(cx),
             Step::HandingOver { .. } => {
-                let why = format!("no answer within {} s", HAND_OVER.as_secs());
+                let why = "no answer in time".to_owned();
                 self.handed_over(&HandOver::Failed(why), cx);
             }
             Step::Draining(_) => self.drain_is_late(cx),

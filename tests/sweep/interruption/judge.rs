@@ -16,7 +16,7 @@ use crate::session::is_error;
 /// Between a deadline and what is done at it.
 const SLACK: Duration = Duration::from_millis(100);
 /// How long a look at etcd and handing over its leadership may take together, on top of the hold.
-const ON_TOP: Duration = Duration::from_secs(5);
+const ON_TOP: Duration = Duration::from_secs(6);
 /// How often the second call is tried.
 const ATTEMPTS: usize = 5;
 
