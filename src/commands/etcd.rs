@@ -12,14 +12,10 @@ use crate::talos::{self, Client};
 const REMEDY: &str =
     "bring the missing member of etcd back first (talosctl etcd members, talosctl etcd status)";
 
-/// Asks Talos, on a control plane; a worker is no member.
+/// Asks Talos, on a control plane; that a worker is no member is known from its type.
 pub(super) async fn look(client: &Client, facts: &mut Facts) {
-    match facts.node.machine_type {
-        Some(machine_type) if machine_type.is_control_plane() => {
-            facts.replace_etcd(talos::look_at_etcd(client).await);
-        }
-        Some(_) => facts.etcd_part = Some(EtcdPart::None),
-        None => {}
+    if facts.node.is_control_plane() {
+        facts.replace_etcd(talos::look_at_etcd(client).await);
     }
 }
 
