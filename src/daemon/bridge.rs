@@ -126,12 +126,10 @@ impl Bridge {
         if let Some(before) = self.observer.replace(tokio::spawn(observer)) {
             before.abort();
         }
-        for (half, _) in OF_ETCD
-            .into_iter()
-            .zip(unsaid)
-            .filter(|(_, unsaid)| *unsaid)
-        {
-            self.follow_etcd(half);
+        for (half, unsaid) in OF_ETCD.into_iter().zip(unsaid) {
+            if unsaid {
+                self.follow_etcd(half);
+            }
         }
     }
 
@@ -140,6 +138,19 @@ impl Bridge {
         self.following.each_mut().map(|following| {
             let unsaid = following.take().filter(|task| !task.is_finished());
             unsaid.inspect(JoinHandle::abort).is_some()
+        })
+    }
+
+    /// Asks in a task of its own, with the client or why there is none; what comes of it is news.
+    fn report<F: Future<Output = News> + Send + 'static>(
+        &self,
+        ask: impl FnOnce(Result<Client, String>) -> F,
+    ) -> JoinHandle<()> {
+        let outcomes = self.outcome_sender.clone();
+        let news = ask(self.client.clone());
+        tokio::spawn(async move {
+            // While the daemon stops, no one listens.
+            let _ = outcomes.send(news.await);
         })
     }
 
@@ -199,20 +210,12 @@ impl Node for Bridge {
 
     fn measure(&mut self, subject: Subject) {
         let facts = self.facts_sender.clone();
-        let outcomes = self.outcome_sender.clone();
-        let Ok(client) = self.client.clone() else {
-            // We hold the receiver ourselves.
-            let _ = outcomes.send(News::Measured(subject, Measured::Failed));
-            return;
-        };
-        tokio::spawn(async move {
-            let measured = match measure(&client, subject, &facts).await {
-                Ok(()) => Measured::Done,
-                Err(talos::Error::Deadline { .. }) => Measured::TimedOut,
+        self.report(|client| async move {
+            let measured = match client {
+                Ok(client) => measure(&client, subject, &facts).await,
                 Err(_) => Measured::Failed,
             };
-            // While the daemon stops, no one listens.
-            let _ = outcomes.send(News::Measured(subject, measured));
+            News::Measured(subject, measured)
         });
     }
 
@@ -255,18 +258,14 @@ impl Node for Bridge {
         if self.look.as_ref().is_some_and(|look| !look.is_finished()) {
             return;
         }
-        let outcomes = self.outcome_sender.clone();
-        let Ok(client) = self.client.clone() else {
-            // We hold the receiver ourselves.
-            let _ = outcomes.send(News::Etcd(EtcdLook::default()));
-            return;
-        };
         let facts = self.facts_sender.clone();
-        self.look = Some(tokio::spawn(async move {
+        self.look = Some(self.report(|client| async move {
+            let Ok(client) = client else {
+                return News::Etcd(EtcdLook::default());
+            };
             let look = talos::look_at_etcd(&client).await;
             facts.send_if_modified(|facts| facts.replace_etcd(look));
-            // While the daemon stops, no one listens.
-            let _ = outcomes.send(News::Etcd(look));
+            News::Etcd(look)
         }));
     }
 
@@ -289,28 +288,20 @@ impl Node for Bridge {
     }
 
     fn hand_over(&mut self) {
-        let outcomes = self.outcome_sender.clone();
-        let client = self.client.clone();
-        tokio::spawn(async move {
-            let outcome = match client {
+        self.report(|client| async move {
+            News::HandedOver(match client {
                 Ok(client) => talos::hand_over(&client).await,
                 Err(reason) => HandOver::Failed(reason),
-            };
-            // While the daemon stops, no one listens.
-            let _ = outcomes.send(News::HandedOver(outcome));
+            })
         });
     }
 
     fn look_for_life(&mut self) {
-        let outcomes = self.outcome_sender.clone();
-        let client = self.client.clone();
-        tokio::spawn(async move {
-            let life = match client {
+        self.report(|client| async move {
+            News::Life(match client {
                 Ok(client) => talos::look_for_life(&client).await,
                 Err(reason) => Life::Unclear(reason),
-            };
-            // While the daemon stops, no one listens.
-            let _ = outcomes.send(News::Life(life));
+            })
         });
     }
 
@@ -355,22 +346,20 @@ impl Drop for Bridge {
 }
 
 /// Asks Talos, and makes facts of the answer.
-async fn measure(
-    client: &Client,
-    subject: Subject,
-    facts: &watch::Sender<Facts>,
-) -> Result<(), talos::Error> {
-    match subject {
-        Subject::Space => {
-            let spaces = client.mounts().await?;
+async fn measure(client: &Client, subject: Subject, facts: &watch::Sender<Facts>) -> Measured {
+    let answer = match subject {
+        Subject::Space => client.mounts().await.map(|spaces| {
             facts.send_if_modified(|facts| replace(&mut facts.storage.spaces, spaces));
-        }
-        Subject::Traffic => {
-            let traffic = client.traffic().await?;
+        }),
+        Subject::Traffic => client.traffic().await.map(|traffic| {
             facts.send_if_modified(|facts| replace(&mut facts.network.traffic, traffic));
-        }
+        }),
+    };
+    match answer {
+        Ok(()) => Measured::Done,
+        Err(talos::Error::Deadline { .. }) => Measured::TimedOut,
+        Err(_) => Measured::Failed,
     }
-    Ok(())
 }
 
 async fn freezer_report(freezer: &mut Option<Link>) -> Report {
