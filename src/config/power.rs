@@ -35,15 +35,18 @@ pub struct ShutdownConfig {
 }
 
 /// How long Talos drains the node.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DrainDeadline {
-    /// Not at all.
-    #[default]
-    Force,
-    /// So long.
+    /// This long; zero means not at all.
     After(Duration),
     /// As long as it wants: five minutes, and one more to cordon.
     Talos,
+}
+
+impl Default for DrainDeadline {
+    fn default() -> Self {
+        Self::After(Duration::ZERO)
+    }
 }
 
 /// What is done for etcd before this node goes.

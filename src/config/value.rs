@@ -190,7 +190,7 @@ impl Value for DrainDeadline {
         let text = written.to_string_lossy();
         *self = match &*text {
             "talos" => Self::Talos,
-            "0" | "0s" => Self::Force,
+            "0" | "0s" => Self::After(Duration::ZERO),
             _ => Self::After(
                 duration_up_to(LONGEST_DURATION, &text).ok_or_else(|| bad(&text, EXPECTED))?,
             ),

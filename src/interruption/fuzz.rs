@@ -77,7 +77,7 @@ impl Judge {
         config.shutdown.escalate_after = seconds(40);
         let drain = seconds(90);
         config.shutdown.drain_deadline = match choices.below(4) {
-            0 => DrainDeadline::Force,
+            0 => DrainDeadline::After(Duration::ZERO),
             1 => DrainDeadline::Talos,
             _ => DrainDeadline::After(drain),
         };

@@ -279,7 +279,6 @@ impl Run {
             return Some(now);
         }
         match self.config.shutdown.drain_deadline {
-            DrainDeadline::Force => Some(now),
             DrainDeadline::After(limit) => Some(now.saturating_add(limit).min(self.budget_ends())),
             DrainDeadline::Talos => None,
         }

@@ -71,8 +71,7 @@ fn a_late_acceptance_leaves_the_drain_what_is_left_of_the_budget() {
 #[test]
 fn without_a_drain_there_is_one_forced_call() {
     for change in [
-        (|config| config.shutdown.drain_deadline = DrainDeadline::Force) as fn(&mut PowerConfig),
-        |config| config.force_shutdown = true,
+        (|config| config.force_shutdown = true) as fn(&mut PowerConfig),
         |config| config.shutdown.budget = Duration::ZERO,
         |config| config.shutdown.drain_deadline = DrainDeadline::After(Duration::ZERO),
     ] {

@@ -112,7 +112,7 @@ impl Plot {
             shutdown: ShutdownConfig {
                 drain_deadline: match self {
                     Self::LeftToTalos => DrainDeadline::Talos,
-                    Self::Forced => DrainDeadline::Force,
+                    Self::Forced => DrainDeadline::After(Duration::ZERO),
                     _ => DrainDeadline::After(DRAIN_DEADLINE),
                 },
                 budget: BUDGET,
