@@ -73,6 +73,15 @@ pub struct Facts {
 }
 
 impl Facts {
+    /// Whether this node is a control plane, or may be one: right after the start its type is not known. A machine that
+    /// waits for its config is none.
+    pub fn may_be_control_plane(&self) -> bool {
+        match self.node.machine_type {
+            Some(machine_type) => machine_type.is_control_plane(),
+            None => self.stage != Some(Stage::Maintenance),
+        }
+    }
+
     /// Takes what Talos says of etcd; whether it is new. What it does not say stays.
     pub fn replace_etcd(&mut self, look: EtcdLook) -> bool {
         let part = look.part.map(|part| replace(&mut self.etcd_part, part));
@@ -172,4 +181,28 @@ pub enum Stage {
     Resetting,
     /// 8
     Upgrading,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_without_a_type_may_be_a_control_plane_unless_it_waits_for_its_config() {
+        for (machine_type, stage, may_be) in [
+            (None, None, true),
+            (None, Some(Stage::Booting), true),
+            (None, Some(Stage::Maintenance), false),
+            (Some(MachineType::Init), None, true),
+            (Some(MachineType::Worker), None, false),
+        ] {
+            let mut facts = Facts {
+                stage,
+                ..Facts::default()
+            };
+            facts.node.machine_type = machine_type;
+            let shown = format!("{machine_type:?} {stage:?}");
+            assert_eq!(facts.may_be_control_plane(), may_be, "{shown}");
+        }
+    }
 }

@@ -36,7 +36,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::config::PowerConfig;
-use crate::facts::{EtcdLook, Facts, MachineType, Stage};
+use crate::facts::{EtcdLook, Facts, Stage};
 use crate::power::{HandOver, Heard, Phase, PowerOperation, PowerOutcome, Press};
 
 pub use call::{Call, CallId};
@@ -61,28 +61,22 @@ pub enum Output {
 }
 
 /// What counts of the node.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 struct Circumstances {
-    /// Its role in its cluster, if that is known.
-    machine_type: Option<MachineType>,
+    /// Whether it is a control plane.
+    is_control_plane: bool,
+    /// Whether it is one, or may be.
+    may_be_control_plane: bool,
     /// What the machine is doing, as Talos said last.
     stage: Option<Stage>,
 }
 
 impl Circumstances {
-    /// Whether it is a control plane.
-    const fn is_control_plane(self) -> bool {
-        match self.machine_type {
-            Some(machine_type) => machine_type.is_control_plane(),
-            None => false,
-        }
-    }
-
-    /// Whether it may be one: just after the start that is not known yet.
-    const fn may_be_control_plane(self) -> bool {
-        match self.machine_type {
-            Some(machine_type) => machine_type.is_control_plane(),
-            None => !matches!(self.stage, Some(Stage::Maintenance)),
+    fn of(facts: &Facts) -> Self {
+        Self {
+            is_control_plane: facts.node.is_control_plane(),
+            may_be_control_plane: facts.may_be_control_plane(),
+            stage: facts.stage,
         }
     }
 
@@ -116,7 +110,7 @@ impl Default for Interruption {
     fn default() -> Self {
         Self {
             config: PowerConfig::default(),
-            node: Circumstances::default(),
+            node: Circumstances::of(&Facts::default()),
             shutdown: Course::new(PowerOperation::Shutdown),
             reboot: Course::new(PowerOperation::Reboot),
             calls: 0,
@@ -161,10 +155,7 @@ impl Interruption {
 
     /// The facts have changed.
     pub fn handle_facts(&mut self, facts: &Facts, now: Duration) {
-        self.node = Circumstances {
-            machine_type: facts.node.machine_type,
-            stage: facts.stage,
-        };
+        self.node = Circumstances::of(facts);
         self.each(now, Course::circumstances_changed);
     }
 

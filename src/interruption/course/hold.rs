@@ -63,7 +63,7 @@ impl Course {
 
     /// Talos does not say. It may be what is broken, or the quorum is lost already: nothing is held for that.
     pub(super) fn etcd_unknown(&mut self, cx: &mut Context<'_>) {
-        if cx.node.is_control_plane() {
+        if cx.node.is_control_plane {
             warn!(
                 "Talos does not say whether etcd can do without this node; the power operation goes on"
             );

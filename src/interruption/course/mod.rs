@@ -158,7 +158,7 @@ impl Course {
                 until: cx.now.saturating_add(hold::LOOK_PATIENCE),
             },
         });
-        let is_guarded = cx.node.may_be_control_plane()
+        let is_guarded = cx.node.may_be_control_plane
             && !cx.node.goes_down()
             && config.etcd.guard != QuorumGuard::Off;
         if is_guarded && run.wish == Wish::Usual {
@@ -197,10 +197,7 @@ impl Course {
     fn go_on(&mut self, cx: &mut Context<'_>) {
         let is_reboot = self.operation == PowerOperation::Reboot;
         let Some(run) = &mut self.run else { return };
-        if is_reboot
-            && run.hands_over()
-            && cx.node.may_be_control_plane()
-            && run.wish == Wish::Usual
+        if is_reboot && run.hands_over() && cx.node.may_be_control_plane && run.wish == Wish::Usual
         {
             run.step = Step::HandingOver {
                 until: cx.now.saturating_add(HAND_OVER),

@@ -26,7 +26,7 @@ use tracing::{debug, info, warn};
 
 use crate::config::{Forfeit, VmotionConfig};
 use crate::diagnosis::Check;
-use crate::facts::{EtcdPart, Facts, MachineType};
+use crate::facts::{EtcdPart, Facts};
 use crate::power::HandOver;
 use crate::vmware::wire::text::info_set;
 
@@ -166,7 +166,7 @@ impl Vmotion {
 /// Whether this node may lead etcd. What is known of its part is as old as the last look, so a voter may lead by now,
 /// and Talos looks once more before it hands anything over.
 fn may_lead(facts: &Facts) -> bool {
-    facts.node.machine_type != Some(MachineType::Worker)
+    facts.may_be_control_plane()
         && !matches!(facts.etcd_part, Some(EtcdPart::None | EtcdPart::Learner))
 }
 
