@@ -29,7 +29,7 @@ pub(super) fn check(facts: &Facts, config: &EtcdConfig) -> Option<Outcome> {
         part: facts.etcd_part,
         members: facts.etcd,
     };
-    let all = facts.etcd.map(members).unwrap_or_default();
+    let all = facts.etcd.as_ref().map(Etcd::to_string).unwrap_or_default();
     Some(match interruption::standing(look) {
         Standing::Unknown => Outcome::NotChecked("Talos does not say who is in etcd".to_owned()),
         Standing::AtStake(_) => {
@@ -65,17 +65,10 @@ fn consequence(EtcdConfig { guard, hold, .. }: &EtcdConfig) -> String {
     }
 }
 
-fn members(Etcd { voters, live }: Etcd) -> String {
-    match (live, voters) {
-        (1, 1) => "the only member is there".to_owned(),
-        _ => format!("{live} of {voters} members are there"),
-    }
-}
-
 /// For people: part and members.
 pub(super) fn row(facts: &Facts) -> Option<String> {
     let part = facts.etcd_part.map(|part| part.name().to_owned());
-    let members = facts.etcd.map(members);
+    let members = facts.etcd.as_ref().map(Etcd::to_string);
     let both: Vec<_> = part.into_iter().chain(members).collect();
     (!both.is_empty()).then(|| both.join(", "))
 }
@@ -135,33 +128,33 @@ mod tests {
         for (facts, words, is_well) in [
             (
                 control_plane(voter, Some((3, 3))),
-                "quorum stays without this node: 3 of 3 members are there",
+                "quorum stays without this node: 3 of 3 members of etcd are there",
                 Some(true),
             ),
             (
                 control_plane(None, Some((4, 5))),
-                "quorum stays without this node: 4 of 5 members are there",
+                "quorum stays without this node: 4 of 5 members of etcd are there",
                 Some(true),
             ),
             (
                 control_plane(voter, Some((2, 3))),
-                "quorum hangs on this node: 2 of 3 members are there; a restart or shutdown goes on, with a warning",
+                "quorum hangs on this node: 2 of 3 members of etcd are there; a restart or shutdown goes on, with a warning",
                 Some(false),
             ),
             (
                 control_plane(Some(EtcdPart::Leader), Some((1, 1))),
-                "no quorum without this node, as always: the only member is there",
+                "no quorum without this node, as always: the only member of etcd is there",
                 Some(true),
             ),
             (
                 control_plane(voter, Some((2, 2))),
-                "no quorum without this node, as always: 2 of 2 members are there",
+                "no quorum without this node, as always: 2 of 2 members of etcd are there",
                 Some(true),
             ),
             // Nothing is held or refused for it: waiting would not help.
             (
                 control_plane(voter, Some((1, 2))),
-                "no quorum without this node, as always: 1 of 2 members are there",
+                "no quorum without this node, as always: 1 of 2 members of etcd are there",
                 Some(true),
             ),
             (
@@ -205,7 +198,10 @@ mod tests {
     #[test]
     fn what_is_known_is_shown() {
         let facts = control_plane(Some(EtcdPart::Leader), Some((2, 3)));
-        assert_eq!(row(&facts).unwrap(), "leader, 2 of 3 members are there");
+        assert_eq!(
+            row(&facts).unwrap(),
+            "leader, 2 of 3 members of etcd are there"
+        );
         let shown = json!({"part": "leader", "voters": 3, "live": 2});
         assert_eq!(json(&facts), shown);
         let facts = control_plane(Some(EtcdPart::None), None);

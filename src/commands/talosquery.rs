@@ -407,7 +407,7 @@ extensions       not known
 schematic        not known
 secure boot      not known
 UUID             not known
-etcd             leader, 3 of 3 members are there
+etcd             leader, 3 of 3 members of etcd are there
 cordoned         no
 
 NIC    MAC                ADDRESSES

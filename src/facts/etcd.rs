@@ -1,5 +1,7 @@
 //! What is known of the cluster's etcd.
 
+use std::fmt;
+
 /// The members of etcd, on a control plane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Etcd {
@@ -17,8 +19,16 @@ impl Etcd {
 
     /// What is wrong where it cannot, and a member is missing.
     pub fn shortage(self) -> String {
-        let Self { voters, live } = self;
-        format!("only {live} of {voters} members of etcd are there: its quorum hangs on this node")
+        format!("only {self}: its quorum hangs on this node")
+    }
+}
+
+impl fmt::Display for Etcd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self { voters: 1, live: 1 } => f.write_str("the only member of etcd is there"),
+            Self { voters, live } => write!(f, "{live} of {voters} members of etcd are there"),
+        }
     }
 }
 

@@ -17,7 +17,7 @@ use super::client::{CALL_TIMEOUT, Client, one};
 use super::error::Error;
 use super::etcd::{live, members, status};
 use super::proto::machine::EtcdForfeitLeadershipRequest;
-use crate::facts::EtcdPart;
+use crate::facts::{Etcd, EtcdPart};
 use crate::power::HandOver;
 
 /// Has another member of etcd lead, if this node leads and the others are fit to; takes [`HandOver::PATIENCE`] at most.
@@ -67,7 +67,7 @@ async fn reason_not_to(client: &Client) -> Result<Option<HandOver>, Error> {
     } else if voters == 1 {
         kept("no other member votes".to_owned())
     } else if live != voters {
-        kept(format!("{live} of {voters} members of etcd are there"))
+        kept(Etcd { voters, live }.to_string())
     } else {
         Ok(None)
     }

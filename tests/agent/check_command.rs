@@ -69,7 +69,10 @@ fn where_all_is_well_check_is_a_line_each_and_exit_0() {
     assert!(lines[1].contains("backdoor"), "{lines:#?}");
     assert!(lines[2].contains("v1.13.0"), "{lines:#?}");
     assert!(lines[3].contains("os:operator"), "{lines:#?}");
-    assert!(lines[6].ends_with("the only member is there"), "{lines:#?}");
+    assert!(
+        lines[6].ends_with("the only member of etcd is there"),
+        "{lines:#?}"
+    );
     assert!(lines[7].ends_with("off, as configured"), "{lines:#?}");
     assert!(
         lines[8].contains("in force: capabilities: none;"),
