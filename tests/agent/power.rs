@@ -305,7 +305,7 @@ fn a_node_that_runs_on_after_an_acceptance_is_called_again_at_the_next_press() {
         press(&run, "OS_Halt");
         assert_eq!(statuses(&run, count), vec![HALT_DONE; count]);
         assert_eq!(talos.calls_of(Method::Shutdown).len(), count);
-        let words = "is not followed any more";
+        let words = "is no longer followed";
         run.until(words, SOON, |host, _| {
             let lines = host.output(Stream::Stderr);
             let said = lines.iter().filter(|line| line.contains(words)).count();

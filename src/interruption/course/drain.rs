@@ -130,7 +130,7 @@ impl Course {
             .map(|run| cx.now.saturating_sub(run.pressed));
         warn!(
             after_s = waited.unwrap_or_default().as_secs(),
-            "the drain of the node takes too long; Talos is asked to shut down without the rest of it"
+            "draining the node takes too long; asking Talos to shut down without it"
         );
         self.hurry(cx);
     }
@@ -208,7 +208,7 @@ impl Course {
                 if hurry.attempts == 1 {
                     warn!(
                         reason,
-                        "Talos does not shut down without the drain yet; the drain goes on meanwhile"
+                        "Talos does not shut down without the drain yet; the drain continues"
                     );
                 }
                 match hurry.fate {

@@ -43,7 +43,7 @@ impl Course {
             (Step::Looking { .. }, Standing::Unknown) => self.etcd_unknown(cx),
             (Step::Looking { .. }, Standing::AtStake(reason)) => self.at_stake(reason, cx),
             (Step::Holding { .. }, Standing::Safe) => {
-                info!("etcd can do without this node now; the power operation goes on");
+                info!("etcd can spare this node now; the power operation continues");
                 self.go_on(cx);
             }
             // Talos may be slow for once, and what was true before counts.
@@ -65,7 +65,7 @@ impl Course {
     pub(super) fn etcd_unknown(&mut self, cx: &mut Context<'_>) {
         if cx.node.is_control_plane {
             warn!(
-                "Talos does not say whether etcd can do without this node; the power operation goes on"
+                "Talos does not say whether etcd can spare this node; the power operation continues"
             );
         }
         self.go_on(cx);
@@ -80,7 +80,7 @@ impl Course {
             QuorumGuard::Warn => {
                 warn!(
                     ?operation,
-                    reason, "etcd loses its quorum by this power operation"
+                    reason, "this power operation costs etcd its quorum"
                 );
                 self.go_on(cx);
             }
@@ -88,7 +88,7 @@ impl Course {
                 let reason = format!("{reason} (power.etcd.guard)");
                 warn!(
                     ?operation,
-                    reason, "the power operation is refused for the quorum of etcd"
+                    reason, "power operation refused: etcd would lose its quorum"
                 );
                 self.run = None;
                 self.refused = Some(reason.clone());
@@ -98,7 +98,7 @@ impl Course {
             QuorumGuard::Hold => {
                 info!(
                     ?operation,
-                    reason, "the power operation is held until etcd can do without this node"
+                    reason, "the power operation is held until etcd can spare this node"
                 );
                 self.hold(cx);
             }
@@ -139,7 +139,7 @@ impl Course {
         if *until <= cx.now {
             warn!(
                 ?operation,
-                "the power operation was held long enough; it goes on, although etcd loses its quorum by it"
+                "the hold is over; the power operation continues although etcd will lose its quorum"
             );
             self.go_on(cx);
         } else {

@@ -220,7 +220,7 @@ impl Course {
                 HandOver::NotLeader => {}
                 HandOver::Kept(reason) | HandOver::Failed(reason) => warn!(
                     reason,
-                    "rebooting by force, although this node may lead etcd still"
+                    "forcing the reboot although this node may still lead etcd"
                 ),
             }
             self.call(cx);
@@ -327,7 +327,7 @@ impl Course {
             PowerOutcome::NotFollowed | PowerOutcome::Accepted => {
                 info!(
                     ?operation,
-                    "the accepted power operation is not followed any more; the next request asks Talos what became of it"
+                    "the accepted power operation is no longer followed; the next request first asks Talos what became of it"
                 );
                 PowerOutcome::NotFollowed
             }
@@ -365,9 +365,9 @@ impl Course {
                 self.call(cx);
             }
             Step::Hurrying(hurry) if !hurry.is_calling() => self.call_again(cx),
-            Step::Draining(drain) if drain.is_bounded() => warn!(
-                "stopping, so that Talos is not asked to go on without the drain of this node when it takes long"
-            ),
+            Step::Draining(drain) if drain.is_bounded() => {
+                warn!("stopping during a drain: nothing will cut it short if it takes too long")
+            }
             Step::Calling { .. }
             | Step::Draining(_)
             | Step::Hurrying(_)

@@ -42,7 +42,7 @@ fn what_talos_has_is_not_asked_for_again() {
     assert!(
         warnings
             .iter()
-            .any(|line| line.contains("stopping, so that"))
+            .any(|line| line.contains("stopping during a drain"))
     );
     bench.until(s(60));
     assert_eq!(stop(&mut bench), [""; 0], "hurrying");
