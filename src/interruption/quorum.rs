@@ -13,8 +13,10 @@ pub enum Standing {
     Unknown,
 }
 
-/// What would become of the quorum without this node. With one voter or two, the quorum hangs on each of them always, and no waiting changes that. A learner and who is no
-/// member count for no quorum.
+/// What would become of the quorum without this node.
+///
+/// With one or two voters every node is needed at all times, and waiting does not change that. A learner or non-member
+/// does not count.
 pub fn standing(look: EtcdLook) -> Standing {
     if let Some(EtcdPart::None | EtcdPart::Learner) = look.part {
         return Standing::Safe;

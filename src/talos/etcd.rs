@@ -8,7 +8,8 @@
 //! ```
 //! An API server serves through the etcd of its own node and renews a lease in it, so one that is listed stands for a
 //! member that works. The count is one of the past: a control plane that has just died is listed for some 15 to 25 s
-//! more. Where it can be wrong otherwise it is too low, so that a freeze is refused rather than quorum lost:
+//! more. Where it can be wrong otherwise it is too low, so that a freeze is refused, or an operation held, rather than
+//! quorum lost:
 //!
 //! - This node counts as one of those that are listed, even if its own API server is down and it is not.
 //! - API servers that all announce one address, such as a load balancer's, count as one.
@@ -35,10 +36,10 @@ const PATIENCE: Duration = Duration::from_millis(500);
 /// First and longest delay before Talos is asked again for what is followed.
 const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
 
-/// The longest while nothing answers; the observer tries no less often.
+/// Longest delay while nothing answers; the observer retries at least as often.
 const AWAY: Duration = Duration::from_secs(5);
 
-/// The same after a refusal for good.
+/// Delay after a refusal that will not change.
 const REFUSED: Duration = Duration::from_secs(300);
 
 /// Talos' words on a worker, in every release since 1.4 [internal/app/internal/machinehelper/machinehelper.go].

@@ -43,13 +43,13 @@ pub(super) struct Hurry {
 /// What has become of the first call.
 #[derive(Debug)]
 enum Fate {
-    /// It drains.
+    /// Still draining.
     Drains,
-    /// Perhaps; no more news of it come.
+    /// Not known: no more news will come.
     Unknown,
-    /// It has drained and goes on.
+    /// Drained; Talos stops the machine.
     Drained,
-    /// It did not happen: the second took its place, or something else did.
+    /// Did not happen: the second call, or something else, replaced it.
     Gone,
 }
 
@@ -57,7 +57,7 @@ enum Fate {
 enum Second {
     /// Talos has it.
     Made(CallId),
-    /// It is made then.
+    /// To be made at this time.
     Due(Duration),
 }
 

@@ -11,7 +11,7 @@ use crate::config::QuorumGuard;
 use crate::facts::EtcdLook;
 use crate::power::PowerOutcome;
 
-/// How long the first look at etcd may take. Whoever looks gives Talos half a second.
+/// How long the first look at etcd may take. The look itself gives up on Talos after half a second.
 pub(in super::super) const LOOK_PATIENCE: Duration = Duration::from_secs(2);
 /// How long after an answer Talos is asked again while an operation is held.
 pub(in super::super) const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -105,8 +105,8 @@ impl Course {
         }
     }
 
-    /// Waits for the others. A host that waits for its answer less long than this, a hand-over and the call may take has it
-    /// now.
+    /// Waits for the other members. The host gets its answer now if its patience is shorter than hold, hand-over and call
+    /// together.
     fn hold(&mut self, cx: &mut Context<'_>) {
         let operation = self.operation;
         let Some(run) = &mut self.run else { return };
