@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use crate::config::Config;
 use crate::diagnosis::Check;
-use crate::facts::{Etcd, Facts, KernelPart, Life, OfEtcd, Reading};
+use crate::facts::{Etcd, EtcdQuestion, Facts, KernelPart, Life, Reading};
 use crate::freeze::{Command, Report};
 use crate::inquiry::{Answer, InquiryId, Step};
 use crate::power::{HandOver, Obstacle, Phase, PowerOperation, PowerOutcome, Press};
@@ -138,7 +138,7 @@ pub enum Order<W> {
     /// Ask Talos for the members of etcd; [`FrontEnd::handle_etcd`] follows.
     LookAtEtcd,
     /// Ask Talos for this of etcd; it becomes a fact.
-    FollowEtcd(OfEtcd),
+    FollowEtcd(EtcdQuestion),
     /// Hand over the leadership of etcd if this node leads; [`FrontEnd::handle_handed_over`] follows.
     HandOver,
     /// Ask Talos for a sign of life; [`FrontEnd::handle_life`] follows.

@@ -38,7 +38,7 @@ pub(super) fn check(facts: &Facts, config: &EtcdConfig) -> Option<Outcome> {
         }
         Standing::Safe => Outcome::Works(match look {
             EtcdLook {
-                part: Some(EtcdPart::None | EtcdPart::Learner),
+                part: Some(EtcdPart::NotMember | EtcdPart::Learner),
                 ..
             } => "quorum stays: this node does not vote".to_owned(),
             EtcdLook {
@@ -188,7 +188,7 @@ mod tests {
 
     #[test]
     fn a_worker_has_no_such_check() {
-        let mut facts = control_plane(Some(EtcdPart::None), None);
+        let mut facts = control_plane(Some(EtcdPart::NotMember), None);
         for machine_type in [None, Some(MachineType::Worker)] {
             facts.node.machine_type = machine_type;
             assert_eq!(check(&facts, &config(QuorumGuard::Hold)), None);
@@ -204,7 +204,7 @@ mod tests {
         );
         let shown = json!({"part": "leader", "voters": 3, "live": 2});
         assert_eq!(json(&facts), shown);
-        let facts = control_plane(Some(EtcdPart::None), None);
+        let facts = control_plane(Some(EtcdPart::NotMember), None);
         assert_eq!(row(&facts).unwrap(), "none");
         assert_eq!(json(&facts)["live"], Value::Null);
         assert_eq!(

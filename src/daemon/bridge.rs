@@ -8,7 +8,7 @@ use super::core::{News, Node};
 use super::file_watch::FileWatch;
 use crate::config::{TalosConfig, talosconfig::BadEndpoint};
 use crate::diagnosis::{self, Check};
-use crate::facts::{EtcdLook, Facts, KernelPart, Life, OfEtcd, Reading, replace};
+use crate::facts::{EtcdLook, EtcdQuestion, Facts, KernelPart, Life, Reading, replace};
 use crate::freeze::{Command, Report};
 use crate::freezer::Link;
 use crate::front_end::{Measured, Subject};
@@ -22,7 +22,7 @@ use crate::talos::{self, Client, Inquiries};
 const UNAVAILABLE: u32 = 14;
 
 /// What is followed of etcd, each by a call of its own.
-const OF_ETCD: [OfEtcd; 2] = [OfEtcd::Part, OfEtcd::Members];
+const ETCD_QUESTIONS: [EtcdQuestion; 2] = [EtcdQuestion::Part, EtcdQuestion::Members];
 
 /// Talos, seen from the event loop.
 #[derive(Debug)]
@@ -46,7 +46,7 @@ pub struct Bridge {
     /// None while quiescing is off.
     freezer: Option<Link>,
     inquiries: Inquiries,
-    /// What is asked of etcd for the facts, as in [`OF_ETCD`], each until Talos has said it.
+    /// What is asked of etcd for the facts, as in [`ETCD_QUESTIONS`], each until Talos has said it.
     following: [Option<JoinHandle<()>>; 2],
     /// The last look at etcd.
     look: Option<JoinHandle<()>>,
@@ -126,7 +126,7 @@ impl Bridge {
         if let Some(before) = self.observer.replace(tokio::spawn(observer)) {
             before.abort();
         }
-        for (half, unsaid) in OF_ETCD.into_iter().zip(unsaid) {
+        for (half, unsaid) in ETCD_QUESTIONS.into_iter().zip(unsaid) {
             if unsaid {
                 self.follow_etcd(half);
             }
@@ -269,14 +269,14 @@ impl Node for Bridge {
         }));
     }
 
-    fn follow_etcd(&mut self, what: OfEtcd) {
+    fn follow_etcd(&mut self, what: EtcdQuestion) {
         let Ok(client) = &self.client else {
             return;
         };
-        for (task, half) in self.following.iter_mut().zip(OF_ETCD) {
+        for (task, half) in self.following.iter_mut().zip(ETCD_QUESTIONS) {
             // What is still asked for is no older; but something has changed where all is wanted.
             let is_asking = task.as_ref().is_some_and(|task| !task.is_finished());
-            if what != OfEtcd::All && (what != half || is_asking) {
+            if what != EtcdQuestion::Both && (what != half || is_asking) {
                 continue;
             }
             let (client, facts) = (client.clone(), self.facts_sender.clone());
@@ -403,7 +403,7 @@ mod tests {
         };
         api.delay(Method::EtcdStatus, hour);
         let mut bridge = Bridge::with_client(client());
-        bridge.follow_etcd(OfEtcd::All);
+        bridge.follow_etcd(EtcdQuestion::Both);
         for (method, calls) in [(Method::EtcdStatus, 1), (Method::EtcdMemberList, 1)] {
             api.until_calls(method, calls, hour).await.unwrap();
         }

@@ -16,7 +16,7 @@ use tokio::task::{JoinError, JoinSet};
 
 use crate::config::{Config, PowerConfig};
 use crate::diagnosis::Check;
-use crate::facts::{EtcdLook, Facts, KernelPart, Life, OfEtcd, Reading};
+use crate::facts::{EtcdLook, EtcdQuestion, Facts, KernelPart, Life, Reading};
 use crate::fairness::Turns;
 use crate::freeze::{Command, Report};
 use crate::front_end::{Debt, FrontEnd, Measured, Order, Subject, Work};
@@ -84,7 +84,7 @@ pub trait Node {
     /// Asks for the members of etcd, in the background; [`News::Etcd`] follows soon, whatever Talos does.
     fn look_at_etcd(&mut self);
     /// Asks for this of etcd, in the background; it becomes a fact.
-    fn follow_etcd(&mut self, _what: OfEtcd) {}
+    fn follow_etcd(&mut self, _what: EtcdQuestion) {}
     /// Hands over the leadership of etcd if this node leads, in the background; [`News::HandedOver`] follows soon,
     /// whatever Talos does.
     fn hand_over(&mut self);

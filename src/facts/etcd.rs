@@ -43,20 +43,20 @@ pub struct EtcdLook {
 
 /// What is asked of etcd to keep these facts up to date.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OfEtcd {
+pub enum EtcdQuestion {
     /// What this node is in it (MachineService.EtcdStatus).
     Part,
     /// How many members there are (MachineService.EtcdMemberList).
     Members,
     /// Both.
-    All,
+    Both,
 }
 
 /// What this node is in the cluster's etcd.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EtcdPart {
-    /// No member: a worker, or a control plane before its etcd runs.
-    None,
+    /// A worker, or a control plane before its etcd runs.
+    NotMember,
     /// A member that does not vote yet.
     Learner,
     /// A member that votes and does not lead.
@@ -69,7 +69,7 @@ impl EtcdPart {
     /// As guest variables say it.
     pub const fn name(self) -> &'static str {
         match self {
-            Self::None => "none",
+            Self::NotMember => "none",
             Self::Learner => "learner",
             Self::Voter => "voter",
             Self::Leader => "leader",

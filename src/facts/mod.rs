@@ -19,7 +19,7 @@ pub(crate) mod of_layout;
 mod storage;
 
 pub use counters::Counters;
-pub use etcd::{Etcd, EtcdLook, EtcdPart, OfEtcd};
+pub use etcd::{Etcd, EtcdLook, EtcdPart, EtcdQuestion};
 pub use kernel::{
     DiskCounters, KernelPart, MemoryBlock, MemoryBlocks, Processor, ProcessorTimes, Reading,
 };

@@ -18,7 +18,7 @@ pub enum Standing {
 /// With one or two voters every node is needed at all times, and waiting does not change that. A learner or non-member
 /// does not count.
 pub fn standing(look: EtcdLook) -> Standing {
-    if let Some(EtcdPart::None | EtcdPart::Learner) = look.part {
+    if let Some(EtcdPart::NotMember | EtcdPart::Learner) = look.part {
         return Standing::Safe;
     }
     match look.members {
@@ -70,7 +70,7 @@ mod tests {
 
     #[test]
     fn who_does_not_vote_is_not_held() {
-        for part in [EtcdPart::None, EtcdPart::Learner] {
+        for part in [EtcdPart::NotMember, EtcdPart::Learner] {
             assert_eq!(standing(look(Some(part), 3, 2)), Standing::Safe);
             let unsaid = EtcdLook {
                 part: Some(part),

@@ -28,7 +28,7 @@ use super::error::Error;
 use super::facts;
 use super::proto::machine::EtcdMemberListRequest;
 use crate::backoff::Backoff;
-use crate::facts::{Etcd, EtcdLook, EtcdPart, Facts, OfEtcd};
+use crate::facts::{Etcd, EtcdLook, EtcdPart, EtcdQuestion, Facts};
 
 /// How long all calls may take together; they run side by side. A host waits for its freeze.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -59,9 +59,10 @@ pub async fn look_at_etcd(client: &Client) -> EtcdLook {
 
 /// Asks for this of etcd until Talos has said it, ever more slowly, and makes facts of it; what Talos does not say stays.
 /// How many control planes serve is known from the watch, so it takes one call for the part and one for the members.
-pub async fn follow_etcd(client: &Client, what: OfEtcd, facts: &watch::Sender<Facts>) {
+pub async fn follow_etcd(client: &Client, what: EtcdQuestion, facts: &watch::Sender<Facts>) {
     let mut backoff = Backoff::jittered(RETRY.0, RETRY.1);
-    let (mut wants_part, mut wants_members) = (what != OfEtcd::Members, what != OfEtcd::Part);
+    let (mut wants_part, mut wants_members) =
+        (what != EtcdQuestion::Members, what != EtcdQuestion::Part);
     while wants_part || wants_members {
         let (status, members) = tokio::join!(
             if_wanted(wants_part, status(client)),
@@ -116,7 +117,7 @@ fn is_final(client: &Client, error: &Error) -> bool {
 
 /// A worker is no member.
 fn part_of(status: Option<Status>) -> EtcdPart {
-    status.map_or(EtcdPart::None, |status| status.part)
+    status.map_or(EtcdPart::NotMember, |status| status.part)
 }
 
 async fn in_time<T>(answer: impl Future<Output = Result<T, Error>>) -> Option<T> {

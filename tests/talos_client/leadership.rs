@@ -1,7 +1,7 @@
 //! This node's part in etcd, the facts of it, and handing over its leadership.
 
 use apid::EtcdCluster;
-use talos_vmtoolsd::facts::{EtcdLook, EtcdPart, OfEtcd};
+use talos_vmtoolsd::facts::{EtcdLook, EtcdPart, EtcdQuestion};
 use talos_vmtoolsd::power::HandOver;
 use talos_vmtoolsd::talos::{follow_etcd, hand_over};
 
@@ -86,7 +86,7 @@ async fn a_worker_is_no_member_and_that_is_no_trouble() {
     let (api, client) = in_process();
     api.update_node(|node| node.contents.etcd = None);
     let look = look_at_etcd(&client).await;
-    assert_eq!(look.part, Some(EtcdPart::None));
+    assert_eq!(look.part, Some(EtcdPart::NotMember));
     assert_eq!(look.members, None);
     assert_eq!(hand_over(&client).await, HandOver::NotLeader);
     let (checks, _) = check(&client, LONG).await;
@@ -100,21 +100,21 @@ async fn facts_of_etcd_take_one_call_each() {
         api_servers: Some(2),
         ..Facts::default()
     });
-    follow_etcd(&client, OfEtcd::Part, &facts).await;
+    follow_etcd(&client, EtcdQuestion::Part, &facts).await;
     assert_eq!(api.call_count(), 1);
     assert_eq!(facts.borrow().etcd_part, Some(EtcdPart::Leader));
     assert_eq!(facts.borrow().etcd, None);
     api.set_etcd_leader(3);
-    follow_etcd(&client, OfEtcd::Members, &facts).await;
+    follow_etcd(&client, EtcdQuestion::Members, &facts).await;
     assert_eq!(api.call_count(), 2);
     assert_eq!(facts.borrow().etcd, Some(Etcd { voters: 3, live: 2 }));
-    follow_etcd(&client, OfEtcd::All, &facts).await;
+    follow_etcd(&client, EtcdQuestion::Both, &facts).await;
     assert_eq!(api.call_count(), 4);
     assert_eq!(facts.borrow().etcd_part, Some(EtcdPart::Voter));
     // What Talos does not say stays, and wakes no one.
     let seen = facts.subscribe();
     api.hang();
-    let hanging = timeout(LONG, follow_etcd(&client, OfEtcd::All, &facts)).await;
+    let hanging = timeout(LONG, follow_etcd(&client, EtcdQuestion::Both, &facts)).await;
     assert!(hanging.is_err() && !seen.has_changed().unwrap());
     // It is asked again until it does.
     api.resume();
@@ -122,7 +122,7 @@ async fn facts_of_etcd_take_one_call_each() {
     api.fail_next(Method::EtcdStatus, &down, 3);
     let before = api.calls_of(Method::EtcdMemberList).len();
     api.set_etcd_leader(1);
-    follow_etcd(&client, OfEtcd::All, &facts).await;
+    follow_etcd(&client, EtcdQuestion::Both, &facts).await;
     assert_eq!(facts.borrow().etcd_part, Some(EtcdPart::Leader));
     let members = api.calls_of(Method::EtcdMemberList).len();
     assert_eq!(members, before + 1, "said once");
@@ -138,10 +138,10 @@ async fn the_members_are_asked_for_again_although_this_node_does_not_say_its_par
     api.fail_next(Method::EtcdStatus, &down, 100);
     let mut bridge = Bridge::with_client(client);
     for (what, calls) in [
-        (OfEtcd::All, 1),
-        (OfEtcd::Part, 1),
-        (OfEtcd::Members, 2),
-        (OfEtcd::Members, 3),
+        (EtcdQuestion::Both, 1),
+        (EtcdQuestion::Part, 1),
+        (EtcdQuestion::Members, 2),
+        (EtcdQuestion::Members, 3),
     ] {
         bridge.follow_etcd(what);
         tokio::time::sleep(LONG).await;

@@ -69,7 +69,7 @@ pub(super) const TYPE: Source<MachineType> = Source {
         let changed = keep(&mut facts.node.machine_type, types);
         // Only a control plane is asked what it is in etcd.
         let is_worker = facts.node.machine_type == Some(MachineType::Worker);
-        (is_worker && replace(&mut facts.etcd_part, EtcdPart::None)) || changed
+        (is_worker && replace(&mut facts.etcd_part, EtcdPart::NotMember)) || changed
     },
     never_empty: false,
     purpose: Purpose::new("machine type"),
@@ -349,7 +349,7 @@ mod tests {
         ));
         assert_eq!(facts.etcd_part, None, "that is asked for");
         assert!((TYPE.publish)(&mut facts, &types(MachineType::Worker)));
-        assert_eq!(facts.etcd_part, Some(EtcdPart::None));
+        assert_eq!(facts.etcd_part, Some(EtcdPart::NotMember));
         assert!(!(TYPE.publish)(&mut facts, &types(MachineType::Worker)));
     }
 

@@ -11,7 +11,7 @@
 use std::time::Duration;
 
 use super::{Context, Service};
-use crate::facts::OfEtcd;
+use crate::facts::EtcdQuestion;
 
 /// How often a call is made although nothing has changed.
 const INTERVAL: Duration = Duration::from_secs(300);
@@ -20,7 +20,7 @@ const INTERVAL: Duration = Duration::from_secs(300);
 #[derive(Debug, Default)]
 pub(super) struct Etcd {
     /// What is asked for next, and when; `None` while nothing is.
-    next: Option<(Duration, OfEtcd)>,
+    next: Option<(Duration, EtcdQuestion)>,
     /// How many control planes served when all was asked for last.
     live: Option<usize>,
 }
@@ -35,7 +35,7 @@ impl Service for Etcd {
             self.next = None;
         } else if self.next.is_none() || self.live != cx.facts.api_servers {
             self.live = cx.facts.api_servers;
-            self.next = Some((cx.now, OfEtcd::All));
+            self.next = Some((cx.now, EtcdQuestion::Both));
         }
     }
 
@@ -46,8 +46,8 @@ impl Service for Etcd {
         if let Some((_, what)) = self.next.take_if(|(at, _)| *at <= cx.now) {
             cx.outbox.follow_etcd(what);
             let then = match what {
-                OfEtcd::Part => OfEtcd::Members,
-                OfEtcd::Members | OfEtcd::All => OfEtcd::Part,
+                EtcdQuestion::Part => EtcdQuestion::Members,
+                EtcdQuestion::Members | EtcdQuestion::Both => EtcdQuestion::Part,
             };
             self.next = Some((cx.now.saturating_add(INTERVAL), then));
         }

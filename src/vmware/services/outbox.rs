@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tracing::error;
 
-use crate::facts::OfEtcd;
+use crate::facts::EtcdQuestion;
 use crate::freeze::Command;
 use crate::power::Press;
 use crate::vmware::wire::message::MAX_REPLY;
@@ -197,7 +197,7 @@ impl Outbox {
     }
 
     /// Asks Talos for this of etcd.
-    pub(super) fn follow_etcd(&mut self, what: OfEtcd) {
+    pub(super) fn follow_etcd(&mut self, what: EtcdQuestion) {
         self.outputs.push_back(Output::FollowEtcd(what));
     }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::facts::OfEtcd;
+use crate::facts::EtcdQuestion;
 use crate::freeze::Command;
 use crate::power::Press;
 
@@ -47,7 +47,7 @@ pub enum Output {
     /// Ask Talos for the members of etcd, and hand the answer to [`super::Services::handle_etcd`].
     LookAtEtcd,
     /// Ask Talos for this of etcd, which becomes a fact.
-    FollowEtcd(OfEtcd),
+    FollowEtcd(EtcdQuestion),
     /// Hand over the leadership of etcd, and hand what becomes of it to [`super::Services::handle_handed_over`].
     HandOver,
     /// Ask Talos for a sign of life, and hand what comes of it to [`super::Services::handle_life`].

@@ -1,7 +1,7 @@
 //! When Talos is asked for what the guest variables say of etcd.
 
 use super::host::{Host, machine_at, ms};
-use crate::facts::OfEtcd::{self, All, Members, Part};
+use crate::facts::EtcdQuestion::{self, Both, Members, Part};
 use crate::facts::{Facts, MachineType, Stage};
 
 const MINUTES: u64 = 60_000;
@@ -13,18 +13,18 @@ fn control_plane(api_servers: usize) -> Facts {
     }
 }
 
-fn followed(host: &mut Host) -> Vec<OfEtcd> {
+fn followed(host: &mut Host) -> Vec<EtcdQuestion> {
     std::mem::take(&mut host.followed)
 }
 
 #[test]
 fn all_is_asked_for_at_the_start_and_when_a_control_plane_comes_or_goes() {
     let mut host = Host::with_node(&control_plane(3));
-    assert_eq!(followed(&mut host), [All]);
+    assert_eq!(followed(&mut host), [Both]);
     for live in [2, 3] {
         host.facts(&control_plane(live));
         host.pass(ms(200));
-        assert_eq!(followed(&mut host), [All]);
+        assert_eq!(followed(&mut host), [Both]);
     }
     // Another fact is no reason.
     host.facts(&Facts {
@@ -62,5 +62,5 @@ fn a_worker_is_not_asked_and_no_node_where_there_are_no_variables() {
     host.pass(ms(60 * MINUTES));
     assert_eq!(followed(&mut host), []);
     host.variables_wanted(true);
-    assert_eq!(followed(&mut host), [All]);
+    assert_eq!(followed(&mut host), [Both]);
 }

@@ -11,7 +11,7 @@ use crate::facts::{
     Address, AddressScope, AddressStatus, Extension, Facts, HostName, Link, Mac, MachineType,
     NetworkState, Node, NodeAddresses, Readiness, Route, Stage, TalosVersion,
 };
-use crate::facts::{Etcd, EtcdPart, Life, Load, Machine, OfEtcd};
+use crate::facts::{Etcd, EtcdPart, EtcdQuestion, Life, Load, Machine};
 use crate::freeze::message::Cause;
 use crate::freeze::{Command, Report};
 use crate::front_end::Measured;
@@ -166,7 +166,7 @@ pub(super) struct Host {
     pub(super) measurements: usize,
     pub(super) readings: usize,
     /// What Talos was asked of etcd for the guest variables.
-    pub(super) followed: Vec<OfEtcd>,
+    pub(super) followed: Vec<EtcdQuestion>,
     /// What freezes, on [`Host::freeze`] alone if it is slow.
     pub(super) freezer: FreezerModel,
     pub(super) freezer_is_slow: bool,

@@ -154,7 +154,11 @@ fn with_nothing_to_do_a_migration_is_acknowledged_at_once() {
             Some(EtcdPart::Leader),
             MachineType::ControlPlane,
         ),
-        (FORFEIT, Some(EtcdPart::None), MachineType::ControlPlane),
+        (
+            FORFEIT,
+            Some(EtcdPart::NotMember),
+            MachineType::ControlPlane,
+        ),
         (FORFEIT, Some(EtcdPart::Learner), MachineType::ControlPlane),
         (FORFEIT, None, MachineType::Worker),
     ];

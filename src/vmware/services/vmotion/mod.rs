@@ -167,7 +167,10 @@ impl Vmotion {
 /// and Talos looks once more before it hands anything over.
 fn may_lead(facts: &Facts) -> bool {
     facts.may_be_control_plane()
-        && !matches!(facts.etcd_part, Some(EtcdPart::None | EtcdPart::Learner))
+        && !matches!(
+            facts.etcd_part,
+            Some(EtcdPart::NotMember | EtcdPart::Learner)
+        )
 }
 
 impl Service for Vmotion {
