@@ -475,7 +475,7 @@ mod tests {
                 assert_eq!(outlook.drain(), Drain::UnderWay);
             }
             outlook.see(&end);
-            // Told again after a break, it does not begin again.
+            // Repeated after a break, it does not begin again.
             outlook.see(&phase("drain", Start, OURS));
             assert_eq!(outlook.drain(), Drain::Over, "{end:?}");
         }

@@ -1,4 +1,4 @@
-//! What must hold of a session, judged by what the node was asked for and said, and by what the host was told.
+//! What must hold of a session, judged by what the node was asked for and said, and by what the host was sent.
 
 use std::time::Duration;
 
@@ -99,7 +99,7 @@ impl<'a> Seen<'a> {
         }
     }
 
-    /// What the host was told of the way to the end.
+    /// What the host was sent of the way to the end.
     fn judge_phases(&self, wrong: &mut Vec<String>) {
         let node = self.node;
         let log = self.host.rpci_log().iter();
@@ -251,8 +251,8 @@ impl Story<'_> {
             (false, _) => taken == 0 || !statuses.is_empty() || self.seen.may_lose,
         };
         if !is_complete {
-            let told: Vec<_> = statuses.iter().map(|(_, success)| success).collect();
-            self.say(wrong, &format!("{taken} requests, status {told:?}"));
+            let sent: Vec<_> = statuses.iter().map(|(_, success)| success).collect();
+            self.say(wrong, &format!("{taken} requests, status {sent:?}"));
         }
     }
 
