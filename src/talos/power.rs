@@ -20,12 +20,13 @@
 //! Talos may have got it, a further one would take its place, and restart what it has begun: that doubt is one of its own.
 
 mod events;
+mod follow;
 mod look;
+mod uncertain;
 
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep, timeout, timeout_at};
-use tonic::Code;
+use tokio::time::{Instant, sleep, timeout};
 
 use self::events::{Events, seconds_since};
 pub use self::look::LastWord;
@@ -45,30 +46,6 @@ const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_
 /// How long a call waits for the Events stream to open first. Talos' own server opens it at once; a server that sends
 /// the header with the first event has it registered by then all the same.
 const HEAD_START: Duration = Duration::from_millis(100);
-
-/// How long an acceptance waits for the first word about its sequence, within the deadline. A sequence that cannot
-/// start says LOCKED at once after the OK.
-const FIRST_WORD: Duration = Duration::from_millis(500);
-
-/// How long we listen to Talos' events before we believe that it did not get the call.
-const SETTLE: Duration = Duration::from_secs(1);
-
-/// How long we listen where the call takes an earlier Shutdown over. That one makes way once its drain notices: between two tries
-/// to evict a pod it sleeps for 5 s (Talos' `pkg/kubernetes`, 1.14.1).
-const YIELD: Duration = Duration::from_secs(8);
-
-/// How old a call of an earlier request must be before a machine that does something else shows that nothing comes of
-/// it.
-const GRACE: Duration = Duration::from_secs(5);
-
-/// How often Talos is asked meanwhile what the machine is doing.
-const POLL: Duration = Duration::from_millis(500);
-
-/// A sequence starts at once, or after the one that it replaces has given up, for which Talos waits a minute.
-const START_WINDOW: Duration = Duration::from_secs(75);
-
-/// How long we follow a sequence that has started; draining a node alone may take five minutes.
-const SEQUENCE_WINDOW: Duration = Duration::from_secs(600);
 
 /// How an operation is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -377,89 +354,6 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    /// Whether Talos may have accepted a call that failed like this.
-    fn is_doubtful(&self, error: &Error) -> bool {
-        match error {
-            // machined's own word; but apid says so too when its connection to machined breaks.
-            Error::Talos {
-                code: Code::Unavailable,
-                ..
-            } => self.client.is_proxied(),
-            other => other.is_ambiguous(),
-        }
-    }
-
-    /// Whether Talos is carrying out what an earlier request asked for. A machine that does something else shows that
-    /// it is not, once the call is old enough to have begun.
-    ///
-    /// # Errors
-    /// When Talos does not say, so that nothing must be sent.
-    async fn is_under_way(&mut self, since: Instant) -> Result<bool, Error> {
-        let grace = GRACE.min(self.how.deadline / 2);
-        let until = (since + grace).max(Instant::now() + SETTLE.min(grace));
-        loop {
-            match self.client.stage().await {
-                Ok(now) if self.is_sign_of_earlier(now) => return Ok(true),
-                Ok(_) => {
-                    let left = until.saturating_duration_since(Instant::now());
-                    if left.is_zero() {
-                        return Ok(false);
-                    }
-                    sleep(left.min(POLL)).await;
-                }
-                Err(error) if error.is_connection() => return Err(error),
-                // Not allowed or not known here; the events may say it.
-                Err(_) => break,
-            }
-        }
-        if self.events.is_over() {
-            self.events = Events::open(self.client, seconds_since(since));
-        }
-        self.head_start().await?;
-        match self.did_talos_get_it(since).await {
-            Ok(got) => Ok(got && !matches!(self.verdict, Verdict::DidNotHappen(_))),
-            // A node that answers after so long has not gone down.
-            Err(error) if !error.is_connection() && since.elapsed() > SEQUENCE_WINDOW => Ok(false),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Whether the machine does what an earlier request asked for. Up to Talos 1.13 a Shutdown ends in the stage of a
-    /// Reboot.
-    fn is_sign_of_earlier(&self, now: Stage) -> bool {
-        let ends_so = self.operation == PowerOperation::Shutdown && now == Stage::Rebooting;
-        now == stage(self.operation) || ends_so
-    }
-
-    /// Whether Talos got the doubtful call, which was sent then.
-    ///
-    /// # Errors
-    /// When Talos does not say, so that nothing must be sent.
-    async fn did_talos_get_it(&mut self, sent: Instant) -> Result<bool, Error> {
-        let mut until = Instant::now() + SETTLE;
-        if self.how.takes_over {
-            until = until.max(sent + YIELD);
-        }
-        while let Ok(Some(sighting)) = timeout_at(until, self.events.next(self.client)).await {
-            self.verdict = self.outlook.see(&sighting);
-            let outlook = &self.outlook;
-            if outlook.has_started() || outlook.has_room() || self.verdict != Verdict::Open {
-                return Ok(true);
-            }
-        }
-        let heard = self.events.is_open();
-        match self.client.stage().await {
-            // The stage is that of the earlier one.
-            Ok(_) if self.how.takes_over => heard.then_some(false).ok_or(Error::Deadline {
-                call: method(self.operation),
-            }),
-            Ok(now) => Ok(now == stage(self.operation)),
-            Err(error) if error.is_connection() || !heard => Err(error),
-            // Not allowed or not known here; the events have been heard.
-            Err(_) => Ok(false),
-        }
-    }
-
     /// Why Talos has not accepted by the deadline.
     fn why_too_late(&self) -> String {
         let words = self.failure.as_ref().map_or_else(
@@ -470,93 +364,6 @@ impl<'a> Attempt<'a> {
             format!("no answer within the deadline, and Talos may have got the call: {words}")
         } else {
             format!("not accepted within the deadline: {words}")
-        }
-    }
-
-    /// Waits for the first word about an accepted sequence while time is left; why nothing comes of it, if that is so.
-    async fn first_word(&mut self, acceptance: Acceptance, left: Duration) -> Option<String> {
-        let until = Instant::now() + FIRST_WORD.min(left);
-        let waits = acceptance == Acceptance::Answered;
-        while waits && self.verdict == Verdict::Open && !self.outlook.has_started() {
-            match timeout_at(until, self.events.next(self.client)).await {
-                Ok(Some(sighting)) => self.verdict = self.outlook.see(&sighting),
-                Ok(None) | Err(_) => break,
-            }
-        }
-        match &self.verdict {
-            Verdict::DidNotHappen(why) => Some(why.clone()),
-            Verdict::Happens | Verdict::Open => None,
-        }
-    }
-
-    /// Reports what has not been reported of the drain.
-    fn report_drain(&mut self, heard: &mut impl FnMut(Heard)) {
-        let is_over = matches!(self.verdict, Verdict::Happens);
-        let now = match self.outlook.drain() {
-            Drain::UnderWay if is_over => Drain::Over,
-            now => now,
-        };
-        if self.how.force_shutdown || now == self.drain {
-            return;
-        }
-        if self.drain == Drain::None {
-            heard(Heard::Draining);
-        }
-        if now == Drain::Over {
-            heard(Heard::Drained);
-        }
-        self.drain = now;
-    }
-
-    /// Follows the accepted sequence until it did not happen or its news end.
-    async fn watch_sequence(&mut self, heard: &mut impl FnMut(Heard)) -> PowerOutcome {
-        let accepted = Instant::now();
-        let mut backoff = Backoff::jittered(RETRY.0, RETRY.1 * 5);
-        loop {
-            self.report_drain(heard);
-            match std::mem::replace(&mut self.verdict, Verdict::Open) {
-                Verdict::DidNotHappen(why) => return PowerOutcome::DidNotHappen(why),
-                Verdict::Happens => {
-                    // Nothing else will be said. If we are still here then, it did not.
-                    self.events = Events::Closed;
-                    tokio::time::sleep_until(accepted + SEQUENCE_WINDOW).await;
-                    return PowerOutcome::NotFollowed;
-                }
-                Verdict::Open => {}
-            }
-            let window = if self.outlook.has_started() {
-                SEQUENCE_WINDOW
-            } else {
-                START_WINDOW
-            };
-            match timeout_at(accepted + window, self.events.next(self.client)).await {
-                Ok(Some(sighting)) => self.verdict = self.outlook.see(&sighting),
-                Ok(None) if self.events.is_refused() => return PowerOutcome::NotFollowed,
-                Ok(None) => {
-                    let delay = backoff.next_delay();
-                    if accepted.elapsed() + delay >= window {
-                        return PowerOutcome::NotFollowed;
-                    }
-                    sleep(delay).await;
-                    self.outlook.rewind();
-                    self.events = Events::open(self.client, seconds_since(self.began));
-                }
-                Err(_) if self.outlook.has_started() || !self.events.is_open() => {
-                    return PowerOutcome::NotFollowed;
-                }
-                // We listened all the time, and nothing started. The stage has the last word.
-                Err(_) => {
-                    return match self.client.stage().await {
-                        Ok(now) if now != stage(self.operation) => {
-                            PowerOutcome::DidNotHappen(format!(
-                                "Talos began no sequence within {} s",
-                                START_WINDOW.as_secs()
-                            ))
-                        }
-                        Ok(_) | Err(_) => PowerOutcome::NotFollowed,
-                    };
-                }
-            }
         }
     }
 }

@@ -13,6 +13,8 @@ use apid::{
 use tokio::sync::mpsc::{UnboundedReceiver, error::TryRecvError, unbounded_channel};
 use tokio::task::JoinHandle;
 
+use super::follow::{FIRST_WORD, SEQUENCE_WINDOW};
+use super::uncertain::{GRACE, POLL};
 use super::*;
 use crate::config::RebootMode;
 use crate::facts::MachineType;
