@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::future::pending;
+use std::ops::Deref;
 use std::rc::Rc;
 use std::time::Instant as RealInstant;
 
@@ -10,9 +11,12 @@ use tokio::time::{Instant, advance, sleep_until};
 
 use super::*;
 use crate::config::{Config, EtcdConfig, PowerConfig, QuorumGuard};
-use crate::facts::{Etcd, Load};
+use crate::facts::{Etcd, EtcdLook, Facts, KernelPart, Load, Reading};
+use crate::freeze::Command;
 use crate::freeze::message::{Cause, Devices, How, Outcomes};
-use crate::power::{Phase, PowerOperation, PowerOutcome, Press};
+use crate::front_end::{Measured, Subject};
+use crate::interruption::{Call, CallId};
+use crate::power::{Heard, Phase, PowerOperation, PowerOutcome, Press};
 
 mod interruptions;
 
