@@ -8,7 +8,6 @@ use super::super::Output;
 use super::super::call::CallId;
 use super::{Context, Course, Run, Step};
 use crate::backoff::Backoff;
-use crate::config::DrainDeadline;
 use crate::facts::Stage;
 use crate::power::{Heard, PowerOutcome, Wish};
 
@@ -268,19 +267,6 @@ impl Course {
                 });
             }
             Fate::Unknown | Fate::Gone => self.end(PowerOutcome::NotFollowed, cx),
-        }
-    }
-}
-
-impl Run {
-    /// When a drain that begins now has taken too long; `None` to leave that to Talos.
-    pub(super) fn drain_ends(&self, now: Duration) -> Option<Duration> {
-        if self.wish == Wish::Now || self.config.force_shutdown {
-            return Some(now);
-        }
-        match self.config.shutdown.drain_deadline {
-            DrainDeadline::After(limit) => Some(now.saturating_add(limit).min(self.budget_ends())),
-            DrainDeadline::Talos => None,
         }
     }
 }

@@ -8,18 +8,20 @@
 
 mod drain;
 mod hold;
+mod run;
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use tracing::{error, info, warn};
 
-use super::call::{Call, CallId};
+use super::call::CallId;
 use super::{Circumstances, Output};
-use crate::config::{PowerConfig, QuorumGuard, RebootMode};
+use crate::config::{PowerConfig, QuorumGuard};
 use crate::power::{HandOver, Heard, Phase, PowerOperation, PowerOutcome, Press, Wish};
 use drain::Hurry;
 use hold::Look;
+use run::Run;
 
 /// How long handing over the leadership of etcd is waited for: longer than it may take, so that its own reason is heard.
 pub(super) const HAND_OVER: Duration =
@@ -44,22 +46,7 @@ pub(super) struct Course {
     refused: Option<String>,
 }
 
-/// An operation that was asked for and is not over.
-#[derive(Debug)]
-struct Run {
-    /// The settings, as they were at the press.
-    config: PowerConfig,
-    /// When the button was pressed first.
-    pressed: Duration,
-    /// Until when the host waits for the answer.
-    answer_by: Duration,
-    is_answered: bool,
-    wish: Wish,
-    /// Whether etcd was waited for.
-    was_held: bool,
-    step: Step,
-}
-
+/// How far it has come.
 #[derive(Debug)]
 enum Step {
     /// Talos was asked whether etcd can do without this node; until then it may answer.
@@ -383,48 +370,6 @@ impl Course {
             Step::Draining(drain) => drain.until,
             Step::Hurrying(hurry) => hurry.deadline(),
             Step::Calling { .. } | Step::Stopping { .. } => None,
-        }
-    }
-}
-
-impl Run {
-    /// Whether leadership of etcd is handed over before a Reboot. In the other modes etcd does so itself: it has the time.
-    fn hands_over(&self) -> bool {
-        self.config.etcd.forfeit.force_reboot && self.config.reboot_mode == RebootMode::Force
-    }
-
-    /// When the budget is used up.
-    const fn budget_ends(&self) -> Duration {
-        self.pressed.saturating_add(self.config.shutdown.budget)
-    }
-
-    /// Makes a call, and says whether it is forced and takes over the one before; its number.
-    fn send(
-        &self,
-        operation: PowerOperation,
-        (is_forced, takes_over): (bool, bool),
-        deadline: Duration,
-        cx: &mut Context<'_>,
-    ) -> CallId {
-        *cx.calls += 1;
-        let id = CallId(*cx.calls);
-        cx.outputs.push_back(Output::Call(Call {
-            id,
-            operation,
-            is_forced,
-            takes_over,
-            deadline,
-            reboot_mode: self.config.reboot_mode,
-            busy: self.config.busy,
-        }));
-        id
-    }
-
-    /// Answers the host, once: yes.
-    fn answer(&mut self, operation: PowerOperation, cx: &mut Context<'_>) {
-        if !std::mem::replace(&mut self.is_answered, true) {
-            let outcome = Output::Outcome(operation, PowerOutcome::Accepted);
-            cx.outputs.push_back(outcome);
         }
     }
 }
