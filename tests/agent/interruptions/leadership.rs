@@ -85,7 +85,10 @@ fn a_hand_over_that_fails_or_hangs_does_not_stop_the_reboot() {
     press(&run_of_it, "OS_Reboot");
     calls(&talos, Method::Reboot, 1);
     assert_eq!(statuses(&run_of_it, 1), [REBOOT_DONE]);
-    run_of_it.logs(&["WARN", "may lead etcd", "bad leader transferee"], SOON);
+    run_of_it.logs(
+        &["WARN", "may still lead etcd", "bad leader transferee"],
+        SOON,
+    );
 
     let talos = of_three(3);
     talos.delay(Method::EtcdForfeitLeadership, Duration::from_secs(60));
