@@ -212,6 +212,16 @@ fn leadership_is_handed_over_before_the_acknowledgement() {
 }
 
 #[test]
+fn a_hand_over_before_a_reboot_is_none_of_a_migrations() {
+    let logged = Logged::new();
+    let mut host = registered(FORFEIT);
+    host.handed_over(&HandOver::Failed("why".into()));
+    let lines = logged.take();
+    assert!(!lines.is_empty());
+    assert!(!lines.iter().any(|(_, line)| line.contains("leadership")));
+}
+
+#[test]
 fn a_talos_that_says_nothing_holds_a_migration_up_for_five_seconds_or_half_of_the_time() {
     for (there, bound) in [(60, 5000), (8, 4000), (1, 500), (0, 0)] {
         let mut host = registered(FORFEIT);

@@ -181,12 +181,13 @@ impl Migrations {
         });
     }
 
-    /// Talos has answered; whether the host was still waiting for that.
-    pub(super) fn handed_over(&mut self, now: Duration) -> bool {
-        self.is_handing_over = false;
+    /// Talos has answered; whether the host was still waiting for that. `None` where no migration has asked, but a
+    /// reboot.
+    pub(super) fn handed_over(&mut self, now: Duration) -> Option<bool> {
+        let has_asked = std::mem::take(&mut self.is_handing_over);
         let in_time = self.owed.iter().any(|owed| !owed.is_due(now));
         self.hurry();
-        in_time
+        has_asked.then_some(in_time)
     }
 
     /// Nothing waits for Talos any more.

@@ -85,7 +85,9 @@ impl Vmotion {
 
     /// What became of handing over the leadership of etcd.
     pub(super) fn handed_over(&mut self, outcome: &HandOver, cx: &mut Context<'_>) {
-        let in_time = self.migrations.handed_over(cx.now);
+        let Some(in_time) = self.migrations.handed_over(cx.now) else {
+            return;
+        };
         match outcome {
             HandOver::Moved(leader) => {
                 info!(
