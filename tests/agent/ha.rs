@@ -139,7 +139,7 @@ fn a_dead_talos_stops_the_marks_after_a_warning_and_they_go_on_when_it_is_back()
     run.logs(
         &[
             "WARN",
-            "will reset this machine in 60 s",
+            "will reset this machine unless it recovers",
             "Talos does not answer",
         ],
         SOON,

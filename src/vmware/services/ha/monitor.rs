@@ -31,7 +31,7 @@ const RETRY: Duration = Duration::from_millis(500);
 const STATUS_EVERY: Duration = Duration::from_secs(60);
 /// Between two questions for a sign of life of Talos.
 const LIFE_EVERY: Duration = Duration::from_secs(10);
-/// How long before the last mark the log says so; the host resets the machine 30 s after that mark.
+/// How long before the last mark the log says so, if it is known by then.
 const WARN_BEFORE: Duration = Duration::from_secs(30);
 
 /// What is to be done.
@@ -337,7 +337,8 @@ impl Monitor {
         }
         match verdict {
             Verdict::Failing { cause, until } if until <= now.saturating_add(WARN_BEFORE) => {
-                self.said.will_reset(cause);
+                let left = until.saturating_sub(now).saturating_add(WINDOW);
+                self.said.will_reset(cause, left);
             }
             Verdict::Dead(cause) => self.said.dead(cause),
             Verdict::Blind => self.said.blind(),

@@ -1,5 +1,7 @@
 //! What is said of it in the log and in `check`: each thing once, until it changes.
 
+use std::time::Duration;
+
 use tracing::{info, warn};
 
 use super::health::Cause;
@@ -99,14 +101,16 @@ impl Said {
         self.is_red = is_red;
     }
 
-    pub(super) fn will_reset(&mut self, cause: Cause) {
+    /// `left`: the reset comes no later than after this.
+    pub(super) fn will_reset(&mut self, cause: Cause, left: Duration) {
         if self.alarm == Alarm::WillReset(cause) {
             return;
         }
         self.alarm = Alarm::WillReset(cause);
         warn!(
             cause = cause.words(),
-            "vSphere HA will reset this machine in 60 s unless that ends"
+            within_s = left.as_secs(),
+            "vSphere HA will reset this machine unless it recovers"
         );
     }
 

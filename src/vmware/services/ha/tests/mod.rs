@@ -89,7 +89,8 @@ fn a_silent_talos_is_dead_after_silent_for_which_is_said_before() {
     world.pass(seconds(11));
     let warnings = logged.warnings();
     assert_eq!(warnings.len(), 1, "{warnings:?}");
-    assert!(warnings[0].contains("will reset this machine in 60 s unless that ends"));
+    assert!(warnings[0].contains("will reset this machine unless it recovers"));
+    assert!(warnings[0].contains("within_s=60"), "{warnings:?}");
     world.pass(seconds(30));
     let warnings = logged.warnings();
     assert_eq!(warnings.len(), 1, "{warnings:?}");
@@ -99,6 +100,22 @@ fn a_silent_talos_is_dead_after_silent_for_which_is_said_before() {
         panic!("{:?}", world.host.resets)
     };
     assert!(reset >= death + SILENT_FOR && reset <= death + SILENT_FOR + WINDOW + seconds(10));
+}
+
+#[test]
+fn a_short_silent_for_is_warned_of_late_and_the_warning_says_how_late() {
+    let mut world = World::new(HaConfig {
+        silent_for: seconds(15),
+        ..config(HaMonitor::Node)
+    });
+    world.pass(SETTLE + minutes(3));
+    let logged = Logged::new();
+    world.silent(true);
+    world.pass(minutes(2));
+    // Noticed 10 s after the question, 5 s before the marks stop.
+    let warnings = logged.warnings();
+    assert!(warnings[0].contains("within_s=35"), "{warnings:?}");
+    assert_eq!(world.host.resets.len(), 1);
 }
 
 #[test]
