@@ -25,6 +25,8 @@ use crate::vmware::wire::app_monitor::{AppStatus, Code, Command, is_enabled};
 const MARK_EVERY: Duration = Duration::from_secs(8);
 /// How long after a mark the host resets the machine, unless another one comes.
 const WINDOW: Duration = Duration::from_secs(30);
+// Two marks in a row may be lost.
+const _: () = assert!(WINDOW.as_secs() > 3 * MARK_EVERY.as_secs());
 /// Between a lost command and the next try.
 const RETRY: Duration = Duration::from_millis(500);
 /// Between two questions of what the host thinks. A host that has forgotten us does no harm.
