@@ -60,7 +60,7 @@ pub(super) struct Inventory {
     state: State,
     /// What is asked of Talos, and not taken yet.
     steps: VecDeque<(InquiryId, Step)>,
-    last_id: u64,
+    next_id: u64,
     retry: Backoff,
     /// How often the lists were made.
     issues: u64,
@@ -85,7 +85,7 @@ impl Inventory {
             is_unwanted: false,
             state: State::Off,
             steps: VecDeque::new(),
-            last_id: FIRST_ID,
+            next_id: FIRST_ID,
             retry: Backoff::new(FIRST_RETRY, LONGEST_RETRY),
             issues: 0,
         }
@@ -247,8 +247,8 @@ impl Service for Inventory {
 
     fn due(&mut self, cx: &mut Context<'_>) {
         if matches!(self.state, State::Waiting(at) if at <= cx.now) {
-            let id = InquiryId(self.last_id);
-            self.last_id += 1;
+            let id = InquiryId(self.next_id);
+            self.next_id += 1;
             self.steps.push_back((id, Step::Ask(Inquiry::Software)));
             self.state = State::Asking(id, None);
         }
