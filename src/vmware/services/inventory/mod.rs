@@ -55,8 +55,8 @@ const IMAGES: &str = "vmtools.containerinfo";
 pub(super) struct Inventory {
     config: InventoryConfig,
     wall_clock: WallClock,
-    /// `Set_Option enableAppInfo 0`.
-    is_unwanted: bool,
+    /// Not after `Set_Option enableAppInfo 0`.
+    is_wanted: bool,
     state: State,
     /// What is asked of Talos, and not taken yet.
     steps: VecDeque<(InquiryId, Step)>,
@@ -82,7 +82,7 @@ impl Inventory {
         Self {
             config: InventoryConfig::default(),
             wall_clock,
-            is_unwanted: false,
+            is_wanted: true,
             state: State::Off,
             steps: VecDeque::new(),
             next_id: FIRST_ID,
@@ -117,7 +117,7 @@ impl Inventory {
 
     /// The host's switch for both (`Set_Option enableAppInfo`).
     pub(super) fn set_wanted(&mut self, is_wanted: bool, cx: &mut Context<'_>) {
-        let was_wanted = !std::mem::replace(&mut self.is_unwanted, !is_wanted);
+        let was_wanted = std::mem::replace(&mut self.is_wanted, is_wanted);
         if was_wanted == is_wanted || self.config == InventoryConfig::default() {
             return;
         }
@@ -143,7 +143,7 @@ impl Inventory {
             }
         }
         self.retry.reset();
-        let is_on = self.config != InventoryConfig::default() && !self.is_unwanted;
+        let is_on = self.config != InventoryConfig::default() && self.is_wanted;
         self.state = if is_on {
             State::Waiting(self.later(FIRST, FIRST_SPREAD, cx))
         } else {
@@ -233,11 +233,11 @@ fn blank(topic: Topic, key: &str, cx: &mut Context<'_>) {
 impl Service for Inventory {
     fn connected(&mut self, _cx: &mut Context<'_>) {
         // It may be another host, which does not know the switch.
-        self.is_unwanted = false;
+        self.is_wanted = true;
     }
 
     fn reset(&mut self, cx: &mut Context<'_>) {
-        self.is_unwanted = false;
+        self.is_wanted = true;
         self.forgotten(cx);
     }
 
