@@ -10,3 +10,10 @@ pub struct InventoryConfig {
     /// The images of running containers (guestinfo.vmtools.containerinfo).
     pub containers: bool,
 }
+
+impl InventoryConfig {
+    /// Whether nothing is listed.
+    pub const fn is_off(self) -> bool {
+        !self.apps && !self.containers
+    }
+}

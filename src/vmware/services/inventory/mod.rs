@@ -94,20 +94,9 @@ impl Inventory {
     /// What is listed from here on. What no longer is, is blanked.
     pub(super) fn configure(&mut self, config: InventoryConfig, cx: &mut Context<'_>) {
         let before = std::mem::replace(&mut self.config, config);
-        for (was_on, is_on, (topic, key)) in [
-            (
-                before.apps,
-                config.apps,
-                (Topic::Applications, APPLICATIONS),
-            ),
-            (
-                before.containers,
-                config.containers,
-                (Topic::Images, IMAGES),
-            ),
-        ] {
-            if was_on && !is_on {
-                blank(topic, key, cx);
+        for list in lists(before) {
+            if !lists(config).any(|kept| kept == list) {
+                blank(list, cx);
             }
         }
         if before != config {
@@ -118,16 +107,13 @@ impl Inventory {
     /// The host's switch for both (`Set_Option enableAppInfo`).
     pub(super) fn set_wanted(&mut self, is_wanted: bool, cx: &mut Context<'_>) {
         let was_wanted = std::mem::replace(&mut self.is_wanted, is_wanted);
-        if was_wanted == is_wanted || self.config == InventoryConfig::default() {
+        if was_wanted == is_wanted || self.config.is_off() {
             return;
         }
         info!(is_wanted, "the host has switched its inventory of software");
         if !is_wanted {
-            if self.config.apps {
-                blank(Topic::Applications, APPLICATIONS, cx);
-            }
-            if self.config.containers {
-                blank(Topic::Images, IMAGES, cx);
+            for list in lists(self.config) {
+                blank(list, cx);
             }
         }
         self.begin(cx);
@@ -143,11 +129,10 @@ impl Inventory {
             }
         }
         self.retry.reset();
-        let is_on = self.config != InventoryConfig::default() && self.is_wanted;
-        self.state = if is_on {
-            State::Waiting(self.later(FIRST, FIRST_SPREAD, cx))
-        } else {
+        self.state = if self.config.is_off() || !self.is_wanted {
             State::Off
+        } else {
+            State::Waiting(self.later(FIRST, FIRST_SPREAD, cx))
         };
     }
 
@@ -225,8 +210,17 @@ impl Inventory {
     }
 }
 
+/// The lists that are on, each with its variable.
+fn lists(config: InventoryConfig) -> impl Iterator<Item = (Topic, &'static str)> {
+    let apps = (Topic::Applications, APPLICATIONS);
+    let images = (Topic::Images, IMAGES);
+    let lists = [(config.apps, apps), (config.containers, images)];
+    let lists = lists.into_iter();
+    lists.filter_map(|(is_on, list)| is_on.then_some(list))
+}
+
 /// The host should hold nothing there.
-fn blank(topic: Topic, key: &str, cx: &mut Context<'_>) {
+fn blank((topic, key): (Topic, &str), cx: &mut Context<'_>) {
     cx.publications.want(topic, Some(info_set(key, "")));
 }
 
