@@ -54,7 +54,7 @@ impl ThawFirst {
         if self.may_be_frozen {
             tracing::warn!(
                 operation = ?call.operation,
-                "Talos is asked although file systems may still be frozen: the thaw takes too long"
+                "calling Talos although file systems may still be frozen: the thaw takes too long"
             );
         }
         let waited = now.saturating_sub(since);

@@ -83,7 +83,7 @@ impl HostPolicy {
             }
             RpciOutcome::Accepted(value) if !is_blank(value) => warn!(
                 value = printable(value),
-                "the guest variable talos-vmtoolsd.shutdown has a value without a meaning; force is the only one"
+                "unknown value in the guest variable talos-vmtoolsd.shutdown is ignored; only force is supported"
             ),
             // No such variable; or one that is longer than any of ours; or the host is gone.
             RpciOutcome::Accepted(_)

@@ -77,7 +77,7 @@ impl Said {
         warn!(
             reply = printable(text),
             remedy = remedy(text),
-            "the host offers no vSphere HA application monitoring: nothing is monitored"
+            "the host does not offer vSphere HA application monitoring; this machine is not monitored"
         );
     }
 
@@ -86,7 +86,7 @@ impl Said {
             warn!(
                 command = command.name(),
                 reply = printable(text),
-                "vSphere HA has trouble with the marks of this machine, which go on"
+                "the host reports a problem with vSphere HA marks; sending continues"
             );
         }
     }
@@ -96,7 +96,7 @@ impl Said {
         if is_red && !self.is_red {
             warn!("vSphere HA says that a mark is late: it may reset this machine at any time");
         } else if status == AppStatus::Green && self.is_red {
-            info!("vSphere HA has its marks in time again");
+            info!("vSphere HA gets its marks on time again");
         }
         self.is_red = is_red;
     }
@@ -121,7 +121,7 @@ impl Said {
         self.alarm = Alarm::Dead(cause);
         warn!(
             cause = cause.words(),
-            "the marks stop: vSphere HA resets this machine within 30 s unless that ends"
+            "no more marks are sent: vSphere HA resets this machine within 30 s unless it recovers"
         );
     }
 
@@ -130,7 +130,7 @@ impl Said {
             self.alarm = Alarm::Blind;
             warn!(
                 error = self.why,
-                "vSphere HA monitors nothing until Talos answers: whether this machine lives cannot be seen"
+                "vSphere HA monitoring is off until Talos answers"
             );
         }
     }
@@ -140,7 +140,7 @@ impl Said {
             self.alarm = Alarm::Leaving;
             info!(
                 stage = stage.name(),
-                "vSphere HA is to expect a planned end"
+                "vSphere HA monitoring pauses: the machine is stopping or changing on purpose"
             );
         }
     }
@@ -191,7 +191,7 @@ impl Said {
 pub(super) fn not_supported(text: &[u8]) -> Outcome {
     let reply = printable(text);
     Outcome::fails(
-        format!("the host offers no vSphere HA application monitoring: {reply}"),
+        format!("the host does not offer vSphere HA application monitoring: {reply}"),
         remedy(text),
     )
 }

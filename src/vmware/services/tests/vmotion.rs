@@ -184,8 +184,8 @@ fn leadership_is_handed_over_before_the_acknowledgement() {
             "handed over before",
         ),
         (Some(EtcdPart::Voter), HandOver::NotLeader, ""),
-        (None, HandOver::Kept("why".into()), "is not handed over"),
-        (None, HandOver::Failed("why".into()), "is not handed over"),
+        (None, HandOver::Kept("why".into()), "was not handed over"),
+        (None, HandOver::Failed("why".into()), "was not handed over"),
     ] {
         let logged = Logged::new();
         let mut host = registered(FORFEIT);

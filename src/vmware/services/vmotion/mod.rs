@@ -96,7 +96,7 @@ impl Vmotion {
             HandOver::NotLeader => debug!("nothing to hand over before a migration"),
             HandOver::Kept(reason) | HandOver::Failed(reason) => warn!(
                 reason,
-                "leadership of etcd is not handed over before a migration, which goes on"
+                "etcd leadership was not handed over before a migration; the migration continues"
             ),
         }
     }

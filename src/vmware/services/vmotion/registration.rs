@@ -331,7 +331,7 @@ impl Registration {
         {
             warn!(
                 reply = printable(reply),
-                "the host keeps no token for the next agent: after a crash every migration waits for its time-out"
+                "the host does not keep our token: after a crash every migration waits for the full time-out"
             );
         }
     }
@@ -398,7 +398,7 @@ impl Registration {
             }
             Err(Refusal::Other | Refusal::Garbage | Refusal::Limit) => self.backoff.hold(now),
             Ok(()) | Err(_) => {
-                info!("the host gives no notice of migrations any more");
+                info!("no longer registered for vMotion notifications");
                 self.state = State::Clearing;
             }
         }

@@ -94,7 +94,7 @@ fn a_silent_talos_is_dead_after_silent_for_which_is_said_before() {
     world.pass(seconds(30));
     let warnings = logged.warnings();
     assert_eq!(warnings.len(), 1, "{warnings:?}");
-    assert!(warnings[0].contains("the marks stop"));
+    assert!(warnings[0].contains("no more marks are sent"));
     world.pass(minutes(2));
     let [reset] = world.host.resets[..] else {
         panic!("{:?}", world.host.resets)
