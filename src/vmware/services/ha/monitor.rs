@@ -430,7 +430,7 @@ impl Monitor {
         Some(match (&self.refusal, self.counts) {
             (Some(text), _) => words::not_supported(text),
             (None, Counts::No) if !self.settled => Outcome::Works(
-                "monitors nothing yet: it waits as long as vmware.ha.settle says".to_owned(),
+                "not monitored yet: waiting for vmware.ha.settle after the start".to_owned(),
             ),
             (None, counts) => self.said.check(counts != Counts::No),
         })

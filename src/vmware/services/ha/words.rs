@@ -166,22 +166,22 @@ impl Said {
                 format!("vSphere HA will reset this machine: {}", cause.words()),
                 match cause {
                     Cause::Silent => {
-                        "look why Talos does not answer, or set vmware.ha.monitor to off"
+                        "find out why Talos does not answer, or set vmware.ha.monitor to off"
                     }
                     Cause::Unready => {
-                        "look why the machine is not ready, or set vmware.ha.monitor to off"
+                        "find out why the machine is not ready, or set vmware.ha.monitor to off"
                     }
                 },
             ),
             Alarm::Blind => Outcome::fails(
-                format!("vSphere HA monitors nothing: {}", self.why),
-                "give the agent a way to Talos, or set vmware.ha.monitor to off",
+                format!("not monitored: {}", self.why),
+                "give the agent access to Talos, or set vmware.ha.monitor to off",
             ),
             Alarm::None | Alarm::Leaving if counts => {
                 Outcome::Works("vSphere HA monitors this machine".to_owned())
             }
             Alarm::None | Alarm::Leaving => {
-                Outcome::Works("monitors nothing until the machine has been seen alive".to_owned())
+                Outcome::Works("not monitored until the machine is seen alive".to_owned())
             }
         }
     }
