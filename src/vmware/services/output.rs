@@ -15,7 +15,7 @@ pub struct RpciId(pub u64);
 pub enum Lane {
     /// The host waits for it: it goes ahead of all that is not urgent.
     Urgent,
-    /// The same in one line with those, and never a second time: where the host may have it, its reply is not worth that.
+    /// As urgent, but never resent: a duplicate would do more harm than a lost reply.
     Once,
     /// It goes after all earlier ones.
     Normal,

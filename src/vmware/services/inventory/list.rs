@@ -18,9 +18,9 @@ use crate::vmware::wire::text::{info_set, quoted};
 /// Which list it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Issue {
-    /// The how manieth since the agent started, from 1.
+    /// Counts the lists since the agent started, from 1.
     pub(super) number: u64,
-    /// Since 1970.
+    /// Time since 1970.
     pub(super) at: Duration,
 }
 

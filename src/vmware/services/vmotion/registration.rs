@@ -1,4 +1,4 @@
-//! The registration with the host, which has one for each virtual machine, and the token that is said once.
+//! The registration with the host, one for each virtual machine, and its token, which the host gives once.
 //!
 //! ```text
 //! Off ──on──► Looking ── a token was left ─────────► Registered ──off, stop──► Leaving ──► Clearing ──► Off
@@ -31,10 +31,10 @@ use super::step::{Answer, Step};
 const REFUSED_DELAY: Duration = Duration::from_secs(600);
 /// First delay after a lost message; doubled each time.
 const FIRST_DELAY: Duration = Duration::from_millis(500);
-/// How many events are asked for without a pause: a host has one operation on a machine at a time, which is two or three.
-const AT_ONCE: u8 = 8;
 /// Longest delay after a lost message.
 const LOST_DELAY: Duration = Duration::from_secs(10);
+/// Events fetched without a pause. A host runs one operation on a machine at a time, which is two or three events.
+const AT_ONCE: u8 = 8;
 
 #[derive(Debug)]
 enum State {
