@@ -208,7 +208,7 @@ impl Service for Vmotion {
             self.migrations.answered(operation, outcome, cx.now);
         } else {
             let answer = self.registration.answered(step, outcome, cx.now);
-            if answer.begins_anew {
+            if answer.is_new_registration {
                 self.migrations.forget();
             }
             self.happened(answer, cx);

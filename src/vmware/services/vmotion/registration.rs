@@ -75,9 +75,9 @@ pub(super) struct Registration {
     /// How many more are asked for without a pause.
     at_once: u8,
     /// What has been logged and still is so.
-    told: Option<Refusal>,
+    logged: Option<Refusal>,
     /// That the token is not kept has been logged.
-    loss_is_told: bool,
+    loss_is_logged: bool,
 }
 
 impl Registration {
@@ -92,8 +92,8 @@ impl Registration {
             timeout: None,
             last_event: None,
             at_once: AT_ONCE,
-            told: None,
-            loss_is_told: false,
+            logged: None,
+            loss_is_logged: false,
         }
     }
 
@@ -119,7 +119,7 @@ impl Registration {
 
     fn leave(&mut self) {
         self.backoff.reset();
-        self.told = None;
+        self.logged = None;
         match std::mem::replace(&mut self.state, State::Off) {
             State::Registered(held) => self.state = State::Leaving(held.token),
             state @ (State::Leaving(_) | State::Clearing) => self.state = state,
@@ -180,10 +180,10 @@ impl Registration {
     pub(super) fn check(&self) -> Option<Outcome> {
         let outcome = match &self.state {
             State::Refused(refusal, _) => refusal.check(),
-            State::Registered(held) if held.is_proven && self.told.is_none() => {
+            State::Registered(held) if held.is_proven && self.logged.is_none() => {
                 Outcome::Works("the host gives notice of migrations".to_owned())
             }
-            _ => self.told.map_or_else(
+            _ => self.logged.map_or_else(
                 || Outcome::NotChecked("the host has not answered yet".to_owned()),
                 Refusal::check,
             ),
@@ -282,7 +282,7 @@ impl Registration {
 
     fn registered(&mut self, registered: Registered, now: Duration) -> Answer {
         let Registered { token, timeout } = registered;
-        self.told = None;
+        self.logged = None;
         self.timeout = timeout;
         self.last_event = None;
         if !self.is_wanted {
@@ -301,7 +301,7 @@ impl Registration {
         });
         Answer {
             event: None,
-            begins_anew: true,
+            is_new_registration: true,
         }
     }
 
@@ -313,11 +313,11 @@ impl Registration {
         let refusal = Refusal::of(error, outcome);
         let until = (refusal != Refusal::Unsupported).then(|| now.saturating_add(REFUSED_DELAY));
         self.state = State::Refused(refusal, until);
-        self.tell(refusal, error, outcome);
+        self.log_once(refusal, error, outcome);
     }
 
-    fn tell(&mut self, refusal: Refusal, error: &ReplyError, outcome: &RpciOutcome) {
-        if self.told.replace(refusal) != Some(refusal) {
+    fn log_once(&mut self, refusal: Refusal, error: &ReplyError, outcome: &RpciOutcome) {
+        if self.logged.replace(refusal) != Some(refusal) {
             refusal.log(error, outcome);
         }
     }
@@ -327,7 +327,7 @@ impl Registration {
             held.is_kept = true;
         }
         if let RpciOutcome::Refused(reply) = outcome
-            && !std::mem::replace(&mut self.loss_is_told, true)
+            && !std::mem::replace(&mut self.loss_is_logged, true)
         {
             warn!(
                 reply = printable(reply),
@@ -337,7 +337,7 @@ impl Registration {
     }
 
     fn polled(&mut self, event: Option<Event>, now: Duration) -> Answer {
-        self.told = None;
+        self.logged = None;
         if let Some(Event {
             kind: EventKind::TimeoutChange {
                 timeout: Some(timeout),
@@ -364,7 +364,7 @@ impl Registration {
         }
         Answer {
             event,
-            begins_anew: false,
+            is_new_registration: false,
         }
     }
 
@@ -379,7 +379,7 @@ impl Registration {
             Refusal::Other if !held.is_proven => self.state = State::Registering,
             Refusal::NotEnabled | Refusal::Unsupported => self.refused(error, outcome, now),
             Refusal::Limit | Refusal::Other | Refusal::Garbage => {
-                self.tell(refusal, error, outcome)
+                self.log_once(refusal, error, outcome)
             }
         }
     }
