@@ -687,7 +687,7 @@ impl Services {
 
     /// Sends what is due: first what cannot wait, then what the host waits for.
     fn send(&mut self, now: Duration) {
-        self.each(now, |service, cx| service.press(cx));
+        self.each(now, |service, cx| service.urgent(cx));
         self.events.send(&mut self.outbox, now);
         self.members.vmbackup.send(&mut self.outbox, now);
         self.publications.send(&mut self.outbox, now);
@@ -697,10 +697,10 @@ impl Services {
     fn settle(&mut self, deadline: Option<Duration>, now: Duration) {
         let is_in_flight = |topic| self.publications.is_in_flight(topic);
         self.outbox.reply_if_settled(is_in_flight, now);
-        let pressing = self.members.each().into_iter();
-        let pressing = pressing.filter_map(|service| service.pressing());
+        let members = self.members.each().into_iter();
+        let urgent = members.filter_map(|service| service.urgent_deadline());
         let deadlines = deadline.into_iter().chain(self.outbox.deadline());
-        self.deadline = deadlines.chain(pressing).min();
+        self.deadline = deadlines.chain(urgent).min();
     }
 }
 

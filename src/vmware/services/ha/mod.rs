@@ -3,7 +3,7 @@
 //! ```text
 //! facts, signs of life ─► health: does it live? ─► monitor: Enable, MarkActive, Disable ─► RPCI, urgent lane
 //! ```
-//! Marks go from [`Service::press`], which neither a session that is held back, nor frozen file systems, nor Talos delay.
+//! Marks go from [`Service::urgent`], which neither a session that is held back, nor frozen file systems, nor Talos delay.
 
 mod health;
 mod monitor;
@@ -34,7 +34,7 @@ impl Ha {
     /// Talos is about to be asked for a power operation: its end is a planned one.
     pub(super) fn make_way(&mut self, cx: &mut Context<'_>) {
         self.monitor.make_way();
-        self.press(cx);
+        self.urgent(cx);
     }
 
     /// Nothing comes of that operation.
@@ -73,7 +73,7 @@ impl Service for Ha {
         self.monitor.session(false, cx.now);
     }
 
-    fn press(&mut self, cx: &mut Context<'_>) {
+    fn urgent(&mut self, cx: &mut Context<'_>) {
         let is_end = cx.phase.is_an_end();
         while let Some(act) = self.monitor.poll(cx.facts, is_end, cx.now) {
             match act {
@@ -83,7 +83,7 @@ impl Service for Ha {
         }
     }
 
-    fn pressing(&self) -> Option<Duration> {
+    fn urgent_deadline(&self) -> Option<Duration> {
         self.monitor.deadline()
     }
 

@@ -182,7 +182,7 @@ impl Service for Vmotion {
         self.publish(cx);
     }
 
-    fn press(&mut self, cx: &mut Context<'_>) {
+    fn urgent(&mut self, cx: &mut Context<'_>) {
         if !self.is_greeted || self.in_flight.is_some() {
             return;
         }
@@ -192,7 +192,7 @@ impl Service for Vmotion {
         }
     }
 
-    fn pressing(&self) -> Option<Duration> {
+    fn urgent_deadline(&self) -> Option<Duration> {
         if !self.is_greeted || self.in_flight.is_some() {
             return None;
         }
