@@ -466,7 +466,7 @@ impl Services {
         now: Duration,
     ) {
         if outcome != PowerOutcome::Accepted {
-            self.members.ha.stay();
+            self.members.ha.power_request_over();
         }
         self.members
             .power
@@ -500,7 +500,7 @@ impl Services {
         self.phase = phase.clone();
         if !phase.is_an_end() {
             // Also while the host is away: the next one is to have its marks.
-            self.members.ha.stay();
+            self.members.ha.power_request_over();
         }
         if !self.presence.is_away() {
             self.each(now, |service, cx| service.phase_changed(cx));

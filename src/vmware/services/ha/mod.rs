@@ -32,14 +32,14 @@ impl Ha {
     }
 
     /// Talos is about to be asked for a power operation: its end is a planned one.
-    pub(super) fn make_way(&mut self, cx: &mut Context<'_>) {
-        self.monitor.make_way();
+    pub(super) fn power_requested(&mut self, cx: &mut Context<'_>) {
+        self.monitor.power_requested();
         self.urgent(cx);
     }
 
     /// Nothing comes of that operation.
-    pub(super) const fn stay(&mut self) {
-        self.monitor.stay();
+    pub(super) const fn power_request_over(&mut self) {
+        self.monitor.power_request_over();
     }
 
     /// The process ends.

@@ -92,7 +92,7 @@ pub(super) struct Monitor {
     /// Nothing is waited for after the start any more.
     settled: bool,
     /// A power operation was asked for.
-    makes_way: bool,
+    is_power_requested: bool,
     /// The process ends.
     stops: bool,
     flight: Option<Flight>,
@@ -135,14 +135,14 @@ impl Monitor {
         (self.mark_at, self.life_at) = (now, now);
     }
 
-    /// The host has asked for a power operation, which Talos hears of next.
-    pub(super) const fn make_way(&mut self) {
-        self.makes_way = true;
+    /// The host has asked for a power operation: what comes next is a planned end.
+    pub(super) const fn power_requested(&mut self) {
+        self.is_power_requested = true;
     }
 
-    /// Nothing comes of it.
-    pub(super) const fn stay(&mut self) {
-        self.makes_way = false;
+    /// Nothing comes of that operation.
+    pub(super) const fn power_request_over(&mut self) {
+        self.is_power_requested = false;
     }
 
     /// The process ends.
@@ -295,7 +295,7 @@ impl Monitor {
             .map(|start| start.saturating_add(self.config.settle));
         self.settled |= settled_at.is_some_and(|at| at <= now);
         let verdict = self.health.look(&self.config, facts, now);
-        let is_end = is_end || self.makes_way || self.stops || is_off;
+        let is_end = is_end || self.is_power_requested || self.stops || is_off;
         let want = self.want(verdict, is_end);
         self.is_forgotten &= want != Want::Nothing;
         self.say(verdict, is_end, now);

@@ -178,7 +178,7 @@ fn each_planned_end_comes_after_disable() {
     }
     let ends: [fn(&mut World); 4] = [
         |world| world.is_end = true,
-        |world| world.monitor.make_way(),
+        |world| world.monitor.power_requested(),
         |world| world.monitor.stop(),
         |world| world.monitor.configure(HaConfig::default(), world.now),
     ];
@@ -205,10 +205,10 @@ fn an_end_that_does_not_come_is_followed_by_marks_without_settle() {
     world.is_end = false;
     world.pass(seconds(12));
     assert!(world.host.enabled);
-    world.monitor.make_way();
+    world.monitor.power_requested();
     world.pass(seconds(1));
     assert!(!world.host.enabled);
-    world.monitor.stay();
+    world.monitor.power_request_over();
     world.pass(seconds(12));
     assert!(world.host.enabled && world.host.resets.is_empty());
 }
