@@ -339,7 +339,7 @@ impl Services {
         }
     }
 
-    /// A report of the freezer, which follows an [`Output::Freezer`] or comes by itself.
+    /// A report of the freezer, which follows an [`Order::Freezer`](crate::front_end::Order::Freezer) or comes by itself.
     pub fn handle_freezer(&mut self, report: &FreezerReport, now: Duration) {
         self.with(now, |members, cx| {
             members.vmbackup.handle_report(report, cx)
@@ -347,7 +347,7 @@ impl Services {
         self.drive(now);
     }
 
-    /// What Talos says after [`Output::LookAtEtcd`]; `None` when it does not answer.
+    /// What Talos says after [`Order::LookAtEtcd`](crate::front_end::Order::LookAtEtcd); `None` when it does not answer.
     pub fn handle_etcd(&mut self, etcd: Option<Etcd>, now: Duration) {
         self.with(now, |members, cx| members.vmbackup.handle_etcd(etcd, cx));
         self.drive(now);
@@ -400,7 +400,7 @@ impl Services {
         }
     }
 
-    /// The outcome of an [`Output::Power`].
+    /// The outcome of an [`Order::Power`](crate::front_end::Order::Power).
     pub fn handle_power(
         &mut self,
         operation: PowerOperation,
@@ -416,7 +416,7 @@ impl Services {
         self.drive(now);
     }
 
-    /// What came of an [`Output::LookForLife`].
+    /// What came of an [`Order::LookForLife`](crate::front_end::Order::LookForLife).
     pub fn handle_life(&mut self, life: &Life, now: Duration) {
         self.members.ha.handle_life(life, now);
         self.drive(now);
@@ -444,19 +444,19 @@ impl Services {
         }
     }
 
-    /// The outcome of an [`Output::HandOver`].
+    /// The outcome of an [`Order::HandOver`](crate::front_end::Order::HandOver).
     pub fn handle_handed_over(&mut self, outcome: &HandOver, now: Duration) {
         self.with(now, |members, cx| members.vmotion.handed_over(outcome, cx));
         self.drive(now);
     }
 
-    /// The outcome of an [`Output::MeasureSpace`].
+    /// The outcome of an [`Order::Measure`](crate::front_end::Order::Measure).
     pub fn handle_measured(&mut self, measured: Measured, now: Duration) {
         self.members.disks.measured(measured, now);
         self.drive(now);
     }
 
-    /// The counters after an [`Output::ReadLoad`], as they are `now`.
+    /// The counters after an [`Order::Read`](crate::front_end::Order::Read), as they are `now`.
     pub fn handle_load(&mut self, load: &Load, now: Duration) {
         self.members
             .statistics

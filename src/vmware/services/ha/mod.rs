@@ -15,6 +15,7 @@ use super::{Context, RpciId, RpciOutcome, Service};
 use crate::config::HaConfig;
 use crate::diagnosis::Outcome;
 use crate::facts::Life;
+use crate::front_end::Order;
 use monitor::{Act, Monitor};
 
 /// See the module.
@@ -78,7 +79,7 @@ impl Service for Ha {
         while let Some(act) = self.monitor.poll(cx.facts, is_end, cx.now) {
             match act {
                 Act::Send(command) => self.sent = Some(cx.outbox.urgent_rpci(command.message())),
-                Act::LookForLife => cx.outbox.look_for_life(),
+                Act::LookForLife => cx.outbox.order(Order::LookForLife),
             }
         }
     }

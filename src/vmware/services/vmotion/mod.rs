@@ -27,6 +27,7 @@ use tracing::{debug, info, warn};
 use crate::config::{Forfeit, VmotionConfig};
 use crate::diagnosis::Check;
 use crate::facts::{EtcdPart, Facts, MachineType};
+use crate::front_end::Order;
 use crate::power::HandOver;
 use crate::vmware::wire::text::info_set;
 
@@ -138,7 +139,7 @@ impl Vmotion {
         let is_going = cx.phase.is_an_end() || self.registration.is_leaving();
         let hands_over = self.hands_over && may_lead(cx.facts) && !is_going;
         if self.migrations.heard(&event, hands_over, timeout, cx.now) {
-            cx.outbox.hand_over();
+            cx.outbox.order(Order::HandOver);
         }
     }
 
