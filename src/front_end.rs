@@ -44,8 +44,8 @@ pub trait FrontEnd {
     /// Takes the outcome of an [`Order::Power`]. There may be a second one, see [`PowerOutcome`].
     fn handle_power(&mut self, operation: PowerOperation, outcome: PowerOutcome, now: Duration);
 
-    /// Takes that Talos is about to be called for a power operation: what is frozen is thawed. Whoever orders an operation
-    /// has seen to that; but it may have been held since.
+    /// Called just before Talos is asked for a power operation: thaw what is frozen. Usually that was done when the operation
+    /// was ordered, but it may have been held since.
     fn make_way(&mut self, _now: Duration) {}
 
     /// Takes how far a power operation has come, whoever asked for it.

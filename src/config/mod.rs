@@ -26,6 +26,7 @@ mod fill;
 #[doc(hidden)]
 pub mod fuzz;
 mod guest_operations;
+mod inventory;
 mod map;
 mod plan;
 mod power;
@@ -42,6 +43,7 @@ pub use guest_operations::{
     BadPath, BadUser, GuestOperationsConfig, LONGEST_TOKEN_LIFE, PasswordHash, Rights, User,
     UserProblem,
 };
+pub use inventory::InventoryConfig;
 pub use plan::{Plan, plan};
 pub use power::{
     BusyPolicy, DrainDeadline, EtcdConfig, Forfeit, PowerConfig, QuorumGuard, RebootMode,
@@ -50,7 +52,7 @@ pub use power::{
 pub use quiesce::{EtcdGuard, QuiesceConfig, QuiesceMode};
 pub use setting::{Applied, Setting, Unset};
 pub use value::{BadValue, Form};
-pub use vmware::{HaConfig, HaMonitor, InventoryConfig, VmotionConfig, VmwareConfig};
+pub use vmware::{HaConfig, HaMonitor, VmotionConfig, VmwareConfig};
 pub use yaml::YamlError;
 
 /// Where Kubernetes mounts the talosconfig of a Talos ServiceAccount; used when it is there and nothing else is

@@ -20,7 +20,7 @@ use super::transport::backdoor::RegisterAccess;
 use super::transport::vsock::{Dial, HostVsock};
 use crate::config::{Config, GuestInfoConfig};
 use crate::diagnosis::Check;
-use crate::facts::{Etcd, Facts, KernelPart, Life, Machine, Reading};
+use crate::facts::{Etcd, Facts, Life, Machine, Reading};
 use crate::fairness::Turns;
 use crate::freeze::Report;
 use crate::front_end::{Debt, FrontEnd, Measured, Order, Subject, Work};
@@ -235,24 +235,16 @@ where
 
     fn poll_order(&mut self) -> Option<Order<PasswordCheck>> {
         loop {
-            let Some(output) = self.services.poll_output() else {
-                let inquiry = self.services.poll_inquiry();
-                let inquiry = inquiry.map(|(id, step)| Order::Inquiry(id, step));
-                return inquiry.or_else(|| self.services.poll_check().map(Order::Work));
-            };
-            match output {
-                Output::Rpci { id, lane, message } => self.rpci.send(lane, id, message),
-                Output::Reply(reply) => self.tclo.reply(reply),
-                Output::Power(press) => return Some(Order::Power(press)),
-                Output::MeasureSpace => return Some(Order::Measure(Subject::Space)),
-                Output::ReadLoad => return Some(Order::Read(KernelPart::Load)),
-                Output::Freezer(command) => return Some(Order::Freezer(*command)),
-                Output::LookAtEtcd => return Some(Order::LookAtEtcd),
-                Output::FollowEtcd(what) => return Some(Order::FollowEtcd(what)),
-                Output::HandOver => return Some(Order::HandOver),
-                Output::LookForLife => return Some(Order::LookForLife),
+            match self.services.poll_output() {
+                Some(Output::Rpci { id, lane, message }) => self.rpci.send(lane, id, message),
+                Some(Output::Reply(reply)) => self.tclo.reply(reply),
+                Some(Output::Order(order)) => return Some(order),
+                None => break,
             }
         }
+        let inquiry = self.services.poll_inquiry();
+        let inquiry = inquiry.map(|(id, step)| Order::Inquiry(id, step));
+        inquiry.or_else(|| self.services.poll_check().map(Order::Work))
     }
 
     fn poll_timeout(&self) -> Option<Duration> {

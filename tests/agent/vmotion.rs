@@ -94,10 +94,7 @@ fn a_migration_is_shown_acknowledged_at_once_and_timed() {
     acked(&run, id);
     end(&run, id, "failure");
     shows(&run, "last failed after ");
-    run.logs(
-        &["WARN", "the migration is over and has failed", "failure"],
-        SOON,
-    );
+    run.logs(&["WARN", "the migration failed", "failure"], SOON);
     assert_eq!(run.sent(&format!("{COMMANDS}register")).len(), 1);
     run.stop();
 }
@@ -119,7 +116,10 @@ fn events_that_wait_are_fetched_one_after_the_other_without_a_pause() {
     let operation = acked(&run, first);
     assert_eq!(operation.acks, 1);
     acked(&run, change);
-    run.logs(&["waits for another time before a migration", "60"], SOON);
+    run.logs(
+        &["changed how long it waits before a migration", "60"],
+        SOON,
+    );
     run.stop();
 }
 
@@ -345,7 +345,7 @@ fn leadership_is_handed_over_before_the_acknowledgement_and_a_follower_keeps_sti
     let third = begin(&run);
     acked(&run, third);
     run.logs(
-        &["WARN", "is not handed over before a migration", "2 of 3"],
+        &["WARN", "was not handed over before a migration", "2 of 3"],
         SOON,
     );
     assert_eq!(forfeited().len(), 1);
@@ -356,7 +356,7 @@ fn leadership_is_handed_over_before_the_acknowledgement_and_a_follower_keeps_sti
     end(&run, third, "success");
     let fourth = begin(&run);
     acked(&run, fourth);
-    run.logs(&["is not handed over before a migration", "denies"], SOON);
+    run.logs(&["was not handed over before a migration", "denies"], SOON);
     run.stop();
 }
 

@@ -167,7 +167,7 @@ fn no_answer(choice: TransportChoice, problem: String) -> Outcome {
     Outcome::fails(
         problem,
         match choice {
-            TransportChoice::Auto => "look into vmware.log of the VM",
+            TransportChoice::Auto => "see vmware.log of the VM",
             TransportChoice::Vsock => {
                 "use --transport auto; containers of Talos extensions may not use vsock"
             }

@@ -20,7 +20,7 @@ use crate::vmware::wire::disk_info::{DiskEntry, disk_info, disk_info_v0};
 
 use super::topic::Topic;
 use super::{Context, Service};
-use crate::front_end::Measured;
+use crate::front_end::{Measured, Order, Subject};
 
 /// How often the space is measured unless set.
 const INTERVAL: Duration = Duration::from_secs(300);
@@ -171,7 +171,7 @@ impl Service for Disks {
                 self.again = true;
             } else {
                 self.measuring = true;
-                cx.outbox.measure_space();
+                cx.outbox.order(Order::Measure(Subject::Space));
             }
         }
     }

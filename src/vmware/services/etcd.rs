@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use super::{Context, Service};
 use crate::facts::EtcdQuestion;
+use crate::front_end::Order;
 
 /// How often a call is made although nothing has changed.
 const INTERVAL: Duration = Duration::from_secs(300);
@@ -44,7 +45,7 @@ impl Service for Etcd {
             self.next = None;
         }
         if let Some((_, what)) = self.next.take_if(|(at, _)| *at <= cx.now) {
-            cx.outbox.follow_etcd(what);
+            cx.outbox.order(Order::FollowEtcd(what));
             let then = match what {
                 EtcdQuestion::Part => EtcdQuestion::Members,
                 EtcdQuestion::Members | EtcdQuestion::Both => EtcdQuestion::Part,

@@ -12,6 +12,7 @@ use std::time::Duration;
 use tracing::{info, warn};
 
 use super::{Context, RpciId, RpciOutcome};
+use crate::front_end::Order;
 use crate::power::{PowerOperation, Press, Wish};
 use crate::vmware::wire::text::{is_blank, printable, text};
 
@@ -56,7 +57,7 @@ impl HostPolicy {
                 until: cx.now.saturating_add(PATIENCE),
             });
         } else {
-            cx.outbox.power(press);
+            cx.outbox.order(Order::Power(press));
         }
     }
 
@@ -64,7 +65,7 @@ impl HostPolicy {
     pub(super) fn press_again(&mut self, operation: PowerOperation, cx: &mut Context<'_>) {
         match &mut self.waiting {
             Some(waiting) => waiting.again = Some(cx.now),
-            None => cx.outbox.power(again(operation, cx.now)),
+            None => cx.outbox.order(Order::Power(again(operation, cx.now))),
         }
     }
 
@@ -83,7 +84,7 @@ impl HostPolicy {
             }
             RpciOutcome::Accepted(value) if !is_blank(value) => warn!(
                 value = printable(value),
-                "the guest variable talos-vmtoolsd.shutdown has a value without a meaning; force is the only one"
+                "unknown value in the guest variable talos-vmtoolsd.shutdown is ignored; only force is supported"
             ),
             // No such variable; or one that is longer than any of ours; or the host is gone.
             RpciOutcome::Accepted(_)
@@ -119,9 +120,9 @@ impl HostPolicy {
             press, again: at, ..
         }) = self.waiting.take()
         {
-            cx.outbox.power(press);
+            cx.outbox.order(Order::Power(press));
             if let Some(at) = at {
-                cx.outbox.power(again(press.operation, at));
+                cx.outbox.order(Order::Power(again(press.operation, at)));
             }
         }
     }

@@ -17,7 +17,7 @@ use crate::config::{Forfeit, HaConfig, InventoryConfig, VmwareConfig};
 use crate::facts::{Etcd, Facts, Life, Load, Machine};
 use crate::freeze::Report;
 use crate::freeze::message::Cause;
-use crate::front_end::{Debt, Measured};
+use crate::front_end::{Debt, Measured, Order};
 use crate::guest_operations::logins::PasswordCheck;
 use crate::inquiry::{Answer, Inquiry, InquiryId, Step, WINDOW};
 use crate::power::{Phase, PowerOperation, PowerOutcome, Press};
@@ -590,8 +590,8 @@ impl Judge {
                         self.statuses.asked.pop();
                     }
                 }
-                Output::Power(Press { is_again: true, .. }) => {}
-                Output::Power(Press { operation, .. }) => {
+                Output::Order(Order::Power(Press { is_again: true, .. })) => {}
+                Output::Order(Order::Power(Press { operation, .. })) => {
                     assert_eq!(self.under_way, None, "two operations at a time");
                     assert!(
                         self.freezer.will_be_thawed(),
@@ -599,20 +599,21 @@ impl Judge {
                     );
                     self.under_way = Some(operation);
                 }
-                Output::MeasureSpace => {
+                Output::Order(Order::Measure(_)) => {
                     assert!(!self.measuring, "two measurements at a time");
                     self.measuring = true;
                 }
-                Output::Freezer(command) => self.freezer.order(*command),
-                Output::LookAtEtcd | Output::FollowEtcd(_) => {}
-                Output::HandOver => self.vmotion.ordered(),
-                Output::LookForLife => {
+                Output::Order(Order::Freezer(command)) => self.freezer.order(command),
+                Output::Order(Order::LookAtEtcd | Order::FollowEtcd(_)) => {}
+                Output::Order(Order::HandOver) => self.vmotion.ordered(),
+                Output::Order(Order::LookForLife) => {
                     assert!(!self.looking, "two questions at a time");
                     self.looking = true;
                 }
-                Output::ReadLoad => {
+                Output::Order(Order::Read(_)) => {
                     self.services.handle_load(&Load::default(), self.now);
                 }
+                Output::Order(other) => panic!("{other:?} comes another way"),
                 Output::Rpci { id, message, .. } => {
                     assert!(!self.away, "sent to nobody");
                     self.backups.sent(&message, &self.freezer);

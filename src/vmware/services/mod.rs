@@ -14,6 +14,7 @@ mod capabilities;
 mod checks;
 mod coalescing;
 mod disks;
+mod drive;
 mod etcd;
 mod events;
 #[cfg(any(test, fuzzing))]
@@ -41,6 +42,7 @@ mod publications;
 mod reset;
 mod service;
 mod set_option;
+mod settings;
 mod statistics;
 mod time_synchronize;
 mod topic;
@@ -56,10 +58,9 @@ use std::time::Duration;
 
 use tracing::debug;
 
-use crate::config::{Forfeit, GuestOperationsConfig, InventoryConfig, QuiesceConfig, VmwareConfig};
 use crate::diagnosis::{Check, Outcome};
 use crate::facts::{Etcd, Facts, Life, Load, Machine};
-use crate::freeze::{Phase as FreezePhase, Report as FreezerReport};
+use crate::freeze::Report as FreezerReport;
 use crate::front_end::{Debt, Measured};
 use crate::guest_operations::WallClock;
 use crate::guest_operations::logins::{Checked, PasswordCheck};
@@ -166,28 +167,6 @@ impl Services {
         }
     }
 
-    /// What of the network is reported from here on; the default policy until this is called.
-    pub fn set_network_policy(&mut self, policy: NetworkPolicy, now: Duration) {
-        if self.policy == policy {
-            return;
-        }
-        self.policy = policy;
-        self.report_is_stale = true;
-        if !self.presence.is_away() {
-            self.refresh_report();
-            self.each(now, |service, cx| service.facts_changed(cx));
-            self.drive(now);
-        }
-    }
-
-    /// Which of the node's names the host shows from here on; the default until this is called.
-    pub fn set_host_name(&mut self, form: HostNameForm, now: Duration) {
-        if std::mem::replace(&mut self.host_name, form) != form && !self.presence.is_away() {
-            self.each(now, |service, cx| service.facts_changed(cx));
-            self.drive(now);
-        }
-    }
-
     /// The channels to the host are (again) open. A request that came over the old TCLO channel is no longer
     /// answered, and everything is sent again, for the host at the other end may know nothing: at its reset, or a
     /// second later.
@@ -251,26 +230,6 @@ impl Services {
             self.changes = None;
             self.deadline = None;
             self.with(now, |members, cx| members.vmbackup.host_gone(cx));
-        }
-    }
-
-    /// Whether machine configs that lie open in guest variables are blanked.
-    pub fn set_scrub(&mut self, scrub: bool, now: Duration) {
-        self.members.unsafe_config.set_scrub(scrub);
-        self.drive(now);
-    }
-
-    /// Whether guest variables of ours are published; they are until this is called. What was published stays on the
-    /// host.
-    pub fn set_variables(&mut self, publish: bool, now: Duration) {
-        if std::mem::replace(&mut self.variables, publish) == publish {
-            return;
-        }
-        self.publications.retire(version::TOPICS);
-        self.publications.retire(variables::topics());
-        if publish && !self.presence.is_away() {
-            self.each(now, |service, cx| service.variables_wanted(cx));
-            self.drive(now);
         }
     }
 
@@ -381,23 +340,7 @@ impl Services {
         }
     }
 
-    /// Whether there are guest operations, and for whom, from here on; there are none until this is called.
-    pub fn set_guest_operations(&mut self, config: &GuestOperationsConfig, now: Duration) {
-        self.with(now, |members, cx| {
-            if members.guest_operations.configure(config, cx) {
-                capabilities::guest_operations_switched(config.enabled, cx);
-            }
-        });
-        self.drive(now);
-    }
-
-    /// Whether file systems may be frozen, and which, from the next freeze on; none are until this is called.
-    pub fn set_quiesce(&mut self, config: &QuiesceConfig, now: Duration) {
-        self.with(now, |members, cx| members.vmbackup.configure(config, cx));
-        self.drive(now);
-    }
-
-    /// A report of the freezer, which follows an [`Output::Freezer`] or comes by itself.
+    /// A report of the freezer, which follows an [`Order::Freezer`](crate::front_end::Order::Freezer) or comes by itself.
     pub fn handle_freezer(&mut self, report: &FreezerReport, now: Duration) {
         self.with(now, |members, cx| {
             members.vmbackup.handle_report(report, cx)
@@ -405,7 +348,7 @@ impl Services {
         self.drive(now);
     }
 
-    /// What Talos says after [`Output::LookAtEtcd`]; `None` when it does not answer.
+    /// What Talos says after [`Order::LookAtEtcd`](crate::front_end::Order::LookAtEtcd); `None` when it does not answer.
     pub fn handle_etcd(&mut self, etcd: Option<Etcd>, now: Duration) {
         self.with(now, |members, cx| members.vmbackup.handle_etcd(etcd, cx));
         self.drive(now);
@@ -458,7 +401,7 @@ impl Services {
         }
     }
 
-    /// The outcome of an [`Output::Power`].
+    /// The outcome of an [`Order::Power`](crate::front_end::Order::Power).
     pub fn handle_power(
         &mut self,
         operation: PowerOperation,
@@ -466,7 +409,7 @@ impl Services {
         now: Duration,
     ) {
         if outcome != PowerOutcome::Accepted {
-            self.members.ha.stay();
+            self.members.ha.power_request_over();
         }
         self.members
             .power
@@ -474,16 +417,10 @@ impl Services {
         self.drive(now);
     }
 
-    /// What came of an [`Output::LookForLife`].
+    /// What came of an [`Order::LookForLife`](crate::front_end::Order::LookForLife).
     pub fn handle_life(&mut self, life: &Life, now: Duration) {
         self.members.ha.handle_life(life, now);
         self.drive(now);
-    }
-
-    /// Whether the administrator of the host may make an operation quicker by a guest variable, from the next press on; not
-    /// until this is called.
-    pub const fn set_host_policy(&mut self, reads: bool) {
-        self.members.power.set_host_policy(reads);
     }
 
     /// Talos is about to be called for a power operation: what is frozen is thawed.
@@ -500,7 +437,7 @@ impl Services {
         self.phase = phase.clone();
         if !phase.is_an_end() {
             // Also while the host is away: the next one is to have its marks.
-            self.members.ha.stay();
+            self.members.ha.power_request_over();
         }
         if !self.presence.is_away() {
             self.each(now, |service, cx| service.phase_changed(cx));
@@ -508,49 +445,24 @@ impl Services {
         }
     }
 
-    /// The outcome of an [`Output::HandOver`].
+    /// The outcome of an [`Order::HandOver`](crate::front_end::Order::HandOver).
     pub fn handle_handed_over(&mut self, outcome: &HandOver, now: Duration) {
         self.with(now, |members, cx| members.vmotion.handed_over(outcome, cx));
         self.drive(now);
     }
 
-    /// What a vSphere host is asked for from here on, and when leadership of etcd is handed over.
-    pub fn set_vmware(&mut self, config: VmwareConfig, forfeit: Forfeit, now: Duration) {
-        self.with(now, |members, cx| {
-            members.ha.configure(config.ha, cx);
-            members.vmotion.configure(config.vmotion, forfeit, cx);
-        });
-        self.drive(now);
-    }
-
-    /// What is listed of the software from here on.
-    pub fn set_inventory(&mut self, config: InventoryConfig, now: Duration) {
-        self.with(now, |members, cx| members.inventory.configure(config, cx));
-        self.drive(now);
-    }
-
-    /// The outcome of an [`Output::MeasureSpace`].
+    /// The outcome of an [`Order::Measure`](crate::front_end::Order::Measure).
     pub fn handle_measured(&mut self, measured: Measured, now: Duration) {
         self.members.disks.measured(measured, now);
         self.drive(now);
     }
 
-    /// The counters after an [`Output::ReadLoad`], as they are `now`.
+    /// The counters after an [`Order::Read`](crate::front_end::Order::Read), as they are `now`.
     pub fn handle_load(&mut self, load: &Load, now: Duration) {
         self.members
             .statistics
             .read(load, &mut self.publications, now);
         self.drive(now);
-    }
-
-    /// How often the space on the file systems is measured although nothing has changed, and how often the
-    /// statistics go; both from the next time on, and at least a second.
-    pub fn set_intervals(&mut self, disks: Duration, statistics: Duration) {
-        const SHORTEST: Duration = Duration::from_secs(1);
-        self.members.disks.set_interval(disks.max(SHORTEST));
-        self.members
-            .statistics
-            .set_interval(statistics.max(SHORTEST));
     }
 
     /// The time of [`Services::poll_timeout`] has come.
@@ -610,97 +522,6 @@ impl Services {
             now,
         };
         call(&mut self.members, cx);
-    }
-
-    /// Shows what is known of quiesced snapshots, but not that one begins or ends: that would go before what the host
-    /// waits for.
-    fn show_quiesce(&mut self, now: Duration) {
-        let quiesce = self.members.vmbackup.quiesce();
-        if matches!(
-            quiesce.phase(),
-            FreezePhase::Beginning | FreezePhase::Thawing
-        ) {
-            return;
-        }
-        let shown = quiesce.shown();
-        if self.quiesce != shown {
-            self.quiesce = shown;
-            self.with(now, |members, cx| members.variables.quiesce_changed(cx));
-        }
-    }
-
-    fn drive(&mut self, now: Duration) {
-        if self.presence.is_away() {
-            return;
-        }
-        self.show_quiesce(now);
-        let quiet = self.members.vmbackup.is_quiet();
-        self.publications.set_quiet(quiet);
-        if quiet {
-            self.drive_quietly(now);
-            return;
-        }
-        if self.publications.release_if_due(now) {
-            self.refresh_report();
-            self.each(now, |service, cx| service.released(cx));
-        }
-        let opening = self.publications.held_until();
-        if opening.is_none() {
-            let due = |changes: &mut Changes| changes.deadline() <= now;
-            if self.changes.take_if(due).is_some() {
-                self.refresh_report();
-                self.each(now, |service, cx| service.facts_changed(cx));
-            }
-            if self.deadline.is_some_and(|at| at <= now) {
-                // What falls due is decided by what is true now, although its changes may not be quiet yet.
-                self.refresh_report();
-            }
-            self.each(now, |service, cx| service.due(cx));
-        }
-        self.send(now);
-        let mut deadline = [
-            opening,
-            self.changes
-                .map(Changes::deadline)
-                .filter(|_| opening.is_none()),
-            self.events.deadline(),
-            self.publications.deadline(),
-        ]
-        .into_iter()
-        .flatten()
-        .min();
-        if opening.is_none() {
-            self.each(now, |service, cx| {
-                service.ask(cx);
-                deadline = deadline.into_iter().chain(service.deadline()).min();
-            });
-        }
-        self.settle(deadline, now);
-    }
-
-    /// While file systems may be frozen: what only looks at the node rests, and what it would find counts afterwards.
-    fn drive_quietly(&mut self, now: Duration) {
-        self.send(now);
-        let deadlines = [self.events.deadline(), self.publications.deadline()];
-        self.settle(deadlines.into_iter().flatten().min(), now);
-    }
-
-    /// Sends what is due: first what cannot wait, then what the host waits for.
-    fn send(&mut self, now: Duration) {
-        self.each(now, |service, cx| service.press(cx));
-        self.events.send(&mut self.outbox, now);
-        self.members.vmbackup.send(&mut self.outbox, now);
-        self.publications.send(&mut self.outbox, now);
-    }
-
-    /// Gives the reply that waits, if it is time. `deadline` is when all else falls due.
-    fn settle(&mut self, deadline: Option<Duration>, now: Duration) {
-        let is_in_flight = |topic| self.publications.is_in_flight(topic);
-        self.outbox.reply_if_settled(is_in_flight, now);
-        let pressing = self.members.each().into_iter();
-        let pressing = pressing.filter_map(|service| service.pressing());
-        let deadlines = deadline.into_iter().chain(self.outbox.deadline());
-        self.deadline = deadlines.chain(pressing).min();
     }
 }
 

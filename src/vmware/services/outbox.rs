@@ -5,9 +5,8 @@ use std::time::Duration;
 
 use tracing::error;
 
-use crate::facts::EtcdQuestion;
-use crate::freeze::Command;
-use crate::power::Press;
+use crate::front_end::Order;
+use crate::guest_operations::logins::PasswordCheck;
 use crate::vmware::wire::message::MAX_REPLY;
 use crate::vmware::wire::text;
 
@@ -176,44 +175,9 @@ impl Outbox {
         id
     }
 
-    /// A power button was pressed.
-    pub(super) fn power(&mut self, press: Press) {
-        self.outputs.push_back(Output::Power(press));
-    }
-
-    /// Asks Talos for the space on the file systems.
-    pub(super) fn measure_space(&mut self) {
-        self.outputs.push_back(Output::MeasureSpace);
-    }
-
-    /// Has the freezer do this.
-    pub(super) fn freezer(&mut self, command: Command) {
-        self.outputs.push_back(Output::Freezer(Box::new(command)));
-    }
-
-    /// Asks Talos for the members of etcd.
-    pub(super) fn look_at_etcd(&mut self) {
-        self.outputs.push_back(Output::LookAtEtcd);
-    }
-
-    /// Asks Talos for this of etcd.
-    pub(super) fn follow_etcd(&mut self, what: EtcdQuestion) {
-        self.outputs.push_back(Output::FollowEtcd(what));
-    }
-
-    /// Hands over the leadership of etcd.
-    pub(super) fn hand_over(&mut self) {
-        self.outputs.push_back(Output::HandOver);
-    }
-
-    /// Asks Talos for a sign of life.
-    pub(super) fn look_for_life(&mut self) {
-        self.outputs.push_back(Output::LookForLife);
-    }
-
-    /// Asks for the kernel's counters.
-    pub(super) fn read_load(&mut self) {
-        self.outputs.push_back(Output::ReadLoad);
+    /// Has the daemon do this.
+    pub(super) fn order(&mut self, order: Order<PasswordCheck>) {
+        self.outputs.push_back(Output::Order(order));
     }
 
     /// The next thing to do.
@@ -272,7 +236,7 @@ mod tests {
         };
         outbox.reply_when(request, later);
         outbox.reply_if_settled(|topic| publications.is_in_flight(topic), NOW);
-        assert_eq!(outbox.pop(), None);
+        assert!(outbox.pop().is_none());
         assert_eq!(outbox.deadline(), Some(NOW + SECOND));
         (outbox, publications, request, id)
     }
@@ -286,7 +250,7 @@ mod tests {
             outbox.reply_if_settled(|topic| publications.is_in_flight(topic), NOW);
             assert_eq!(replies(&mut outbox), [b"there"]);
             outbox.reply_if_settled(|topic| publications.is_in_flight(topic), NOW + SECOND);
-            assert_eq!((outbox.pop(), outbox.deadline()), (None, None));
+            assert!(outbox.pop().is_none() && outbox.deadline().is_none());
         }
     }
 
@@ -294,7 +258,7 @@ mod tests {
     fn a_reply_waits_no_longer_than_it_may() {
         let (mut outbox, publications, _, _) = waiting();
         outbox.reply_if_settled(|topic| publications.is_in_flight(topic), NOW + SECOND / 2);
-        assert_eq!(outbox.pop(), None);
+        assert!(outbox.pop().is_none());
         outbox.reply_if_settled(|topic| publications.is_in_flight(topic), NOW + SECOND);
         assert_eq!(replies(&mut outbox), [b"late"]);
     }
@@ -307,10 +271,8 @@ mod tests {
             outbox.reply_by(request, NOW + SECOND, b"late".to_vec());
             assert!(outbox.owes(request));
             outbox.reply_if_settled(|_| false, NOW);
-            assert_eq!(
-                (outbox.pop(), outbox.deadline()),
-                (None, Some(NOW + SECOND))
-            );
+            assert!(outbox.pop().is_none());
+            assert_eq!(outbox.deadline(), Some(NOW + SECOND));
             if let Some(reply) = reply {
                 outbox.reply(request, reply.to_vec());
             }
@@ -334,12 +296,12 @@ mod tests {
         };
         outbox.reply_when(old, later);
         outbox.reply_if_settled(|topic| publications.is_in_flight(topic), NOW + SECOND);
-        assert_eq!(outbox.pop(), None);
+        assert!(outbox.pop().is_none());
         outbox.reply(new, b"new".to_vec());
         assert_eq!(replies(&mut outbox), [b"new"]);
         let (mut outbox, publications, _, _) = waiting();
         outbox.forget_reply();
         outbox.reply_if_settled(|topic| publications.is_in_flight(topic), NOW + SECOND);
-        assert_eq!((outbox.pop(), outbox.deadline()), (None, None));
+        assert!(outbox.pop().is_none() && outbox.deadline().is_none());
     }
 }

@@ -2,9 +2,8 @@
 
 use std::fmt;
 
-use crate::facts::EtcdQuestion;
-use crate::freeze::Command;
-use crate::power::Press;
+use crate::front_end::Order;
+use crate::guest_operations::logins::PasswordCheck;
 
 /// Ties an RPCI command to its outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -15,14 +14,15 @@ pub struct RpciId(pub u64);
 pub enum Lane {
     /// The host waits for it: it goes ahead of all that is not urgent.
     Urgent,
-    /// The same in one line with those, and never a second time: where the host may have it, its reply is not worth that.
+    /// As urgent, but never resent: a duplicate would do more harm than a lost reply.
     Once,
     /// It goes after all earlier ones.
     Normal,
 }
 
-/// What the daemon should do.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What the services want done.
+#[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "there are a few at a time")]
 pub enum Output {
     /// Send this RPCI command (exact bytes) after all earlier ones of its lane and hand its outcome back.
     Rpci {
@@ -35,23 +35,8 @@ pub enum Output {
     },
     /// Answer the TCLO request that was handed in last (exact bytes, no NUL added).
     Reply(Vec<u8>),
-    /// A power button was pressed. The outcome of the operation goes to [`super::Services::handle_power`].
-    Power(Press),
-    /// Ask Talos for the space on the file systems (MachineService.Mounts), which becomes a fact, and hand the
-    /// outcome to [`super::Services::handle_measured`].
-    MeasureSpace,
-    /// Read the kernel's counters and hand them to [`super::Services::handle_load`].
-    ReadLoad,
-    /// Hand this to the freezer, and its reports to [`super::Services::handle_freezer`].
-    Freezer(Box<Command>),
-    /// Ask Talos for the members of etcd, and hand the answer to [`super::Services::handle_etcd`].
-    LookAtEtcd,
-    /// Ask Talos for this of etcd, which becomes a fact.
-    FollowEtcd(EtcdQuestion),
-    /// Hand over the leadership of etcd, and hand what becomes of it to [`super::Services::handle_handed_over`].
-    HandOver,
-    /// Ask Talos for a sign of life, and hand what comes of it to [`super::Services::handle_life`].
-    LookForLife,
+    /// Have the daemon do this.
+    Order(Order<PasswordCheck>),
 }
 
 /// What became of an RPCI command. What the host answered may be a secret (a machine config in a guest

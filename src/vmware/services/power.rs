@@ -115,7 +115,7 @@ fn request(
     reply(decision, cx, reply_to);
     match decision {
         Decision::Ask => {
-            members.ha.make_way(cx);
+            members.ha.power_requested(cx);
             members.vmbackup.make_way(cx);
             members.power.policy.press(operation, cx);
         }

@@ -68,11 +68,10 @@ pub(super) trait Service {
     fn problem_changed(&mut self, _cx: &mut Context<'_>) {}
     /// The facts have changed, and are quiet.
     fn facts_changed(&mut self, _cx: &mut Context<'_>) {}
-    /// Does what is due at this moment and cannot wait, before all else: also while guest information is held back, and
-    /// while file systems are frozen.
-    fn press(&mut self, _cx: &mut Context<'_>) {}
-    /// When [`Service::press`] has something to do, if nothing else happens.
-    fn pressing(&self) -> Option<Duration> {
+    /// Sends what cannot wait: it also goes while guest information is held back or file systems are frozen.
+    fn urgent(&mut self, _cx: &mut Context<'_>) {}
+    /// When [`Service::urgent`] is due, if nothing else happens.
+    fn urgent_deadline(&self) -> Option<Duration> {
         None
     }
     /// Does what is due at this moment. Called after everything else.

@@ -9,7 +9,8 @@
 
 use std::time::Duration;
 
-use crate::facts::{DiskLoad, Load};
+use crate::facts::{DiskLoad, KernelPart, Load};
+use crate::front_end::Order;
 use crate::vmware::wire::guest_stats::{GuestStats, Stat, Value, id, statistics, unit};
 
 use super::publications::Publications;
@@ -65,7 +66,7 @@ impl Service for Statistics {
         if self.next.is_some_and(|next| next <= cx.now) {
             self.next = Some(cx.now.saturating_add(self.interval));
             if !cx.publications.is_in_flight(Topic::Statistics) {
-                cx.outbox.read_load();
+                cx.outbox.order(Order::Read(KernelPart::Load));
             }
         }
     }

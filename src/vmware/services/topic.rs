@@ -152,7 +152,7 @@ const fn status(command: &'static str) -> Spec {
         kind: command,
         acceptance: Acceptance::Status,
         fallback: "none",
-        remedy: "look into vmware.log of the VM",
+        remedy: "see vmware.log of the VM",
         stands_in_for: None,
         repeated: true,
     }

@@ -116,7 +116,7 @@ pub enum ReplyError {
 /// A registration, as the host confirms it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Registered {
-    /// Said this once.
+    /// The host gives it in this reply only.
     pub token: Token,
     /// How long the host waits for an acknowledgement.
     pub timeout: Option<Duration>,
@@ -180,9 +180,9 @@ pub enum EventKind {
         /// `opStatus`: `success`, or another word.
         status: String,
     },
-    /// From here on the host waits for another time.
+    /// The host changes how long it waits.
     TimeoutChange {
-        /// So long.
+        /// The new time-out, if the host named one.
         timeout: Option<Duration>,
     },
     /// What this version does not know; the host's word for it.

@@ -14,7 +14,7 @@ use std::time::Duration;
 use crate::config::{HaConfig, HaMonitor};
 use crate::facts::{Facts, Life, Stage};
 
-/// Between two looks that lie further apart the machine slept, or the host was away: a grace starts over.
+/// If two looks are further apart than this, the machine slept or the host was away; the grace starts over.
 const GAP: Duration = Duration::from_secs(25);
 
 /// What speaks against the machine.

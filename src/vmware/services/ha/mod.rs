@@ -3,7 +3,7 @@
 //! ```text
 //! facts, signs of life ─► health: does it live? ─► monitor: Enable, MarkActive, Disable ─► RPCI, urgent lane
 //! ```
-//! Marks go from [`Service::press`], which neither a session that is held back, nor frozen file systems, nor Talos delay.
+//! Marks go from [`Service::urgent`], which neither a session that is held back, nor frozen file systems, nor Talos delay.
 
 mod health;
 mod monitor;
@@ -15,6 +15,7 @@ use super::{Context, RpciId, RpciOutcome, Service};
 use crate::config::HaConfig;
 use crate::diagnosis::Outcome;
 use crate::facts::Life;
+use crate::front_end::Order;
 use monitor::{Act, Monitor};
 
 /// See the module.
@@ -32,14 +33,14 @@ impl Ha {
     }
 
     /// Talos is about to be asked for a power operation: its end is a planned one.
-    pub(super) fn make_way(&mut self, cx: &mut Context<'_>) {
-        self.monitor.make_way();
-        self.press(cx);
+    pub(super) fn power_requested(&mut self, cx: &mut Context<'_>) {
+        self.monitor.power_requested();
+        self.urgent(cx);
     }
 
     /// Nothing comes of that operation.
-    pub(super) const fn stay(&mut self) {
-        self.monitor.stay();
+    pub(super) const fn power_request_over(&mut self) {
+        self.monitor.power_request_over();
     }
 
     /// The process ends.
@@ -73,17 +74,17 @@ impl Service for Ha {
         self.monitor.session(false, cx.now);
     }
 
-    fn press(&mut self, cx: &mut Context<'_>) {
+    fn urgent(&mut self, cx: &mut Context<'_>) {
         let is_end = cx.phase.is_an_end();
         while let Some(act) = self.monitor.poll(cx.facts, is_end, cx.now) {
             match act {
                 Act::Send(command) => self.sent = Some(cx.outbox.urgent_rpci(command.message())),
-                Act::LookForLife => cx.outbox.look_for_life(),
+                Act::LookForLife => cx.outbox.order(Order::LookForLife),
             }
         }
     }
 
-    fn pressing(&self) -> Option<Duration> {
+    fn urgent_deadline(&self) -> Option<Duration> {
         self.monitor.deadline()
     }
 

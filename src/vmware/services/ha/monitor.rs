@@ -10,6 +10,8 @@
 //! Pure. What is wanted of the host follows from the verdict on the machine; what is sent, from that and from what the
 //! host is known to do. A mark goes at its time whatever became of the one before.
 
+mod answers;
+
 use std::time::Duration;
 
 use super::health::{Health, Verdict, seems_well};
@@ -18,20 +20,22 @@ use crate::config::{HaConfig, HaMonitor};
 use crate::diagnosis::Outcome;
 use crate::facts::{Facts, Life};
 use crate::vmware::services::RpciOutcome;
-use crate::vmware::wire::app_monitor::{AppStatus, Code, Command, is_enabled};
+use crate::vmware::wire::app_monitor::Command;
 
 /// Between two marks: the host wants one every 30 s. One that is lost, by a host that takes 7 s to lose it, is made up
 /// for in time.
 const MARK_EVERY: Duration = Duration::from_secs(8);
 /// How long after a mark the host resets the machine, unless another one comes.
 const WINDOW: Duration = Duration::from_secs(30);
+// Two marks in a row may be lost.
+const _: () = assert!(WINDOW.as_secs() > 3 * MARK_EVERY.as_secs());
 /// Between a lost command and the next try.
 const RETRY: Duration = Duration::from_millis(500);
 /// Between two questions of what the host thinks. A host that has forgotten us does no harm.
 const STATUS_EVERY: Duration = Duration::from_secs(60);
 /// Between two questions for a sign of life of Talos.
 const LIFE_EVERY: Duration = Duration::from_secs(10);
-/// How long before the last mark the log says so; the host resets the machine 30 s after that mark.
+/// How long before the last mark the log says so, if it is known by then.
 const WARN_BEFORE: Duration = Duration::from_secs(30);
 
 /// What is to be done.
@@ -90,7 +94,7 @@ pub(super) struct Monitor {
     /// Nothing is waited for after the start any more.
     settled: bool,
     /// A power operation was asked for.
-    makes_way: bool,
+    is_power_requested: bool,
     /// The process ends.
     stops: bool,
     flight: Option<Flight>,
@@ -133,14 +137,14 @@ impl Monitor {
         (self.mark_at, self.life_at) = (now, now);
     }
 
-    /// The host has asked for a power operation, which Talos hears of next.
-    pub(super) const fn make_way(&mut self) {
-        self.makes_way = true;
+    /// The host has asked for a power operation: what comes next is a planned end.
+    pub(super) const fn power_requested(&mut self) {
+        self.is_power_requested = true;
     }
 
-    /// Nothing comes of it.
-    pub(super) const fn stay(&mut self) {
-        self.makes_way = false;
+    /// Nothing comes of that operation.
+    pub(super) const fn power_request_over(&mut self) {
+        self.is_power_requested = false;
     }
 
     /// The process ends.
@@ -172,109 +176,9 @@ impl Monitor {
         }
     }
 
-    fn accepted(&mut self, command: Command, text: &[u8], now: Duration) {
-        match command {
-            Command::IsEnabled => {
-                self.is_new = false;
-                match (is_enabled(text), self.counts) {
-                    (true, Counts::No) => self.take_over(now),
-                    (true, Counts::Maybe | Counts::Yes) => self.taken(now),
-                    (false, _) => self.forgotten(),
-                }
-            }
-            Command::Enable => match Code::parse(text) {
-                Code::Ok => {
-                    self.taken(now);
-                    self.mark_at = now;
-                    self.status_at = now.saturating_add(STATUS_EVERY);
-                    self.said.enabled(&self.config);
-                }
-                Code::NotEnabled | Code::Other => self.said.odd_code(command, text),
-            },
-            Command::MarkActive => match Code::parse(text) {
-                Code::Ok => self.taken(now),
-                Code::NotEnabled => self.forgotten(),
-                Code::Other => self.said.odd_code(command, text),
-            },
-            Command::Disable => {
-                self.counts = Counts::No;
-                self.said.disabled();
-            }
-            Command::GetAppStatus => {
-                let status = AppStatus::parse(text);
-                self.said.status(status);
-                if status == AppStatus::Gray {
-                    self.forgotten();
-                } else if status == AppStatus::Red {
-                    self.mark_at = now;
-                }
-            }
-        }
-    }
-
-    /// The host counts.
-    const fn taken(&mut self, now: Duration) {
-        self.counts = Counts::Yes;
-        self.taken = now;
-    }
-
-    /// Whether the host has counted just now, so that its refusal may be of the moment and its reset is still to come.
-    fn may_reset(&self, now: Duration) -> bool {
-        self.counts == Counts::Yes && now < self.taken.saturating_add(WINDOW)
-    }
-
-    /// The host does not count, whatever we know.
-    fn forgotten(&mut self) {
-        self.is_forgotten |= self.counts != Counts::No;
-        self.counts = Counts::No;
-    }
-
     /// Whether the host counts, or is to be asked to again.
     fn is_monitored(&self) -> bool {
         self.counts != Counts::No || self.is_forgotten
-    }
-
-    fn refused(&mut self, command: Command, text: &[u8], now: Duration) {
-        match command {
-            Command::IsEnabled | Command::Disable if self.may_reset(now) && !self.stops => {
-                self.not_before = now.saturating_add(RETRY);
-            }
-            Command::IsEnabled | Command::Enable => {
-                self.counts = Counts::No;
-                self.said.refused(text);
-                self.refusal = Some(text.to_vec());
-            }
-            Command::Disable => self.counts = Counts::No,
-            // Whether it is not to be had any more is asked first.
-            Command::MarkActive | Command::GetAppStatus => {
-                self.is_new = true;
-                self.not_before = now.saturating_add(RETRY);
-            }
-        }
-    }
-
-    fn lost(&mut self, command: Command, now: Duration) {
-        self.not_before = now.saturating_add(RETRY);
-        match command {
-            Command::MarkActive => self.mark_at = now,
-            Command::Enable => self.enable_at = now,
-            Command::Disable if self.stops => self.counts = Counts::No,
-            Command::Disable | Command::IsEnabled | Command::GetAppStatus => {}
-        }
-    }
-
-    /// The host counts what this process did not begin. An earlier run of the agent did that, and has ended without a
-    /// word: the host resets the machine unless the marks go on. In a machine that has just started, that run was
-    /// before the start.
-    fn take_over(&mut self, now: Duration) {
-        self.taken(now);
-        self.health.forget();
-        if now >= self.config.settle {
-            self.settled = true;
-            self.said.taken_over();
-        }
-        (self.mark_at, self.life_at) = (now, now);
-        self.status_at = now.saturating_add(STATUS_EVERY);
     }
 
     /// What is to be done now; called until `None`. `is_end`: a power operation is under way.
@@ -293,7 +197,7 @@ impl Monitor {
             .map(|start| start.saturating_add(self.config.settle));
         self.settled |= settled_at.is_some_and(|at| at <= now);
         let verdict = self.health.look(&self.config, facts, now);
-        let is_end = is_end || self.makes_way || self.stops || is_off;
+        let is_end = is_end || self.is_power_requested || self.stops || is_off;
         let want = self.want(verdict, is_end);
         self.is_forgotten &= want != Want::Nothing;
         self.say(verdict, is_end, now);
@@ -337,7 +241,8 @@ impl Monitor {
         }
         match verdict {
             Verdict::Failing { cause, until } if until <= now.saturating_add(WARN_BEFORE) => {
-                self.said.will_reset(cause);
+                let left = until.saturating_sub(now).saturating_add(WINDOW);
+                self.said.will_reset(cause, left);
             }
             Verdict::Dead(cause) => self.said.dead(cause),
             Verdict::Blind => self.said.blind(),
@@ -427,7 +332,7 @@ impl Monitor {
         Some(match (&self.refusal, self.counts) {
             (Some(text), _) => words::not_supported(text),
             (None, Counts::No) if !self.settled => Outcome::Works(
-                "monitors nothing yet: it waits as long as vmware.ha.settle says".to_owned(),
+                "not monitored yet: waiting for vmware.ha.settle after the start".to_owned(),
             ),
             (None, counts) => self.said.check(counts != Counts::No),
         })

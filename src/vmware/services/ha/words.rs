@@ -1,5 +1,7 @@
 //! What is said of it in the log and in `check`: each thing once, until it changes.
 
+use std::time::Duration;
+
 use tracing::{info, warn};
 
 use super::health::Cause;
@@ -75,7 +77,7 @@ impl Said {
         warn!(
             reply = printable(text),
             remedy = remedy(text),
-            "the host offers no vSphere HA application monitoring: nothing is monitored"
+            "the host does not offer vSphere HA application monitoring; this machine is not monitored"
         );
     }
 
@@ -84,7 +86,7 @@ impl Said {
             warn!(
                 command = command.name(),
                 reply = printable(text),
-                "vSphere HA has trouble with the marks of this machine, which go on"
+                "the host reports a problem with vSphere HA marks; sending continues"
             );
         }
     }
@@ -94,19 +96,21 @@ impl Said {
         if is_red && !self.is_red {
             warn!("vSphere HA says that a mark is late: it may reset this machine at any time");
         } else if status == AppStatus::Green && self.is_red {
-            info!("vSphere HA has its marks in time again");
+            info!("vSphere HA gets its marks on time again");
         }
         self.is_red = is_red;
     }
 
-    pub(super) fn will_reset(&mut self, cause: Cause) {
+    /// `left`: the reset comes no later than after this.
+    pub(super) fn will_reset(&mut self, cause: Cause, left: Duration) {
         if self.alarm == Alarm::WillReset(cause) {
             return;
         }
         self.alarm = Alarm::WillReset(cause);
         warn!(
             cause = cause.words(),
-            "vSphere HA will reset this machine in 60 s unless that ends"
+            within_s = left.as_secs(),
+            "vSphere HA will reset this machine unless it recovers"
         );
     }
 
@@ -117,7 +121,7 @@ impl Said {
         self.alarm = Alarm::Dead(cause);
         warn!(
             cause = cause.words(),
-            "the marks stop: vSphere HA resets this machine within 30 s unless that ends"
+            "no more marks are sent: vSphere HA resets this machine within 30 s unless it recovers"
         );
     }
 
@@ -126,7 +130,7 @@ impl Said {
             self.alarm = Alarm::Blind;
             warn!(
                 error = self.why,
-                "vSphere HA monitors nothing until Talos answers: whether this machine lives cannot be seen"
+                "vSphere HA monitoring is off until Talos answers"
             );
         }
     }
@@ -136,7 +140,7 @@ impl Said {
             self.alarm = Alarm::Leaving;
             info!(
                 stage = stage.name(),
-                "vSphere HA is to expect a planned end"
+                "vSphere HA monitoring pauses: the machine is stopping or changing on purpose"
             );
         }
     }
@@ -162,22 +166,22 @@ impl Said {
                 format!("vSphere HA will reset this machine: {}", cause.words()),
                 match cause {
                     Cause::Silent => {
-                        "look why Talos does not answer, or set vmware.ha.monitor to off"
+                        "find out why Talos does not answer, or set vmware.ha.monitor to off"
                     }
                     Cause::Unready => {
-                        "look why the machine is not ready, or set vmware.ha.monitor to off"
+                        "find out why the machine is not ready, or set vmware.ha.monitor to off"
                     }
                 },
             ),
             Alarm::Blind => Outcome::fails(
-                format!("vSphere HA monitors nothing: {}", self.why),
-                "give the agent a way to Talos, or set vmware.ha.monitor to off",
+                format!("not monitored: {}", self.why),
+                "give the agent access to Talos, or set vmware.ha.monitor to off",
             ),
             Alarm::None | Alarm::Leaving if counts => {
                 Outcome::Works("vSphere HA monitors this machine".to_owned())
             }
             Alarm::None | Alarm::Leaving => {
-                Outcome::Works("monitors nothing until the machine has been seen alive".to_owned())
+                Outcome::Works("not monitored until the machine is seen alive".to_owned())
             }
         }
     }
@@ -187,7 +191,7 @@ impl Said {
 pub(super) fn not_supported(text: &[u8]) -> Outcome {
     let reply = printable(text);
     Outcome::fails(
-        format!("the host offers no vSphere HA application monitoring: {reply}"),
+        format!("the host does not offer vSphere HA application monitoring: {reply}"),
         remedy(text),
     )
 }

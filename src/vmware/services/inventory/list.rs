@@ -18,9 +18,9 @@ use crate::vmware::wire::text::{info_set, quoted};
 /// Which list it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Issue {
-    /// The how manieth since the agent started, from 1.
+    /// Counts the lists since the agent started, from 1.
     pub(super) number: u64,
-    /// Since 1970.
+    /// Time since 1970.
     pub(super) at: Duration,
 }
 
@@ -182,7 +182,9 @@ mod tests {
             prop_assert!(message.len() <= MAX_MESSAGE);
             let shown = value(&message, "appInfo");
             prop_assert_eq!(&shown["updateCounter"], &json!(number.to_string()));
-            for (shown, text) in shown["applications"].as_array().unwrap().iter().zip(&texts) {
+            let listed = shown["applications"].as_array().unwrap();
+            prop_assert!(texts.is_empty() || !listed.is_empty());
+            for (shown, text) in listed.iter().zip(&texts) {
                 prop_assert_eq!(&shown["v"], text);
             }
             let message = images("k", issue, &[("a\"b".to_owned(), texts.clone())]);

@@ -55,12 +55,12 @@ const IMAGES: &str = "vmtools.containerinfo";
 pub(super) struct Inventory {
     config: InventoryConfig,
     wall_clock: WallClock,
-    /// `Set_Option enableAppInfo 0`.
-    is_unwanted: bool,
+    /// Not after `Set_Option enableAppInfo 0`.
+    is_wanted: bool,
     state: State,
     /// What is asked of Talos, and not taken yet.
     steps: VecDeque<(InquiryId, Step)>,
-    last_id: u64,
+    next_id: u64,
     retry: Backoff,
     /// How often the lists were made.
     issues: u64,
@@ -82,10 +82,10 @@ impl Inventory {
         Self {
             config: InventoryConfig::default(),
             wall_clock,
-            is_unwanted: false,
+            is_wanted: true,
             state: State::Off,
             steps: VecDeque::new(),
-            last_id: FIRST_ID,
+            next_id: FIRST_ID,
             retry: Backoff::new(FIRST_RETRY, LONGEST_RETRY),
             issues: 0,
         }
@@ -94,20 +94,9 @@ impl Inventory {
     /// What is listed from here on. What no longer is, is blanked.
     pub(super) fn configure(&mut self, config: InventoryConfig, cx: &mut Context<'_>) {
         let before = std::mem::replace(&mut self.config, config);
-        for (was_on, is_on, (topic, key)) in [
-            (
-                before.apps,
-                config.apps,
-                (Topic::Applications, APPLICATIONS),
-            ),
-            (
-                before.containers,
-                config.containers,
-                (Topic::Images, IMAGES),
-            ),
-        ] {
-            if was_on && !is_on {
-                blank(topic, key, cx);
+        for list in lists(before) {
+            if !lists(config).any(|kept| kept == list) {
+                blank(list, cx);
             }
         }
         if before != config {
@@ -117,17 +106,14 @@ impl Inventory {
 
     /// The host's switch for both (`Set_Option enableAppInfo`).
     pub(super) fn set_wanted(&mut self, is_wanted: bool, cx: &mut Context<'_>) {
-        let was_wanted = !std::mem::replace(&mut self.is_unwanted, !is_wanted);
-        if was_wanted == is_wanted || self.config == InventoryConfig::default() {
+        let was_wanted = std::mem::replace(&mut self.is_wanted, is_wanted);
+        if was_wanted == is_wanted || self.config.is_off() {
             return;
         }
         info!(is_wanted, "the host has switched its inventory of software");
         if !is_wanted {
-            if self.config.apps {
-                blank(Topic::Applications, APPLICATIONS, cx);
-            }
-            if self.config.containers {
-                blank(Topic::Images, IMAGES, cx);
+            for list in lists(self.config) {
+                blank(list, cx);
             }
         }
         self.begin(cx);
@@ -143,11 +129,10 @@ impl Inventory {
             }
         }
         self.retry.reset();
-        let is_on = self.config != InventoryConfig::default() && !self.is_unwanted;
-        self.state = if is_on {
-            State::Waiting(self.later(FIRST, FIRST_SPREAD, cx))
-        } else {
+        self.state = if self.config.is_off() || !self.is_wanted {
             State::Off
+        } else {
+            State::Waiting(self.later(FIRST, FIRST_SPREAD, cx))
         };
     }
 
@@ -225,19 +210,28 @@ impl Inventory {
     }
 }
 
+/// The lists that are on, each with its variable.
+fn lists(config: InventoryConfig) -> impl Iterator<Item = (Topic, &'static str)> {
+    let apps = (Topic::Applications, APPLICATIONS);
+    let images = (Topic::Images, IMAGES);
+    let lists = [(config.apps, apps), (config.containers, images)];
+    let lists = lists.into_iter();
+    lists.filter_map(|(is_on, list)| is_on.then_some(list))
+}
+
 /// The host should hold nothing there.
-fn blank(topic: Topic, key: &str, cx: &mut Context<'_>) {
+fn blank((topic, key): (Topic, &str), cx: &mut Context<'_>) {
     cx.publications.want(topic, Some(info_set(key, "")));
 }
 
 impl Service for Inventory {
     fn connected(&mut self, _cx: &mut Context<'_>) {
         // It may be another host, which does not know the switch.
-        self.is_unwanted = false;
+        self.is_wanted = true;
     }
 
     fn reset(&mut self, cx: &mut Context<'_>) {
-        self.is_unwanted = false;
+        self.is_wanted = true;
         self.forgotten(cx);
     }
 
@@ -247,8 +241,8 @@ impl Service for Inventory {
 
     fn due(&mut self, cx: &mut Context<'_>) {
         if matches!(self.state, State::Waiting(at) if at <= cx.now) {
-            let id = InquiryId(self.last_id);
-            self.last_id += 1;
+            let id = InquiryId(self.next_id);
+            self.next_id += 1;
             self.steps.push_back((id, Step::Ask(Inquiry::Software)));
             self.state = State::Asking(id, None);
         }

@@ -14,7 +14,7 @@ use crate::facts::{
 use crate::facts::{Etcd, EtcdPart, EtcdQuestion, Life, Load, Machine};
 use crate::freeze::message::Cause;
 use crate::freeze::{Command, Report};
-use crate::front_end::Measured;
+use crate::front_end::{Measured, Order};
 use crate::guest_operations::logins::PasswordCheck;
 use crate::inquiry::{Answer, InquiryId, Step};
 use crate::power::{HandOver, PowerOperation, PowerOutcome, Wish};
@@ -464,30 +464,31 @@ impl Host {
                         self.heard.push(format!("< {}", readable(&reply)));
                         self.replied = Some(reply);
                     }
-                    Output::Power(press) => {
+                    Output::Order(Order::Power(press)) => {
                         let now = if press.wish == Wish::Now { " now" } else { "" };
                         let again = if press.is_again { " again" } else { "" };
                         let operation = press.operation;
                         self.heard.push(format!("! {operation:?}{now}{again}"));
                     }
-                    Output::MeasureSpace => {
+                    Output::Order(Order::Measure(_)) => {
                         self.measurements += 1;
                         self.services.handle_measured(self.measured, self.now);
                     }
-                    Output::Freezer(command) => {
-                        if let Command::Thaw = *command {
+                    Output::Order(Order::Freezer(command)) => {
+                        if let Command::Thaw = command {
                             self.heard.push("! thaw".to_owned());
                         }
-                        self.freezer.order(*command);
+                        self.freezer.order(command);
                     }
-                    Output::LookAtEtcd => self.heard.push("! etcd".to_owned()),
-                    Output::FollowEtcd(what) => self.followed.push(what),
-                    Output::HandOver => self.heard.push("! hand over".to_owned()),
-                    Output::LookForLife => self.heard.push("! life".to_owned()),
-                    Output::ReadLoad => {
+                    Output::Order(Order::LookAtEtcd) => self.heard.push("! etcd".to_owned()),
+                    Output::Order(Order::FollowEtcd(what)) => self.followed.push(what),
+                    Output::Order(Order::HandOver) => self.heard.push("! hand over".to_owned()),
+                    Output::Order(Order::LookForLife) => self.heard.push("! life".to_owned()),
+                    Output::Order(Order::Read(_)) => {
                         self.readings += 1;
                         self.services.handle_load(&self.load, self.now);
                     }
+                    Output::Order(other) => panic!("{other:?} comes another way"),
                 }
             }
             if !self.freezer_is_slow

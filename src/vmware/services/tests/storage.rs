@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::host::{Host, machine, ms, node};
 use crate::facts::{Disk, Facts, Load, Mount, Space, Storage, Volume};
-use crate::front_end::Measured;
+use crate::front_end::{Measured, Order};
 use crate::vmware::services::judge::NOON;
 use crate::vmware::services::{Output, Services};
 
@@ -145,7 +145,7 @@ fn what_is_mounted_during_a_measurement_is_measured_after_it() {
     let at = |millis: u64| ms(10_000 + millis);
     let asked = |services: &mut Services| {
         std::iter::from_fn(|| services.poll_output())
-            .filter(|output| *output == Output::MeasureSpace)
+            .filter(|output| matches!(output, Output::Order(Order::Measure(_))))
             .count()
     };
     services.handle_connected(at(0));

@@ -188,8 +188,8 @@ fn leadership_is_handed_over_before_the_acknowledgement() {
             "handed over before",
         ),
         (Some(EtcdPart::Voter), HandOver::NotLeader, ""),
-        (None, HandOver::Kept("why".into()), "is not handed over"),
-        (None, HandOver::Failed("why".into()), "is not handed over"),
+        (None, HandOver::Kept("why".into()), "was not handed over"),
+        (None, HandOver::Failed("why".into()), "was not handed over"),
     ] {
         let logged = Logged::new();
         let mut host = registered(FORFEIT);
@@ -328,7 +328,8 @@ fn a_repeated_event_is_not_asked_for_without_a_pause() {
     host.take();
     polls(&mut host, &[START; 20]);
     host.pass(ms(10_000));
-    assert!(count(&mut host, POLL) <= 8);
+    let asked = count(&mut host, POLL);
+    assert!((5..=8).contains(&asked), "{asked}");
 }
 
 #[test]
@@ -356,10 +357,7 @@ fn a_token_that_was_left_is_proven_by_the_first_poll() {
         host.scripted.push_back((REGISTER, yes(REGISTERED)));
         host.connect();
         let polled = host.heard.iter().find(|line| line.contains(POLL)).unwrap();
-        assert!(
-            polled.contains("\"old\"") || polled.contains("old"),
-            "{polled}"
-        );
+        assert!(polled.contains("old"), "{polled}");
         let kept = host.variables["talos-vmtoolsd.vmotion.token"].clone();
         let said = said(&mut host);
         assert_eq!(said.contains(&REGISTER.to_owned()), !is_known, "{said:?}");
@@ -540,11 +538,8 @@ fn no_token_is_logged() {
     polls(&mut host, &[START, END, NO_TOKEN]);
     host.vmware(on(), FORFEIT);
     host.pass(ms(30_000));
-    assert!(
-        !logged
-            .take()
-            .iter()
-            .any(|(_, line)| line.contains("SECRET"))
-    );
+    let lines = logged.take();
+    assert!(!lines.is_empty());
+    assert!(!lines.iter().any(|(_, line)| line.contains("SECRET")));
     assert!(!format!("{:?}", host.services).contains("SECRET"));
 }

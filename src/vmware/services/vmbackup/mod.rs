@@ -27,6 +27,7 @@ use tracing::warn;
 use crate::config::{QuiesceConfig, QuiesceMode};
 use crate::facts::{Etcd, Facts};
 use crate::freeze::{Ended, Event, Phase, Quiesce, QuiesceOrder, Refusal, Report, Request, Why};
+use crate::front_end::Order;
 use crate::guest_operations::WallClock;
 use crate::vmware::wire::backup_event::BackupEvent;
 use crate::vmware::wire::text::{error, ok, printable};
@@ -319,8 +320,8 @@ impl Vmbackup {
         loop {
             while let Some(order) = self.quiesce.poll_order() {
                 match order {
-                    QuiesceOrder::LookAtEtcd => cx.outbox.look_at_etcd(),
-                    QuiesceOrder::Freezer(command) => cx.outbox.freezer(command),
+                    QuiesceOrder::LookAtEtcd => cx.outbox.order(Order::LookAtEtcd),
+                    QuiesceOrder::Freezer(command) => cx.outbox.order(Order::Freezer(command)),
                 }
             }
             let Some(event) = self.quiesce.poll_event() else {

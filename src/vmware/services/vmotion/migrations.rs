@@ -104,11 +104,11 @@ impl Migrations {
             }
             EventKind::TimeoutChange { timeout } => info!(
                 timeout_s = timeout.map(|timeout| timeout.as_secs()),
-                "the host waits for another time before a migration"
+                "the host changed how long it waits before a migration"
             ),
             EventKind::Other(word) => debug!(
                 event = line(word, LONGEST_WORD),
-                "an event that means nothing to this version is acknowledged"
+                "acknowledging an unknown event"
             ),
         }
         self.owe(operation, None, timeout, now);
@@ -152,7 +152,7 @@ impl Migrations {
         if has_succeeded {
             info!(%operation, elapsed_ms, status, "the migration is over");
         } else {
-            warn!(%operation, elapsed_ms, status, "the migration is over and has failed");
+            warn!(%operation, elapsed_ms, status, "the migration failed");
         }
         if let Some(took) = took {
             self.last = Some(Last {
@@ -219,7 +219,7 @@ impl Migrations {
                 let operation = owed.operation;
                 warn!(
                     %operation,
-                    "the host has not taken an acknowledgement in time, and goes on without"
+                    "the host did not take an acknowledgement in time and continues without it"
                 );
             }
             is_of_use

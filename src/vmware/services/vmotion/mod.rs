@@ -27,6 +27,7 @@ use tracing::{debug, info, warn};
 use crate::config::{Forfeit, VmotionConfig};
 use crate::diagnosis::Check;
 use crate::facts::{EtcdPart, Facts};
+use crate::front_end::Order;
 use crate::power::HandOver;
 use crate::vmware::wire::text::info_set;
 
@@ -98,7 +99,7 @@ impl Vmotion {
             HandOver::NotLeader => debug!("nothing to hand over before a migration"),
             HandOver::Kept(reason) | HandOver::Failed(reason) => warn!(
                 reason,
-                "leadership of etcd is not handed over before a migration, which goes on"
+                "etcd leadership was not handed over before a migration; the migration continues"
             ),
         }
     }
@@ -140,7 +141,7 @@ impl Vmotion {
         let is_going = cx.phase.is_an_end() || self.registration.is_leaving();
         let hands_over = self.hands_over && may_lead(cx.facts) && !is_going;
         if self.migrations.heard(&event, hands_over, timeout, cx.now) {
-            cx.outbox.hand_over();
+            cx.outbox.order(Order::HandOver);
         }
     }
 
@@ -187,7 +188,7 @@ impl Service for Vmotion {
         self.publish(cx);
     }
 
-    fn press(&mut self, cx: &mut Context<'_>) {
+    fn urgent(&mut self, cx: &mut Context<'_>) {
         if !self.is_greeted || self.in_flight.is_some() {
             return;
         }
@@ -197,7 +198,7 @@ impl Service for Vmotion {
         }
     }
 
-    fn pressing(&self) -> Option<Duration> {
+    fn urgent_deadline(&self) -> Option<Duration> {
         if !self.is_greeted || self.in_flight.is_some() {
             return None;
         }
@@ -213,7 +214,7 @@ impl Service for Vmotion {
             self.migrations.answered(operation, outcome, cx.now);
         } else {
             let answer = self.registration.answered(step, outcome, cx.now);
-            if answer.begins_anew {
+            if answer.is_new_registration {
                 self.migrations.forget();
             }
             self.happened(answer, cx);

@@ -75,7 +75,7 @@ impl Refusal {
                  machine is switched off and on"
             }
             Self::Unsupported => "run the virtual machine on vSphere 8 or newer",
-            Self::NoSuchToken | Self::Other | Self::Garbage => "look into vmware.log of the VM",
+            Self::NoSuchToken | Self::Other | Self::Garbage => "see vmware.log of the VM",
         }
     }
 

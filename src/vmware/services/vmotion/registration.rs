@@ -1,4 +1,4 @@
-//! The registration with the host, which has one for each virtual machine, and the token that is said once.
+//! The registration with the host, one for each virtual machine, and its token, which the host gives once.
 //!
 //! ```text
 //! Off ──on──► Looking ── a token was left ─────────► Registered ──off, stop──► Leaving ──► Clearing ──► Off
@@ -11,30 +11,26 @@
 //! A token that was left is proven by the first poll with it. The variable with the token is not cleared before the
 //! registration has ended: an agent that is killed anywhere in here can be followed by another.
 
-use std::time::Duration;
+mod answers;
 
-use tracing::{info, warn};
+use std::time::Duration;
 
 use crate::backoff::Backoff;
 use crate::config::VmotionConfig;
 use crate::diagnosis::Outcome;
-use crate::vmware::services::RpciOutcome;
-use crate::vmware::wire::text::{printable, text};
-use crate::vmware::wire::vm_operation_notification::{
-    Event, EventKind, Registered, ReplyError, Token, parse_done,
-};
+use crate::vmware::wire::vm_operation_notification::{Event, Token};
 
 use super::refusal::Refusal;
-use super::step::{Answer, Step};
+use super::step::Step;
 
 /// How long after a refusal the host is asked again.
 const REFUSED_DELAY: Duration = Duration::from_secs(600);
 /// First delay after a lost message; doubled each time.
 const FIRST_DELAY: Duration = Duration::from_millis(500);
-/// How many events are asked for without a pause: a host has one operation on a machine at a time, which is two or three.
-const AT_ONCE: u8 = 8;
 /// Longest delay after a lost message.
 const LOST_DELAY: Duration = Duration::from_secs(10);
+/// Events fetched without a pause. A host runs one operation on a machine at a time, which is two or three events.
+const AT_ONCE: u8 = 8;
 
 #[derive(Debug)]
 enum State {
@@ -75,9 +71,9 @@ pub(super) struct Registration {
     /// How many more are asked for without a pause.
     at_once: u8,
     /// What has been logged and still is so.
-    told: Option<Refusal>,
+    logged: Option<Refusal>,
     /// That the token is not kept has been logged.
-    loss_is_told: bool,
+    loss_is_logged: bool,
 }
 
 impl Registration {
@@ -92,8 +88,8 @@ impl Registration {
             timeout: None,
             last_event: None,
             at_once: AT_ONCE,
-            told: None,
-            loss_is_told: false,
+            logged: None,
+            loss_is_logged: false,
         }
     }
 
@@ -119,7 +115,7 @@ impl Registration {
 
     fn leave(&mut self) {
         self.backoff.reset();
-        self.told = None;
+        self.logged = None;
         match std::mem::replace(&mut self.state, State::Off) {
             State::Registered(held) => self.state = State::Leaving(held.token),
             state @ (State::Leaving(_) | State::Clearing) => self.state = state,
@@ -180,10 +176,10 @@ impl Registration {
     pub(super) fn check(&self) -> Option<Outcome> {
         let outcome = match &self.state {
             State::Refused(refusal, _) => refusal.check(),
-            State::Registered(held) if held.is_proven && self.told.is_none() => {
+            State::Registered(held) if held.is_proven && self.logged.is_none() => {
                 Outcome::Works("the host gives notice of migrations".to_owned())
             }
-            _ => self.told.map_or_else(
+            _ => self.logged.map_or_else(
                 || Outcome::NotChecked("the host has not answered yet".to_owned()),
                 Refusal::check,
             ),
@@ -221,195 +217,5 @@ impl Registration {
             _ => None,
         };
         own.into_iter().chain(self.backoff.deadline()).min()
-    }
-
-    /// Takes the outcome of a step of [`Registration::next`].
-    pub(super) fn answered(&mut self, step: Step, outcome: &RpciOutcome, now: Duration) -> Answer {
-        let (RpciOutcome::Accepted(reply) | RpciOutcome::Refused(reply)) = outcome else {
-            return self.lost(step, outcome, now);
-        };
-        self.backoff.reset();
-        match step {
-            Step::Look => self.looked(outcome),
-            Step::Register => match Registered::parse(reply) {
-                Ok(registered) => return self.registered(registered, now),
-                Err(error) => self.refused(&error, outcome, now),
-            },
-            Step::Keep(_) => self.kept(outcome),
-            Step::Poll(_) => match Event::parse(reply) {
-                Ok(event) => return self.polled(event, now),
-                Err(error) => self.not_polled(&error, outcome, now),
-            },
-            Step::Unregister(_) => self.unregistered(&parse_done(reply), outcome, now),
-            Step::Clear => self.cleared(),
-            Step::Ack(..) => {}
-        }
-        Answer::default()
-    }
-
-    /// No answer that could be read: it is tried again.
-    fn lost(&mut self, step: Step, outcome: &RpciOutcome, now: Duration) -> Answer {
-        match (&mut self.state, step) {
-            (State::Registered(held), Step::Poll(_)) => {
-                held.next_poll = now.saturating_add(self.period);
-            }
-            // No token is that long.
-            (State::Looking, Step::Look) if *outcome == RpciOutcome::TooLong => {
-                self.state = State::Registering;
-            }
-            (State::Off, _) => {}
-            _ => self.backoff.hold(now),
-        }
-        Answer::default()
-    }
-
-    fn looked(&mut self, outcome: &RpciOutcome) {
-        let State::Looking = self.state else { return };
-        let left = match outcome {
-            RpciOutcome::Accepted(value) => std::str::from_utf8(text(value)).ok(),
-            _ => None,
-        };
-        self.state = match left.map(str::trim).and_then(Token::new) {
-            Some(token) => State::Registered(Held {
-                token,
-                is_kept: true,
-                is_proven: false,
-                next_poll: Duration::ZERO,
-            }),
-            None => State::Registering,
-        };
-    }
-
-    fn registered(&mut self, registered: Registered, now: Duration) -> Answer {
-        let Registered { token, timeout } = registered;
-        self.told = None;
-        self.timeout = timeout;
-        self.last_event = None;
-        if !self.is_wanted {
-            self.state = State::Leaving(token);
-            return Answer::default();
-        }
-        info!(
-            timeout_s = timeout.map(|timeout| timeout.as_secs()),
-            "the host gives notice of migrations"
-        );
-        self.state = State::Registered(Held {
-            token,
-            is_kept: false,
-            is_proven: true,
-            next_poll: now,
-        });
-        Answer {
-            event: None,
-            begins_anew: true,
-        }
-    }
-
-    /// There is no registration, for now.
-    fn refused(&mut self, error: &ReplyError, outcome: &RpciOutcome, now: Duration) {
-        if !self.is_wanted {
-            return;
-        }
-        let refusal = Refusal::of(error, outcome);
-        let until = (refusal != Refusal::Unsupported).then(|| now.saturating_add(REFUSED_DELAY));
-        self.state = State::Refused(refusal, until);
-        self.tell(refusal, error, outcome);
-    }
-
-    fn tell(&mut self, refusal: Refusal, error: &ReplyError, outcome: &RpciOutcome) {
-        if self.told.replace(refusal) != Some(refusal) {
-            refusal.log(error, outcome);
-        }
-    }
-
-    fn kept(&mut self, outcome: &RpciOutcome) {
-        if let State::Registered(held) = &mut self.state {
-            held.is_kept = true;
-        }
-        if let RpciOutcome::Refused(reply) = outcome
-            && !std::mem::replace(&mut self.loss_is_told, true)
-        {
-            warn!(
-                reply = printable(reply),
-                "the host keeps no token for the next agent: after a crash every migration waits for its time-out"
-            );
-        }
-    }
-
-    fn polled(&mut self, event: Option<Event>, now: Duration) -> Answer {
-        self.told = None;
-        if let Some(Event {
-            kind: EventKind::TimeoutChange {
-                timeout: Some(timeout),
-            },
-            ..
-        }) = &event
-        {
-            self.timeout = Some(*timeout);
-        }
-        if let State::Registered(held) = &mut self.state {
-            if !std::mem::replace(&mut held.is_proven, true) {
-                info!(
-                    "the registration of an earlier agent is taken over: the host gives notice of migrations"
-                );
-            }
-            let is_fresh = event.is_some() && event != self.last_event;
-            (held.next_poll, self.at_once) = match self.at_once.checked_sub(1) {
-                Some(left) if is_fresh => (now, left),
-                _ => (now.saturating_add(self.period), AT_ONCE),
-            };
-        }
-        if event.is_some() {
-            self.last_event.clone_from(&event);
-        }
-        Answer {
-            event,
-            begins_anew: false,
-        }
-    }
-
-    fn not_polled(&mut self, error: &ReplyError, outcome: &RpciOutcome, now: Duration) {
-        let refusal = Refusal::of(error, outcome);
-        let State::Registered(held) = &mut self.state else {
-            return;
-        };
-        held.next_poll = now.saturating_add(self.period);
-        match refusal {
-            Refusal::NoSuchToken => self.state = State::Registering,
-            Refusal::Other if !held.is_proven => self.state = State::Registering,
-            Refusal::NotEnabled | Refusal::Unsupported => self.refused(error, outcome, now),
-            Refusal::Limit | Refusal::Other | Refusal::Garbage => {
-                self.tell(refusal, error, outcome)
-            }
-        }
-    }
-
-    /// The registration has ended, or is none.
-    fn unregistered(
-        &mut self,
-        done: &Result<(), ReplyError>,
-        outcome: &RpciOutcome,
-        now: Duration,
-    ) {
-        match done.as_ref().map_err(|error| Refusal::of(error, outcome)) {
-            // The token stays where the next agent finds it.
-            Err(Refusal::Other | Refusal::Garbage | Refusal::Limit) if self.is_stopping => {
-                self.state = State::Off;
-            }
-            Err(Refusal::Other | Refusal::Garbage | Refusal::Limit) => self.backoff.hold(now),
-            Ok(()) | Err(_) => {
-                info!("the host gives no notice of migrations any more");
-                self.state = State::Clearing;
-            }
-        }
-    }
-
-    /// All is as it was before the registration.
-    fn cleared(&mut self) {
-        self.state = State::Off;
-        self.timeout = None;
-        if self.is_wanted {
-            self.look();
-        }
     }
 }

@@ -53,6 +53,6 @@ impl Step {
 pub(super) struct Answer {
     /// What happens to the machine.
     pub(super) event: Option<Event>,
-    /// The registration is a new one, so that no event of an earlier one comes any more.
-    pub(super) begins_anew: bool,
+    /// The registration is new: no events of an earlier one will come.
+    pub(super) is_new_registration: bool,
 }

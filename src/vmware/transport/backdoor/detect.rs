@@ -80,9 +80,7 @@ impl<A> Detection<A> {
                     instruction(*interface)
                 ),
                 remedy: match error {
-                    ProbeError::NoChannel { .. } => {
-                        "look into vmware.log for GuestMsg or guest RPC"
-                    }
+                    ProbeError::NoChannel { .. } => "see vmware.log for GuestMsg or guest RPC",
                     ProbeError::Fault(_) | ProbeError::NoAnswer | ProbeError::Version { .. } => {
                         "remove monitor_control.restrict_backdoor from the VM's configuration"
                     }
