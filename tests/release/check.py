@@ -15,7 +15,8 @@ import tempfile
 import spoiled
 from check_images import Fault, Layout, expect
 from documents import Operator
-from publish import PUBLISHED, RELEASE, Signer, check_other_push, check_tag, of_makefile, publish, version
+from publish import (PUBLISHED, RELEASE, Signer, check_foreign_checkout, check_other_push, check_tag, of_makefile, publish,
+                     version)
 from registry import Registry
 
 
@@ -52,6 +53,9 @@ def main():
     with tempfile.TemporaryDirectory() as scratch, Registry(pathlib.Path(scratch)) as registry:
         scratch = pathlib.Path(scratch)
         signer, other = Signer(scratch / "keys"), Signer(scratch / "other-keys")
+        if os.getuid() == 0:
+            check_foreign_checkout(scratch)
+            print("release-check: git works in the checkout of another user, as on the runner")
         check_tag(scratch, tag)
         print("release-check: no release without names and notes")
         digests = publish(registry, signer, scratch, tag)

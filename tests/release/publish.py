@@ -93,6 +93,21 @@ def check_other_push(registry, signer, images, scratch, tag):
         shutil.move(kept, aside)
 
 
+def check_foreign_checkout(scratch):
+    """The workflow works as root in a checkout that is the runner's: git has to take it, in each form of its name."""
+    checkout, home = scratch / "checkout", scratch / "home"
+    home.mkdir()
+    run("git", "clone", "--quiet", "--no-hardlinks", ".", str(checkout))
+    run("chown", "--recursive", "65534:65534", str(checkout))
+    environment = ["env", "--ignore-environment", f"HOME={home}", f"PATH={os.environ['PATH']}"]
+    refused = subprocess.run([*environment, "git", "-C", str(checkout), "status"], capture_output=True, text=True)
+    expect("dubious ownership" in refused.stderr, "git takes the checkout of another: nothing is tried here")
+    clones = [f"git clone --quiet --no-hardlinks {name} {scratch}/clone-{at}"
+              for at, name in enumerate([".", str(checkout), f"file://{checkout}"])]
+    for command in ["test -z \"$(git status --porcelain)\"", "git rev-parse HEAD", *clones]:
+        run(*environment, str(checkout / ".ci/in-checkout"), "bash", "-euc", command)
+
+
 def check_tag(scratch, tag):
     """The first step of the workflow: no release without names and notes."""
     clone = scratch / "clone"
