@@ -625,6 +625,14 @@ fn manifest_and_crate_have_the_names_of_the_makefile() {
     assert!(read("Cargo.toml").contains(&repository));
 }
 
+/// The recommended settings leave out whatever is in a folder `tests`, where most of our dependencies are.
+#[test]
+fn renovate_ignores_no_folder() {
+    let renovate = fs::read_to_string(root().join("renovate.json")).unwrap();
+    let renovate: serde_json::Value = serde_json::from_str(&renovate).unwrap();
+    assert_eq!(renovate["ignorePaths"], serde_json::json!([]));
+}
+
 /// A version that no pattern finds would never be renewed.
 #[test]
 fn renovate_finds_every_version_in_the_table_of_tools() {
