@@ -131,6 +131,25 @@ def check_tag(scratch, tag):
     with_names("somewhere.invalid/owner", "https://somewhere-else.invalid/agent")
     expect("REGISTRY or SOURCE is not set" in fault(), "released below a name that is not set")
     with_names("registry.example/owner", "https://forge.example/owner/agent")
-    expect("has no section" in fault(), "released without notes")
+    expect("has no section" in fault(), "released without the day of its notes")
     with_day("2026-01-01")
     expect(not fault(), fault())
+    check_notes(clone, tag)
+    whole = log.read_text()
+    log.write_text(whole.replace(heading, f"## [Unreleased]\n\n- Something.\n\n{heading}"))
+    expect("in no release" in fault(), "released with changes that are left out")
+    log.write_text(whole.replace(heading, f"## [Unreleased]\n\n{heading}"))
+    expect(not fault(), fault())
+    log.write_text(whole[:whole.index(heading)] + f"{heading} - 2026-01-01\n\n## [0.1.0] - 2025-01-01\n\n- Something.\n")
+    expect("says nothing of" in fault(), "released without notes")
+
+
+def check_notes(clone, tag):
+    """The notes are read elsewhere than in the repository: each of their links leads to a file at the tag."""
+    notes = run(str(clone / ".ci/notes"), tag.removeprefix("v"))
+    files = f"https://forge.example/owner/agent/blob/{tag}/"
+    targets = re.findall(r"\]\(([^)#]*)", notes)
+    local = [target.removeprefix(files) for target in targets if target.startswith(files)]
+    expect(len(local) > 1 and all((clone / path).exists() for path in local), f"links of the notes: {local}")
+    strays = [target for target in targets if not target.startswith("https://")]
+    expect(not strays, f"links of the notes that lead nowhere: {strays}")
