@@ -15,8 +15,8 @@ import tempfile
 import spoiled
 from check_images import Fault, Layout, expect
 from documents import Operator
-from publish import (PUBLISHED, RELEASE, Signer, check_foreign_checkout, check_other_push, check_tag, of_makefile, publish,
-                     version)
+from publish import (PUBLISHED, RELEASE, Signer, check_foreign_checkout, check_other_push, check_release_of_forge,
+                     check_tag, of_makefile, publish, version)
 from registry import Registry
 
 
@@ -58,6 +58,8 @@ def main():
             print("release-check: git works in the checkout of another user, as on the runner")
         check_tag(scratch, tag)
         print("release-check: no release without names and notes")
+        check_release_of_forge(scratch, tag)
+        print("release-check: a second run brings the release of the forge up to date")
         digests = publish(registry, signer, scratch, tag)
         for image, digest in digests.items():
             expect(digest == Layout(images / image).index()["digest"], f"{image} has another digest in the registry")

@@ -144,6 +144,38 @@ def check_tag(scratch, tag):
     expect("says nothing of" in fault(), "released without notes")
 
 
+# Stands in for the forge: a release is there once it was made, and none is made twice.
+FORGE = """#!/bin/sh
+echo "$*" >>"$CALLS"
+case $2 in
+    view) grep -q '^release create' "$CALLS" ;;
+    create) [ "$(grep -c '^release create' "$CALLS")" = 1 ] ;;
+esac
+"""
+
+
+def check_release_of_forge(scratch, tag):
+    """The last step of the workflow, and once more: what is there already is brought up to date."""
+    clone, calls, forge = scratch / "clone", scratch / "calls", scratch / "forge/gh"
+    forge.parent.mkdir()
+    forge.write_text(FORGE)
+    forge.chmod(0o755)
+    environment = {**os.environ, "CALLS": str(calls), "PATH": f"{forge.parent}:{os.environ['PATH']}"}
+    files = clone / "_out/release"
+    for expected in ["create", "upload --clobber edit --draft=false"]:
+        files.mkdir(parents=True, exist_ok=True)
+        for name in ["NOTES.md", "SHA256SUMS", "a-binary"]:
+            (files / name).write_text(name)
+        done = subprocess.run([".ci/release", "publish", tag], env=environment, cwd=clone, capture_output=True, text=True)
+        expect(done.returncode == 0, f".ci/release publish: {done.stderr}")
+        seen = calls.read_text().splitlines()
+        calls_made = seen[[at for at, call in enumerate(seen) if call.startswith("release view")][-1] + 1:]
+        said = " ".join(calls_made)
+        expect(all(word in said for word in expected.split()), f"not {expected}: {said}")
+        expect("_out/release/a-binary" in said and "--notes-file _out/NOTES.md" in said, f"the files: {said}")
+        expect("release/NOTES.md" not in said, f"the notes are no file of the release: {said}")
+
+
 def check_notes(clone, tag):
     """The notes are read elsewhere than in the repository: each of their links leads to a file at the tag."""
     notes = run(str(clone / ".ci/notes"), tag.removeprefix("v"))
