@@ -625,6 +625,34 @@ fn manifest_and_crate_have_the_names_of_the_makefile() {
     assert!(read("Cargo.toml").contains(&repository));
 }
 
+/// Every version of ours that is written somewhere, but for the changelog: `make names` carries Cargo.toml's there.
+#[test]
+fn no_file_names_another_version_of_ours_than_cargo_toml() {
+    let version = env!("CARGO_PKG_VERSION");
+    let (major, _) = version.split_once('.').unwrap();
+    let pattern = r"(\S*)(talos-vmtoolsd(?:-extension|-guest-agent)?[: ]v|AGENT_VERSION: v|newTag: v|refs/tags/v)(\d+\[|\d+(?:\.\d+)*(?:-[0-9a-z.]+)?)";
+    let ours = regex_lite::Regex::new(pattern).unwrap();
+    let mut files = Vec::new();
+    texts(&root(), &mut files);
+    let (mut faults, mut seen) = (String::new(), 0);
+    for (place, text) in files.iter().filter(|(place, _)| place != "CHANGELOG.md") {
+        for found in ours.captures_iter(text) {
+            if found[1].ends_with("ghcr.io/siderolabs/") {
+                continue;
+            }
+            seen += 1;
+            if found[3] != *version && found[3] != *format!("{major}[") {
+                faults += &format!("\n{place}: {}", &found[0]);
+            }
+        }
+    }
+    assert!(seen >= 30, "{seen} versions");
+    assert!(
+        faults.is_empty(),
+        "not v{version}, run `make names`:{faults}"
+    );
+}
+
 /// The recommended settings leave out whatever is in a folder `tests`, where most of our dependencies are.
 #[test]
 fn renovate_ignores_no_folder() {

@@ -127,6 +127,7 @@ def check_tag(scratch, tag):
     def fault():
         return subprocess.run([".ci/release", "check", tag], cwd=clone, capture_output=True, text=True).stderr.strip()
 
+    check_names(clone, tag)
     with_day("unreleased")
     with_names("somewhere.invalid/owner", "https://somewhere-else.invalid/agent")
     expect("REGISTRY or SOURCE is not set" in fault(), "released below a name that is not set")
@@ -142,6 +143,24 @@ def check_tag(scratch, tag):
     expect(not fault(), fault())
     log.write_text(whole[:whole.index(heading)] + f"{heading} - 2026-01-01\n\n## [0.1.0] - 2025-01-01\n\n- Something.\n")
     expect("says nothing of" in fault(), "released without notes")
+
+
+def check_names(clone, tag):
+    """A newer version is written at one place and carried to all others."""
+    crate, current = clone / "Cargo.toml", tag.removeprefix("v")
+
+    def with_version(version):
+        crate.write_text(re.sub(r'^version = ".*"$', f'version = "{version}"', crate.read_text(), count=1, flags=re.MULTILINE))
+        run("make", "--quiet", f"--directory={clone}", "names")
+        return subprocess.run([".ci/release", "check", f"v{version}"], cwd=clone, capture_output=True, text=True).stderr
+
+    expect("manifest.yaml" not in with_version("37.1.0"), "manifest.yaml keeps the old version")
+    ours = r"talos-vmtoolsd(-extension|-guest-agent)?[: ]v[0-9.]+|refs/tags/v[0-9.\[]+|GUEST_AGENT_VERSION: v.*"
+    found = run("git", "-C", str(clone), "grep", "-ohE", ours, "--", ".", ":!CHANGELOG.md", ":!tests").split("\n")
+    versions = {re.search("v([0-9]+)[^v]*$", line)[1] for line in found if line}
+    expect(len(found) > 30 and versions == {"37"}, f"versions after make names: {versions}")
+    with_version(current)
+    expect(not run("git", "-C", str(clone), "diff", "--stat"), "make names cannot be taken back")
 
 
 # Stands in for the forge: a release is there once it was made, and none is made twice.

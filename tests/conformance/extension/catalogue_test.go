@@ -234,7 +234,7 @@ func TestABadPackageIsNoticed(t *testing.T) {
 		mutate     func(t *testing.T, folder string)
 	}{
 		{"another name than the package's", "the extension other", replace("manifest.yaml", "name: talos-vmtoolsd-guest-agent", "name: other")},
-		{"version without a form", "version latest", replace("manifest.yaml", "version: v2.0.0", "version: latest")},
+		{"version without a form", "version latest", replace("manifest.yaml", "  version: v", "  version: latest")},
 		{"service without a program", "talos-vmtoolsd.yaml", replace(specs+"/talos-vmtoolsd.yaml", "entrypoint: ./talos-vmtoolsd", "entrypoint: ''")},
 		{"file outside the allowed folders", "is not allowed", write("rootfs/usr/bin/talos-vmtoolsd")},
 	} {
