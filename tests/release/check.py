@@ -14,7 +14,7 @@ import tempfile
 
 import spoiled
 from check_images import Fault, Layout, expect
-from documents import Operator
+from documents import SHELLS, Operator
 from publish import (PUBLISHED, RELEASE, Signer, check_foreign_checkout, check_other_push, check_release_of_forge,
                      check_tag, of_makefile, publish, version)
 from registry import Registry
@@ -22,10 +22,17 @@ from registry import Registry
 
 def check_operator(operator):
     """Every command of the documents goes through; they and what they say are printed."""
-    for block in operator.readme + operator.page:
+    blocks = operator.readme + operator.page
+    for block in blocks:
         code, said = operator.run(block)
         print(said, flush=True)
         expect(code == 0, f"a command of the documents fails with {code}")
+    for shell in SHELLS[1:]:
+        shutil.rmtree(operator.folder / "_in")
+        for block in blocks:
+            code, said = operator.run(block, shell=shell)
+            expect(code == 0, f"in {shell[0]} a command of the documents fails with {code}:\n{said}")
+        print(f"release-check: the same commands in {shell[0]}")
 
 
 class Talos:
