@@ -218,7 +218,7 @@ publish: images with-skopeo ## Send both images to REGISTRY, with the version as
 	@extension/push '$(IMAGES)' '$(REGISTRY)/talos-vmtoolsd'
 
 .PHONY: names
-names: ## Carry another REGISTRY=… and SOURCE=… into Makefile, manifests and documents
+names: ## Carry another REGISTRY=… and SOURCE=…, and the version of Cargo.toml, into manifests and documents
 	@extension/names '$(REGISTRY)' '$(SOURCE)'
 
 # The archives of the images are OCI layouts; the SBOMs are those in the extension.

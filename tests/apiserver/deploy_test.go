@@ -150,19 +150,6 @@ func TestDeploy(t *testing.T) {
 		}
 	})
 
-	t.Run("release 2.0 had another selector and gives way to the documented commands", func(t *testing.T) {
-		c.afresh(t)
-		c.apply(t, strings.ReplaceAll(goDaemons, "{app: talos-vmtoolsd}", "{app.kubernetes.io/name: talos-vmtoolsd}"))
-
-		if said, err := c.try("kubectl apply --kustomize deploy/talosconfig"); err == nil || !strings.Contains(said, "field is immutable") {
-			t.Fatalf("%v\n%s", err, said)
-		}
-
-		for _, script := range blocks(t, "From release 2.0's DaemonSet") {
-			c.must(t, script)
-		}
-	})
-
 	t.Run("qemu-guest-agent-talos gets our image and gives way by the documented commands", func(t *testing.T) {
 		c.apply(t, qemuGuestAgentTalos)
 

@@ -84,7 +84,7 @@ fn demo(show: &Show, binary: &Path) -> Outcome {
 }
 
 /// The whole story, over the backdoor, as in an extension container where AF_VSOCK is refused.
-/// Returns what vCenter shows in the end.
+/// Returns what vCenter shows of the node while all is well.
 fn backdoor(show: &Show, binary: &Path, folder: &Folder) -> Outcome<Vcenter> {
     show.chapter(
         "A Talos node on ESXi, backdoor transport (AF_VSOCK is refused, as in Talos' containers)",
@@ -155,10 +155,6 @@ fn backdoor(show: &Show, binary: &Path, folder: &Folder) -> Outcome<Vcenter> {
         v.host_name.as_deref() == Some("talos-cp-1")
     })?;
 
-    node.power("Restart Guest", "OS_Reboot", Method::Reboot, 2)?;
-    // The simulated node does not really go down, so it can be shut down next.
-    node.power("Shut Down Guest", "OS_Halt", Method::Shutdown, 1)?;
-
     let started = node.vmx.host(|host, _| host.started());
     node.sees(
         "memory and processor statistics, for the second time",
@@ -171,9 +167,59 @@ fn backdoor(show: &Show, binary: &Path, folder: &Folder) -> Outcome<Vcenter> {
     )?;
     let view = node.vmx.vcenter();
     show.panel("What vCenter shows", &view.to_string());
-    node.check_panel(&view)?;
+    shows(&view, &HEALTHY)?;
+
+    node.power("Restart Guest", "OS_Reboot", Method::Reboot, 2)?;
+    // The simulated node does not really go down, so it can be shut down next.
+    node.power("Shut Down Guest", "OS_Halt", Method::Shutdown, 1)?;
+    let started = Instant::now();
+    node.sees("a node that is shutting down", started, |v| {
+        shows(v, &SHUTTING_DOWN).is_ok()
+    })?;
+    node.unbroken()?;
     node.stop()?;
     Ok(view)
+}
+
+/// What is in the panel of a node that runs.
+const HEALTHY: [&str; 20] = [
+    "running",
+    "talos-cp-1",
+    "10.5.0.2",
+    "10.5.0.77",
+    "Cloud provider    node talos-cp-1, 10.5.0.2 ",
+    "problem = none",
+    MAC,
+    "/var/mnt/data",
+    "xfs scsi0:1",
+    "no DHCPv4",
+    "10.5.0.1, metric 1024",
+    "DNS servers",
+    "needs ",
+    "run queue",
+    "guestinfo.vmtools.talos.",
+    "stage = running",
+    "ready = true",
+    "power = idle",
+    "machineType = controlplane",
+    "v1.13.0",
+];
+
+/// And of one that was restarted and then shut down.
+const SHUTTING_DOWN: [&str; 5] = [
+    "stage = shutting down",
+    "ready = false",
+    "power = draining",
+    "OS_Reboot",
+    "OS_Halt",
+];
+
+fn shows(view: &Vcenter, wanted: &[&str]) -> Outcome {
+    let panel = view.to_string();
+    match wanted.iter().find(|wanted| !panel.contains(**wanted)) {
+        Some(missing) => Err(format!("{missing} is missing in the panel").into()),
+        None => Ok(()),
+    }
 }
 
 /// The same node where the container may use vsock: event driven, no polling.
@@ -309,35 +355,8 @@ impl<'a> Node<'a> {
         })
     }
 
-    fn check_panel(&self, view: &Vcenter) -> Outcome {
-        let panel = view.to_string();
-        for wanted in [
-            "running",
-            "talos-cp-1",
-            "10.5.0.2",
-            "10.5.0.77",
-            "Cloud provider    node talos-cp-1, 10.5.0.2 ",
-            "problem = none",
-            MAC,
-            "/var/mnt/data",
-            "xfs scsi0:1",
-            "no DHCPv4",
-            "10.5.0.1, metric 1024",
-            "DNS servers",
-            "needs ",
-            "run queue",
-            "guestinfo.vmtools.talos.",
-            "stage = shutting down",
-            "ready = false",
-            "machineType = controlplane",
-            "v1.13.0",
-            "OS_Reboot",
-            "OS_Halt",
-        ] {
-            if !panel.contains(wanted) {
-                return Err(format!("{wanted} is missing in the panel").into());
-            }
-        }
+    /// Whether host and agent kept to the protocol.
+    fn unbroken(&self) -> Outcome {
         let violations = self.vmx.violations();
         if violations.is_empty() {
             Ok(())

@@ -151,8 +151,11 @@ impl Card<'_> {
         let mut y = y + HEAD;
         for (row, (label, value)) in self.rows.iter().enumerate() {
             y += self.above(row, label);
+            let good = matches!(
+                (*label, value.as_str()),
+                ("VMware Tools", "running, heartbeat green") | ("Guest agent", "running")
+            );
             let label = escaped(label);
-            let good = matches!(value.as_str(), "running" | "running, heartbeat green");
             let class = if good { r#" class="good""# } else { "" };
             if good {
                 let (x, y) = (value_at - 10, y + LINE - 8);
@@ -270,6 +273,8 @@ mod tests {
         assert_eq!(state("running, heartbeat green"), 2, "dot and text");
         assert_eq!(state("running, heartbeat red"), 0);
         assert_eq!(state("not running, heartbeat gray"), 0);
+        let stage = svg(&[], "", &rows(&[("stage", "running")]), &[]);
+        assert_eq!(stage.matches(r#"class="good""#).count(), 0, "{stage}");
     }
 
     #[test]

@@ -52,6 +52,14 @@ pub(crate) fn guest(show: &Show, binary: &Path) -> Outcome<Option<Vec<Row<'stati
     }
     show.seen("host: the new address", Some(started.elapsed()));
     let panel = panel(&mut client)?;
+    let lines = panel.iter();
+    let lines: Vec<_> = lines
+        .map(|(label, value)| format!("{label:14} {value}"))
+        .collect();
+    show.panel(
+        "What the guest agent shows in Proxmox VE",
+        &lines.join("\n"),
+    );
 
     show.step("Proxmox VE, KubeVirt, libvirt: Shutdown");
     let started = Instant::now();
@@ -67,14 +75,6 @@ pub(crate) fn guest(show: &Show, binary: &Path) -> Outcome<Option<Vec<Row<'stati
         .map(|call| call.roles.join(","))
         .unwrap_or_default();
     show.seen(&format!("Talos: Shutdown called with role {role}"), None);
-    let lines = panel.iter();
-    let lines: Vec<_> = lines
-        .map(|(label, value)| format!("{label:14} {value}"))
-        .collect();
-    show.panel(
-        "What the guest agent shows in Proxmox VE",
-        &lines.join("\n"),
-    );
     Ok(Some(panel))
 }
 

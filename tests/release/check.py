@@ -14,17 +14,25 @@ import tempfile
 
 import spoiled
 from check_images import Fault, Layout, expect
-from documents import Operator
-from publish import PUBLISHED, RELEASE, Signer, check_other_push, check_tag, of_makefile, publish, version
+from documents import SHELLS, Operator
+from publish import (PUBLISHED, RELEASE, Signer, check_foreign_checkout, check_other_push, check_release_of_forge,
+                     check_tag, of_makefile, publish, version)
 from registry import Registry
 
 
 def check_operator(operator):
     """Every command of the documents goes through; they and what they say are printed."""
-    for block in operator.readme + operator.page:
+    blocks = operator.readme + operator.page
+    for block in blocks:
         code, said = operator.run(block)
         print(said, flush=True)
         expect(code == 0, f"a command of the documents fails with {code}")
+    for shell in SHELLS[1:]:
+        shutil.rmtree(operator.folder / "_in")
+        for block in blocks:
+            code, said = operator.run(block, shell=shell)
+            expect(code == 0, f"in {shell[0]} a command of the documents fails with {code}:\n{said}")
+        print(f"release-check: the same commands in {shell[0]}")
 
 
 class Talos:
@@ -52,8 +60,13 @@ def main():
     with tempfile.TemporaryDirectory() as scratch, Registry(pathlib.Path(scratch)) as registry:
         scratch = pathlib.Path(scratch)
         signer, other = Signer(scratch / "keys"), Signer(scratch / "other-keys")
+        if os.getuid() == 0:
+            check_foreign_checkout(scratch)
+            print("release-check: git works in the checkout of another user, as on the runner")
         check_tag(scratch, tag)
         print("release-check: no release without names and notes")
+        check_release_of_forge(scratch, tag)
+        print("release-check: a second run brings the release of the forge up to date")
         digests = publish(registry, signer, scratch, tag)
         for image, digest in digests.items():
             expect(digest == Layout(images / image).index()["digest"], f"{image} has another digest in the registry")

@@ -2,11 +2,14 @@
 
 import pathlib
 import re
+import shutil
 import subprocess
 
 # The lines that say which image, and who signs.
 IMAGE = re.compile(r"^IMAGE=.*$", re.MULTILINE)
-SIGNER = re.compile(r'^BY="--certificate-[^"]*"$', re.MULTILINE)
+SIGNER = re.compile(r"^BY=\(--certificate-[^()]*\)$", re.MULTILINE)
+# Operators' shells; zsh, which is macOS' own, where it is here.
+SHELLS = [shell for shell in (["bash"], ["zsh", "--no-rcs"]) if shutil.which(shell[0])]
 # What is shown of the output.
 LINES, COLUMNS = 40, 160
 
@@ -24,7 +27,7 @@ class Operator:
 
     def __init__(self, folder, key, names):
         self.folder = folder
-        self.signer = f'BY="--key {key} --insecure-ignore-tlog"'
+        self.signer = f"BY=(--key {key} --insecure-ignore-tlog)"
         self.names = names
         self.readme = blocks("README.md")
         page = blocks("docs/verify.md")
@@ -39,13 +42,13 @@ class Operator:
             block = block.replace(name, here)
         return IMAGE.sub(f"IMAGE=$(crane digest --full-ref {image})", block) if image else block
 
-    def run(self, block, image=None):
+    def run(self, block, image=None, shell=SHELLS[0]):
         """Runs it as one script that ends at the first command that fails; gives the exit code, and commands and output
         as a terminal shows them."""
         script = "set -v\n" + self.local(block, image)
         if not SIGNER.search(block):
             script = self.local(self.names_of_page, image) + script
-        done = subprocess.run(["bash", "-euo", "pipefail"], input=script, cwd=self.folder,
+        done = subprocess.run([*shell, "-euo", "pipefail"], input=script, cwd=self.folder,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         lines = done.stdout.splitlines()
         if len(lines) > LINES:

@@ -93,6 +93,21 @@ def check_other_push(registry, signer, images, scratch, tag):
         shutil.move(kept, aside)
 
 
+def check_foreign_checkout(scratch):
+    """The workflow works as root in a checkout that is the runner's: git has to take it, in each form of its name."""
+    checkout, home = scratch / "checkout", scratch / "home"
+    home.mkdir()
+    run("git", "clone", "--quiet", "--no-hardlinks", ".", str(checkout))
+    run("chown", "--recursive", "65534:65534", str(checkout))
+    environment = ["env", "--ignore-environment", f"HOME={home}", f"PATH={os.environ['PATH']}"]
+    refused = subprocess.run([*environment, "git", "-C", str(checkout), "status"], capture_output=True, text=True)
+    expect("dubious ownership" in refused.stderr, "git takes the checkout of another: nothing is tried here")
+    clones = [f"git clone --quiet --no-hardlinks {name} {scratch}/clone-{at}"
+              for at, name in enumerate([".", str(checkout), f"file://{checkout}"])]
+    for command in ["test -z \"$(git status --porcelain)\"", "git rev-parse HEAD", *clones]:
+        run(*environment, str(checkout / ".ci/in-checkout"), "bash", "-euc", command)
+
+
 def check_tag(scratch, tag):
     """The first step of the workflow: no release without names and notes."""
     clone = scratch / "clone"
@@ -112,10 +127,80 @@ def check_tag(scratch, tag):
     def fault():
         return subprocess.run([".ci/release", "check", tag], cwd=clone, capture_output=True, text=True).stderr.strip()
 
+    check_names(clone, tag)
     with_day("unreleased")
     with_names("somewhere.invalid/owner", "https://somewhere-else.invalid/agent")
     expect("REGISTRY or SOURCE is not set" in fault(), "released below a name that is not set")
     with_names("registry.example/owner", "https://forge.example/owner/agent")
-    expect("has no section" in fault(), "released without notes")
+    expect("has no section" in fault(), "released without the day of its notes")
     with_day("2026-01-01")
     expect(not fault(), fault())
+    check_notes(clone, tag)
+    whole = log.read_text()
+    log.write_text(whole.replace(heading, f"## [Unreleased]\n\n- Something.\n\n{heading}"))
+    expect("in no release" in fault(), "released with changes that are left out")
+    log.write_text(whole.replace(heading, f"## [Unreleased]\n\n{heading}"))
+    expect(not fault(), fault())
+    log.write_text(whole[:whole.index(heading)] + f"{heading} - 2026-01-01\n\n## [0.1.0] - 2025-01-01\n\n- Something.\n")
+    expect("says nothing of" in fault(), "released without notes")
+
+
+def check_names(clone, tag):
+    """A newer version is written at one place and carried to all others."""
+    crate, current = clone / "Cargo.toml", tag.removeprefix("v")
+
+    def with_version(version):
+        crate.write_text(re.sub(r'^version = ".*"$', f'version = "{version}"', crate.read_text(), count=1, flags=re.MULTILINE))
+        run("make", "--quiet", f"--directory={clone}", "names")
+        return subprocess.run([".ci/release", "check", f"v{version}"], cwd=clone, capture_output=True, text=True).stderr
+
+    expect("manifest.yaml" not in with_version("37.1.0"), "manifest.yaml keeps the old version")
+    ours = r"talos-vmtoolsd(-extension|-guest-agent)?[: ]v[0-9.]+|refs/tags/v[0-9.\[]+|GUEST_AGENT_VERSION: v.*"
+    found = run("git", "-C", str(clone), "grep", "-ohE", ours, "--", ".", ":!CHANGELOG.md", ":!tests").split("\n")
+    versions = {re.search("v([0-9]+)[^v]*$", line)[1] for line in found if line}
+    expect(len(found) > 30 and versions == {"37"}, f"versions after make names: {versions}")
+    with_version(current)
+    expect(not run("git", "-C", str(clone), "diff", "--stat"), "make names cannot be taken back")
+
+
+# Stands in for the forge: a release is there once it was made, and none is made twice.
+FORGE = """#!/bin/sh
+echo "$*" >>"$CALLS"
+case $2 in
+    view) grep -q '^release create' "$CALLS" ;;
+    create) [ "$(grep -c '^release create' "$CALLS")" = 1 ] ;;
+esac
+"""
+
+
+def check_release_of_forge(scratch, tag):
+    """The last step of the workflow, and once more: what is there already is brought up to date."""
+    clone, calls, forge = scratch / "clone", scratch / "calls", scratch / "forge/gh"
+    forge.parent.mkdir()
+    forge.write_text(FORGE)
+    forge.chmod(0o755)
+    environment = {**os.environ, "CALLS": str(calls), "PATH": f"{forge.parent}:{os.environ['PATH']}"}
+    files = clone / "_out/release"
+    for expected in ["create", "upload --clobber edit --draft=false"]:
+        files.mkdir(parents=True, exist_ok=True)
+        for name in ["NOTES.md", "SHA256SUMS", "a-binary"]:
+            (files / name).write_text(name)
+        done = subprocess.run([".ci/release", "publish", tag], env=environment, cwd=clone, capture_output=True, text=True)
+        expect(done.returncode == 0, f".ci/release publish: {done.stderr}")
+        seen = calls.read_text().splitlines()
+        calls_made = seen[[at for at, call in enumerate(seen) if call.startswith("release view")][-1] + 1:]
+        said = " ".join(calls_made)
+        expect(all(word in said for word in expected.split()), f"not {expected}: {said}")
+        expect("_out/release/a-binary" in said and "--notes-file _out/NOTES.md" in said, f"the files: {said}")
+        expect("release/NOTES.md" not in said, f"the notes are no file of the release: {said}")
+
+
+def check_notes(clone, tag):
+    """The notes are read elsewhere than in the repository: each of their links leads to a file at the tag."""
+    notes = run(str(clone / ".ci/notes"), tag.removeprefix("v"))
+    files = f"https://forge.example/owner/agent/blob/{tag}/"
+    targets = re.findall(r"\]\(([^)#]*)", notes)
+    local = [target.removeprefix(files) for target in targets if target.startswith(files)]
+    expect(len(local) > 1 and all((clone / path).exists() for path in local), f"links of the notes: {local}")
+    strays = [target for target in targets if not target.startswith("https://")]
+    expect(not strays, f"links of the notes that lead nowhere: {strays}")

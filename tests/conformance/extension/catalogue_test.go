@@ -22,10 +22,9 @@ import (
 const (
 	catalogue = "contrib/siderolabs-extensions/guest-agents"
 	ours      = catalogue + "/talos-vmtoolsd-guest-agent"
+	ofQemu    = catalogue + "/qemu-guest-agent"
+	sboms     = "rootfs/usr/local/share/spdx"
 )
-
-// officialManifest is what lies beside qemu-ga's recipe there, as far as it matters.
-const officialManifest = "version: v1alpha1\nmetadata:\n  name: qemu-guest-agent\n  version: 11.1.0\n  author: someone\n  description: qemu-ga\n  compatibility:\n    talos:\n      version: \">= v1.5.0\"\n"
 
 type variables map[string]string
 
@@ -185,18 +184,14 @@ func alike(t *testing.T, want, got string) {
 func TestThePackageOfTheCatalogueSaysWhatWeSay(t *testing.T) {
 	values, files := ourPackage(t)
 
-	var theirs, own struct {
-		Metadata struct{ Name, Version, Author string }
-	}
-	if err := yaml.Unmarshal(files["manifest.yaml"], &theirs); err != nil {
-		t.Fatal(err)
+	own := described(t, repo.Read(t, "manifest.yaml"))
+	if theirs := described(t, files["manifest.yaml"]); theirs != own {
+		t.Errorf("%v, and our manifest %v", theirs, own)
 	}
 
-	if err := yaml.Unmarshal(repo.Read(t, "manifest.yaml"), &own); err != nil {
-		t.Fatal(err)
-	}
-
-	if theirs != own {
+	// Under another name it is still ours.
+	own.Name = "qemu-guest-agent"
+	if theirs := described(t, fill(t, ofQemu+"/manifest.yaml.tmpl", valuesOfQemu(t))); theirs != own {
 		t.Errorf("%v, and our manifest %v", theirs, own)
 	}
 
@@ -209,14 +204,35 @@ func TestThePackageOfTheCatalogueSaysWhatWeSay(t *testing.T) {
 	}
 }
 
-// The package that has qemu-ga's name, whose manifest and service file stay.
+// description is whose a package is.
+type description struct{ Name, Version, Author string }
+
+func described(t *testing.T, manifest []byte) description {
+	t.Helper()
+
+	var whole struct{ Metadata description }
+	if err := yaml.Unmarshal(manifest, &whole); err != nil {
+		t.Fatal(err)
+	}
+
+	return whole.Metadata
+}
+
+func valuesOfQemu(t *testing.T) variables {
+	t.Helper()
+
+	return known(t, catalogue+"/vars.yaml", ofQemu+"/vars.yaml")
+}
+
+// The package that has qemu-ga's name, whose service file stays.
 func TestThePackageQemuGuestAgentPutsOurBinaryWhereItsServiceLooks(t *testing.T) {
-	text := fill(t, catalogue+"/qemu-guest-agent/pkg.yaml", known(t, catalogue+"/vars.yaml"))
+	values := valuesOfQemu(t)
+	text := fill(t, ofQemu+"/pkg.yaml", values)
 
 	for platform, folder := range staged(t) {
 		t.Run(platform, func(t *testing.T) {
 			recipe, whole := made(t, text, folder, map[string][]byte{
-				"manifest.yaml":         []byte(officialManifest),
+				"manifest.yaml":         fill(t, ofQemu+"/manifest.yaml.tmpl", values),
 				"qemu-guest-agent.yaml": repo.Read(t, "tests/container/qemu-guest-agent.yaml"),
 			})
 			if err := validated(whole, recipe.Name); err != nil {
@@ -224,6 +240,7 @@ func TestThePackageQemuGuestAgentPutsOurBinaryWhereItsServiceLooks(t *testing.T)
 			}
 
 			complete(t, whole)
+			alike(t, filepath.Join(folder, sboms, "talos-vmtoolsd-guest-agent.spdx.json"), filepath.Join(whole, sboms, "qemu-guest-agent.spdx.json"))
 		})
 	}
 }
@@ -234,7 +251,7 @@ func TestABadPackageIsNoticed(t *testing.T) {
 		mutate     func(t *testing.T, folder string)
 	}{
 		{"another name than the package's", "the extension other", replace("manifest.yaml", "name: talos-vmtoolsd-guest-agent", "name: other")},
-		{"version without a form", "version latest", replace("manifest.yaml", "version: v2.0.0", "version: latest")},
+		{"version without a form", "version latest", replace("manifest.yaml", "  version: v", "  version: latest")},
 		{"service without a program", "talos-vmtoolsd.yaml", replace(specs+"/talos-vmtoolsd.yaml", "entrypoint: ./talos-vmtoolsd", "entrypoint: ''")},
 		{"file outside the allowed folders", "is not allowed", write("rootfs/usr/bin/talos-vmtoolsd")},
 	} {

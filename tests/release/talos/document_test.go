@@ -17,7 +17,7 @@ import (
 const page = "docs/verify.md"
 
 // identity is what the page's commands expect in the certificate.
-var identity = regexp.MustCompile(`--certificate-oidc-issuer=(\S+) --certificate-identity=([^\s"]+)`)
+var identity = regexp.MustCompile(`--certificate-oidc-issuer=(\S+) --certificate-identity=([^\s")]+)`)
 
 // metal is the mode in which a document stands without the rest of a machine config.
 type metal struct{}
