@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use apid::{Apid, TlsOptions, scene};
-use vmx::{Profile, Sandbox, VmOperations, Vmx, VsockPolicy};
+use vmx::{Profile, Sandbox, SerialPort, VmOperations, Vmx, VmxBuilder, VsockPolicy};
 
 /// One column of the table.
 #[derive(Clone, Debug)]
@@ -47,15 +47,20 @@ const PASSWORD_HASH: &str = "$6$rounds=1000$abcdefgh$ts4PqiFqgcN.cen3rF2HotwlQFH
 const VMTOOLSD: &str = "/usr/bin/vmtoolsd";
 
 impl Candidate {
-    /// All that can be measured here.
-    pub(crate) fn all(binary: &Path) -> Vec<Self> {
+    /// Ours as it comes: on machined's socket, with TLS, over vsock.
+    pub(crate) fn ours(binary: &Path) -> Vec<Self> {
         let ours = |tls, vsock| Self::Ours {
             binary: binary.to_owned(),
             tls,
             vsock,
             settings: String::new(),
         };
-        let mut all = vec![ours(false, false), ours(true, false), ours(false, true)];
+        vec![ours(false, false), ours(true, false), ours(false, true)]
+    }
+
+    /// All that can be measured here.
+    pub(crate) fn all(binary: &Path) -> Vec<Self> {
+        let mut all = Self::ours(binary);
         if Path::new(VMTOOLSD).exists() {
             all.push(Self::OpenVmTools);
         } else {
@@ -116,8 +121,11 @@ impl Candidate {
         }
     }
 
-    /// Starts it under a fresh host.
-    pub(crate) fn start(&self, count_wakeups: bool) -> Result<Running, Box<dyn Error>> {
+    /// Starts it under a fresh host, with what the measurement wants besides.
+    pub(crate) fn start(
+        &self,
+        wanted: impl FnOnce(VmxBuilder) -> VmxBuilder,
+    ) -> Result<Running, Box<dyn Error>> {
         let folder = Folder::new()?;
         let (builder, talos) = match self {
             Self::Ours {
@@ -178,17 +186,37 @@ impl Candidate {
             .profile(Profile::Vmware)
             .ping_every(PING)
             .host(|host| *host.vm_operations_mut() = VmOperations::enabled());
-        let builder = if count_wakeups {
-            builder.count_wakeups()
-        } else {
-            builder
-        };
         Ok(Running {
-            vmx: builder.spawn()?,
+            vmx: wanted(builder).spawn()?,
             talos,
             _folder: folder,
         })
     }
+}
+
+/// Ours under QEMU, and its port.
+pub(crate) fn qemu(
+    binary: &Path,
+    wanted: impl FnOnce(VmxBuilder) -> VmxBuilder,
+) -> Result<(Running, SerialPort), Box<dyn Error>> {
+    let folder = Folder::new()?;
+    let socket = folder.0.join("machine.sock");
+    let talos = Apid::machined(&socket)?;
+    scene::single_nic(&talos);
+    let port = SerialPort::new(folder.0.join("port"))?;
+    let builder = Vmx::builder(binary)
+        .args(["vmtoolsd", "--use-machined", "--machined-socket"])
+        .args([socket])
+        .args(["--qga-port"])
+        .args([port.path()])
+        .profile(Profile::Kvm)
+        .serial_port(&port);
+    let running = Running {
+        vmx: wanted(builder).spawn()?,
+        talos: Some(talos),
+        _folder: folder,
+    };
+    Ok((running, port))
 }
 
 struct Folder(PathBuf);

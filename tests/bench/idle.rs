@@ -33,7 +33,7 @@ pub(crate) fn vmotion(binary: &Path) -> Result<Vec<(&'static str, Measured)>, Bo
 }
 
 fn measure(candidate: &Candidate) -> Result<Measured, Box<dyn Error>> {
-    let quiet = candidate.start(false)?;
+    let quiet = candidate.start(std::convert::identity)?;
     quiet.vmx.wait_green(PATIENCE)?;
     settle(&quiet)?;
     let requests = || {

@@ -4,8 +4,12 @@
 //! cost of the tracer, which is the same for both. Then notice of migrations, a file transfer of guest operations and
 //! quiesced snapshots, which are ours alone. Then beside `qemu-ga`, in one QEMU guest. Prints a table for each and
 //! whether each goal is met.
+//!
+//! With the argument `functions` it lists those that run instead, for `make hot-functions`.
 
 mod candidate;
+mod cold;
+mod functions;
 mod idle;
 mod measure;
 mod qemu;
@@ -15,6 +19,7 @@ mod table;
 mod transfer;
 
 use std::error::Error;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -39,8 +44,13 @@ fn run() -> Result<bool, Box<dyn Error>> {
     let binary = std::env::var_os("TALOS_VMTOOLSD")
         .map(PathBuf::from)
         .ok_or("TALOS_VMTOOLSD does not name the binary; run `make bench`")?;
+    if std::env::args().nth(1).as_deref() == Some("functions") {
+        std::io::stdout().write_all(functions::list(&binary)?.as_bytes())?;
+        return Ok(true);
+    }
     let mut columns = Vec::new();
     for candidate in Candidate::all(&binary) {
+        cold::forget(&candidate)?;
         eprintln!("bench: measuring {}", candidate.name());
         columns.push((candidate.name(), measure(&candidate)?));
     }

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::time::{Duration, Instant};
 
 use apid::Method;
+use vmx::VmxBuilder;
 
 use crate::candidate::{Candidate, Running};
 
@@ -43,7 +44,7 @@ pub(crate) struct Measured {
 
 /// Measures one candidate.
 pub(crate) fn measure(candidate: &Candidate) -> Result<Measured, Box<dyn Error>> {
-    let quiet = candidate.start(false)?;
+    let quiet = candidate.start(std::convert::identity)?;
     let started = quiet.vmx.host(|host, _| host.started());
     let green = since(
         started,
@@ -94,7 +95,7 @@ pub(crate) fn measure(candidate: &Candidate) -> Result<Measured, Box<dyn Error>>
 
 /// Returns from blocking system calls per second of idling. Counting costs stops of its own, so it has a run of its own.
 pub(crate) fn wakeups(candidate: &Candidate) -> Result<f64, Box<dyn Error>> {
-    let counted = candidate.start(true)?;
+    let counted = candidate.start(VmxBuilder::count_wakeups)?;
     counted.vmx.wait_green(PATIENCE)?;
     settle(&counted)?;
     let (before, at) = (counted.vmx.stats().wakeups, Instant::now());

@@ -149,6 +149,12 @@ impl VmxBuilder {
         self
     }
 
+    /// Sees which of these functions are called (see [`Vmx::called`]), by their addresses in the file.
+    pub fn see_functions(mut self, addresses: &[u64]) -> Self {
+        self.how.functions = addresses.to_vec();
+        self
+    }
+
     /// Makes the program read its clocks by system call, so that [`Host::suspend`] and
     /// [`Host::step_wall_clock`] reach it; each reading of them costs two stops.
     pub fn move_clocks(mut self) -> Self {

@@ -264,6 +264,12 @@ impl Vmx {
         self.shared.lock().violations().to_vec()
     }
 
+    /// The functions that were called, in the order of their first calls
+    /// (only seen on demand, see [`VmxBuilder::see_functions`]).
+    pub fn called(&self) -> Vec<u64> {
+        self.shared.lock().called.clone()
+    }
+
     /// The counters.
     pub fn stats(&self) -> Stats {
         let stops = self.shared.stops.load(Ordering::Relaxed);

@@ -142,6 +142,8 @@ pub struct Host {
     pub config: HostConfig,
     /// Counters.
     pub stats: Stats,
+    /// Addresses of the functions that were called, in this order (`VmxBuilder::see_functions`).
+    pub(crate) called: Vec<u64>,
     pub(crate) started: Instant,
     /// The wall clock at the creation of the host.
     epoch: (Instant, Duration),
@@ -183,6 +185,7 @@ impl Host {
         Self {
             config,
             stats: Stats::default(),
+            called: Vec::new(),
             started: now,
             epoch: (now, wall_clock),
             clocks: clock::Clocks::default(),

@@ -239,6 +239,7 @@ mod tests {
     fn stops_where_it_shall_and_nowhere_else() {
         let how = How {
             count_wakeups: true,
+            functions: Vec::new(),
             move_clocks: true,
             serial: None,
         };

@@ -47,6 +47,7 @@ impl Sandbox {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct How {
     pub(crate) count_wakeups: bool,
+    pub(crate) functions: Vec<u64>,
     pub(crate) move_clocks: bool,
     pub(crate) serial: Option<SerialPort>,
 }

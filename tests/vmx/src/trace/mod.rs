@@ -9,6 +9,7 @@
 
 mod clock;
 mod filter;
+mod first_calls;
 mod launch;
 mod patch;
 mod serial;
@@ -33,6 +34,7 @@ use nix::unistd::Pid;
 pub use launch::Sandbox;
 pub(crate) use launch::{How, Launch, launch};
 
+use self::first_calls::FirstCalls;
 use self::patch::{Kind, Site};
 use self::sys::{Resume, Wait};
 use crate::host::{Direction, EventKind, GuestMemory, Registers, Verdict};
@@ -52,6 +54,8 @@ struct Space {
     patches: HashMap<u64, Site>,
     /// Trapping instructions already seen, by address.
     seen: HashMap<u64, PortInstruction>,
+    /// Functions that were not called yet.
+    first_calls: FirstCalls,
 }
 
 /// An instruction that touches the port.
@@ -96,6 +100,7 @@ impl Space {
             memory,
             patches: HashMap::new(),
             seen: HashMap::new(),
+            first_calls: FirstCalls::default(),
         })
     }
 
@@ -104,6 +109,7 @@ impl Space {
         Ok(Self {
             patches: self.patches.clone(),
             seen: self.seen.clone(),
+            first_calls: self.first_calls.clone(),
             ..fresh
         })
     }
@@ -158,6 +164,8 @@ pub(crate) struct Tracer {
     forgotten: Vec<i32>,
     profile: Profile,
     count_wakeups: bool,
+    /// Addresses, in the file, of the functions to see.
+    functions: Vec<u64>,
     /// Clocks are read by system call, and moved.
     move_clocks: bool,
     stops: u64,
@@ -185,6 +193,7 @@ impl Tracer {
             forgotten: Vec::new(),
             profile,
             count_wakeups: how.count_wakeups,
+            functions: how.functions.clone(),
             move_clocks: how.move_clocks,
             stops: 0,
         };
@@ -362,6 +371,9 @@ impl Tracer {
                 space.patch(&sites, mapping.offset, mapping.address, mapping.len);
             }
         }
+        if let Some(base) = base(process).filter(|_| !self.functions.is_empty()) {
+            space.first_calls = FirstCalls::place(&space.memory, &self.functions, base);
+        }
         if self.move_clocks {
             clock::hide_vdso(process, &mut space);
         }
@@ -424,6 +436,12 @@ impl Tracer {
             return libc::SIGTRAP;
         };
         let address = user.rip.wrapping_sub(1);
+        if let Some(function) = space.first_calls.called(&space.memory, address) {
+            shared.lock().called.push(function);
+            user.rip = address;
+            let _gone = sys::set_registers(pid, user);
+            return 0;
+        }
         let Some(site) = space.patches.get(&address).copied() else {
             return libc::SIGTRAP;
         };
@@ -512,6 +530,16 @@ struct Mapping {
     len: u64,
     offset: u64,
     file: PathBuf,
+}
+
+/// Where the program's file begins in memory.
+fn base(process: pid_t) -> Option<u64> {
+    let program = std::fs::read_link(format!("/proc/{process}/exe")).ok()?;
+    let maps = std::fs::read_to_string(format!("/proc/{process}/maps")).ok()?;
+    let of_program = maps
+        .lines()
+        .find(|line| line.ends_with(&*program.to_string_lossy()))?;
+    u64::from_str_radix(of_program.split('-').next()?, 16).ok()
 }
 
 /// The executable file mappings of a process.
