@@ -20,7 +20,7 @@ arch := $(patsubst aarch64,arm64,$(patsubst x86_64,amd64,$(firstword $(subst -, 
 binary := $(CURDIR)/_out/linux-$(arch)/talos-vmtoolsd
 target_dir := $(abspath $(or $(CARGO_TARGET_DIR),target))
 built := $(target_dir)/$(TARGET)/release/talos-vmtoolsd
-max_bytes := 5767168
+max_bytes := 5242880
 
 # What only building and checking need: a prerequisite `with-crane` installs crane where it is missing.
 TOOLS ?= $(CURDIR)/_out/tools
@@ -43,15 +43,21 @@ export SOURCE_DATE_EPOCH
 revision = $(shell git rev-parse HEAD 2>/dev/null || echo unknown)$(shell test -z "$$(git status --porcelain 2>/dev/null)" || echo -dirty)
 commit = $(shell printf 'commit %.12s%s %s' $(revision) '$(findstring -dirty,$(revision))' "$$(git log -1 --format=%cs 2>/dev/null)")
 
-# No tables for unwinding: a panic aborts. 300 KiB less, which would be paged in beside what is needed.
-no_unwinding := -C force-unwind-tables=no
+# How the linker lays the program out. Without tables for unwinding, as a panic aborts; the compiler makes them even if it
+# is asked not to, as the standard library has them. And the functions that run lie side by side: a page fault maps 16
+# pages, so scattered ones hold 1.4 MiB of others in memory. extension/hot-functions names them, with a * the sections
+# of Rust's functions, without it the symbols of C's.
+layout := _out/linux-$(arch)/layout.ld
+laid_out := -C link-arg=-Wl,-T,$(layout)
 
 # Relative relocations in packed form: 200 KiB that are neither stored nor paged in at every start.
-# And the functions of the C library that run lie side by side (names of what `qemu-x86_64 -d in_asm` sees run):
-# the kernel maps 16 pages at a time, so that scattered ones hold 260 KiB of others in memory.
 ifeq ($(arch),amd64)
-packed := -C link-arg=-Wl,-z,pack-relative-relocs \
+unwinding := *(.eh_frame)
+laid_out += -C link-arg=-Wl,--no-eh-frame-hdr -C link-arg=-Wl,-z,pack-relative-relocs \
     -C link-arg=-Wl,--symbol-ordering-file=extension/hot-functions -C link-arg=-Wl,--no-warn-symbol-ordering
+else
+# GNU's linker and the start files of gcc want those of C to stay.
+unwinding := *.rcgu.o(.eh_frame)
 endif
 
 # On another processor the C parts are compiled and everything is linked by the cross compiler.
@@ -67,9 +73,18 @@ help: ## Show this list
 
 # --target keeps the static flags away from build scripts and macros, and these objects in a folder of their
 # own, so that `make build` and `cargo test` do not undo each other's work.
+$(layout): extension/hot-functions Makefile
+	@mkdir -p '$(@D)'
+	@{ echo 'SECTIONS {'; \
+	    echo '    /DISCARD/ : { $(unwinding) }'; \
+	    echo '    .text.hot : {'; \
+	    sed -n '/[*]/s/.*/        *(.text*.&)/p' $<; \
+	    echo '    }'; \
+	    echo '} INSERT BEFORE .text'; } >'$@'
+
 .PHONY: build
-build: with-cargo-auditable with-$(TARGET) $(cross_compiler) ## Build the static binary, _out/linux-amd64/talos-vmtoolsd (TARGET=… for another)
-	$(cross_env) RUSTFLAGS="$${RUSTFLAGS:-} -C target-feature=+crt-static $(no_unwinding) $(packed) $(places)" \
+build: $(layout) with-cargo-auditable with-$(TARGET) $(cross_compiler) ## Build the static binary, _out/linux-amd64/talos-vmtoolsd (TARGET=… for another)
+	$(cross_env) RUSTFLAGS="$${RUSTFLAGS:-} -C target-feature=+crt-static $(laid_out) $(places)" \
 	    TALOS_VMTOOLSD_COMMIT='$(commit)' CARGO='$(CARGO)' extension/auditable build --locked --release --package talos-vmtoolsd --bin talos-vmtoolsd --target '$(TARGET)'
 	install -D '$(built)' '$(binary)'
 	install -D --mode=644 --target-directory='$(dir $(binary))share' docs/talos-vmtoolsd.1 docs/completions/*
@@ -81,6 +96,15 @@ build: with-cargo-auditable with-$(TARGET) $(cross_compiler) ## Build the static
 	if (( size > $(max_bytes) )); then \
 	    echo 'make build: larger than $(max_bytes) bytes' >&2; exit 1; \
 	fi
+
+# The names are only in a binary of its own; the list counts at the next build.
+.PHONY: hot-functions
+hot-functions: export CARGO_PROFILE_RELEASE_STRIP = none
+hot-functions: binary := $(CURDIR)/_out/with-names/talos-vmtoolsd
+hot-functions: max_bytes := 16777216
+hot-functions: build ## See which functions run in an idle agent, for the order in which they lie: extension/hot-functions
+	TALOS_VMTOOLSD='$(binary)' $(CARGO) run --locked --quiet --example bench functions >'$(binary).functions'
+	mv '$(binary).functions' extension/hot-functions
 
 # What a QEMU guest is made of (tests/qemu): our agent, a kernel, a program for the way to Talos.
 guest := TALOS_VMTOOLSD='$(binary)' GUEST_KERNEL='$(TOOLS)/guest-kernel' GUEST_RELAY='$(target_dir)/debug/relay'

@@ -11,6 +11,8 @@ const COMMIT: &str = "TALOS_VMTOOLSD_COMMIT";
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=proto");
+    // The order in which `make build` has the linker lay the functions.
+    println!("cargo::rerun-if-changed=extension/hot-functions");
     println!("cargo::rerun-if-env-changed={COMMIT}");
     let commit = env::var(COMMIT).unwrap_or_else(|_| "commit unknown".to_owned());
     let (target, profile) = (env::var("TARGET")?, env::var("PROFILE")?);
