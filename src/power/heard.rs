@@ -9,6 +9,7 @@ pub enum Heard {
     Outcome(PowerOutcome),
     /// Talos has begun to cordon and drain the node.
     Draining,
-    /// It has ended that, or goes on without; the rest takes seconds.
+    /// It has ended that, or goes on without; the rest takes seconds. Just before the acceptance: it was asked with force,
+    /// because nothing could be drained.
     Drained,
 }

@@ -128,7 +128,8 @@ async fn call(
 /// The deadline is for the answer, retries and the first word about the sequence included. After an acceptance the future
 /// goes on for up to ten minutes, until the operation did not happen or its news end; dropping it earlier only loses that
 /// report. In between it reports once that the node is drained, and once that this is over; not of a sequence that does
-/// not drain, nor where Talos sends no events. `known` is what counts where Talos does not say what the machine is doing.
+/// not drain, nor where Talos sends no events. Of a call that was forced because nothing could be drained it reports the
+/// end of the drain just before the acceptance. `known` is what counts where Talos does not say what the machine is doing.
 pub async fn carry_out(
     client: &Client,
     operation: PowerOperation,
@@ -155,6 +156,9 @@ pub async fn carry_out(
     if how.takes_over {
         // Whatever became of the earlier one, it is over.
         let _superseded = client.take_doubt(About::First(operation));
+    }
+    if attempt.is_undrained {
+        heard(Heard::Drained);
     }
     heard(Heard::Outcome(PowerOutcome::Accepted));
     let outcome = attempt.watch_sequence(&mut heard).await;
@@ -212,6 +216,8 @@ struct Attempt<'a> {
     outlook: Outlook,
     /// What has been reported of the drain.
     drain: Drain,
+    /// Whether the last call was forced because nothing could be drained.
+    is_undrained: bool,
     events: Events,
     /// What the events have decided before the call was known to be accepted.
     verdict: Verdict,
@@ -245,6 +251,7 @@ impl<'a> Attempt<'a> {
             known,
             outlook: outlook(client, operation, how),
             drain: Drain::None,
+            is_undrained: false,
             events: Events::Closed,
             verdict: Verdict::Open,
             earlier,
@@ -317,6 +324,9 @@ impl<'a> Attempt<'a> {
         if self.how.busy == BusyPolicy::Refuse && is_busy(stage) {
             return Err(Refusal::Busy(stage));
         }
+        self.is_undrained = self.operation == PowerOperation::Shutdown
+            && !self.how.force_shutdown
+            && undrainable.is_some();
         // Before this nothing is sent.
         let way = self.client.way().await?;
         // In doubt until the answer comes: the deadline may cut this short.

@@ -55,7 +55,7 @@ enum Step {
     Holding { until: Duration, look: Look },
     /// The leadership of etcd is handed over, until then at most.
     HandingOver { until: Duration },
-    /// Talos is asked for the operation.
+    /// Talos is asked for the operation; forced by us, or by the caller, who found that nothing can be drained.
     Calling { call: CallId, is_forced: bool },
     /// Talos has accepted, and drains the node.
     Draining(drain::Drain),
@@ -259,7 +259,17 @@ impl Course {
                 | PowerOutcome::DidNotHappen(_)
                 | PowerOutcome::NotFollowed),
             ) => self.end(outcome.clone(), cx),
-            Heard::Draining | Heard::Drained => {}
+            // The call is accepted in a moment, and was forced: there is nothing to drain.
+            Heard::Drained => {
+                if let Some(Run {
+                    step: Step::Calling { is_forced, .. },
+                    ..
+                }) = &mut self.run
+                {
+                    *is_forced = true;
+                }
+            }
+            Heard::Draining => {}
         }
     }
 

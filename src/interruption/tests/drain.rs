@@ -103,11 +103,19 @@ fn talos_drains_as_long_as_it_wants_where_that_is_configured_but_another_press_c
 
 #[test]
 fn where_there_is_nothing_to_drain_nothing_is_ended() {
-    let mut bench = Bench::worker();
-    bench.press(Shutdown);
-    bench.accepted(1);
-    assert_eq!(bench.heard(1, Heard::Drained), ["= stopping"]);
-    assert_eq!(bench.until(s(1000)), [""; 0]);
+    // Talos was asked with force, whatever was wished: the stage that follows says nothing.
+    for pressed_again in [false, true] {
+        let mut bench = Bench::worker();
+        bench.press(Shutdown);
+        if pressed_again {
+            bench.until(s(30));
+            assert_eq!(bench.press(Shutdown), [""; 0]);
+        }
+        assert_eq!(bench.heard(1, Heard::Drained), [""; 0]);
+        assert_eq!(bench.accepted(1), ["accepted", "= stopping"]);
+        bench.stage(Stage::ShuttingDown);
+        assert_eq!(bench.until(s(1000)), [""; 0]);
+    }
 }
 
 #[test]

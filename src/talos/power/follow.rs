@@ -48,7 +48,7 @@ impl Attempt<'_> {
             Drain::UnderWay if is_over => Drain::Over,
             now => now,
         };
-        if self.how.force_shutdown || now == self.drain {
+        if self.how.force_shutdown || self.is_undrained || now == self.drain {
             return;
         }
         if self.drain == Drain::None {

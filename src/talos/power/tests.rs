@@ -522,12 +522,7 @@ async fn what_does_not_drain_reports_none() {
     assert_eq!(power.next().await, Some(PowerOutcome::NotFollowed));
     assert_eq!(power.drain().await, None);
 
-    // Nothing to drain, or no wish to.
-    let node = Node::with(ends);
-    node.api
-        .set_stage(TalosStage::MachineStageMaintenance, true);
-    let mut undrainable = node.request(SHUTDOWN, LONG);
-    assert_eq!(undrainable.next().await, Some(PowerOutcome::Accepted));
+    // No wish to.
     let forced = Manner {
         force_shutdown: true,
         ..node.manner(LONG)
@@ -536,8 +531,30 @@ async fn what_does_not_drain_reports_none() {
     let mut forced = node.carry_out(SHUTDOWN, forced);
     assert_eq!(forced.next().await, Some(PowerOutcome::Accepted));
     pass(5).await;
-    assert_eq!(undrainable.drains.try_recv(), Err(TryRecvError::Empty));
     assert_eq!(forced.drains.try_recv(), Err(TryRecvError::Empty));
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_nothing_can_be_drained_the_end_of_the_drain_comes_with_the_acceptance() {
+    let node = Node::with(Sequences {
+        stopping: Some(Duration::from_secs(1)),
+        ..Sequences::default()
+    });
+    node.api
+        .set_stage(TalosStage::MachineStageMaintenance, true);
+    let mut power = node.request(SHUTDOWN, LONG);
+    assert_eq!(power.next().await, Some(PowerOutcome::Accepted));
+    assert_eq!(power.drains.try_recv(), Ok(Heard::Drained), "before it");
+    assert_eq!(power.next().await, Some(PowerOutcome::NotFollowed));
+    assert_eq!(power.drain().await, None, "once");
+    // Nothing comes of a call that Talos refuses.
+    let node = Node::with(Sequences::default());
+    node.api
+        .set_stage(TalosStage::MachineStageMaintenance, true);
+    node.deny(Method::Shutdown);
+    let mut power = node.request(SHUTDOWN, Duration::from_millis(300));
+    power.rejected().await;
+    assert_eq!(power.drain().await, None);
 }
 
 #[tokio::test(start_paused = true)]
