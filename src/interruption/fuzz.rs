@@ -4,11 +4,12 @@
 
 use std::time::Duration;
 
+use super::course::HAND_OVER;
 use super::{Call, CallId, Interruption, Output};
 use crate::config::{DrainDeadline, PowerConfig, QuorumGuard, RebootMode};
 use crate::facts::{Etcd, EtcdLook, Facts, MachineType, Stage};
 use crate::fuzz::Choices;
-use crate::power::{HandOver, Heard, PowerOperation, PowerOutcome, Press, Wish};
+use crate::power::{HandOver, Heard, Phase, PowerOperation, PowerOutcome, Press, Wish};
 
 /// The first look at etcd, and handing over its leadership: what may come on top of the budget before the first call.
 const ON_TOP: Duration = Duration::from_secs(6);
@@ -28,11 +29,45 @@ pub fn fuzz_interruption(bytes: &[u8]) {
 struct Seen {
     /// Since its press.
     pressed: Option<Duration>,
-    budget: Duration,
-    deadline: Duration,
+    /// The settings at the press.
+    config: PowerConfig,
     is_answered: bool,
+    /// Since when it is held.
+    held: Option<Duration>,
     /// Calls since the press, by number, whether each is forced, and what came of it.
     calls: Vec<(u64, bool, Came)>,
+    /// When the first call was accepted.
+    accepted: Option<Duration>,
+    /// When its drain began.
+    drains: Option<Duration>,
+    is_drained: bool,
+    /// The machine did something else at the acceptance, at a press, or when the drain was to end: no second call need come.
+    is_left_to_first: bool,
+}
+
+impl Seen {
+    /// When the first call is made at the latest, but for handing over the leadership of etcd.
+    fn hold_ends(&self) -> Option<Duration> {
+        let (pressed, held) = (self.pressed?, self.held?);
+        let (hold, budget) = (self.config.etcd.hold, self.config.shutdown.budget);
+        Some((held + hold).min(pressed + budget).max(held))
+    }
+
+    /// When the second call is made at the latest; `None` where none need come.
+    fn drain_ends(&self) -> Option<Duration> {
+        let (pressed, accepted) = (self.pressed?, self.accepted?);
+        let shutdown = &self.config.shutdown;
+        let DrainDeadline::After(limit) = shutdown.drain_deadline else {
+            return None;
+        };
+        let ends = (self.drains.unwrap_or(accepted) + limit).min(pressed + shutdown.budget);
+        (!self.is_left_to_first).then_some(ends.max(accepted))
+    }
+
+    /// Whether Talos drains for the first and only call, as far as is known.
+    fn is_draining(&self) -> bool {
+        matches!(self.calls[..], [(_, false, Came::Accepted)]) && !self.is_drained
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,17 +171,17 @@ impl Judge {
         } else {
             Duration::from_millis(4500)
         };
-        let (budget, deadline) = (self.config.shutdown.budget, self.config.deadline);
+        let is_elsewhere = self.is_elsewhere();
         let seen = &mut self.seen[operation as usize];
         let is_again = seen.pressed.is_some();
         if !is_again {
             *seen = Seen {
                 pressed: Some(self.now),
-                budget,
-                deadline,
+                config: self.config,
                 ..Seen::default()
             };
         }
+        seen.is_left_to_first |= is_elsewhere;
         let press = Press {
             operation,
             wish,
@@ -185,10 +220,14 @@ impl Judge {
     fn heard(&mut self, choices: &mut Choices<'_>) {
         let operation = usize::from(choices.below(2));
         let at = usize::from(choices.below(4));
-        let Some((number, _, came)) = self.seen[operation].calls.get_mut(at) else {
+        let is_elsewhere = self.is_elsewhere();
+        let seen = &mut self.seen[operation];
+        let Some((number, _, came)) = seen.calls.get_mut(at) else {
             return;
         };
-        let heard = match (*came, choices.below(4)) {
+        let is_first = at == 0;
+        let heard = match (*came, choices.below(5)) {
+            (Came::Nothing, 4) => Heard::Drained,
             (Came::Nothing, 0) => {
                 *came = Came::Over;
                 Heard::Outcome(PowerOutcome::Rejected("why".to_owned()))
@@ -210,6 +249,17 @@ impl Judge {
             (Came::Over, _) => return,
         };
         let call = CallId(*number);
+        if is_first {
+            match heard {
+                Heard::Outcome(PowerOutcome::Accepted) => {
+                    seen.accepted = Some(self.now);
+                    seen.is_left_to_first |= is_elsewhere;
+                }
+                Heard::Draining => seen.drains = seen.drains.or(Some(self.now)),
+                Heard::Drained => seen.is_drained = true,
+                Heard::Outcome(_) => {}
+            }
+        }
         self.interruption.handle_heard(call, &heard, self.now);
         self.look();
     }
@@ -227,6 +277,38 @@ impl Judge {
             assert!(turns < 1000, "a deadline that does not move on");
         }
         self.now = end;
+        self.nothing_is_late();
+    }
+
+    /// Whether the machine does something that no second call may interrupt.
+    fn is_elsewhere(&self) -> bool {
+        matches!(self.facts.stage, Some(Stage::Rebooting | Stage::Upgrading))
+    }
+
+    /// Every hold and every drain has ended by its time.
+    fn nothing_is_late(&mut self) {
+        for seen in self.seen.iter().filter(|seen| seen.calls.is_empty()) {
+            let ends = seen.hold_ends().map(|end| end + HAND_OVER);
+            assert!(ends.is_none_or(|end| self.now <= end), "held for too long");
+        }
+        let is_elsewhere = self.is_elsewhere();
+        let shutdown = &mut self.seen[PowerOperation::Shutdown as usize];
+        let is_due = shutdown.drain_ends().is_some_and(|end| end <= self.now);
+        if shutdown.is_draining() && is_due {
+            assert!(is_elsewhere, "a drain that is not ended");
+            shutdown.is_left_to_first = true;
+        }
+    }
+
+    /// An operation is held.
+    fn held(&mut self) {
+        let now = self.now;
+        // One at a time has not called Talos yet.
+        let waits = |seen: &&mut Seen| seen.pressed.is_some() && seen.calls.is_empty();
+        if let Some(seen) = self.seen.iter_mut().find(waits) {
+            assert_eq!(seen.config.etcd.guard, QuorumGuard::Hold);
+            seen.held.get_or_insert(now);
+        }
     }
 
     /// Judges what comes out.
@@ -246,29 +328,41 @@ impl Judge {
                     }
                 }
                 Output::Outcome(operation, outcome) => self.outcome(operation, &outcome),
+                Output::Phase(Phase::Holding) => self.held(),
                 Output::Phase(_) => {}
             }
         }
+        self.nothing_is_late();
     }
 
     fn call(&mut self, call: &Call) {
-        let stage = self.facts.stage;
+        let is_elsewhere = self.is_elsewhere();
         let seen = &mut self.seen[call.operation as usize];
         let pressed = seen.pressed.expect("a press before the call");
         let is_first = seen.calls.is_empty();
         assert_eq!(call.takes_over, !is_first, "a second call takes over");
-        assert!(call.deadline <= seen.deadline);
+        assert!(call.deadline <= seen.config.deadline);
         if is_first {
-            let limit = pressed + seen.budget.max(Duration::from_secs(2)) + ON_TOP;
+            let budget = seen.config.shutdown.budget;
+            let limit = pressed + budget.max(Duration::from_secs(2)) + ON_TOP;
             assert!(self.now <= limit, "held beyond the budget");
+            let limit = seen.hold_ends().map(|end| end + HAND_OVER);
+            assert!(limit.is_none_or(|end| self.now <= end), "held for too long");
         } else {
             assert!(call.is_forced && call.operation == PowerOperation::Shutdown);
             let is_open =
                 |(_, is_forced, came): &(u64, bool, Came)| *is_forced && *came != Came::Over;
             assert!(!seen.calls.iter().any(is_open), "one second call at a time");
             assert!(seen.calls.len() <= 6, "a few attempts");
-            let other = matches!(stage, Some(Stage::Rebooting | Stage::Upgrading));
-            assert!(!other, "a second call in stage {stage:?}");
+            assert!(!is_elsewhere, "a second call while it does something else");
+            if seen.calls.len() == 1 {
+                assert!(!seen.is_drained, "nothing is drained any more");
+                let limit = seen.drain_ends();
+                assert!(
+                    limit.is_none_or(|end| self.now <= end),
+                    "drained beyond the budget"
+                );
+            }
         }
         seen.calls.push((call.id.0, call.is_forced, Came::Nothing));
     }
@@ -294,10 +388,18 @@ impl Judge {
 
     /// The next call that Talos has not answered, which it accepts now.
     fn unanswered(&mut self) -> Option<CallId> {
-        let mut calls = self.seen.iter_mut().flat_map(|seen| &mut seen.calls);
-        let (number, _, came) = calls.find(|(_, _, came)| *came == Came::Nothing)?;
-        *came = Came::Accepted;
-        Some(CallId(*number))
+        let is_elsewhere = self.is_elsewhere();
+        self.seen.iter_mut().find_map(|seen| {
+            let is_open = |(_, _, came): &(u64, bool, Came)| *came == Came::Nothing;
+            let at = seen.calls.iter().position(is_open)?;
+            if at == 0 {
+                seen.accepted = Some(self.now);
+                seen.is_left_to_first |= is_elsewhere;
+            }
+            let (number, _, came) = &mut seen.calls[at];
+            *came = Came::Accepted;
+            Some(CallId(*number))
+        })
     }
 
     /// In the end Talos answers: every press has its answer, and nothing is left.
