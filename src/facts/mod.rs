@@ -160,6 +160,15 @@ pub struct TalosVersion {
     pub platform: String,
 }
 
+impl TalosVersion {
+    /// Major and minor number of a release tag such as `v1.13.0-beta.1`; `None` where it is no such tag.
+    pub fn release(tag: &str) -> Option<(u32, u32)> {
+        let mut numbers = tag.strip_prefix('v')?.split('.');
+        let mut number = || numbers.next()?.parse().ok();
+        Some((number()?, number()?))
+    }
+}
+
 /// What the machine is doing (runtime MachineStatus `stage`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {

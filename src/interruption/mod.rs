@@ -35,13 +35,18 @@ mod tests;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::config::PowerConfig;
-use crate::facts::{EtcdLook, Facts, Stage};
+use tracing::warn;
+
+use crate::config::{PowerConfig, RebootMode};
+use crate::facts::{EtcdLook, Facts, Stage, TalosVersion};
 use crate::power::{HandOver, Heard, Phase, PowerOperation, PowerOutcome, Press};
 
 pub use call::{Call, CallId};
 use course::{Context, Course};
 pub use quorum::{Standing, standing};
+
+/// The first release of Talos with the reboot mode force; one before it reboots in its usual way.
+const FORCE_SINCE: (u32, u32) = (1, 12);
 
 /// What an interruption wants done.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,6 +74,8 @@ struct Circumstances {
     may_be_control_plane: bool,
     /// What the machine is doing, as Talos said last.
     stage: Option<Stage>,
+    /// Whether this Talos is too old for the reboot mode force.
+    lacks_force: bool,
 }
 
 impl Circumstances {
@@ -77,6 +84,11 @@ impl Circumstances {
             is_control_plane: facts.node.is_control_plane(),
             may_be_control_plane: facts.may_be_control_plane(),
             stage: facts.stage,
+            lacks_force: facts
+                .talos
+                .as_ref()
+                .and_then(|talos| TalosVersion::release(&talos.tag))
+                .is_some_and(|release| release < FORCE_SINCE),
         }
     }
 
@@ -104,6 +116,8 @@ pub struct Interruption {
     last: PowerOperation,
     /// The last that was said of it.
     phase: Phase,
+    /// Whether the log has said that this Talos cannot reboot as configured.
+    has_said_lack: bool,
 }
 
 impl Default for Interruption {
@@ -117,6 +131,7 @@ impl Default for Interruption {
             outputs: VecDeque::new(),
             last: PowerOperation::Shutdown,
             phase: Phase::Idle,
+            has_said_lack: false,
         }
     }
 }
@@ -125,6 +140,7 @@ impl Interruption {
     /// How operations are carried out from the next press on.
     pub fn set_config(&mut self, config: &PowerConfig) {
         self.config = *config;
+        self.say_lack();
     }
 
     /// A button was pressed, or pressed again. The host waits so long for the answer: `patience` from the press.
@@ -156,6 +172,7 @@ impl Interruption {
     /// The facts have changed.
     pub fn handle_facts(&mut self, facts: &Facts, now: Duration) {
         self.node = Circumstances::of(facts);
+        self.say_lack();
         self.each(now, Course::circumstances_changed);
     }
 
@@ -198,6 +215,19 @@ impl Interruption {
     pub fn deadline(&self) -> Option<Duration> {
         let courses = [&self.shutdown, &self.reboot].into_iter();
         courses.filter_map(Course::deadline).min()
+    }
+
+    /// Says once where this Talos cannot reboot as configured.
+    fn say_lack(&mut self) {
+        let lacks = self.config.reboot_mode == RebootMode::Force && self.node.lacks_force;
+        if lacks && !self.has_said_lack {
+            let (major, minor) = FORCE_SINCE;
+            warn!(
+                since = format!("{major}.{minor}"),
+                "this Talos does not know power.reboot_mode force; it restarts in its usual way"
+            );
+        }
+        self.has_said_lack = lacks;
     }
 
     fn each(&mut self, now: Duration, mut call: impl FnMut(&mut Course, &mut Context<'_>)) {

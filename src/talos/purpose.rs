@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::facts::TalosVersion;
+
 /// A minor release of Talos.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Release(pub(super) u32, pub(super) u32);
@@ -12,9 +14,7 @@ impl Release {
 
     /// That of a tag such as `v1.13.0-beta.1`.
     pub(super) fn of(tag: &str) -> Option<Self> {
-        let mut numbers = tag.strip_prefix('v')?.split('.');
-        let mut number = || numbers.next()?.parse().ok();
-        Some(Self(number()?, number()?))
+        TalosVersion::release(tag).map(|(major, minor)| Self(major, minor))
     }
 }
 

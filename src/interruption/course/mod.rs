@@ -184,8 +184,8 @@ impl Course {
     fn go_on(&mut self, cx: &mut Context<'_>) {
         let is_reboot = self.operation == PowerOperation::Reboot;
         let Some(run) = &mut self.run else { return };
-        if is_reboot && run.hands_over() && cx.node.may_be_control_plane && run.wish == Wish::Usual
-        {
+        let is_wanted = run.hands_over() && run.wish == Wish::Usual;
+        if is_reboot && is_wanted && cx.node.may_be_control_plane && !cx.node.lacks_force {
             run.step = Step::HandingOver {
                 until: cx.now.saturating_add(HAND_OVER),
             };

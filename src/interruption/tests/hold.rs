@@ -1,6 +1,8 @@
 //! The look at etcd, the hold, and what follows it.
 
 use super::*;
+use crate::facts::TalosVersion;
+use crate::log::logged::Logged;
 
 /// A control plane that is held.
 fn held(operation: PowerOperation) -> Bench {
@@ -59,7 +61,7 @@ fn an_operation_that_etcd_stands_goes_at_once_whatever_the_guard() {
 #[test]
 fn an_operation_goes_on_where_talos_does_not_say_whatever_the_guard() {
     for guard in [QuorumGuard::Warn, QuorumGuard::Hold, QuorumGuard::Refuse] {
-        let logged = crate::log::logged::Logged::new();
+        let logged = Logged::new();
         let mut bench = Bench::control_plane(guard);
         bench.press(Shutdown);
         assert_eq!(bench.etcd(EtcdLook::default()), ["call 1 Shutdown"]);
@@ -279,6 +281,38 @@ fn leadership_is_handed_over_only_where_etcd_has_no_time_for_that() {
     bench.facts.node.machine_type = Some(MachineType::Worker);
     bench.stage(Stage::Running);
     assert_eq!(bench.press(Reboot), ["call 1 Reboot"], "a worker");
+}
+
+/// Before 1.12 the mode is unknown to Talos, which reboots in its usual way: etcd has the time.
+#[test]
+fn a_talos_without_forced_reboots_is_named_once_and_nothing_is_handed_over() {
+    let lacks = |bench: &mut Bench, tag: &str| {
+        let logged = Logged::new();
+        bench.facts.talos = Some(TalosVersion {
+            tag: tag.into(),
+            ..TalosVersion::default()
+        });
+        for stage in [Stage::Booting, Stage::Running] {
+            bench.stage(stage);
+        }
+        bench.interruption.set_config(&bench.config);
+        let lines = logged.warnings();
+        assert!(lines.iter().all(|line| line.contains("reboot_mode")));
+        lines.len()
+    };
+    for (tag, warnings, then) in [
+        ("v1.4.0", 1, "call 1 Reboot"),
+        ("v1.11.9", 1, "call 1 Reboot"),
+        ("v1.12.0", 0, "hand over"),
+        ("a build of our own", 0, "hand over"),
+    ] {
+        let mut bench = hands_over();
+        assert_eq!(lacks(&mut bench, tag), warnings, "{tag}");
+        bench.press(Reboot);
+        assert_eq!(bench.etcd(members(3, 3)), [then], "{tag}");
+    }
+    let mut bench = Bench::control_plane(QuorumGuard::Off);
+    assert_eq!(lacks(&mut bench, "v1.11.9"), 0, "another mode");
 }
 
 #[test]

@@ -51,6 +51,7 @@ struct Bench {
     now: Duration,
     patience: Duration,
     facts: Facts,
+    config: PowerConfig,
 }
 
 impl Bench {
@@ -68,6 +69,7 @@ impl Bench {
             now: Duration::ZERO,
             patience: Duration::MAX,
             facts,
+            config: *config,
         }
     }
 
