@@ -106,15 +106,20 @@ impl Client {
         })
     }
 
-    /// As [`Client::new`], but with the doubts of this one about power calls: the machine is the same.
+    /// As [`Client::new`], but with the doubts of this one about power calls: the machine is the same. At the same endpoint
+    /// it is also known that Talos has answered: its silence is one, and no misconfiguration.
     ///
     /// # Errors
     /// When the node is not an endpoint.
     pub fn successor(&self, config: &TalosConfig, own: OwnCounters) -> Result<Self, BadEndpoint> {
-        Ok(Self {
+        let successor = Self {
             doubts: self.doubts.clone(),
             ..Self::new(config, own)?
-        })
+        };
+        let has_answered = self.has_answered() && successor.inner.way.leads_where(&self.inner.way);
+        let authorized = &successor.inner.authorized;
+        authorized.store(has_answered, Ordering::Relaxed);
+        Ok(successor)
     }
 
     /// A client on machined's unix socket that claims `role` (several are separated by commas).
@@ -344,7 +349,7 @@ impl Client {
         is_fresh && !self.is_proxied()
     }
 
-    /// Whether Talos has ever answered this client.
+    /// Whether Talos has ever answered this client, or one before it at the same endpoint.
     pub(super) fn has_answered(&self) -> bool {
         self.inner.authorized.load(Ordering::Relaxed)
     }
@@ -501,6 +506,15 @@ impl Client {
 pub(super) struct ThisMachine(pub(super) Channel);
 
 impl Way {
+    /// Whether it leads to the same place, by the configuration.
+    fn leads_where(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Machined { socket, .. }, Self::Machined { socket: before, .. }) => socket == before,
+            (Self::Apid(proven), Self::Apid(before)) => proven.target().leads_where(before.target()),
+            (Self::Machined { .. }, Self::Apid(_)) | (Self::Apid(_), Self::Machined { .. }) => false,
+        }
+    }
+
     fn machined(dialer: impl Dial, socket: PathBuf, role: &str) -> Self {
         let roles = role
             .split(',')
@@ -634,6 +648,23 @@ mod tests {
         assert!(client.denial_may_pass());
         tokio::time::advance(Duration::from_millis(1)).await;
         assert!(!client.denial_may_pass());
+    }
+
+    #[tokio::test]
+    async fn that_talos_has_answered_is_known_to_a_successor_at_the_same_endpoint() {
+        let client = Client::machined(PathBuf::from("/nowhere"), "os:operator");
+        let next = |socket: &str| {
+            let config = TalosConfig::Machined {
+                socket: socket.into(),
+                role: "os:reader".into(),
+            };
+            let next = client.successor(&config, || None).unwrap();
+            next.has_answered()
+        };
+        assert!(!next("/nowhere"), "it has not");
+        client.inner.authorized.store(true, Ordering::Relaxed);
+        assert!(next("/nowhere"));
+        assert!(!next("/elsewhere"), "that may be a mistake");
     }
 
     #[test]

@@ -163,6 +163,11 @@ impl ApidTarget {
             .unwrap_or_else(|| format!("the node of {}", self.talosconfig.display()))
     }
 
+    /// Whether it leads to the same place as the other: that of the same node, or of the same file's.
+    pub(super) fn leads_where(&self, other: &Self) -> bool {
+        self.node == other.node && (self.node.is_some() || self.talosconfig == other.talosconfig)
+    }
+
     /// Where the roles come from, for the log.
     pub(super) fn role(&self) -> String {
         format!("the certificate in {}", self.talosconfig.display())
