@@ -13,6 +13,7 @@ use crate::vmware::link::rpci::{RpciError, RpciLink};
 use crate::vmware::link::{self, LinkSettings};
 use crate::vmware::rpc::route::Transport;
 use crate::vmware::rpc::rpci::Reply;
+use crate::vmware::services::RpciOutcome;
 use crate::vmware::transport::backdoor::detect::detect;
 use crate::vmware::transport::backdoor::{Backdoor, Detection, FaultGuard};
 use crate::vmware::transport::vsock;
@@ -39,6 +40,22 @@ pub(super) async fn rpci(config: &HostConfig, command: &[u8]) -> Result<Reply, H
         .await
         .map(|(_, reply)| reply)
         .map_err(|error| HostError::Unreachable(Chain(&error).to_string()))
+}
+
+/// Sends one RPCI command that changes nothing, and says what the reply means, in the words of `check`.
+pub(super) async fn ask(
+    config: &HostConfig,
+    command: &[u8],
+    meaning: fn(&RpciOutcome) -> Outcome,
+) -> Outcome {
+    match rpci(config, command).await {
+        Ok(Reply::Accepted(text)) => meaning(&RpciOutcome::Accepted(text)),
+        Ok(Reply::Refused(text)) => meaning(&RpciOutcome::Refused(text)),
+        Err(HostError::NotOnVmware) => Outcome::NotChecked("there is no VMware host".to_owned()),
+        Err(HostError::Unreachable(_)) => {
+            Outcome::NotChecked("the host does not answer".to_owned())
+        }
+    }
 }
 
 /// What was seen of the host.

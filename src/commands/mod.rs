@@ -9,11 +9,11 @@ mod node;
 mod quiesce;
 pub mod rpc;
 mod sandbox;
+mod shown;
 mod talos;
 pub mod talosquery;
 mod token;
 mod variables;
-mod vmotion;
 
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -25,13 +25,15 @@ use tracing::Level;
 
 use self::host::HostError;
 use crate::config::cli::Command;
-use crate::config::{self, Cli, Config, Loaded, LogConfig, Sources};
+use crate::config::{self, Cli, Config, HaMonitor, Loaded, LogConfig, Sources};
 use crate::daemon::{Faults, open_files};
-use crate::diagnosis::{self, Check};
+use crate::diagnosis::{self, Check, Outcome};
 use crate::freezer;
 use crate::guest_operations;
 use crate::log::{self, Chain};
 use crate::proc;
+use crate::vmware::services::{application_monitoring, notice_of_migrations};
+use crate::vmware::wire::{app_monitor, vm_operation_notification};
 
 /// The command line or the configuration is wrong.
 const USAGE: u8 = 2;
@@ -217,7 +219,8 @@ async fn online(command: &Command, config: &Config) -> Answer {
         },
         Command::Talosquery { json } => match talos::facts(&config.talos).await {
             Ok((facts, refusals)) => {
-                let view = talosquery::View::new(facts, &config.network);
+                let mut view = talosquery::View::new(facts, &config.network);
+                view.shown = shown::look(&config.host).await;
                 let refusals = refusals.iter();
                 let lines: String = refusals
                     .map(|refusal| format!("talos-vmtoolsd: {refusal}\n"))
@@ -275,8 +278,22 @@ async fn checks(config: &Config) -> Vec<Check> {
         checks.push(Check::new("variables", variables));
         checks.push(guest_operations::check(&config.guest_operations));
         if config.vmware.vmotion.notify {
-            checks.push(Check::new("vmotion", vmotion::check(&config.host).await));
+            let question = vm_operation_notification::list();
+            let vmotion = host::ask(&config.host, &question, notice_of_migrations);
+            checks.push(Check::new("vmotion", vmotion.await));
         }
+        if config.vmware.ha.monitor != HaMonitor::Off {
+            let question = app_monitor::Command::IsEnabled.message();
+            let ha = host::ask(&config.host, &question, application_monitoring);
+            checks.push(Check::new("ha", ha.await));
+        }
+        if let Some(power) = shown::look(&config.host).await.power {
+            checks.push(Check::new("power", Outcome::Works(power)));
+        }
+    }
+    if facts.cordoned == Some(true) {
+        let words = "Kubernetes schedules nothing on this node";
+        checks.push(Check::new("cordoned", Outcome::Works(words.to_owned())));
     }
     if let Some(etcd) = etcd::check(&facts, &config.power.etcd) {
         checks.push(Check::new("etcd", etcd));

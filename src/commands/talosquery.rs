@@ -4,6 +4,7 @@ use std::fmt::{Display, Write as _};
 
 use serde_json::{Value, json};
 
+use super::shown::Shown;
 use crate::facts::{Address, AddressScope, AddressStatus, Facts, Link, NodeAddresses, Stage};
 use crate::report::{NetworkPolicy, Report};
 use crate::vmware::wire::nic_info_v3::MAX_NICS;
@@ -21,6 +22,8 @@ pub struct View {
     pub facts: Facts,
     /// What the host would get of them, and why.
     pub report: Report,
+    /// What the running agent shows on the host.
+    pub shown: Shown,
 }
 
 impl View {
@@ -29,6 +32,7 @@ impl View {
         Self {
             report: Report::new(&facts, policy, MAX_NICS),
             facts,
+            shown: Shown::default(),
         }
     }
 }
@@ -83,6 +87,12 @@ pub fn table(view: &View) -> String {
     ];
     let rows = rows.into_iter().chain(super::node::rows(&facts.node));
     let rows = rows.chain(cluster);
+    let shown = [
+        ("power", &view.shown.power),
+        ("vmotion", &view.shown.vmotion),
+    ];
+    let shown = shown.into_iter().filter(|(_, value)| value.is_some());
+    let rows = rows.chain(shown.map(|(name, value)| (name, value.clone())));
     let rows: Vec<_> = rows
         .map(|(name, value)| [name.to_owned(), value.unwrap_or_else(|| UNKNOWN.to_owned())])
         .collect();
@@ -123,6 +133,8 @@ pub fn json(view: &View) -> Value {
         "node": super::node::json(&facts.node),
         "etcd": super::etcd::json(facts),
         "cordoned": facts.cordoned,
+        "power": view.shown.power,
+        "vmotion": view.shown.vmotion,
         "primary_address": decision
             .and_then(|decision| decision.primary_address)
             .map(|ip| ip.to_string()),
@@ -383,6 +395,10 @@ mod tests {
                     ..FileSystem::default()
                 }]),
             },
+            shown: Shown {
+                power: Some("idle".into()),
+                vmotion: None,
+            },
         }
     }
 
@@ -409,6 +425,7 @@ secure boot      not known
 UUID             not known
 etcd             leader, 3 of 3 members of etcd are there
 cordoned         no
+power            idle
 
 NIC    MAC                ADDRESSES
 eth0   00:50:56:01:02:03  10.5.0.2/24, 2001:db8::2/64 (tentative)
@@ -454,6 +471,10 @@ FILE SYSTEM  FREE      SIZE      TYPE  DISKS
             json!({"part": "leader", "voters": 3, "live": 3})
         );
         assert_eq!(value["cordoned"], false);
+        assert_eq!(
+            (&value["power"], &value["vmotion"]),
+            (&json!("idle"), &Value::Null)
+        );
         assert_eq!(value["primary_address"], "10.5.0.2");
         assert_eq!(
             value["primary_address_rule"],
@@ -504,7 +525,7 @@ FILE SYSTEM  FREE      SIZE      TYPE  DISKS
     fn json_of_nothing_is_null_under_every_key() {
         let value = json(&View::default());
         let object = value.as_object().unwrap();
-        assert_eq!(object.len(), 18);
+        assert_eq!(object.len(), 20);
         let known = object.iter().filter(|(_, value)| !value.is_null());
         let known: Vec<_> = known.map(|(key, _)| key.as_str()).collect();
         assert_eq!(known, ["node"], "an object of its own: {value}");

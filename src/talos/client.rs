@@ -509,9 +509,15 @@ impl Way {
     /// Whether it leads to the same place, by the configuration.
     fn leads_where(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Machined { socket, .. }, Self::Machined { socket: before, .. }) => socket == before,
-            (Self::Apid(proven), Self::Apid(before)) => proven.target().leads_where(before.target()),
-            (Self::Machined { .. }, Self::Apid(_)) | (Self::Apid(_), Self::Machined { .. }) => false,
+            (Self::Machined { socket, .. }, Self::Machined { socket: before, .. }) => {
+                socket == before
+            }
+            (Self::Apid(proven), Self::Apid(before)) => {
+                proven.target().leads_where(before.target())
+            }
+            (Self::Machined { .. }, Self::Apid(_)) | (Self::Apid(_), Self::Machined { .. }) => {
+                false
+            }
         }
     }
 

@@ -174,6 +174,36 @@ fn check_and_talosquery_say_whether_etcd_can_do_without_this_node() {
 }
 
 #[test]
+fn check_and_talosquery_show_what_the_agent_has_on_the_host() {
+    let talos = Talos::new();
+    talos.set_cordoned(true);
+    let on = |arguments: &[&str]| {
+        command(&talos, arguments)
+            .variable("vmtools.talos.power", "refused: busy")
+            .variable("vmtools.talos.vmotion", "last took 3.2 s")
+    };
+    let (seen, _) = json(on(&["talosquery", "--json"]));
+    assert_eq!(
+        (&seen["power"], &seen["vmotion"], &seen["cordoned"]),
+        (
+            &"refused: busy".into(),
+            &"last took 3.2 s".into(),
+            &true.into()
+        )
+    );
+    let (report, code) = json(on(&["check", "--json", "--ha-monitor=node"]));
+    assert_eq!(code, Some(0), "{report}");
+    for (name, words) in [
+        ("power", "refused: busy"),
+        ("cordoned", "schedules nothing"),
+        ("ha", "does not monitor this machine now"),
+    ] {
+        let detail = result(&report, name)["detail"].as_str().unwrap();
+        assert!(detail.contains(words), "{report}");
+    }
+}
+
+#[test]
 fn check_names_the_file_systems_that_can_be_frozen_and_no_writer_notices() {
     let Some(node) = Node::new() else { return };
     node.talos.set_machine_type(MachineType::Worker);

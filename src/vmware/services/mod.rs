@@ -73,6 +73,7 @@ use crate::vmware::wire::text::{TcloRequest, error, printable};
 pub use checks::{DENIED, variables_refused, variables_unwanted};
 use coalescing::Changes;
 use events::EventLine;
+pub use ha::application_monitoring;
 use outbox::{Outbox, ReplyTo};
 pub use output::{Lane, Output, RpciId, RpciOutcome};
 use presence::Presence;

@@ -18,6 +18,8 @@ use crate::facts::Life;
 use crate::front_end::Order;
 use monitor::{Act, Monitor};
 
+pub use words::application_monitoring;
+
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Ha {

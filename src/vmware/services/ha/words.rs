@@ -8,7 +8,8 @@ use super::health::Cause;
 use crate::config::{HaConfig, HaMonitor};
 use crate::diagnosis::Outcome;
 use crate::facts::{Life, Stage};
-use crate::vmware::wire::app_monitor::{AppStatus, Command};
+use crate::vmware::services::RpciOutcome;
+use crate::vmware::wire::app_monitor::{AppStatus, Command, is_enabled};
 use crate::vmware::wire::text::printable;
 
 /// How grave it was when it was last said.
@@ -183,6 +184,22 @@ impl Said {
             Alarm::None | Alarm::Leaving => {
                 Outcome::Works("not monitored until the machine is seen alive".to_owned())
             }
+        }
+    }
+}
+
+/// What the reply to the question whether the host counts means, in the words of `check`, where nothing else is known.
+pub fn application_monitoring(outcome: &RpciOutcome) -> Outcome {
+    match outcome {
+        RpciOutcome::Accepted(text) if is_enabled(text) => {
+            Outcome::Works("vSphere HA monitors this machine".to_owned())
+        }
+        RpciOutcome::Accepted(_) => {
+            Outcome::Works("the host takes marks, and does not monitor this machine now".to_owned())
+        }
+        RpciOutcome::Refused(text) => not_supported(text),
+        RpciOutcome::TooLong | RpciOutcome::Failed => {
+            Outcome::NotChecked("the host does not answer".to_owned())
         }
     }
 }
