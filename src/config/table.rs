@@ -213,8 +213,8 @@ pub static SETTINGS: &[Setting] = &[
         value: "OCCASIONS",
         unset: Nothing,
         applied: OnReload,
-        help: "When this node hands over the leadership of etcd if it leads: force-reboot before a Restart in mode force, \
-               vmotion before a migration, never; Talos asks for the role os:admin, which this one call claims on \
+        help: "When this node hands over the leadership of etcd if it leads: force-reboot before a Restart in mode force \
+               that does not mean now, vmotion before a migration, never; Talos asks for the role os:admin, which this one call claims on \
                machined's socket",
         field: field!(config.power.etcd.forfeit),
     },
