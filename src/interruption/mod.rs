@@ -222,8 +222,9 @@ impl Interruption {
         let lacks = self.config.reboot_mode == RebootMode::Force && self.node.lacks_force;
         if lacks && !self.has_said_lack {
             let (major, minor) = FORCE_SINCE;
+            let since = format!("{major}.{minor}");
             warn!(
-                since = format!("{major}.{minor}"),
+                since,
                 "this Talos does not know power.reboot_mode force; it restarts in its usual way"
             );
         }
