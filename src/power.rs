@@ -136,6 +136,13 @@ impl Once {
         is_under_way(self.shutdown) || is_under_way(self.reboot)
     }
 
+    /// Whether an operation was asked for and may still happen, as far as is known: its outcome is not known, or it was
+    /// accepted and is followed.
+    pub fn may_happen(&self) -> bool {
+        let may_happen = |progress| progress != Progress::Idle;
+        may_happen(self.shutdown) || may_happen(self.reboot)
+    }
+
     /// What became of an operation; how many requests wait for this answer.
     pub fn finished(&mut self, operation: PowerOperation, outcome: PowerOutcome) -> usize {
         let next = match outcome {
@@ -213,7 +220,9 @@ mod tests {
     fn while_one_is_under_way_all_else_is_refused() {
         let mut once = Once::default();
         assert_eq!(once.announce(), Decision::Accepted);
+        assert!(!once.may_happen());
         once.request(Reboot);
+        assert!(once.may_happen());
         assert_eq!(once.request(Shutdown), Decision::Busy);
         assert_eq!(once.announce(), Decision::Busy);
         once.finished(Reboot, PowerOutcome::Accepted);
@@ -278,6 +287,8 @@ mod tests {
             if under_way.is_none() {
                 assert_eq!(answers, requests, "one answer for each request");
             }
+            let is_open = under_way.is_some() || !accepted.is_empty();
+            assert_eq!(once.may_happen(), is_open);
         }
     }
 

@@ -168,6 +168,8 @@ fn a_power_operation_comes_after_disable_and_one_that_fails_is_followed_by_enabl
     run.until_sent("tools.os.statechange.status 0 2", 1, SOON);
     run.until_sent(ENABLE, 2, SOON);
     assert_eq!(status(&run), AppStatus::Green);
+    // So long that another Enable might go.
+    pass(&run, MARK_EVERY + Duration::from_secs(1));
     run.asked("OS_Halt");
     run.until_sent(DISABLE, 2, SOON);
     let status_sent = times(&run.until_sent("tools.os.statechange.status 1 1", 1, SOON))[0];
@@ -175,10 +177,17 @@ fn a_power_operation_comes_after_disable_and_one_that_fails_is_followed_by_enabl
     let order: Vec<_> = run
         .rpci_log()
         .iter()
-        .filter(|entry| entry.is(DISABLE) || entry.is("tools.os.statechange"))
-        .map(|entry| entry.is(DISABLE))
+        .filter_map(|entry| {
+            let all = [ENABLE, DISABLE, "tools.os.statechange"];
+            all.into_iter().find(|what| entry.is(what))
+        })
         .collect();
-    assert_eq!(order, [true, false, true, false], "Disable goes first");
+    let status = "tools.os.statechange";
+    let expected = [ENABLE, DISABLE, status, ENABLE, DISABLE, status];
+    assert_eq!(
+        order, expected,
+        "Disable goes first, and no Enable after it"
+    );
     unharmed(&run);
     run.stop();
 }

@@ -21,7 +21,7 @@ use crate::front_end::{Debt, Measured, Order};
 use crate::guest_operations::logins::PasswordCheck;
 use crate::inquiry::{Answer, Inquiry, InquiryId, Step, WINDOW};
 use crate::power::{Phase, PowerOperation, PowerOutcome, Press};
-use crate::vmware::wire::app_monitor::PREFIX;
+use crate::vmware::wire::app_monitor::{Command, PREFIX};
 use crate::vmware::wire::text::TcloRequest;
 
 /// What the wall clock shows all the time.
@@ -41,7 +41,7 @@ pub(super) enum Event {
     /// The oldest message comes to its end: taken (0 to 4), refused (5), answered with too much (6) or lost.
     Outcome(u8),
     /// Talos accepts the operation (0), rejects it (1), accepts it and does not carry it out (2), or accepts it and
-    /// its outcome is unknown.
+    /// its outcome is unknown. Where it is asked for none, one that it has accepted does not happen.
     Power(u8),
     /// The measurement is done (0), fails (1) or takes too long.
     Measured(u8),
@@ -100,6 +100,8 @@ pub(super) struct Judge {
     /// Each with the session it was sent in.
     sent: VecDeque<(RpciId, Vec<u8>, usize)>,
     under_way: Option<PowerOperation>,
+    /// What Talos has accepted and may still do.
+    accepted: Vec<PowerOperation>,
     measuring: bool,
     /// Talos is asked for a sign of life.
     looking: bool,
@@ -149,6 +151,7 @@ impl Judge {
             checks: VecDeque::new(),
             sent: VecDeque::new(),
             under_way: None,
+            accepted: Vec::new(),
             measuring: false,
             looking: false,
             ha_is_off: true,
@@ -424,11 +427,19 @@ impl Judge {
 
     fn power(&mut self, kind: u8) {
         let Some(operation) = self.under_way.take() else {
+            // One that was accepted did not happen after all.
+            if let Some(operation) = self.accepted.pop() {
+                let outcome = PowerOutcome::DidNotHappen("why".to_owned());
+                self.services.handle_power(operation, outcome, self.now);
+            }
             return;
         };
         let why = || "why".to_owned();
         let outcome = match kind {
-            0 => PowerOutcome::Accepted,
+            0 => {
+                self.accepted.push(operation);
+                PowerOutcome::Accepted
+            }
             1 => PowerOutcome::Rejected(why()),
             _ => {
                 let accepted = PowerOutcome::Accepted;
@@ -622,6 +633,11 @@ impl Judge {
                         self.stale_before = RpciId(id.0 - 1);
                     }
                     judge(&message);
+                    let is_going = self.under_way.is_some() || !self.accepted.is_empty();
+                    assert!(
+                        !(is_going && message == Command::Enable.message()),
+                        "vSphere HA is asked to count a machine that goes"
+                    );
                     assert!(
                         !(self.ha_is_off && message.starts_with(PREFIX.as_bytes())),
                         "vSphere HA is off"

@@ -409,9 +409,6 @@ impl Services {
         outcome: PowerOutcome,
         now: Duration,
     ) {
-        if outcome != PowerOutcome::Accepted {
-            self.members.ha.power_request_over();
-        }
         self.members
             .power
             .finished(operation, outcome, &mut self.events, now);
@@ -436,10 +433,6 @@ impl Services {
             return;
         }
         self.phase = phase.clone();
-        if !phase.is_an_end() {
-            // Also while the host is away: the next one is to have its marks.
-            self.members.ha.power_request_over();
-        }
         if !self.presence.is_away() {
             self.each(now, |service, cx| service.phase_changed(cx));
             self.drive(now);
@@ -519,6 +512,7 @@ impl Services {
             problem: self.problem.as_deref(),
             quiesce: &self.quiesce,
             phase: &self.phase,
+            is_going: self.phase.is_an_end() || self.members.power.may_happen(),
             quiet,
             now,
         };

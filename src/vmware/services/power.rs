@@ -115,7 +115,9 @@ fn request(
     reply(decision, cx, reply_to);
     match decision {
         Decision::Ask => {
-            members.ha.power_requested(cx);
+            // The host must not count the machine that goes: Disable is sent before the press.
+            cx.is_going = true;
+            members.ha.urgent(cx);
             members.vmbackup.make_way(cx);
             members.power.policy.press(operation, cx);
         }
@@ -169,6 +171,11 @@ impl Power {
     /// Whether an operation was asked for and its outcome is not known.
     pub(super) fn is_under_way(&self) -> bool {
         self.once.is_under_way()
+    }
+
+    /// Whether an operation was asked for that may still happen.
+    pub(super) fn may_happen(&self) -> bool {
+        self.once.may_happen()
     }
 
     /// What became of an operation.

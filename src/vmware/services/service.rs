@@ -36,6 +36,8 @@ pub(super) struct Context<'a> {
     pub(super) quiesce: &'a str,
     /// How far a power operation has come.
     pub(super) phase: &'a Phase,
+    /// The machine may be about to go: an operation was asked for and is not over, whatever its phase, or is under way.
+    pub(super) is_going: bool,
     /// File systems may be frozen: what only looks at the node rests.
     pub(super) quiet: bool,
     pub(super) now: Duration,

@@ -34,17 +34,6 @@ impl Ha {
         self.monitor.configure(config, cx.now);
     }
 
-    /// Talos is about to be asked for a power operation: its end is a planned one.
-    pub(super) fn power_requested(&mut self, cx: &mut Context<'_>) {
-        self.monitor.power_requested();
-        self.urgent(cx);
-    }
-
-    /// Nothing comes of that operation.
-    pub(super) const fn power_request_over(&mut self) {
-        self.monitor.power_request_over();
-    }
-
     /// The process ends.
     pub(super) const fn stop(&mut self) {
         self.monitor.stop();
@@ -77,8 +66,7 @@ impl Service for Ha {
     }
 
     fn urgent(&mut self, cx: &mut Context<'_>) {
-        let is_end = cx.phase.is_an_end();
-        while let Some(act) = self.monitor.poll(cx.facts, is_end, cx.now) {
+        while let Some(act) = self.monitor.poll(cx.facts, cx.is_going, cx.now) {
             match act {
                 Act::Send(command) => self.sent = Some(cx.outbox.urgent_rpci(command.message())),
                 Act::LookForLife => cx.outbox.order(Order::LookForLife),

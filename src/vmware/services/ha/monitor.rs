@@ -93,8 +93,6 @@ pub(super) struct Monitor {
     start: Option<Duration>,
     /// Nothing is waited for after the start any more.
     settled: bool,
-    /// A power operation was asked for.
-    is_power_requested: bool,
     /// The process ends.
     stops: bool,
     flight: Option<Flight>,
@@ -137,16 +135,6 @@ impl Monitor {
         (self.mark_at, self.life_at) = (now, now);
     }
 
-    /// The host has asked for a power operation: what comes next is a planned end.
-    pub(super) const fn power_requested(&mut self) {
-        self.is_power_requested = true;
-    }
-
-    /// Nothing comes of that operation.
-    pub(super) const fn power_request_over(&mut self) {
-        self.is_power_requested = false;
-    }
-
     /// The process ends.
     pub(super) const fn stop(&mut self) {
         self.stops = true;
@@ -181,7 +169,7 @@ impl Monitor {
         self.counts != Counts::No || self.is_forgotten
     }
 
-    /// What is to be done now; called until `None`. `is_end`: a power operation is under way.
+    /// What is to be done now; called until `None`. `is_end`: a power operation was asked for, or is under way.
     pub(super) fn poll(&mut self, facts: &Facts, is_end: bool, now: Duration) -> Option<Act> {
         self.wake = None;
         let is_off = self.config.monitor == HaMonitor::Off;
@@ -197,7 +185,7 @@ impl Monitor {
             .map(|start| start.saturating_add(self.config.settle));
         self.settled |= settled_at.is_some_and(|at| at <= now);
         let verdict = self.health.look(&self.config, facts, now);
-        let is_end = is_end || self.is_power_requested || self.stops || is_off;
+        let is_end = is_end || self.stops || is_off;
         let want = self.want(verdict, is_end);
         self.is_forgotten &= want != Want::Nothing;
         self.say(verdict, is_end, now);

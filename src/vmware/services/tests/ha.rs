@@ -80,6 +80,56 @@ fn a_power_operation_comes_after_disable_and_its_refusal_before_enable() {
     assert_eq!(count(&host.take(), ENABLE), 1);
 }
 
+/// A Shutdown was refused, and the host counts again.
+fn counting_after_a_refusal() -> Host {
+    let mut host = counting();
+    host.ask(b"OS_Halt");
+    let why = || "busy".to_owned();
+    host.power(PowerOperation::Shutdown, PowerOutcome::Rejected(why()));
+    host.services.handle_phase(&Phase::Refused(why()), host.now);
+    host.pass(ms(20_000));
+    host.life(&Life::Answers);
+    assert_eq!(count(&host.take(), ENABLE), 1);
+    host
+}
+
+#[test]
+fn an_operation_after_a_refused_one_has_no_enable_before_its_end() {
+    let mut host = counting_after_a_refusal();
+    let heard = host.ask(b"OS_Halt");
+    assert_eq!(count(&heard, DISABLE), 1, "{heard:?}");
+    // The refusal is forgotten while Talos is looked at and called.
+    host.services.handle_phase(&Phase::Idle, host.now);
+    host.pass(ms(10_000));
+    host.power(PowerOperation::Shutdown, PowerOutcome::Accepted);
+    host.pass(ms(10_000));
+    host.services.handle_phase(&Phase::Stopping, host.now);
+    host.pass(ms(10_000));
+    let heard = host.take();
+    assert_eq!(count(&heard, ENABLE) + count(&heard, MARK), 0, "{heard:?}");
+}
+
+#[test]
+fn an_operation_that_gives_way_to_another_has_no_enable_after_it() {
+    let mut host = counting();
+    host.ask(b"OS_Reboot");
+    host.power(PowerOperation::Reboot, PowerOutcome::Accepted);
+    host.services.handle_phase(&Phase::Stopping, host.now);
+    host.ask(b"OS_Halt");
+    let canceled = PowerOutcome::DidNotHappen("canceled".into());
+    host.power(PowerOperation::Reboot, canceled);
+    host.services.handle_phase(&Phase::Idle, host.now);
+    host.pass(ms(20_000));
+    let heard = host.take();
+    assert_eq!(count(&heard, ENABLE), 0, "{heard:?}");
+    host.power(
+        PowerOperation::Shutdown,
+        PowerOutcome::Rejected("busy".into()),
+    );
+    host.pass(ms(8_000));
+    assert_eq!(count(&host.take(), ENABLE), 1);
+}
+
 #[test]
 fn an_operation_that_ends_while_the_host_is_away_leaves_the_next_session_its_marks() {
     let mut host = counting();
@@ -92,6 +142,7 @@ fn an_operation_that_ends_while_the_host_is_away_leaves_the_next_session_its_mar
     host.variables_wanted(true);
     host.pass(ms(10_000));
     assert!(host.services.host_is_away());
+    host.power(PowerOperation::Shutdown, PowerOutcome::NotFollowed);
     host.services.handle_phase(&Phase::Idle, host.now);
     host.deaf = false;
     host.take();

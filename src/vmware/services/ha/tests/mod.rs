@@ -176,9 +176,8 @@ fn each_planned_end_comes_after_disable() {
         world.pass(minutes(60));
         assert!(world.host.resets.is_empty());
     }
-    let ends: [fn(&mut World); 4] = [
+    let ends: [fn(&mut World); 3] = [
         |world| world.is_end = true,
-        |world| world.monitor.power_requested(),
         |world| world.monitor.stop(),
         |world| world.monitor.configure(HaConfig::default(), world.now),
     ];
@@ -203,12 +202,6 @@ fn an_end_that_does_not_come_is_followed_by_marks_without_settle() {
     world.pass(seconds(100));
     assert!(!world.host.enabled);
     world.is_end = false;
-    world.pass(seconds(12));
-    assert!(world.host.enabled);
-    world.monitor.power_requested();
-    world.pass(seconds(1));
-    assert!(!world.host.enabled);
-    world.monitor.power_request_over();
     world.pass(seconds(12));
     assert!(world.host.enabled && world.host.resets.is_empty());
 }
