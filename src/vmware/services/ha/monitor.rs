@@ -31,6 +31,8 @@ const WINDOW: Duration = Duration::from_secs(30);
 const _: () = assert!(WINDOW.as_secs() > 3 * MARK_EVERY.as_secs());
 /// Between a lost command and the next try.
 const RETRY: Duration = Duration::from_millis(500);
+/// How long after a refusal the host is asked again, as it is for the notice of migrations.
+const REFUSED_DELAY: Duration = Duration::from_secs(600);
 /// Between two questions of what the host thinks. A host that has forgotten us does no harm.
 const STATUS_EVERY: Duration = Duration::from_secs(60);
 /// Between two questions for a sign of life of Talos.
@@ -77,6 +79,14 @@ struct Flight {
     since: Duration,
 }
 
+/// The host takes no such command.
+#[derive(Debug)]
+struct Refusal {
+    words: Vec<u8>,
+    /// When it is asked again, if neither a session nor a reload comes before.
+    until: Option<Duration>,
+}
+
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Monitor {
@@ -87,8 +97,8 @@ pub(super) struct Monitor {
     is_forgotten: bool,
     /// The host has not said in this session whether it counts.
     is_new: bool,
-    /// The host takes no such command, until the next session; its words.
-    refusal: Option<Vec<u8>>,
+    /// The host takes no such command.
+    refusal: Option<Refusal>,
     /// When the process was configured first.
     start: Option<Duration>,
     /// Nothing is waited for after the start any more.
@@ -118,6 +128,8 @@ impl Monitor {
             self.health.forget();
             self.is_new = true;
         }
+        // What the operator has mended shows at a reload.
+        self.refusal = None;
         self.config = config;
     }
 
@@ -173,7 +185,13 @@ impl Monitor {
     pub(super) fn poll(&mut self, facts: &Facts, is_end: bool, now: Duration) -> Option<Act> {
         self.wake = None;
         let is_off = self.config.monitor == HaMonitor::Off;
-        if (is_off && self.counts == Counts::No) || self.refusal.is_some() {
+        if is_off && self.counts == Counts::No {
+            return None;
+        }
+        let is_over = |refusal: &mut Refusal| refusal.until.is_some_and(|until| until <= now);
+        self.refusal.take_if(is_over);
+        if let Some(refusal) = &self.refusal {
+            self.wake = refusal.until;
             return None;
         }
         if self.health.wake(now) && self.is_monitored() {
@@ -318,7 +336,7 @@ impl Monitor {
             return None;
         }
         Some(match (&self.refusal, self.counts) {
-            (Some(text), _) => words::not_supported(text),
+            (Some(refusal), _) => words::not_supported(&refusal.words),
             (None, Counts::No) if !self.settled => Outcome::Works(
                 "not monitored yet: waiting for vmware.ha.settle after the start".to_owned(),
             ),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Counts, Monitor, RETRY, STATUS_EVERY, WINDOW};
+use super::{Counts, Monitor, REFUSED_DELAY, RETRY, Refusal, STATUS_EVERY, WINDOW};
 use crate::vmware::wire::app_monitor::{AppStatus, Code, Command, is_enabled};
 
 impl Monitor {
@@ -71,7 +71,12 @@ impl Monitor {
             Command::IsEnabled | Command::Enable => {
                 self.counts = Counts::No;
                 self.said.refused(text);
-                self.refusal = Some(text.to_vec());
+                // A host that does not know the command learns it in a later session at the earliest.
+                let is_known = !text.to_ascii_lowercase().starts_with(b"unknown command");
+                self.refusal = Some(Refusal {
+                    words: text.to_vec(),
+                    until: is_known.then(|| now.saturating_add(REFUSED_DELAY)),
+                });
             }
             Command::Disable => self.counts = Counts::No,
             // Whether it is not to be had any more is asked first.

@@ -274,9 +274,10 @@ fn a_machine_that_stays_dead_is_reset_once() {
 
 #[test]
 fn a_host_without_it_is_named_once_and_asked_again_in_the_next_session() {
-    for (words, remedy) in [
-        (&b"Unknown command"[..], "VM and Application Monitoring"),
-        (b"Permission denied", "1024"),
+    for (words, remedy, most) in [
+        (&b"Unknown command"[..], "VM and Application Monitoring", 4),
+        // Every ten minutes, too.
+        (b"Permission denied", "1024", 14),
     ] {
         let logged = Logged::new();
         let mut world = World::new(config(HaMonitor::Node));
@@ -287,14 +288,35 @@ fn a_host_without_it_is_named_once_and_asked_again_in_the_next_session() {
         let warnings = logged.warnings();
         assert_eq!(warnings.len(), 1, "{warnings:?}");
         assert!(warnings[0].contains(remedy));
-        assert!(world.sent.len() <= 4, "{:?}", world.sent);
-        assert_eq!(world.monitor.deadline(), None);
+        assert!(world.sent.len() <= most, "{:?}", world.sent);
+        assert_eq!(world.monitor.deadline().is_some(), most > 4);
         assert!(matches!(world.monitor.check(), Some(Outcome::Fails { .. })));
         world.host.refuses = None;
         world.connect();
         world.pass(minutes(1));
         assert!(world.host.enabled);
         assert!(matches!(world.monitor.check(), Some(Outcome::Works(_))));
+    }
+}
+
+#[test]
+fn a_remedy_counts_at_a_reload_and_for_some_words_without_one() {
+    for (words, reloads) in [
+        (&b"Unknown command"[..], true),
+        (b"Permission denied", true),
+        (b"Permission denied", false),
+    ] {
+        let mut world = World::new(config(HaMonitor::Node));
+        world.host.refuses = Some(words);
+        world.pass(minutes(60));
+        world.host.refuses = None;
+        if reloads {
+            world.monitor.configure(config(HaMonitor::Node), world.now);
+            world.pass(minutes(1));
+        } else {
+            world.pass(REFUSED_DELAY + minutes(1));
+        }
+        assert!(world.host.enabled, "{reloads}");
     }
 }
 
