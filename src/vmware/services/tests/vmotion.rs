@@ -222,6 +222,36 @@ fn a_hand_over_before_a_reboot_is_none_of_a_migrations() {
 }
 
 #[test]
+fn an_end_without_an_id_is_that_of_the_migration_under_way() {
+    let end = END.replace("6279072692702276663", "\"?\"");
+    let mut host = registered(Forfeit::default());
+    polls(&mut host, &[START, &end, &end]);
+    host.scripted.push_back((ACK, RpciOutcome::Failed));
+    host.pass(ms(30_000));
+    let said = said(&mut host);
+    assert!(
+        said.last()
+            .is_some_and(|line| line.starts_with(SHOWN) && line.contains("last took")),
+        "{said:?}"
+    );
+}
+
+#[test]
+fn a_start_without_an_id_is_warned_of_once_until_its_end() {
+    let nameless = |event: &str| event.replace("6279072692702276663", "\"?\"");
+    let (start, end) = (nameless(START), nameless(END));
+    let mut host = registered(Forfeit::default());
+    host.take();
+    let logged = Logged::new();
+    polls(&mut host, &[&start, &start, &end, &start]);
+    host.pass(ms(30_000));
+    assert_eq!(count(&mut host, ACK), 0);
+    let warnings = logged.warnings();
+    assert_eq!(warnings.len(), 2, "{warnings:?}");
+    assert!(warnings[0].contains("waits for the full time-out"));
+}
+
+#[test]
 fn a_talos_that_says_nothing_holds_a_migration_up_for_five_seconds_or_half_of_the_time() {
     for (there, bound) in [(60, 5000), (8, 4000), (1, 500), (0, 0)] {
         let mut host = registered(FORFEIT);

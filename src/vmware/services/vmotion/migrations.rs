@@ -67,6 +67,8 @@ pub(super) struct Migrations {
     owed: VecDeque<Owed>,
     /// Leadership of etcd is being handed over.
     is_handing_over: bool,
+    /// That a migration cannot be acknowledged has been logged.
+    loss_is_logged: bool,
 }
 
 impl Migrations {
@@ -77,6 +79,7 @@ impl Migrations {
             last: None,
             owed: VecDeque::new(),
             is_handing_over: false,
+            loss_is_logged: false,
         }
     }
 
@@ -90,7 +93,7 @@ impl Migrations {
         now: Duration,
     ) -> bool {
         let Some(operation) = event.operation else {
-            debug!(?event, "an event without an id cannot be acknowledged");
+            self.heard_without_id(&event.kind, now);
             return false;
         };
         match &event.kind {
@@ -113,6 +116,27 @@ impl Migrations {
         }
         self.owe(operation, None, timeout, now);
         false
+    }
+
+    /// An event that cannot be acknowledged. A host has one operation at a time, so an end is that of the one that has
+    /// begun.
+    fn heard_without_id(&mut self, kind: &EventKind, now: Duration) {
+        match kind {
+            EventKind::Start { .. } if !std::mem::replace(&mut self.loss_is_logged, true) => {
+                warn!(
+                    "a migration without a readable id cannot be acknowledged: it waits for the full time-out"
+                );
+            }
+            EventKind::End { status } => {
+                self.loss_is_logged = false;
+                if let Some((operation, _)) = self.under_way {
+                    self.ends(operation, status, now);
+                }
+            }
+            EventKind::Start { .. } | EventKind::TimeoutChange { .. } | EventKind::Other(_) => {
+                debug!(?kind, "an event without an id cannot be acknowledged");
+            }
+        }
     }
 
     fn begins(
