@@ -353,6 +353,24 @@ fn an_acknowledgement_that_is_never_taken_is_in_no_others_way() {
 }
 
 #[test]
+fn a_host_of_little_patience_is_asked_four_times_in_it() {
+    for (timeout, pause) in [(120, 20_000), (20, 5000), (8, 2000), (1, 500), (0, 500)] {
+        let mut host = Host::with_node(&machine_at(Stage::Running, true));
+        let reply = REGISTERED.replace("120", &timeout.to_string());
+        host.scripted.push_back((REGISTER, yes(&reply)));
+        polls(&mut host, &[]);
+        let mut config = on();
+        config.vmotion.period = ms(20_000);
+        host.vmware(config, Forfeit::default());
+        host.pass(ms(1000));
+        host.take();
+        host.pass(ms(60_000));
+        let asked = count(&mut host, POLL) as u64;
+        assert_eq!(asked, 60_000 / pause, "{timeout}");
+    }
+}
+
+#[test]
 fn a_repeated_event_is_not_asked_for_without_a_pause() {
     let mut host = registered(Forfeit::default());
     host.take();

@@ -32,6 +32,16 @@ const LOST_DELAY: Duration = Duration::from_secs(10);
 /// Events fetched without a pause. A host runs one operation on a machine at a time, which is two or three events.
 const AT_ONCE: u8 = 8;
 
+/// The shortest pause between two polls, whatever the host says of its patience.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(500);
+
+/// Between two polls: what is configured, or a quarter of what the host waits if that is less, so that most of its time is
+/// left when an event is heard.
+fn pause(period: Duration, timeout: Option<Duration>) -> Duration {
+    let most = timeout.map_or(period, |timeout| (timeout / 4).max(SHORTEST_PAUSE));
+    period.min(most)
+}
+
 #[derive(Debug)]
 enum State {
     Off,
@@ -102,8 +112,14 @@ impl Registration {
         } else if let State::Off | State::Refused(..) = self.state {
             self.look();
         } else if let State::Registered(held) = &mut self.state {
-            held.next_poll = held.next_poll.min(now.saturating_add(config.period));
+            let pause = pause(self.period, self.timeout);
+            held.next_poll = held.next_poll.min(now.saturating_add(pause));
         }
+    }
+
+    /// Between two polls.
+    fn pause(&self) -> Duration {
+        pause(self.period, self.timeout)
     }
 
     /// The process ends.

@@ -45,9 +45,10 @@ impl Registration {
 
     /// No answer that could be read: it is tried again.
     fn lost(&mut self, step: Step, outcome: &RpciOutcome, now: Duration) -> Answer {
+        let pause = self.pause();
         match (&mut self.state, step) {
             (State::Registered(held), Step::Poll(_)) => {
-                held.next_poll = now.saturating_add(self.period);
+                held.next_poll = now.saturating_add(pause);
             }
             // No token is that long.
             (State::Looking, Step::Look) if *outcome == RpciOutcome::TooLong => {
@@ -143,6 +144,7 @@ impl Registration {
         {
             self.timeout = Some(*timeout);
         }
+        let pause = self.pause();
         if let State::Registered(held) = &mut self.state {
             if !std::mem::replace(&mut held.is_proven, true) {
                 info!(
@@ -152,7 +154,7 @@ impl Registration {
             let is_fresh = event.is_some() && event != self.last_event;
             (held.next_poll, self.at_once) = match self.at_once.checked_sub(1) {
                 Some(left) if is_fresh => (now, left),
-                _ => (now.saturating_add(self.period), AT_ONCE),
+                _ => (now.saturating_add(pause), AT_ONCE),
             };
         }
         if event.is_some() {
@@ -166,10 +168,11 @@ impl Registration {
 
     fn not_polled(&mut self, error: &ReplyError, outcome: &RpciOutcome, now: Duration) {
         let refusal = Refusal::of(error, outcome);
+        let pause = self.pause();
         let State::Registered(held) = &mut self.state else {
             return;
         };
-        held.next_poll = now.saturating_add(self.period);
+        held.next_poll = now.saturating_add(pause);
         match refusal {
             Refusal::NoSuchToken => self.state = State::Registering,
             Refusal::Other if !held.is_proven => self.state = State::Registering,
