@@ -371,6 +371,16 @@ fn a_host_of_little_patience_is_asked_four_times_in_it() {
 }
 
 #[test]
+fn a_host_that_answers_badly_every_other_time_is_warned_of_every_ten_minutes() {
+    let mut host = registered(Forfeit::default());
+    let logged = Logged::new();
+    polls(&mut host, &["{}", OK].repeat(600));
+    host.pass(Duration::from_secs(1190));
+    let warnings = logged.warnings();
+    assert_eq!(warnings.len(), 2, "{warnings:?}");
+}
+
+#[test]
 fn a_repeated_event_is_not_asked_for_without_a_pause() {
     let mut host = registered(Forfeit::default());
     host.take();

@@ -82,6 +82,8 @@ pub(super) struct Registration {
     at_once: u8,
     /// What has been logged and still is so.
     logged: Option<Refusal>,
+    /// The last such line, and when it was written.
+    last_line: Option<(Refusal, Duration)>,
     /// That the token is not kept has been logged.
     loss_is_logged: bool,
 }
@@ -99,6 +101,7 @@ impl Registration {
             last_event: None,
             at_once: AT_ONCE,
             logged: None,
+            last_line: None,
             loss_is_logged: false,
         }
     }
@@ -132,6 +135,7 @@ impl Registration {
     fn leave(&mut self) {
         self.backoff.reset();
         self.logged = None;
+        self.last_line = None;
         match std::mem::replace(&mut self.state, State::Off) {
             State::Registered(held) => self.state = State::Leaving(held.token),
             state @ (State::Leaving(_) | State::Clearing) => self.state = state,

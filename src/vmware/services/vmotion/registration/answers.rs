@@ -110,11 +110,23 @@ impl Registration {
         let refusal = Refusal::of(error, outcome);
         let until = (refusal != Refusal::Unsupported).then(|| now.saturating_add(REFUSED_DELAY));
         self.state = State::Refused(refusal, until);
-        self.log_once(refusal, error, outcome);
+        self.log_once(refusal, error, outcome, now);
     }
 
-    fn log_once(&mut self, refusal: Refusal, error: &ReplyError, outcome: &RpciOutcome) {
-        if self.logged.replace(refusal) != Some(refusal) {
+    /// Logs it, unless it is still so, or was so not long ago: a host that answers badly every other time has one line.
+    fn log_once(
+        &mut self,
+        refusal: Refusal,
+        error: &ReplyError,
+        outcome: &RpciOutcome,
+        now: Duration,
+    ) {
+        let is_still_so = self.logged.replace(refusal) == Some(refusal);
+        let is_news = self
+            .last_line
+            .is_none_or(|(last, at)| last != refusal || at.saturating_add(REFUSED_DELAY) <= now);
+        if !is_still_so && is_news {
+            self.last_line = Some((refusal, now));
             refusal.log(error, outcome);
         }
     }
@@ -178,7 +190,7 @@ impl Registration {
             Refusal::Other if !held.is_proven => self.state = State::Registering,
             Refusal::NotEnabled | Refusal::Unsupported => self.refused(error, outcome, now),
             Refusal::Limit | Refusal::Other | Refusal::Garbage => {
-                self.log_once(refusal, error, outcome)
+                self.log_once(refusal, error, outcome, now)
             }
         }
     }
