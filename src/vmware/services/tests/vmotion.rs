@@ -207,7 +207,12 @@ fn leadership_is_handed_over_before_the_acknowledgement() {
         host.handed_over(&outcome);
         assert_eq!(said(&mut host), [ACK]);
         let lines = logged.take();
-        assert!(words.is_empty() || lines.iter().any(|(_, line)| line.contains(words)));
+        let about: Vec<_> = lines
+            .iter()
+            .filter(|(_, line)| line.contains("handed over"))
+            .collect();
+        assert_eq!(about.len(), usize::from(!words.is_empty()), "{lines:?}");
+        assert!(about.iter().all(|(_, line)| line.contains(words)));
     }
 }
 
