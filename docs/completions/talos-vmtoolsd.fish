@@ -61,7 +61,7 @@ complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -l ha-monito
 node\t''
 ready\t''"
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -l ha-unready-for -d 'How long the machine may be unready before --ha-monitor=ready takes it for dead, at least 2m [default: 10m]' -r
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -l ha-silent-for -d 'How long Talos may be silent before --ha-monitor takes the machine for dead [default: 5m]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -l ha-silent-for -d 'How long Talos may be silent before --ha-monitor takes the machine for dead, at least 1m [default: 5m]' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -l ha-settle -d 'How long after the agent\'s start --ha-monitor monitors nothing [default: 10m]' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_needs_command" -l guest-host-name -d 'Host name that vCenter shows: that of the Kubernetes node, by which the vSphere cloud provider finds the machine, or the host name with its domain [default: node]' -r -f -a "node\t''
 fqdn\t''"
@@ -135,7 +135,7 @@ complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" 
 node\t''
 ready\t''"
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -l ha-unready-for -d 'How long the machine may be unready before --ha-monitor=ready takes it for dead, at least 2m [default: 10m]' -r
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -l ha-silent-for -d 'How long Talos may be silent before --ha-monitor takes the machine for dead [default: 5m]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -l ha-silent-for -d 'How long Talos may be silent before --ha-monitor takes the machine for dead, at least 1m [default: 5m]' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -l ha-settle -d 'How long after the agent\'s start --ha-monitor monitors nothing [default: 10m]' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand vmtoolsd" -l guest-host-name -d 'Host name that vCenter shows: that of the Kubernetes node, by which the vSphere cloud provider finds the machine, or the host name with its domain [default: node]' -r -f -a "node\t''
 fqdn\t''"
@@ -200,7 +200,7 @@ complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand guest-agen
 node\t''
 ready\t''"
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand guest-agent" -l ha-unready-for -d 'How long the machine may be unready before --ha-monitor=ready takes it for dead, at least 2m [default: 10m]' -r
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand guest-agent" -l ha-silent-for -d 'How long Talos may be silent before --ha-monitor takes the machine for dead [default: 5m]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand guest-agent" -l ha-silent-for -d 'How long Talos may be silent before --ha-monitor takes the machine for dead, at least 1m [default: 5m]' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand guest-agent" -l ha-settle -d 'How long after the agent\'s start --ha-monitor monitors nothing [default: 10m]' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand guest-agent" -l guest-host-name -d 'Host name that vCenter shows: that of the Kubernetes node, by which the vSphere cloud provider finds the machine, or the host name with its domain [default: node]' -r -f -a "node\t''
 fqdn\t''"
@@ -265,7 +265,7 @@ complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery
 node\t''
 ready\t''"
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -l ha-unready-for -d 'How long the machine may be unready before --ha-monitor=ready takes it for dead, at least 2m [default: 10m]' -r
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -l ha-silent-for -d 'How long Talos may be silent before --ha-monitor takes the machine for dead [default: 5m]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -l ha-silent-for -d 'How long Talos may be silent before --ha-monitor takes the machine for dead, at least 1m [default: 5m]' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -l ha-settle -d 'How long after the agent\'s start --ha-monitor monitors nothing [default: 10m]' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand talosquery" -l guest-host-name -d 'Host name that vCenter shows: that of the Kubernetes node, by which the vSphere cloud provider finds the machine, or the host name with its domain [default: node]' -r -f -a "node\t''
 fqdn\t''"
@@ -331,7 +331,7 @@ complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l ha
 node\t''
 ready\t''"
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l ha-unready-for -d 'How long the machine may be unready before --ha-monitor=ready takes it for dead, at least 2m [default: 10m]' -r
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l ha-silent-for -d 'How long Talos may be silent before --ha-monitor takes the machine for dead [default: 5m]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l ha-silent-for -d 'How long Talos may be silent before --ha-monitor takes the machine for dead, at least 1m [default: 5m]' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l ha-settle -d 'How long after the agent\'s start --ha-monitor monitors nothing [default: 10m]' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand rpc" -l guest-host-name -d 'Host name that vCenter shows: that of the Kubernetes node, by which the vSphere cloud provider finds the machine, or the host name with its domain [default: node]' -r -f -a "node\t''
 fqdn\t''"
@@ -396,7 +396,7 @@ complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l 
 node\t''
 ready\t''"
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l ha-unready-for -d 'How long the machine may be unready before --ha-monitor=ready takes it for dead, at least 2m [default: 10m]' -r
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l ha-silent-for -d 'How long Talos may be silent before --ha-monitor takes the machine for dead [default: 5m]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l ha-silent-for -d 'How long Talos may be silent before --ha-monitor takes the machine for dead, at least 1m [default: 5m]' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l ha-settle -d 'How long after the agent\'s start --ha-monitor monitors nothing [default: 10m]' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand check" -l guest-host-name -d 'Host name that vCenter shows: that of the Kubernetes node, by which the vSphere cloud provider finds the machine, or the host name with its domain [default: node]' -r -f -a "node\t''
 fqdn\t''"
@@ -466,7 +466,7 @@ complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand token" -l 
 node\t''
 ready\t''"
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand token" -l ha-unready-for -d 'How long the machine may be unready before --ha-monitor=ready takes it for dead, at least 2m [default: 10m]' -r
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand token" -l ha-silent-for -d 'How long Talos may be silent before --ha-monitor takes the machine for dead [default: 5m]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand token" -l ha-silent-for -d 'How long Talos may be silent before --ha-monitor takes the machine for dead, at least 1m [default: 5m]' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand token" -l ha-settle -d 'How long after the agent\'s start --ha-monitor monitors nothing [default: 10m]' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand token" -l guest-host-name -d 'Host name that vCenter shows: that of the Kubernetes node, by which the vSphere cloud provider finds the machine, or the host name with its domain [default: node]' -r -f -a "node\t''
 fqdn\t''"
@@ -532,7 +532,7 @@ complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand version" -
 node\t''
 ready\t''"
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand version" -l ha-unready-for -d 'How long the machine may be unready before --ha-monitor=ready takes it for dead, at least 2m [default: 10m]' -r
-complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand version" -l ha-silent-for -d 'How long Talos may be silent before --ha-monitor takes the machine for dead [default: 5m]' -r
+complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand version" -l ha-silent-for -d 'How long Talos may be silent before --ha-monitor takes the machine for dead, at least 1m [default: 5m]' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand version" -l ha-settle -d 'How long after the agent\'s start --ha-monitor monitors nothing [default: 10m]' -r
 complete -c talos-vmtoolsd -n "__fish_talos_vmtoolsd_using_subcommand version" -l guest-host-name -d 'Host name that vCenter shows: that of the Kubernetes node, by which the vSphere cloud provider finds the machine, or the host name with its domain [default: node]' -r -f -a "node\t''
 fqdn\t''"

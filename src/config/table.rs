@@ -262,8 +262,8 @@ pub static SETTINGS: &[Setting] = &[
         value: "DURATION",
         unset: Value("5m"),
         applied: OnReload,
-        help: "How long Talos may be silent before --ha-monitor takes the machine for dead",
-        field: field!(config.vmware.ha.silent_for),
+        help: "How long Talos may be silent before --ha-monitor takes the machine for dead, at least 1m",
+        field: field!(config.vmware.ha.silent_for as crate::config::value::silence_limit),
     },
     Setting {
         key: Some("vmware.ha.settle"),
@@ -529,7 +529,14 @@ pub(super) mod tests {
             (Form::Switch, _) if setting.unset == Value("true") => "false",
             (Form::Switch, _) => "true",
             (Form::Choice { names, .. }, _) => names.last().unwrap(),
-            (Form::Text, "DURATION") if setting.key == Some("vmware.ha.unready_for") => "7m",
+            (Form::Text, "DURATION")
+                if matches!(
+                    setting.key,
+                    Some("vmware.ha.unready_for" | "vmware.ha.silent_for")
+                ) =>
+            {
+                "7m"
+            }
             (Form::Text, "DURATION") => "7s",
             (Form::Text, _) => "os:x",
             (Form::List, "PATHS") => "/var/log",

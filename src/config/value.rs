@@ -23,6 +23,8 @@ const SHORTEST_FREEZE: Duration = Duration::from_secs(1);
 /// All that writes stands still meanwhile.
 const LONGEST_FREEZE: Duration = Duration::from_secs(60);
 
+/// That Talos is silent is known 10 s after the question, and the log says so 60 s before the reset.
+const SHORTEST_SILENCE: Duration = Duration::from_secs(60);
 /// An ordinary upgrade of Kubernetes makes a node unready for less.
 const SHORTEST_UNREADY: Duration = Duration::from_secs(120);
 
@@ -367,6 +369,12 @@ pub(super) fn freeze_limit(text: &str) -> Result<Duration, BadValue> {
 pub(super) fn unready_limit(text: &str) -> Result<Duration, BadValue> {
     const EXPECTED: &str = "a duration from 2m up to 1h, such as 10m";
     duration_in(SHORTEST_UNREADY..=LONGEST_DURATION, text, EXPECTED)
+}
+
+/// How long Talos may be silent.
+pub(super) fn silence_limit(text: &str) -> Result<Duration, BadValue> {
+    const EXPECTED: &str = "a duration from 1m up to 1h, such as 5m";
+    duration_in(SHORTEST_SILENCE..=LONGEST_DURATION, text, EXPECTED)
 }
 
 /// How often a host is asked whether a migration begins.

@@ -91,7 +91,7 @@ pub(super) fn ha(number: u8) -> HaConfig {
     HaConfig {
         monitor,
         unready_for: Duration::from_secs(120),
-        silent_for: Duration::from_secs(40),
+        silent_for: Duration::from_secs(60),
         settle: Duration::from_secs(3),
     }
 }
