@@ -287,7 +287,7 @@ async fn checks(config: &Config) -> Vec<Check> {
             let ha = host::ask(&config.host, &question, application_monitoring);
             checks.push(Check::new("ha", ha.await));
         }
-        if let Some(power) = shown::look(&config.host).await.power {
+        if let Ok(Some(power)) = shown::power(&config.host).await {
             checks.push(Check::new("power", Outcome::Works(power)));
         }
     }

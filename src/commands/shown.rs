@@ -3,6 +3,7 @@
 use super::host::{self, HostError};
 use crate::config::HostConfig;
 use crate::vmware::rpc::rpci::Reply;
+use crate::vmware::services::{POWER_VARIABLE, VMOTION_VARIABLE};
 use crate::vmware::wire::text::{is_blank, line};
 
 /// Longest text that is repeated, in bytes.
@@ -19,17 +20,25 @@ pub struct Shown {
 
 /// Reads it, which changes nothing.
 pub(super) async fn look(config: &HostConfig) -> Shown {
-    let Ok(power) = variable(config, "power").await else {
+    let Ok(power) = power(config).await else {
         return Shown::default();
     };
     Shown {
         power,
-        vmotion: variable(config, "vmotion").await.unwrap_or_default(),
+        vmotion: variable(config, VMOTION_VARIABLE).await.unwrap_or_default(),
     }
 }
 
-async fn variable(config: &HostConfig, name: &str) -> Result<Option<String>, HostError> {
-    let command = format!("info-get guestinfo.vmtools.talos.{name}");
+/// Reads how far a power operation has come.
+///
+/// # Errors
+/// There is no VMware host, or it does not answer.
+pub(super) async fn power(config: &HostConfig) -> Result<Option<String>, HostError> {
+    variable(config, POWER_VARIABLE).await
+}
+
+async fn variable(config: &HostConfig, key: &str) -> Result<Option<String>, HostError> {
+    let command = format!("info-get guestinfo.{key}");
     Ok(match host::rpci(config, command.as_bytes()).await? {
         Reply::Accepted(value) if !is_blank(&value) => {
             Some(line(&String::from_utf8_lossy(&value), LONGEST))

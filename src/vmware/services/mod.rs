@@ -79,6 +79,8 @@ pub use output::{Lane, Output, RpciId, RpciOutcome};
 use presence::Presence;
 use publications::{Hold, Publications};
 use service::{Context, Members, Service};
+pub use variables::POWER as POWER_VARIABLE;
+pub use vmotion::VARIABLE as VMOTION_VARIABLE;
 pub use vmotion::notice_of_migrations;
 
 /// What a handler does with a request: its arguments, and how to answer. The reply may come later.

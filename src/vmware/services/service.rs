@@ -16,6 +16,10 @@ use super::{
     statistics, unsafe_config, variables, version, vmbackup, vmotion,
 };
 
+/// How long after a refusal, which may be of the moment, the host is asked again for what an operator has to switch on
+/// there.
+pub(super) const NOT_OFFERED_DELAY: Duration = Duration::from_secs(600);
+
 /// What every service may look at and write to.
 #[derive(Debug)]
 pub(super) struct Context<'a> {

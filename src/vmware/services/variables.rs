@@ -78,7 +78,7 @@ const PROBLEM: &str = "vmtools.talos.problem";
 const QUIESCE: &str = "vmtools.talos.quiesce";
 
 /// The key of how far a power operation has come.
-const POWER: &str = "vmtools.talos.power";
+pub const POWER: &str = "vmtools.talos.power";
 
 /// Their topics, those of the agent last.
 pub(super) fn topics() -> impl Iterator<Item = Topic> {

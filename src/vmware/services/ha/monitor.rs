@@ -31,8 +31,6 @@ const WINDOW: Duration = Duration::from_secs(30);
 const _: () = assert!(WINDOW.as_secs() > 3 * MARK_EVERY.as_secs());
 /// Between a lost command and the next try.
 const RETRY: Duration = Duration::from_millis(500);
-/// How long after a refusal the host is asked again, as it is for the notice of migrations.
-const REFUSED_DELAY: Duration = Duration::from_secs(600);
 /// Between two questions of what the host thinks. A host that has forgotten us does no harm.
 const STATUS_EVERY: Duration = Duration::from_secs(60);
 /// Between two questions for a sign of life of Talos.

@@ -39,7 +39,7 @@ use registration::Registration;
 use step::{Answer, Step};
 
 /// The guest variable that shows what is known of migrations, below `guestinfo.`.
-pub(super) const VARIABLE: &str = "vmtools.talos.vmotion";
+pub const VARIABLE: &str = "vmtools.talos.vmotion";
 
 /// See the module.
 #[derive(Debug)]

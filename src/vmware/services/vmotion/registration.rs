@@ -23,8 +23,6 @@ use crate::vmware::wire::vm_operation_notification::{Event, Token};
 use super::refusal::Refusal;
 use super::step::Step;
 
-/// How long after a refusal the host is asked again.
-const REFUSED_DELAY: Duration = Duration::from_secs(600);
 /// First delay after a lost message; doubled each time.
 const FIRST_DELAY: Duration = Duration::from_millis(500);
 /// Longest delay after a lost message.

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::{Counts, Monitor, REFUSED_DELAY, RETRY, Refusal, STATUS_EVERY, WINDOW};
+use super::{Counts, Monitor, RETRY, Refusal, STATUS_EVERY, WINDOW};
+use crate::vmware::services::service::NOT_OFFERED_DELAY;
 use crate::vmware::wire::app_monitor::{AppStatus, Code, Command, is_enabled};
 
 impl Monitor {
@@ -75,7 +76,7 @@ impl Monitor {
                 let is_known = !text.to_ascii_lowercase().starts_with(b"unknown command");
                 self.refusal = Some(Refusal {
                     words: text.to_vec(),
-                    until: is_known.then(|| now.saturating_add(REFUSED_DELAY)),
+                    until: is_known.then(|| now.saturating_add(NOT_OFFERED_DELAY)),
                 });
             }
             Command::Disable => self.counts = Counts::No,

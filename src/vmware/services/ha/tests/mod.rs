@@ -6,6 +6,7 @@ mod world;
 use super::*;
 use crate::facts::Stage;
 use crate::log::logged::Logged;
+use crate::vmware::services::service::NOT_OFFERED_DELAY;
 use world::{SETTLE, SILENT_FOR, UNREADY_FOR, WINDOW, World, config, minutes, seconds};
 
 #[test]
@@ -313,7 +314,7 @@ fn a_remedy_counts_at_a_reload_and_for_some_words_without_one() {
             world.monitor.configure(config(HaMonitor::Node), world.now);
             world.pass(minutes(1));
         } else {
-            world.pass(REFUSED_DELAY + minutes(1));
+            world.pass(NOT_OFFERED_DELAY + minutes(1));
         }
         assert!(world.host.enabled, "{reloads}");
     }

@@ -6,8 +6,9 @@ use tracing::{info, warn};
 
 use super::super::refusal::Refusal;
 use super::super::step::{Answer, Step};
-use super::{AT_ONCE, Held, REFUSED_DELAY, Registration, State};
+use super::{AT_ONCE, Held, Registration, State};
 use crate::vmware::services::RpciOutcome;
+use crate::vmware::services::service::NOT_OFFERED_DELAY;
 use crate::vmware::wire::text::{printable, text};
 use crate::vmware::wire::vm_operation_notification::{
     Event, EventKind, Registered, ReplyError, Token, parse_done,
@@ -108,7 +109,8 @@ impl Registration {
             return;
         }
         let refusal = Refusal::of(error, outcome);
-        let until = (refusal != Refusal::Unsupported).then(|| now.saturating_add(REFUSED_DELAY));
+        let until =
+            (refusal != Refusal::Unsupported).then(|| now.saturating_add(NOT_OFFERED_DELAY));
         self.state = State::Refused(refusal, until);
         self.log_once(refusal, error, outcome, now);
     }
@@ -122,9 +124,9 @@ impl Registration {
         now: Duration,
     ) {
         let is_still_so = self.logged.replace(refusal) == Some(refusal);
-        let is_news = self
-            .last_line
-            .is_none_or(|(last, at)| last != refusal || at.saturating_add(REFUSED_DELAY) <= now);
+        let is_news = self.last_line.is_none_or(|(last, at)| {
+            last != refusal || at.saturating_add(NOT_OFFERED_DELAY) <= now
+        });
         if !is_still_so && is_news {
             self.last_line = Some((refusal, now));
             refusal.log(error, outcome);
